@@ -1,0 +1,29 @@
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/.demo
+	$(VENV)/bin/girder-zarr demo $(ARGS)
+
+test: $(VENV)/.tox
+	$(VENV)/bin/tox
+
+lint: $(VENV)/.tox
+	$(VENV)/bin/tox -e lint
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.demo: setup.py pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable '.[demo]'
+	touch $@
+
+$(VENV)/.tox: tox.ini | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet 'tox>=4.20'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .tox build plugin/*.egg-info plugin/girder_zarr/web_client plugin/web_client/node_modules

@@ -1,0 +1,5 @@
+"""`girder-zarr`: the command line."""
+
+
+def main() -> None:
+    """Run the command line."""

@@ -1,0 +1,53 @@
+"""Every error that girder_zarr raises on purpose; `server/http_errors.py` gives each its HTTP status."""
+
+from __future__ import annotations
+
+from large_image.exceptions import TileSourceError, TileSourceFileNotFoundError
+
+
+class GirderZarrError(Exception):
+    """Base of all errors of this package: one sentence that says what was expected and what was found."""
+
+
+class UnreadableImageError(GirderZarrError, TileSourceError):
+    """The bytes are there, but they are not an image that we read."""
+
+
+class MissingImageError(GirderZarrError, TileSourceFileNotFoundError):
+    """There is nothing at the path or address."""
+
+
+class UnreadableChunkError(UnreadableImageError):
+    """A chunk exists and cannot be decoded; the message names it."""
+
+
+class EditError(GirderZarrError, TileSourceError):
+    """A tile, property or output of a new image is not acceptable."""
+
+
+class InvalidInputError(GirderZarrError):
+    """A value from outside has the wrong form; the message names the field."""
+
+
+class UnsupportedFormatError(GirderZarrError):
+    """The bytes are in a format that is not on the list of formats we accept."""
+
+
+class LimitExceededError(GirderZarrError):
+    """The request is well formed but larger than a limit; the message gives the limit."""
+
+
+class NotFoundError(GirderZarrError):
+    """No such session, patch or file."""
+
+
+class ConflictError(GirderZarrError):
+    """The request does not fit the present state; the message gives the state."""
+
+
+class CancelledError(GirderZarrError):
+    """The work was told to stop."""
+
+
+class StackError(GirderZarrError):
+    """A part of the embedded stack did not start or stopped by itself; the message names it and its log."""

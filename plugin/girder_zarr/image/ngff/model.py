@@ -1,0 +1,93 @@
+"""One model for every OME-NGFF version: `parse.py` fills it, `emit.py` writes it out again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Version = Literal['0.1', '0.2', '0.3', '0.4', '0.5', '0.6']
+AxisType = Literal['space', 'time', 'channel', 'custom']
+
+#: The type that an axis of this name has where the metadata does not say (NGFF 0.1 to 0.3 have no types).
+DEFAULT_AXIS_TYPES: dict[str, AxisType] = {
+    'x': 'space',
+    'y': 'space',
+    'z': 'space',
+    't': 'time',
+    'c': 'channel',
+    's': 'channel',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of an array.
+
+    :param name: lower case for the axes that large_image knows (x, y, z, t, c, s); otherwise as stored.
+    :param type: the NGFF axis type.
+    :param unit: a UDUNITS-2 name such as ``micrometer``, or None.
+    :param values: the value of each position along the axis, or None.
+    """
+
+    name: str
+    type: AxisType = 'custom'
+    unit: str | None = None
+    values: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One resolution: where its array lies and how its pixels map to physical space.
+
+    :param path: relative to the group that holds the metadata.
+    :param scale: one factor an axis, in the axis's unit a pixel, transforms of the multiscale included.
+    :param translation: one offset an axis, in the axis's unit; position of the first pixel.
+    """
+
+    path: str
+    scale: tuple[float, ...]
+    translation: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The display window of a channel: ``start`` to ``end`` is shown, ``min`` to ``max`` can be chosen."""
+
+    min: float
+    max: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One omero channel. ``color`` is six hexadecimal digits without a hash, or None."""
+
+    label: str | None = None
+    color: str | None = None
+    window: Window | None = None
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Multiscale:
+    """One multiscale image.
+
+    :param axes: in the order of the arrays' dimensions.
+    :param levels: the largest first.
+    :param channels: the omero channels, or None where there is no omero metadata.
+    :param version: as stored, dev and other suffixes included; None where it is not said.
+    :param extra: what girder_zarr itself stored under the attribute ``girder_zarr`` (see docs/format.md).
+    """
+
+    axes: tuple[Axis, ...]
+    levels: tuple[Level, ...]
+    name: str | None = None
+    channels: tuple[Channel, ...] | None = None
+    version: str | None = None
+    description: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def axis_index(self, name: str) -> int | None:
+        """Return the position of the axis called ``name``, or None."""
+        return next((index for index, axis in enumerate(self.axes) if axis.name == name), None)

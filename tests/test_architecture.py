@@ -1,0 +1,67 @@
+"""The floors of docs/architecture.md, held against the imports that the code really has."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / 'plugin' / 'girder_zarr'
+
+ALLOWED = {
+    'errors': set(),
+    'image': {'errors'},
+    'stitch': {'errors', 'image'},
+    'server': {'errors', 'image', 'stitch'},
+    'client': {'errors'},
+    'stack': {'errors', 'image', 'client'},
+    '__init__': {'errors', 'image', 'stitch', 'server'},
+    'worker_plugin': {'errors', 'image', 'stitch', 'server'},
+    'cli': {'errors', 'image', 'client', 'stack'},
+}
+WITHOUT_GIRDER = {'errors', 'image', 'stitch'}
+#: server/ moves bytes and documents; pixels are for the floors below.
+NO_PIXELS = {'numpy', 'PIL', 'cv2', 'tifffile', 'imagecodecs', 'zarr', 'numcodecs'}
+
+
+def modules():
+    return sorted(path for path in PACKAGE.rglob('*.py') if 'web_client' not in path.parts)
+
+
+def room_of(path):
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix('.py')
+
+
+def imported_names(path):
+    """Absolute names of everything that a module imports, at whatever depth it does so."""
+    package = ['girder_zarr', *path.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = '.'.join([*base, *([node.module] if node.module else [])])
+            yield from (f'{module}.{alias.name}' for alias in node.names)
+
+
+@pytest.mark.parametrize('path', modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_imports_only_from_the_floors_below(path):
+    room = room_of(path)
+    assert room in ALLOWED, f'{room} is not a room of docs/architecture.md'
+    for name in imported_names(path):
+        top, *rest = name.split('.')
+        if top == 'girder_zarr' and rest:
+            inner = rest[0]
+            known = inner in ALLOWED and inner != '__init__'
+            assert not known or inner == room or inner in ALLOWED[room], f'{path.name} in {room} imports {name}'
+        if room in WITHOUT_GIRDER:
+            assert not top.startswith(('girder_', 'girder')) or top == 'girder_zarr', f'{path.name} imports {name}'
+        if room == 'server':
+            assert top not in NO_PIXELS, f'{path.name} handles pixels: {name}'
+        if room == 'stitch':
+            assert top not in {'requests', 'cherrypy', 'urllib', 'http'}, f'{path.name} knows HTTP: {name}'
+
+
+def test_modules_stay_readable():
+    long = {path.name: count for path in modules() if (count := len(path.read_text(encoding='utf-8').splitlines())) > 420}
+    assert not long, f'over 420 lines: {long}'
