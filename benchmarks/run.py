@@ -1,0 +1,115 @@
+"""Our package beside large-image-source-zarr 1.35.6: the same work, in turn, in the same run.
+
+    make bench            # everything; the table is written to docs/benchmarks.md
+    python run.py OURS_PYTHON THEIRS_PYTHON [--runs 3] [--only TEXT] [--output FILE]
+
+Each piece of work runs in a fresh process of either environment, ours and theirs in turn; the medians and their ratio are printed.
+The image that both read was written by large-image-source-zarr, since it cannot read zarr v3.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from work import WORKS
+
+HERE = Path(__file__).parent
+OURS, THEIRS = 'girder_zarr.image', 'large_image_source_zarr'
+
+MAKE_INPUT = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import large_image_source_zarr as module
+from work import add_tiles, positions, TILE
+sink = add_tiles(module, positions(TILE, 4096))[0]
+sink.mm_x = sink.mm_y = 0.00025
+sink.write(sys.argv[1], lossy=False)
+"""
+
+
+def run_once(python, module, name, folder, timeout):
+    work = folder / 'work'
+    work.mkdir(exist_ok=True)
+    for left in work.iterdir():
+        left.unlink()
+    link = work / 'input.zarr'
+    link.symlink_to(folder / 'input.zarr')
+    environment = {**os.environ, 'TMPDIR': str(folder), 'PYTHONWARNINGS': 'ignore'}
+    try:
+        done = subprocess.run(
+            [python, HERE / 'work.py', module, name, work],
+            capture_output=True, text=True, timeout=timeout, env=environment, check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        return error.stderr.strip().splitlines()[-1]
+    except subprocess.TimeoutExpired:
+        return f'over {timeout} s'
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(name, arguments, folder):
+    results = {OURS: [], THEIRS: []}
+    for _ in range(arguments.runs):
+        for python, module in ((arguments.ours, OURS), (arguments.theirs, THEIRS)):
+            result = run_once(python, module, name, folder, arguments.timeout)
+            if isinstance(result, str):
+                print(f'{name}: {module}: {result}', file=sys.stderr)
+            else:
+                results[module].append(result)
+    return results
+
+
+def row(name, results):
+    cells, speeds = [], []
+    for module in (THEIRS, OURS):
+        found = results[module]
+        if not found:
+            cells += ['fails', '']
+            continue
+        speed = statistics.median(one['amount'] / one['seconds'] for one in found)
+        speeds.append(speed)
+        cells += [f'{speed:,.4g}', f'{statistics.median(one["peak"] for one in found):,.0f}']
+    ratio = f'{speeds[1] / speeds[0]:.1f}' if len(speeds) == 2 else ''
+    return f'| {name} | {cells[0]} | {cells[2]} | **{ratio}** | {cells[1]} | {cells[3]} |'
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('ours')
+    parser.add_argument('theirs')
+    parser.add_argument('--runs', type=int, default=3)
+    parser.add_argument('--only', default='')
+    parser.add_argument('--timeout', type=float, default=300)
+    parser.add_argument('--output', type=Path)
+    arguments = parser.parse_args()
+    lines = [
+        '# Benchmarks',
+        '',
+        f'{datetime.datetime.now(datetime.UTC).date()}, {os.cpu_count()} cores, Python {platform.python_version()}, `make bench`:',
+        f'medians of {arguments.runs} runs, ours and large-image-source-zarr 1.35.6 in turn, a fresh process each. Memory is the peak of the whole process in MB.',
+        'The machine is shared: look at the ratios.',
+        '',
+        '| work | 1.35.6 | girder_zarr | ratio | MB, 1.35.6 | MB, girder_zarr |',
+        '|---|---|---|---|---|---|',
+    ]
+    print('\n'.join(lines), flush=True)
+    with tempfile.TemporaryDirectory(prefix='girder-zarr-bench-') as name:
+        folder = Path(name)
+        subprocess.run([arguments.theirs, '-c', MAKE_INPUT, folder / 'input.zarr', HERE], check=True)
+        for work in WORKS:
+            if arguments.only in work:
+                lines.append(row(work, measure(work, arguments, folder)))
+                print(lines[-1], flush=True)
+    if arguments.output:
+        arguments.output.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()
