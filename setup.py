@@ -34,7 +34,9 @@ class BuildWithWebClient(build_py):
             )
             raise SystemExit(msg)
         for arguments in (['ci', '--no-audit', '--no-fund'], ['run', 'build']):
-            subprocess.run([npm, *arguments], cwd=WEB_SOURCE, check=True)
+            # SystemExit, since setuptools only warns of other exceptions in editable installs.
+            if subprocess.run([npm, *arguments], cwd=WEB_SOURCE, check=False).returncode:
+                raise SystemExit(f'npm {" ".join(arguments)} failed in {WEB_SOURCE}.')
 
     def is_current(self):
         """Whether the built client is newer than everything that it is built from."""
