@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import EditError
+from girder_zarr.errors import EditError
 
 
 class SinkMixin:

@@ -1,0 +1,175 @@
+"""Chunks to bytes: what zarr would store, made directly.
+
+One chunk is encoded as zarr's `bytes` codec followed by blosc or zstd (zarr v3), or as C order with the
+same compressor (zarr v2); a shard as the `sharding_indexed` codec of zarr v3 with its index at the end.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import google_crc32c
+import imagecodecs
+import numpy as np
+
+from girder_zarr.errors import EditError
+
+_SHUFFLES = ('noshuffle', 'shuffle', 'bitshuffle')
+_ABSENT = np.uint64(2**64 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A lossless compressor.
+
+    :param name: ``blosc`` (with zstd inside), ``zstd``, or ``none``.
+    :param level: 1 (fast) to 9 for blosc, to 22 for zstd.
+    :param shuffle: for blosc; ``auto`` is ``shuffle`` for pixels of more than one byte, else ``noshuffle``.
+    """
+
+    name: Literal['blosc', 'zstd', 'none'] = 'blosc'
+    level: int = 1
+    shuffle: Literal['auto', 'noshuffle', 'shuffle', 'bitshuffle'] = 'auto'
+
+    def __post_init__(self) -> None:
+        if self.name not in {'blosc', 'zstd', 'none'}:
+            raise EditError(f"codec must be 'blosc', 'zstd' or 'none', not {self.name!r}")
+        top = 22 if self.name == 'zstd' else 9
+        if not 0 <= self.level <= top:
+            raise EditError(f'The level of {self.name} must lie between 0 and {top}, not {self.level}')
+        if self.shuffle not in {'auto', *_SHUFFLES}:
+            raise EditError(f'shuffle must be auto, {", ".join(_SHUFFLES)}, not {self.shuffle!r}')
+
+    def _shuffle(self, itemsize: int) -> int:
+        if self.shuffle == 'auto':
+            return 1 if itemsize > 1 else 0
+        return _SHUFFLES.index(self.shuffle)
+
+    def encode(self, chunk: np.ndarray) -> bytes:
+        """Return the stored form of one whole chunk, C order and little-endian."""
+        data = np.ascontiguousarray(chunk)
+        if data.dtype.byteorder == '>' or (data.dtype.byteorder == '=' and not np.little_endian):
+            data = data.astype(data.dtype.newbyteorder('<'))
+        if self.name == 'none':
+            return data.tobytes()
+        flat = data.reshape(-1).view(np.uint8)
+        if self.name == 'zstd':
+            return bytes(imagecodecs.zstd_encode(flat, level=self.level))
+        encoded = imagecodecs.blosc_encode(
+            flat,
+            level=self.level,
+            compressor='zstd',
+            shuffle=self._shuffle(data.itemsize),
+            typesize=data.itemsize,
+            numthreads=1,
+        )
+        return bytes(encoded)
+
+    def v3(self, dtype: np.dtype[Any]) -> list[dict[str, Any]]:
+        """Return the codecs of a zarr v3 array (https://zarr-specs.readthedocs.io, v3/codecs)."""
+        chain: list[dict[str, Any]] = [{'name': 'bytes', 'configuration': {'endian': 'little'}}]
+        if dtype.itemsize == 1:
+            chain = [{'name': 'bytes'}]
+        if self.name == 'blosc':
+            settings = {
+                'cname': 'zstd',
+                'clevel': self.level,
+                'shuffle': _SHUFFLES[self._shuffle(dtype.itemsize)],
+                'typesize': dtype.itemsize,
+                'blocksize': 0,
+            }
+            chain.append({'name': 'blosc', 'configuration': settings})
+        elif self.name == 'zstd':
+            chain.append({'name': 'zstd', 'configuration': {'level': self.level, 'checksum': False}})
+        return chain
+
+    def v2(self, dtype: np.dtype[Any]) -> dict[str, Any] | None:
+        """Return the compressor of a zarr v2 array."""
+        if self.name == 'none':
+            return None
+        if self.name == 'zstd':
+            return {'id': 'zstd', 'level': self.level}
+        shuffle = self._shuffle(dtype.itemsize)
+        return {'id': 'blosc', 'cname': 'zstd', 'clevel': self.level, 'shuffle': shuffle, 'blocksize': 0}
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEncoder:
+    """Encodes the blocks of one array; a block is one chunk, or one shard of them.
+
+    :param block: the shape of a block.
+    :param chunk: the shape of a chunk; equal to ``block`` where there are no shards.
+    """
+
+    dtype: np.dtype[Any]
+    block: tuple[int, ...]
+    chunk: tuple[int, ...]
+    fill_value: int | float
+    codec: Codec
+
+    def is_empty(self, pixels: np.ndarray) -> bool:
+        """Whether every pixel is the fill value, so that nothing needs to be stored."""
+        if not pixels.size:
+            return True
+        first = pixels.flat[0]
+        fill = self.dtype.type(self.fill_value)
+        if fill != fill:
+            return bool(first != first) and bool(np.isnan(pixels).all())
+        if first != fill:
+            return False
+        if fill == 0 and self.dtype.kind in 'biu':
+            return not pixels.any()
+        # minus zero equals zero but is another value: it has to be stored
+        equal = bool((pixels == fill).all())
+        return equal and not (self.dtype.kind == 'f' and fill == 0 and bool(np.signbit(pixels).any()))
+
+    def encode(self, pixels: np.ndarray) -> bytes | None:
+        """Return what is stored for a block, or None where that is nothing.
+
+        :param pixels: the block, or the part of it inside the array (smaller at the end of an axis).
+        """
+        if self.is_empty(pixels):
+            return None
+        if self.block != self.chunk:
+            return self._encode_shard(pixels)
+        return self.codec.encode(self._whole(pixels))
+
+    def _whole(self, pixels: np.ndarray) -> np.ndarray:
+        if pixels.shape == self.chunk:
+            return pixels.astype(self.dtype, copy=False)
+        whole = np.full(self.chunk, self.fill_value, self.dtype)
+        whole[tuple(slice(0, size) for size in pixels.shape)] = pixels
+        return whole
+
+    def _encode_shard(self, pixels: np.ndarray) -> bytes:
+        counts = [size // side for size, side in zip(self.block, self.chunk, strict=True)]
+        index = np.full((*counts, 2), _ABSENT, '<u8')
+        parts, offset = [], 0
+        for where in itertools.product(*(range(count) for count in counts)):
+            region = tuple(
+                slice(at * side, (at + 1) * side) for at, side in zip(where, self.chunk, strict=True)
+            )
+            inner = pixels[region]
+            if not inner.size or self.is_empty(inner):
+                continue
+            encoded = self.codec.encode(self._whole(inner))
+            index[where] = offset, len(encoded)
+            offset += len(encoded)
+            parts.append(encoded)
+        table = index.tobytes()
+        return b''.join([*parts, table, google_crc32c.value(table).to_bytes(4, 'little')])
+
+    def v3_codecs(self) -> list[dict[str, Any]]:
+        """Return the codecs of a zarr v3 array, shards included."""
+        inner = self.codec.v3(self.dtype)
+        if self.block == self.chunk:
+            return inner
+        settings = {
+            'chunk_shape': list(self.chunk),
+            'codecs': inner,
+            'index_codecs': [{'name': 'bytes', 'configuration': {'endian': 'little'}}, {'name': 'crc32c'}],
+            'index_location': 'end',
+        }
+        return [{'name': 'sharding_indexed', 'configuration': settings}]

@@ -1,0 +1,198 @@
+"""Where the files of a zarr hierarchy go: a directory, or a zip with no copy in between."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+from girder_zarr.errors import EditError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_U16, _U32 = 0xFFFF, 0xFFFFFFFF
+
+
+class Outlet(Protocol):
+    """Takes whole files, each name once, from any thread."""
+
+    def put(self, name: str, content: bytes) -> None:
+        """Store a file; ``name`` is relative, with forward slashes."""
+
+    def get(self, name: str) -> bytes | None:
+        """Return a file that was put, or None."""
+
+
+class DirectoryOutlet:
+    """Files below an existing directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._made: set[str] = set()
+
+    def put(self, name: str, content: bytes) -> None:
+        """Store a file; see :class:`Outlet`."""
+        parent, _, _ = name.rpartition('/')
+        if parent not in self._made:
+            (self.directory / parent).mkdir(parents=True, exist_ok=True)
+            self._made.add(parent)
+        with open(f'{self.directory}/{name}', 'xb') as file:  # noqa: PTH123 - a Path costs as much as a small chunk
+            file.write(content)
+
+    def get(self, name: str) -> bytes | None:
+        """Return a file that was put, or None."""
+        try:
+            return (self.directory / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def sync(self) -> None:
+        """Return when everything is on the disk."""
+        for directory, _, names in os.walk(self.directory):
+            for name in names:
+                sync_path(Path(directory, name))
+            sync_path(Path(directory))
+
+
+def sync_path(path: Path) -> None:
+    """Return when a file's content, or a directory's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    name: bytes
+    crc: int
+    size: int
+    offset: int
+
+
+class ZipOutlet:
+    """A zip archive with stored (uncompressed) entries, in ZIP64 where it has to be or is asked to be.
+
+    Entries lie in the order in which they are put; the central directory lists the root's zarr.json first,
+    then every other one breadth first, then the rest by name, as RFC-9 of OME-NGFF asks for .ozx.
+
+    :param path: a file that does not exist yet.
+    :param comment: the comment of the archive.
+    :param zip64: write the ZIP64 end record even where it is not needed.
+    """
+
+    def __init__(self, path: Path, *, comment: bytes = b'', zip64: bool = False) -> None:
+        self.path = path
+        self._comment, self._zip64 = comment, zip64
+        self._file = path.open('x+b')
+        self._lock = threading.Lock()
+        self._offset = 0
+        self._entries: dict[str, _Entry] = {}
+        now = time.localtime()
+        self._time = now.tm_hour << 11 | now.tm_min << 5 | now.tm_sec // 2
+        self._date = max(now.tm_year - 1980, 0) << 9 | now.tm_mon << 5 | now.tm_mday
+
+    def put(self, name: str, content: bytes) -> None:
+        """Store a file; see :class:`Outlet`."""
+        crc, size, raw = zlib.crc32(content), len(content), name.encode()
+        if size >= _U32:
+            raise EditError(f'{name} would be {size} bytes long; one chunk or shard may take less than 4 GiB')
+        header = struct.pack(
+            '<4s5H3I2H', b'PK\3\4', 20, _utf8(raw), 0, self._time, self._date, crc, size, size, len(raw), 0
+        )
+        with self._lock:
+            if name in self._entries:
+                raise EditError(f'{name} was written twice')
+            self._entries[name] = _Entry(raw, crc, size, self._offset)
+            self._file.write(header + raw)
+            self._file.write(content)
+            self._offset += len(header) + len(raw) + size
+
+    def get(self, name: str) -> bytes | None:
+        """Return a file that was put, or None."""
+        with self._lock:
+            entry = self._entries.get(name)
+            if entry is None:
+                return None
+            self._file.flush()
+        return os.pread(self._file.fileno(), entry.size, entry.offset + 30 + len(entry.name))
+
+    def finish(self) -> None:
+        """Write the central directory, and return when everything is on the disk."""
+        start = self._offset
+        for name in sorted(self._entries, key=_json_first):
+            self._file.write(self._central(self._entries[name]))
+        length = self._file.tell() - start
+        self._end(start, length)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _central(self, entry: _Entry) -> bytes:
+        far = entry.offset >= _U32
+        extra = struct.pack('<2HQ', 1, 8, entry.offset) if far else b''
+        version = 45 if far else 20
+        fixed = struct.pack(
+            '<4s6H3I5H2I',
+            b'PK\1\2',
+            3 << 8 | version,
+            version,
+            _utf8(entry.name),
+            0,
+            self._time,
+            self._date,
+            entry.crc,
+            entry.size,
+            entry.size,
+            len(entry.name),
+            len(extra),
+            0,
+            0,
+            0,
+            0o100644 << 16,
+            _U32 if far else entry.offset,
+        )
+        return fixed + entry.name + extra
+
+    def _end(self, start: int, length: int) -> None:
+        count = len(self._entries)
+        large = count >= _U16 or start >= _U32 or length >= _U32
+        if large or self._zip64:
+            self._file.write(
+                struct.pack('<4sQ2H2I4Q', b'PK\6\6', 44, 3 << 8 | 45, 45, 0, 0, count, count, length, start)
+            )
+            self._file.write(struct.pack('<4sIQI', b'PK\6\7', 0, start + length, 1))
+        few, size, at = min(count, _U16), min(length, _U32), min(start, _U32)
+        comment = len(self._comment)
+        self._file.write(
+            struct.pack('<4s4H2IH', b'PK\5\6', 0, 0, few, few, size, at, comment) + self._comment
+        )
+
+    def close(self) -> None:
+        """Close the file; without :meth:`finish` before, what it holds is not a zip."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _utf8(name: bytes) -> int:
+    """Flag bit 11: the name is UTF-8."""
+    return 0 if name.isascii() else 0x800
+
+
+def _json_first(name: str) -> tuple[bool, int, str]:
+    """Sort key: zarr.json (or what v2 has in its place) breadth first, then everything else by name."""
+    document = name.rpartition('/')[2] in {'zarr.json', '.zgroup', '.zattrs', '.zarray'}
+    return (not document, name.count('/') if document else 0, name)

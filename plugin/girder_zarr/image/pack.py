@@ -1,0 +1,158 @@
+"""A finished hierarchy into one file, and what is new into the place of what was there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from girder_zarr.errors import EditError
+
+from .outlet import DirectoryOutlet, Outlet, ZipOutlet, sync_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .ngff.model import Version
+
+DIRECTORY_SUFFIX = '.zarr'
+ZIP_SUFFIXES = ('.zip', '.ozx')
+SUFFIXES = (DIRECTORY_SUFFIX, *ZIP_SUFFIXES)
+
+
+def pack(directory: Path, target: Path, *, overwrite: bool = True) -> None:
+    """Turn a written hierarchy into ``target``; the suffix decides: .zarr, .zip or .ozx.
+
+    The target appears whole or not at all; what was there before goes only when the new one is on the disk.
+
+    :param directory: as `pyramid.write_image` wrote it; it is left as it is.
+    :param overwrite: False: an existing target is an error.
+    :raises EditError: the target exists, has another suffix, or .ozx was asked for what is not zarr v3.
+    """
+    version = _version_of(directory) if target.suffix == '.ozx' else '0.5'
+    with outlet_for(target, version=version, overwrite=overwrite) as outlet:
+        for name in _names(directory):
+            outlet.put(name, (directory / name).read_bytes())
+
+
+def _names(directory: Path) -> Iterator[str]:
+    """Every file below a directory, zarr.json breadth first and then by name."""
+    names = []
+    for folder, _, files in os.walk(directory):
+        names += [Path(folder, file).relative_to(directory).as_posix() for file in files]
+    documents = [name for name in names if name.rpartition('/')[2] == 'zarr.json']
+    yield from sorted(documents, key=lambda name: (name.count('/'), name))
+    yield from sorted(set(names) - set(documents))
+
+
+def _version_of(directory: Path) -> str:
+    try:
+        content = json.loads((directory / 'zarr.json').read_bytes())
+        return str(content['attributes']['ome']['version'])
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise EditError(f'.ozx holds NGFF 0.5 or later; {directory} has no zarr.json with a version') from exc
+
+
+@contextlib.contextmanager
+def outlet_for(target: Path, *, version: Version | str = '0.5', overwrite: bool = True) -> Iterator[Outlet]:
+    """Give an outlet that becomes ``target`` when the block ends well, and vanishes when it does not.
+
+    :param version: the NGFF version of what will be written.
+    :raises EditError: the target may not be replaced, its folder is missing, or its suffix is not ours.
+    """
+    check_target(target, overwrite=overwrite)
+    if target.suffix not in SUFFIXES:
+        raise EditError(f'The name must end in {", ".join(SUFFIXES)}; found {target.name!r}')
+    if target.suffix == '.ozx' and version == '0.4':
+        raise EditError('.ozx holds NGFF 0.5 or later, not 0.4')
+    temporary = temporary_name(target)
+    try:
+        if target.suffix == DIRECTORY_SUFFIX:
+            temporary.mkdir()
+            outlet = DirectoryOutlet(temporary)
+            yield outlet
+            outlet.sync()
+        else:
+            comment = ozx_comment(str(version)) if target.suffix == '.ozx' else b''
+            with ZipOutlet(temporary, comment=comment, zip64=target.suffix == '.ozx') as archive:
+                yield archive
+                archive.finish()
+        put_in_place(temporary, target, overwrite=overwrite)
+    finally:
+        remove(temporary)
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Raise EditError where ``target`` cannot be written, before anything is done."""
+    if not overwrite and os.path.lexists(target):
+        raise EditError(f'{target} exists and may not be replaced (overwriteAllowed is False)')
+    if not target.parent.is_dir():
+        raise EditError(f'{target.parent} is not an existing folder')
+
+
+def temporary_name(target: Path) -> Path:
+    """Return a name beside ``target``, so that it can be renamed to it, that no other writer uses."""
+    return target.with_name(f'.{target.name}.{uuid.uuid4().hex[:12]}.tmp')
+
+
+def ozx_comment(version: str) -> bytes:
+    """Return the archive comment that RFC-9 of OME-NGFF asks for."""
+    content = {'ome': {'version': version, 'zipFile': {'centralDirectory': {'jsonFirst': True}}}}
+    return json.dumps(content, separators=(',', ':')).encode()
+
+
+def put_in_place(temporary: Path, target: Path, *, overwrite: bool) -> None:
+    """Rename what was written to its final name; what was there before goes last.
+
+    A file takes the place of a file in one step. With a directory, there is an instant with neither.
+    """
+    if not overwrite:
+        _rename_new(temporary, target)
+    elif temporary.is_dir() or target.is_dir():
+        _swap(temporary, target)
+    else:
+        temporary.replace(target)
+    sync_path(target.parent)
+
+
+def _rename_new(temporary: Path, target: Path) -> None:
+    try:
+        if temporary.is_dir():
+            # mkdir claims the name; a directory may be renamed over an empty one
+            target.mkdir()
+            temporary.rename(target)
+        else:
+            os.link(temporary, target)
+            temporary.unlink()
+    except OSError as exc:
+        if exc.errno in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
+            raise EditError(f'{target} exists and may not be replaced (overwriteAllowed is False)') from exc
+        raise
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    if not os.path.lexists(target):
+        temporary.rename(target)
+        return
+    old = temporary_name(target)
+    target.rename(old)
+    try:
+        temporary.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    remove(old)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory with all it holds; nothing there is as good."""
+    remover: Callable[[Path], object] = (
+        shutil.rmtree if path.is_dir() and not path.is_symlink() else os.unlink
+    )
+    with contextlib.suppress(FileNotFoundError):
+        remover(path)
