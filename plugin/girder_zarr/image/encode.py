@@ -54,7 +54,7 @@ class Codec:
             data = data.astype(data.dtype.newbyteorder('<'))
         if self.name == 'none':
             return data.tobytes()
-        flat = data.reshape(-1).view(np.uint8)
+        flat: Any = data.reshape(-1).view(np.uint8)
         if self.name == 'zstd':
             return bytes(imagecodecs.zstd_encode(flat, level=self.level))
         encoded = imagecodecs.blosc_encode(

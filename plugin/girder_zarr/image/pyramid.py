@@ -7,6 +7,7 @@ Subtrees run in parallel threads. Memory holds one block a level and thread, wha
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import os
@@ -28,7 +29,7 @@ from .resample import halve
 if TYPE_CHECKING:
     from .spec import OutputSpec
 
-#: Called with one slice an axis (start and stop inside the shape); returns its pixels, or None: nothing there.
+#: Called with one slice an axis (start, stop inside the shape); returns its pixels, or None: nothing there.
 BlockReader: TypeAlias = Callable[[tuple[slice, ...]], np.ndarray | None]
 #: Called with a region of any size; False promises that a BlockReader would find nothing anywhere in it.
 Occupied: TypeAlias = Callable[[tuple[slice, ...]], bool]
@@ -130,11 +131,12 @@ class _Writer:
         split = next(level for level in range(self.top + 1) if len(self._nodes(level)) <= SUBTREES)
         for outer in outers:
             nodes = self._nodes(split)
-            halves = in_parallel(
-                lambda node, outer=outer: self._node(split, outer, node, None), nodes, threads
-            )
+            halves = in_parallel(functools.partial(self._subtree, split, outer), nodes, threads)
             if split < self.top:
                 self._tree(outer, split, dict(zip(nodes, halves, strict=True)))
+
+    def _subtree(self, level: int, outer: tuple[int, ...], node: Node) -> np.ndarray | None:
+        return self._node(level, outer, node, None)
 
     def _nodes(self, level: int) -> Sequence[Node]:
         rows, columns = (-(-self.shapes[level][axis] // self.spec.blocks[axis]) for axis in (-2, -1))

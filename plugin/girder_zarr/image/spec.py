@@ -74,11 +74,11 @@ class OutputSpec:
             raise EditError(f'shape must hold a positive size for each of the axes {names}, not {self.shape}')
         if len(self.multiscale.levels) != 1:
             raise EditError(
-                f'The multiscale must describe the full resolution only, not {len(self.multiscale.levels)} levels'
+                f'The multiscale must have one level, the full resolution, not {len(self.multiscale.levels)}'
             )
         if self.bands and ('c' not in names or self.shape[names.index('c')] % self.bands):
             raise EditError(
-                f'With {self.bands} bands axis c must be a multiple of them; the axes {names} have {self.shape}'
+                f'Axis c must be a multiple of the {self.bands} bands; the axes {names} have {self.shape}'
             )
 
     def _check_chunks(self) -> None:

@@ -100,7 +100,7 @@ def _omero(multiscale: Multiscale, version: Version) -> dict[str, Any]:
 
 def _channel(channel: Channel, index: int) -> dict[str, Any]:
     window = channel.window
-    shown = {'min': 0, 'max': 1, 'start': 0, 'end': 1}
+    shown: dict[str, float] = {'min': 0, 'max': 1, 'start': 0, 'end': 1}
     if window is not None:
         shown = {key: _number(getattr(window, key)) for key in shown}
     return {
