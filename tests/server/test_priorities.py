@@ -340,6 +340,7 @@ def test_listing_the_sources(server, sources, admin, user):
     response = get(server, '/zarr/source', user)
     assertStatusOk(response)
     assert {'name': 'PREFERRED', 'value': 1} in response.json['priorities']
+    assert response.json['fixedByEnvironment'] is False
     listed = {source['name']: source for source in response.json['sources']}
     assert list(listed) == ['alpha', 'beta', 'elsewhere', 'gamma']
     rows = {row['extension']: row for row in listed['alpha']['extensions']}

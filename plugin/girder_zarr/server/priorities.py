@@ -34,9 +34,15 @@ MAX_AGE = 1.0
 ATTRIBUTES = ('extensions', 'mimeTypes', 'nameMatches')
 _HANDLER = 'zarr.source_priorities'
 _EVENTS = ('model.setting.save.after', 'model.setting.remove')
+_VARIABLE = f'GIRDER_SETTING_{SettingKey.SOURCE_PRIORITIES.replace(".", "_").upper()}'
 
 Settings = Mapping[str, Any]
 Registry = dict[str, type]
+
+
+def fixed_by_environment() -> bool:
+    """Whether an environment variable stands before what is stored, as for all of Girder's settings."""
+    return _VARIABLE in os.environ
 
 
 def stored_value() -> object:
@@ -44,14 +50,12 @@ def stored_value() -> object:
 
     `Setting.get` may answer from a cache of this process that never ages, hence the detour.
     """
-    key = SettingKey.SOURCE_PRIORITIES
-    environment = os.environ.get(f'GIRDER_SETTING_{key.replace(".", "_").upper()}')
-    if environment is not None:
+    if fixed_by_environment():
         try:
-            return json.loads(environment)
+            return json.loads(os.environ[_VARIABLE])
         except ValueError:
-            return environment
-    document = Setting().findOne({'key': key})
+            return os.environ[_VARIABLE]
+    document = Setting().findOne({'key': SettingKey.SOURCE_PRIORITIES})
     return None if document is None else document.get('value')
 
 

@@ -14,7 +14,7 @@ from girder.models.file import File
 from girder.models.item import Item
 from large_image.constants import SourcePriority
 
-from . import explanation
+from . import explanation, priorities
 
 
 class ZarrResource(Resource):
@@ -40,6 +40,7 @@ class ZarrResource(Resource):
         return {
             'priorities': [{'name': priority.name, 'value': priority.value} for priority in SourcePriority],
             'sources': explanation.list_sources(),
+            'fixedByEnvironment': priorities.fixed_by_environment(),
         }
 
     @access.public(scope=TokenScope.DATA_READ)

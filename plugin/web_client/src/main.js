@@ -1,0 +1,4 @@
+import './style.styl';
+import './folderPage';
+import './itemPage';
+import './routes';
