@@ -1,0 +1,211 @@
+"""Which patches touch which part of the output, and what the output's axes and size are."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import ConflictError, InvalidInputError, LimitExceededError
+from .patch import FRAME_AXES, check_same_axes
+from .spec import MAX_PIXELS, MAX_SIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .patch import Patch
+    from .spec import StitchSpec
+
+#: The index of a frame along each of ``FRAME_AXES``, 0 along those that no patch names.
+Frame = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a set of patches covers: the first and the end position along y and x, and the end along the frame axes."""
+
+    x: tuple[int, int]
+    y: tuple[int, int]
+    frame: Mapping[str, int]
+
+    @classmethod
+    def of(cls, patches: Iterable[Patch]) -> Extent:
+        """Return the extent of at least one patch."""
+        boxes = list(patches)
+        return cls(
+            x=(min(p.placement.x for p in boxes), max(p.placement.x + p.shape[1] for p in boxes)),
+            y=(min(p.placement.y for p in boxes), max(p.placement.y + p.shape[0] for p in boxes)),
+            frame={
+                axis: max(p.placement.index(axis) for p in boxes) + 1
+                for axis in check_same_axes(p.placement for p in boxes)
+            },
+        )
+
+    def origin(self, spec: StitchSpec) -> tuple[int, int]:
+        """Return the position ``(y, x)`` of the result's left upper pixel."""
+        if spec.size is not None:
+            return 0, 0
+        return min(0, self.y[0]), min(0, self.x[0])
+
+    def size(self, spec: StitchSpec) -> tuple[int, int]:
+        """Return the result's ``(height, width)``."""
+        if spec.size is not None:
+            return spec.size[1], spec.size[0]
+        top, left = self.origin(spec)
+        return max(self.y[1] - top, 1), max(self.x[1] - left, 1)
+
+    def check(self, spec: StitchSpec, bands: int) -> None:
+        """Check that the result is of a size that we make.
+
+        :raises LimitExceededError: it is not; the message gives the limit.
+        """
+        height, width = self.size(spec)
+        if max(height, width) > MAX_SIDE:
+            msg = f'The image would be {width} x {height} pixels; the limit is {MAX_SIDE} along x and y.'
+            raise LimitExceededError(msg)
+        pixels = height * width * bands * math.prod(self.frame.values())
+        if pixels > MAX_PIXELS:
+            frames = ', '.join(f'{axis} {count}' for axis, count in sorted(self.frame.items()))
+            msg = (
+                f'The image would hold {pixels} values ({width} x {height}, {bands} bands'
+                f'{", " if frames else ""}{frames}); the limit is {MAX_PIXELS}.'
+            )
+            raise LimitExceededError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A patch that touches a block: ``y`` and ``x`` are where it begins, from the block's first pixel, maybe negative."""
+
+    patch: Patch
+    y: int
+    x: int
+
+
+class Plan:
+    """The geometry of one result.
+
+    :param patches: all of them; they agree in dtype, bands and named axes.
+    :param spec: what the result shall be.
+    :raises InvalidInputError: there is no patch, or two have one key.
+    :raises ConflictError: the patches differ in dtype or bands.
+    :raises LimitExceededError: the result would be too large.
+    """
+
+    #: The side of the squares by which patches are found.
+    CELL = 1024
+
+    def __init__(self, patches: Sequence[Patch], spec: StitchSpec) -> None:
+        if not patches:
+            msg = 'There is no patch to stitch.'
+            raise InvalidInputError(msg)
+        self.patches = sorted(patches, key=lambda patch: patch.rank)
+        self.spec = spec
+        kinds = {(patch.dtype, patch.shape[2]) for patch in patches}
+        if len(kinds) > 1:
+            msg = f'The patches differ in dtype and bands: {", ".join(f"{d} x {b}" for d, b in sorted(kinds))}.'
+            raise ConflictError(msg)
+        ((self.dtype, self.bands),) = kinds
+        spec.check_dtype(self.dtype)
+        self.extent = Extent.of(self.patches)
+        self.extent.check(spec, self.bands)
+        self.origin = self.extent.origin(spec)
+        self.size = self.extent.size(spec)
+        self._cells = self._index()
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the output's axes, in NGFF order; ``c`` holds channels and bands, channel-major."""
+        named = set(self.extent.frame) | ({'c'} if self.bands > 1 else set())
+        return tuple(axis for axis in FRAME_AXES if axis in named) + ('y', 'x')
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The output's pixels along each of :attr:`axes`."""
+        counts = {axis: self.extent.frame.get(axis, 1) for axis in FRAME_AXES}
+        counts['c'] *= self.bands
+        return tuple(counts[axis] for axis in self.axes[:-2]) + self.size
+
+    def _index(self) -> dict[tuple[Frame, int, int], list[int]]:
+        cells: defaultdict[tuple[Frame, int, int], list[int]] = defaultdict(list)
+        for index, patch in enumerate(self.patches):
+            frame = tuple(patch.placement.index(axis) for axis in FRAME_AXES)
+            top, left = patch.placement.y - self.origin[0], patch.placement.x - self.origin[1]
+            bottom, right = min(top + patch.shape[0], self.size[0]), min(left + patch.shape[1], self.size[1])
+            for row in _cells(max(top, 0), bottom, self.CELL):
+                for column in _cells(max(left, 0), right, self.CELL):
+                    cells[frame, row, column].append(index)
+        return dict(cells)
+
+    def touching(self, frame: Frame, y: slice, x: slice) -> list[Hit]:
+        """Return the patches that have pixels in a block of one frame, in their order.
+
+        :param frame: the index along each of ``FRAME_AXES``.
+        :param y: rows of the output, start and stop explicit.
+        :param x: columns of the output, likewise.
+        """
+        found = {
+            index
+            for row in _cells(y.start, y.stop, self.CELL)
+            for column in _cells(x.start, x.stop, self.CELL)
+            for index in self._cells.get((frame, row, column), ())
+        }
+        hits = []
+        for index in sorted(found):
+            patch = self.patches[index]
+            top, left = patch.placement.y - self.origin[0], patch.placement.x - self.origin[1]
+            if top < y.stop and left < x.stop and top + patch.shape[0] > y.start and left + patch.shape[1] > x.start:
+                hits.append(Hit(patch, top - y.start, left - x.start))
+        return hits
+
+    def occupied(self, region: tuple[slice, ...]) -> bool:
+        """Return False where no patch can have pixels; ``region`` is as for :meth:`frames`, of any size."""
+        slices = dict(zip(self.axes, region, strict=True))
+        rows = _cells(slices['y'].start, slices['y'].stop, self.CELL)
+        columns = _cells(slices['x'].start, slices['x'].stop, self.CELL)
+        frames = [frame for frame, _, _ in self.frames(region)]
+        if len(rows) * len(columns) * len(frames) > len(self._cells):
+            known = set(frames)
+            return any(f in known and row in rows and column in columns for f, row, column in self._cells)
+        return any((f, row, column) in self._cells for f in frames for row in rows for column in columns)
+
+    def frames(self, region: tuple[slice, ...]) -> list[tuple[Frame, tuple[slice | int, ...], slice]]:
+        """Return the frames that a region of the output holds.
+
+        :param region: one slice an axis of :attr:`axes`.
+        :returns: for each frame its index, where it lies in an array of the region's shape (an index or, along
+            ``c`` with bands, a slice), and which of its bands lie in the region.
+        """
+        found: list[tuple[Frame, tuple[slice | int, ...], slice]] = [((), (), slice(0, self.bands))]
+        slices = dict(zip(self.axes, region, strict=True))
+        for axis in FRAME_AXES:
+            if axis not in slices:
+                found = [((*frame, 0), place, bands) for frame, place, bands in found]
+            elif axis == 'c' and self.bands > 1:
+                found = [
+                    ((*frame, channel), (*place, where), kept)
+                    for frame, place, _ in found
+                    for channel, where, kept in self._channels(slices['c'])
+                ]
+            else:
+                found = [
+                    ((*frame, index), (*place, index - slices[axis].start), bands)
+                    for frame, place, bands in found
+                    for index in range(slices[axis].start, slices[axis].stop)
+                ]
+        return found
+
+    def _channels(self, part: slice) -> list[tuple[int, slice, slice]]:
+        """Return channel, place in the region and bands for a slice of axis c that holds channels times bands."""
+        found = []
+        for channel in _cells(part.start, part.stop, self.bands):
+            first = channel * self.bands
+            low, high = max(part.start, first), min(part.stop, first + self.bands)
+            found.append((channel, slice(low - part.start, high - part.start), slice(low - first, high - first)))
+        return found
+
+
+def _cells(start: int, stop: int, side: int) -> range:
+    """Return the squares that the half-open interval touches; none when it is empty."""
+    return range(start // side, -(-stop // side)) if stop > start else range(0)
