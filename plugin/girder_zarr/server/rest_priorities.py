@@ -9,12 +9,13 @@ from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute
 from girder.api.rest import Resource
 from girder.constants import AccessType, TokenScope
-from girder.exceptions import RestException
 from girder.models.file import File
 from girder.models.item import Item
 from large_image.constants import SourcePriority
 
+from ..errors import NotFoundError
 from . import explanation, priorities
+from .http_errors import answers_errors
 
 
 class ZarrResource(Resource):
@@ -62,6 +63,7 @@ class ZarrResource(Resource):
         .errorResponse('Read access was denied for the item.', 403)
         .errorResponse('There is no such item, or no such file in it.', 404)
     )
+    @answers_errors
     def explainItem(self, id: str, fileId: str | None, probe: bool) -> dict[str, Any]:  # noqa: A002
         """Answer ``GET /zarr/item/{id}/source``."""
         user = self.getCurrentUser()
@@ -70,18 +72,18 @@ class ZarrResource(Resource):
             item = Item().load(id, user=user, level=AccessType.READ)
         if item is None:
             msg = f'Expected the id of an item, found "{id}": there is no such item.'
-            raise RestException(msg, code=404)
+            raise NotFoundError(msg)
         file = _file_of(item, fileId)
         return explanation.explain(item, file, probe=probe, show_paths=bool(user and user.get('admin')))
 
 
 def _file_of(item: dict[str, Any], file_id: str | None) -> dict[str, Any]:
-    """Find the file to explain. RestException, status 404, where there is none."""
+    """Find the file to explain. NotFoundError where there is none."""
     if file_id is not None:
         file = File().load(file_id, force=True) if ObjectId.is_valid(file_id) else None
         if file is None or file.get('itemId') != item['_id']:
             msg = f'Expected the id of a file of this item, found "{file_id}".'
-            raise RestException(msg, code=404)
+            raise NotFoundError(msg)
         return file
     large_image = item.get('largeImage') or {}
     file_id = large_image.get('fileId') or large_image.get('originalId')
@@ -90,5 +92,5 @@ def _file_of(item: dict[str, Any], file_id: str | None) -> dict[str, Any]:
         file = next(iter(Item().childFiles(item, limit=1)), None)
     if file is None:
         msg = 'Expected an item with a file, found one without.'
-        raise RestException(msg, code=404)
+        raise NotFoundError(msg)
     return file
