@@ -13,7 +13,8 @@ from girder.models.file import File
 from girder.models.item import Item
 from large_image.constants import SourcePriority
 
-from ..errors import NotFoundError
+from girder_zarr.errors import NotFoundError
+
 from . import explanation, priorities
 from .http_errors import answers_errors
 
