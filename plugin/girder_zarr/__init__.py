@@ -1,1 +1,28 @@
-"""."""
+"""OME-Zarr for Girder and large_image. Without Girder installed this is a library: ``girder_zarr.image``."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+if importlib.util.find_spec('girder') is not None:
+    from girder.plugin import GirderPlugin, getPlugin
+
+    class ZarrPlugin(GirderPlugin):
+        """What the plugin adds to a Girder server."""
+
+        DISPLAY_NAME = 'Zarr'
+
+        def load(self, info: dict[str, Any]) -> None:
+            """Register everything; each line is one thing that the server can do afterwards."""
+            for required in ('jobs', 'worker', 'large_image'):
+                getPlugin(required).load(info)
+
+            from .server import events, priorities, rest_sessions, sessions, tilesource, web_client
+
+            tilesource.take_over()
+            sessions.register_models()
+            rest_sessions.register(info)
+            priorities.register(info)
+            events.bind_server()
+            web_client.register(info)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import UnsupportedFormatError
-from ..image.ngff.model import Axis
-from ..image.pack import outlet_for
-from ..image.pyramid import write_image
-from ..image.spec import OutputSpec, default_channels
+from girder_zarr.errors import UnsupportedFormatError
+from girder_zarr.image.ngff.model import Axis
+from girder_zarr.image.pack import outlet_for
+from girder_zarr.image.pyramid import write_image
+from girder_zarr.image.spec import OutputSpec, default_channels
+
 from .blend import Piece, blend
 from .cache import PatchCache
 from .plan import Plan
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ..image.ngff.model import Channel
-    from ..image.outlet import Outlet
+    from girder_zarr.image.ngff.model import Channel
+    from girder_zarr.image.outlet import Outlet
+
     from .patch import Patch
     from .spec import StitchSpec
 

@@ -15,7 +15,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from ..errors import LimitExceededError, UnsupportedFormatError
+from girder_zarr.errors import LimitExceededError, UnsupportedFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import ConflictError, InvalidInputError, LimitExceededError
+from girder_zarr.errors import ConflictError, InvalidInputError, LimitExceededError
+
 from .patch import FRAME_AXES, check_same_axes
 from .spec import MAX_PIXELS, MAX_SIDE
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from ..errors import ConflictError, InvalidInputError
+from girder_zarr.errors import ConflictError, InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

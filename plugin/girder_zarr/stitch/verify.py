@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import UnreadableImageError
-from ..image.source import ZarrFileTileSource
+from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.source import ZarrFileTileSource
+
 from .assemble import BlockMaker, output_spec
 
 if TYPE_CHECKING:

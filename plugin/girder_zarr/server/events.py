@@ -1,0 +1,16 @@
+"""What happens in a Girder server that this plugin takes part in."""
+
+from __future__ import annotations
+
+from girder import events
+
+from . import finalize, patches, upload_guard
+from .sessions import HANDLER, follow_folders
+
+
+def bind_server() -> None:
+    """Bind all handlers."""
+    follow_folders()
+    events.bind(upload_guard.EVENT, HANDLER, upload_guard.refuse_unreadable)
+    events.bind('model.file.finalizeUpload.before', HANDLER, patches.attach_upload)
+    events.bind('jobs.job.update.after', HANDLER, finalize.follow_job)

@@ -1,0 +1,56 @@
+"""One table: which status code each error of the floors below answers with."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from girder.exceptions import RestException
+
+from girder_zarr import errors
+
+logger = logging.getLogger(__name__)
+
+#: Looked through from the top: a class stands above its base classes.
+STATUS: tuple[tuple[type[errors.GirderZarrError], int], ...] = (
+    (errors.InvalidInputError, 400),
+    (errors.EditError, 400),
+    (errors.NotFoundError, 404),
+    (errors.MissingImageError, 404),
+    (errors.ConflictError, 409),
+    (errors.CancelledError, 409),
+    (errors.LimitExceededError, 413),
+    (errors.UnsupportedFormatError, 415),
+    (errors.UnreadableImageError, 415),
+    (errors.GirderZarrError, 500),
+)
+
+Handler = TypeVar('Handler', bound=Callable[..., Any])
+
+
+def status_of(error: errors.GirderZarrError) -> int:
+    """Return the status code of an error."""
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
+def answers_errors(handler: Handler) -> Handler:
+    """Decorate a route handler so that errors of this package become answers with their status code."""
+
+    @functools.wraps(handler)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return handler(*args, **kwargs)
+        except errors.GirderZarrError as error:
+            raise rest_exception(error) from error
+
+    return wrapped  # type: ignore[return-value]
+
+
+def rest_exception(error: errors.GirderZarrError) -> RestException:
+    """Return the exception that makes Girder answer with the error's sentence and status code."""
+    status = status_of(error)
+    if status >= 500:
+        logger.error('Unexpected error in a route', exc_info=error)
+    return RestException(str(error), code=status)

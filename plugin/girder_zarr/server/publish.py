@@ -1,0 +1,93 @@
+"""A finished file into a Girder item with its large image set, and away with what an unfinished one left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from girder.models.folder import Folder
+from girder.models.item import Item
+from girder.models.upload import Upload
+
+from girder_zarr.errors import CancelledError, InvalidInputError
+
+from .patches import StitchPatch, send_file
+from .sessions import Document, StitchSession, may_write
+
+SOURCE = 'zarr'
+_MIME_TYPE = 'application/zip'
+
+
+def file_name(session: Document) -> str:
+    """Return what the result's file is called; it never is a path."""
+    base = re.sub(r'[/\\\0]', '_', session['name']).strip('. ') or 'stitched'
+    suffix = '.' + session['spec']['output']
+    return base if base.lower().endswith(suffix) else base + suffix
+
+
+def publish(session: Document, path: Path, user: Document, check: Callable[[], None]) -> Document:
+    """Make an item of a file and complete the session; return the item.
+
+    Until then the item says in its description which session it belongs to, so that `remove_leftovers` finds it.
+
+    :param check: called before each piece of the file; raises to stop.
+    :raises CancelledError: the session did not wait for this attempt any more; the item is removed again.
+    :raises InvalidInputError: the user may no longer write into the folder.
+    """
+    check()
+    if not may_write(session, user):
+        msg = 'Whoever asked for the image may no longer write into the folder.'
+        raise InvalidInputError(msg)
+    folder = Folder().load(session['folderId'], force=True)
+    item = Item().createItem(session['name'], user, folder, description=_marker(session))
+    upload = Upload().createUpload(
+        user, path.name, 'item', item, path.stat().st_size, mimeType=_MIME_TYPE
+    )
+    try:
+        with path.open('rb') as stream:
+            file = send_file(upload, stream, check)
+    except BaseException:
+        Upload().cancelUpload(upload)
+        raise
+    _set_large_image(item, file)
+    if StitchSession().complete(session, item, file) is None:
+        Item().remove(Item().load(item['_id'], force=True))
+        msg = 'The session was cancelled while its image was stored.'
+        raise CancelledError(msg)
+    Item().update({'_id': item['_id']}, {'$set': {'description': ''}}, multi=False)
+    return item
+
+
+def _set_large_image(item: Document, file: Document) -> None:
+    """Let large_image open the file with our source, whatever it chose by itself when the file came in."""
+    fields = {'largeImage': {'fileId': file['_id'], 'sourceName': SOURCE}}
+    query = {
+        '_id': item['_id'],
+        '$or': [{'largeImage.fileId': {'$exists': False}}, {'largeImage.fileId': file['_id']}],
+    }
+    Item().update(query, {'$set': fields}, multi=False)
+
+
+def _marker(session: Document) -> str:
+    return f'Being stitched by session {session["_id"]}, attempt {session["attempt"]}.'
+
+
+def remove_leftovers(session: Document) -> None:
+    """Remove the items that unfinished attempts of a session left behind."""
+    pattern = f'^Being stitched by session {session["_id"]}, '
+    current = StitchSession().findOne({'_id': session['_id']}) or {}
+    query = {'folderId': session['folderId'], 'description': {'$regex': pattern}}
+    for item in list(Item().find(query)):
+        if item['_id'] != current.get('itemId'):
+            Item().remove(item)
+
+
+def drop_patches(session: Document) -> None:
+    """Remove the patches of a complete session whose spec does not keep them."""
+    StitchPatch().remove_all(session)
+    StitchSession().change(
+        session['_id'], {}, {'$set': {'counts': {'patches': 0, 'bytes': 0}, 'extent': {}}}
+    )
+
+

@@ -1,0 +1,128 @@
+"""The routes of a session's patches. docs/rest.md describes them for client authors."""
+
+from __future__ import annotations
+
+import cherrypy
+from girder.api import access
+from girder.api.describe import Description, autoDescribeRoute
+from girder.constants import AccessType, TokenScope
+
+from girder_zarr.errors import InvalidInputError
+from girder_zarr.stitch import formats
+from girder_zarr.stitch.patch import Placement, check_key, check_order, parse_digest
+
+from . import paging, request_body
+from .http_errors import answers_errors
+from .patches import CREATED, MAX_PATCH_BYTES, NewPatch, StitchPatch, check_editable, view
+from .sessions import Document, StitchSession
+
+
+class PatchRoutes:
+    """``/stitch_session/:id/patch``, mixed into the resource of the sessions."""
+
+    def route_patches(self) -> None:
+        """Add the routes."""
+        self.route('GET', (':id', 'patch'), self.listPatches)
+        self.route('GET', (':id', 'patch', ':key'), self.getPatch)
+        self.route('PUT', (':id', 'patch', ':key'), self.putPatch)
+        self.route('DELETE', (':id', 'patch', ':key'), self.deletePatch)
+
+    @access.user(scope=TokenScope.DATA_WRITE)
+    @autoDescribeRoute(
+        Description('Store a patch under a key of your choice.')
+        .notes(
+            'The body is the image file: PNG, JPEG, TIFF or npy, recognised by its first bytes. The same patch again changes nothing. '
+            'With the header Content-Digest (RFC 9530, sha-256) the server checks what arrived.'
+        )
+        .param('id', 'The session.', paramType='path')
+        .param('key', '1 to 200 of the characters A-Z a-z 0-9 . _ ~ - , @ = +', paramType='path')
+        .param('x', 'Column of the first pixel, may be negative.', dataType='integer')
+        .param('y', 'Row of the first pixel, may be negative.', dataType='integer')
+        .param('t', 'Index in time.', dataType='integer', required=False)
+        .param('z', 'Index of the plane.', dataType='integer', required=False)
+        .param('c', 'Index of the channel.', dataType='integer', required=False)
+        .param('order', 'Decides, before the key, what counts in overlaps.', dataType='integer', required=False, default=0)
+        .param('replace', 'Put it in the place of another patch.', dataType='boolean', required=False, default=False)
+        .param('body', 'The image file.', paramType='body', dataType='binary')
+        .errorResponse('A parameter, the key or the digest is malformed, or the digest differs.')
+        .errorResponse('Write access was denied on the folder.', 403)
+        .errorResponse('There is no such session.', 404)
+        .errorResponse('The session is finalizing or complete, or the key or the pixels do not fit it.', 409)
+        .errorResponse('The patch exceeds a limit.', 413)
+        .errorResponse('The body is not an image of a known format.', 415)
+    )
+    @answers_errors
+    def putPatch(
+        self,
+        id: str,  # noqa: A002 - Girder's name for it
+        key: str,
+        x: int,
+        y: int,
+        t: int | None,
+        z: int | None,
+        c: int | None,
+        order: int,
+        replace: bool,
+    ) -> Document:
+        user = self.getCurrentUser()
+        session = StitchSession().require(id, user, AccessType.WRITE)
+        check_key(key)
+        placement = Placement.make(x, y, {'t': t, 'z': z, 'c': c})
+        check_order(order)
+        announced = parse_digest(cherrypy.request.headers.get('Content-Digest', ''))
+        check_editable(session)
+        stream, size, digest = request_body.spool(MAX_PATCH_BYTES)
+        with stream:
+            if announced not in {None, digest}:
+                msg = f'Content-Digest: announced {announced}, the body that arrived has {digest}.'
+                raise InvalidInputError(msg)
+            info = formats.inspect(stream)
+            new = NewPatch(key, placement, order, digest, size, info, stream)
+            document, status = StitchPatch().put(session, new, user, replace=replace)
+        if status == CREATED:
+            cherrypy.response.status = 201
+        return view(document, status)
+
+    @access.public(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('List the patches of a session, ordered by key.')
+        .param('id', 'The session.', paramType='path')
+        .param('limit', 'How many; 0 for all.', dataType='integer', required=False, default=50)
+        .param('offset', 'How many to pass over.', dataType='integer', required=False, default=0)
+        .errorResponse('Read access was denied on the folder.', 403)
+        .errorResponse('There is no such session.', 404)
+    )
+    @answers_errors
+    def listPatches(self, id: str, limit: int, offset: int) -> list[Document]:  # noqa: A002
+        paging.check(limit, offset)
+        session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
+        cherrypy.response.headers['Girder-Total-Count'] = str(StitchPatch().count(session))
+        return [view(document) for document in StitchPatch().list_session(session, limit, offset)]
+
+    @access.public(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('Get what is known of a patch.')
+        .param('id', 'The session.', paramType='path')
+        .param('key', 'The key of the patch.', paramType='path')
+        .errorResponse('Read access was denied on the folder.', 403)
+        .errorResponse('There is no such session or patch.', 404)
+    )
+    @answers_errors
+    def getPatch(self, id: str, key: str) -> Document:  # noqa: A002
+        session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
+        return view(StitchPatch().get(session, key))
+
+    @access.user(scope=TokenScope.DATA_WRITE)
+    @autoDescribeRoute(
+        Description('Remove a patch.')
+        .param('id', 'The session.', paramType='path')
+        .param('key', 'The key of the patch.', paramType='path')
+        .errorResponse('Write access was denied on the folder.', 403)
+        .errorResponse('There is no such session or patch.', 404)
+        .errorResponse('The session is finalizing or complete.', 409)
+    )
+    @answers_errors
+    def deletePatch(self, id: str, key: str) -> Document:  # noqa: A002
+        session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
+        StitchPatch().discard(session, key)
+        return {'message': f'Deleted patch {key}.'}

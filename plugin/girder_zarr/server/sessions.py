@@ -1,0 +1,296 @@
+"""The stitch session: its document, its states, who may do what with it.
+
+Every change of state is one update with the expected state in its query, so that of any number of requests and workers exactly
+one makes it. ``attempt`` names one run of the job: a worker whose attempt is no longer the session's has nothing to say any more.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from typing import Any
+
+from bson import ObjectId
+from bson.errors import InvalidId
+from girder import events
+from girder.constants import AccessType, SortDir
+from girder.models.folder import Folder
+from girder.models.model_base import Model
+from girder.utility.acl_mixin import AccessControlMixin
+from girder.utility.model_importer import ModelImporter
+from pymongo import ReturnDocument
+
+from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError
+from girder_zarr.stitch.spec import StitchSpec
+
+OPEN, FINALIZING, COMPLETE, ERROR, CANCELLED = 'open', 'finalizing', 'complete', 'error', 'cancelled'
+#: Patches may be put and removed in these; the session is open again afterwards.
+EDITABLE = (OPEN, ERROR, CANCELLED)
+#: What our event handlers are bound as.
+HANDLER = 'girder_zarr'
+#: How files name what they are attached to.
+ATTACHED_TO = ['stitch_session', 'girder_zarr']
+#: How often the job of one attempt is begun before it is given up; more than once only after a worker died.
+MAX_RUNS = 3
+MAX_NAME = 200
+MAX_ERROR = 1000
+
+_NO_PROGRESS = {'current': 0, 'total': 0, 'message': ''}
+Document = dict[str, Any]
+
+
+class StitchSession(AccessControlMixin, Model):
+    """A folder's stitch sessions. Access is that of the folder."""
+
+    def initialize(self) -> None:
+        """Name the collection and its indexes."""
+        self.name = 'stitch_session'
+        self.resourceColl = 'folder'
+        self.resourceParent = 'folderId'
+        self.ensureIndices([([('folderId', SortDir.ASCENDING), ('updated', SortDir.DESCENDING)], {}), 'jobId'])
+
+    def validate(self, doc: Document) -> Document:
+        """Accept the document; everything in it was checked where it came in."""
+        return doc
+
+    def create(self, folder: Document, user: Document, name: Any, spec: Any) -> Document:
+        """Create an open session.
+
+        :raises InvalidInputError: the name or the spec is not acceptable.
+        """
+        if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+            msg = f'name: expected 1 to {MAX_NAME} printable characters, found {str(name)[:80]!r}.'
+            raise InvalidInputError(msg)
+        now = _now()
+        return self.save(
+            {
+                'name': name.strip(),
+                'folderId': folder['_id'],
+                'creatorId': user['_id'],
+                'state': OPEN,
+                'deleting': False,
+                'spec': StitchSpec.from_json(spec).to_json(),
+                'counts': {'patches': 0, 'bytes': 0},
+                'extent': {},
+                'dtype': None,
+                'bands': None,
+                'axes': None,
+                'revision': 0,
+                'attempt': None,
+                'runs': 0,
+                'finalizerId': None,
+                'jobId': None,
+                'itemId': None,
+                'fileId': None,
+                'progress': dict(_NO_PROGRESS),
+                'error': None,
+                'created': now,
+                'updated': now,
+            }
+        )
+
+    def get(self, session_id: Any) -> Document:
+        """Return a session, whoever asks.
+
+        :raises NotFoundError: there is none.
+        """
+        found = self.findOne({'_id': object_id(session_id, 'session'), 'deleting': False})
+        if found is None:
+            msg = f'There is no stitch session {session_id}.'
+            raise NotFoundError(msg)
+        return found
+
+    def require(self, session_id: Any, user: Document | None, level: int) -> Document:
+        """Return a session if the user has that access to its folder.
+
+        :raises NotFoundError: there is none, or its folder is gone. :raises AccessException: no access.
+        """
+        session = self.get(session_id)
+        require_folder(session['folderId'], user, level)
+        return session
+
+    def list_folder(self, folder: Document, limit: int, offset: int, sort: list[tuple[str, int]]) -> Any:
+        """Return a cursor over a folder's sessions."""
+        query = {'folderId': folder['_id'], 'deleting': False}
+        return self.find(query, limit=limit, offset=offset, sort=sort)
+
+    def change(self, session_id: ObjectId, query: Document, update: Document) -> Document | None:
+        """Update the session if it still matches the query; return it afterwards, or None if it did not."""
+        update = dict(update)
+        update['$set'] = {**update.get('$set', {}), 'updated': _now()}
+        found: Document | None = self.collection.find_one_and_update(
+            {'_id': session_id, 'deleting': False, **query}, update, return_document=ReturnDocument.AFTER
+        )
+        return found
+
+    # States
+
+    def begin_finalizing(self, session: Document, user: Document) -> Document | None:
+        """Move an editable session to finalizing with a new attempt; None if another request was faster."""
+        fields = {
+            'state': FINALIZING,
+            'attempt': uuid.uuid4().hex,
+            'runs': 0,
+            'finalizerId': user['_id'],
+            'jobId': None,
+            'itemId': None,
+            'fileId': None,
+            'error': None,
+            'progress': {**_NO_PROGRESS, 'message': 'Waiting for a worker'},
+        }
+        return self.change(session['_id'], {'state': {'$in': EDITABLE}}, {'$set': fields})
+
+    def begin_run(self, session_id: Any, attempt: str) -> Document | None:
+        """Note that a worker begins; None if the attempt is no longer the session's."""
+        return self.change(
+            object_id(session_id, 'session'), {'state': FINALIZING, 'attempt': attempt}, {'$inc': {'runs': 1}}
+        )
+
+    def is_running(self, session_id: ObjectId, attempt: str) -> bool:
+        """Return whether the attempt is still what the session waits for."""
+        query = {'_id': session_id, 'state': FINALIZING, 'attempt': attempt, 'deleting': False}
+        return self.findOne(query, fields=['_id']) is not None
+
+    def settle(self, session: Document, state: str, **fields: Any) -> Document | None:
+        """End the session's attempt in a state; None if it has ended already, in whichever way."""
+        return self.change(
+            session['_id'],
+            {'state': FINALIZING, 'attempt': session['attempt']},
+            {'$set': {'state': state, **fields}},
+        )
+
+    def complete(self, session: Document, item: Document, file: Document) -> Document | None:
+        """End the attempt with a published item."""
+        progress = {**session['progress'], 'message': 'Complete'}
+        return self.settle(session, COMPLETE, itemId=item['_id'], fileId=file['_id'], progress=progress)
+
+    def fail(self, session: Document, sentence: str) -> Document | None:
+        """End the attempt with an error."""
+        return self.settle(session, ERROR, error=sentence[:MAX_ERROR])
+
+    def cancel(self, session: Document) -> Document:
+        """Cancel an open or finalizing session.
+
+        :raises ConflictError: the session is complete or in error.
+        """
+        if session['state'] == CANCELLED:
+            return session
+        changed = self.change(
+            session['_id'], {'state': {'$in': [OPEN, FINALIZING]}}, {'$set': {'state': CANCELLED}}
+        )
+        if changed is None:
+            session = self.get(session['_id'])
+            if session['state'] != CANCELLED:
+                msg = f'A session that is {session["state"]} cannot be cancelled.'
+                raise ConflictError(msg)
+        return changed or session
+
+    def report(self, session: Document, current: int, total: int, message: str) -> None:
+        """Show how far the attempt is."""
+        self.change(
+            session['_id'],
+            {'state': FINALIZING, 'attempt': session['attempt']},
+            {'$set': {'progress': {'current': current, 'total': total, 'message': message}}},
+        )
+
+    # Removal
+
+    def remove(self, session: Document, **kwargs: Any) -> None:
+        """Remove a session with its patches and their files, whatever its state."""
+        from .patches import StitchPatch
+
+        self.collection.update_one({'_id': session['_id']}, {'$set': {'deleting': True}})
+        StitchPatch().remove_all(session)
+        super().remove(session, **kwargs)
+
+    def delete(self, session_id: Any) -> None:
+        """Remove a session that is not finalizing.
+
+        :raises ConflictError: it is finalizing.
+        """
+        session = self.get(session_id)
+        query = {'state': {'$ne': FINALIZING}}
+        if self.change(session['_id'], query, {'$set': {'deleting': True}}) is None:
+            session = self.get(session_id)
+            msg = f'A session that is {session["state"]} cannot be deleted; cancel it first.'
+            raise ConflictError(msg)
+        self.remove(session)
+
+    def remove_in_folder(self, folder_id: ObjectId) -> None:
+        """Remove all sessions of a folder; one that is finalizing stops at its next block."""
+        for session in list(self.find({'folderId': folder_id})):
+            self.remove(session)
+
+
+def spec_of(session: Document) -> StitchSpec:
+    """Return the session's spec."""
+    return StitchSpec.from_json(session['spec'])
+
+
+def bounds_of(session: Document) -> dict[str, list[int]] | None:
+    """Return what the session's patches cover, ``{axis: [first, end)}``, or None without patches."""
+    extent = session['extent']
+    if not session['counts']['patches'] or not extent:
+        return None
+    axes = ('x', 'y', *(session['axes'] or ()))
+    return {axis: [extent[axis + '0'], extent[axis + '1']] for axis in axes if axis + '0' in extent}
+
+
+def view(session: Document) -> Document:
+    """Return the session as docs/rest.md shows it."""
+    shown = (
+        '_id', 'name', 'folderId', 'creatorId', 'state', 'spec', 'counts', 'dtype', 'bands', 'jobId',
+        'itemId', 'fileId', 'progress', 'error', 'created', 'updated',
+    )  # fmt: skip
+    return {**{name: session[name] for name in shown}, 'bounds': bounds_of(session)}
+
+
+def require_folder(folder_id: Any, user: Document | None, level: int) -> Document:
+    """Return a folder if the user has that access to it.
+
+    :raises NotFoundError: there is none. :raises AccessException: no access.
+    """
+    folder = Folder().load(object_id(folder_id, 'folder'), user=user, level=level)
+    if folder is None:
+        msg = f'There is no folder {folder_id}.'
+        raise NotFoundError(msg)
+    return folder
+
+
+def object_id(value: Any, what: str) -> ObjectId:
+    """Return an id.
+
+    :raises NotFoundError: the text cannot be the id of anything.
+    """
+    try:
+        return ObjectId(value)
+    except (InvalidId, TypeError):
+        msg = f'There is no {what} {str(value)[:80]}.'
+        raise NotFoundError(msg) from None
+
+
+def may_write(session: Document, user: Document) -> bool:
+    """Return whether a user may still write where the session's result goes."""
+    folder = Folder().load(session['folderId'], force=True)
+    return folder is not None and Folder().hasAccess(folder, user, AccessType.WRITE)
+
+
+def register_models() -> None:
+    """Let Girder find the models by name, which it does for files attached to them."""
+    from .patches import StitchPatch
+
+    ModelImporter.registerModel('stitch_session', StitchSession, plugin=ATTACHED_TO[1])
+    ModelImporter.registerModel('stitch_patch', StitchPatch, plugin=ATTACHED_TO[1])
+
+
+def follow_folders() -> None:
+    """Remove a folder's sessions with it, in servers and in workers: Girder deletes folders in either."""
+    events.bind('model.folder.remove', HANDLER, _folder_removed)
+
+
+def _folder_removed(event: Any) -> None:
+    StitchSession().remove_in_folder(event.info['_id'])
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)

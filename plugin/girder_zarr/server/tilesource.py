@@ -1,0 +1,88 @@
+"""An item's file, in whichever assetstore, as a tile source; and this source before all others named zarr."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import large_image.tilesource
+from girder.models.file import File
+from girder_large_image import girder_tilesource
+from girder_large_image.girder_tilesource import GirderTileSource
+from large_image.exceptions import TileSourceError
+
+from girder_zarr.image import ZarrFileTileSource
+
+from .file_store import GirderFileBytes, local_path
+
+logger = logging.getLogger(__name__)
+
+NAME = 'zarr'
+OTHER_DISTRIBUTION = 'large-image-source-zarr'
+
+
+class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
+    """Provides tile access to a Girder item that is an OME-Zarr image in one file."""
+
+    cacheName = 'tilesource'
+    name = NAME
+
+    def _getLargeImagePath(self) -> Any:
+        """Return the local path of the item's file, or its bytes over ranged reads where it has none.
+
+        An assetstore keeps no suffixes, so that what it is gets decided by its content.
+        """
+        file_id = self.item['largeImage']['fileId']
+        file = File().load(file_id, force=True)
+        if file is None:
+            msg = f'The item has no large image file: there is no file {file_id}.'
+            raise TileSourceError(msg)
+        path = local_path(file)
+        return path if path is not None else GirderFileBytes(file)
+
+
+SOURCES = {'large_image.source': ZarrFileTileSource, 'girder_large_image.source': ZarrGirderTileSource}
+
+
+def take_over() -> None:
+    """Make this source the one called zarr, in Girder and in large_image, whatever else is installed."""
+    prefer_ours()
+    girder_tilesource.loadGirderTileSources()
+    large_image.tilesource.loadTileSources()
+
+
+def prefer_ours() -> None:
+    """Make this source the one called zarr from the next time that tile sources are loaded.
+
+    girder_large_image reads the entry points again whenever a file is saved, and the last package that offers a name
+    would win; so the reading itself puts our source in its place.
+    """
+    load = large_image.tilesource.loadTileSources
+    if not hasattr(load, 'before_girder_zarr'):
+        large_image.tilesource.loadTileSources = _preferring_ours(load)
+    try:
+        version = importlib.metadata.version(OTHER_DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return
+    logger.warning(
+        '%s %s is installed as well; the tile source "zarr" is the one of girder_zarr.',
+        OTHER_DISTRIBUTION,
+        version,
+    )
+
+
+def _preferring_ours(load: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(load)
+    def load_tile_sources(
+        entryPointName: str = 'large_image.source',
+        sourceDict: dict[str, Any] = large_image.tilesource.AvailableTileSources,
+    ) -> None:
+        load(entryPointName, sourceDict)
+        if entryPointName in SOURCES:
+            sourceDict[NAME] = SOURCES[entryPointName]
+
+    load_tile_sources.before_girder_zarr = load  # type: ignore[attr-defined]
+    return load_tile_sources

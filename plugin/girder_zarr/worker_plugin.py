@@ -1,0 +1,28 @@
+"""What the plugin adds to a Girder worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from girder_worker import GirderWorkerPluginABC
+
+
+class ZarrWorkerPlugin(GirderWorkerPluginABC):
+    """Tasks, and the same tile sources, models and events as in the server.
+
+    A worker on queue ``local`` deletes folders and imports files, so that it needs them too. Nothing here may need the
+    database: workers on other queues have none.
+    """
+
+    def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
+        self.app = app
+        from .server import priorities, sessions, tilesource
+
+        tilesource.prefer_ours()
+        sessions.register_models()
+        priorities.install()
+        sessions.follow_folders()
+
+    def task_imports(self) -> list[str]:
+        """Return the modules that hold tasks."""
+        return ['girder_zarr.server.tasks']

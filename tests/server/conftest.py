@@ -1,0 +1,189 @@
+"""Girder for the tests of the server room: on a mock database, or with ``--mongo-uri`` on a real one."""
+
+import os
+
+os.environ.setdefault('GIRDER_WORKER_BROKER', 'memory://')
+os.environ.setdefault('GIRDER_WORKER_BACKEND', 'cache+memory://')
+
+import datetime
+import io
+import json
+
+import mongomock.codec_options
+import mongomock.collection
+import mongomock.command_cursor
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def pytest_configure(config):
+    """Use the mock database unless a real one is named on the command line."""
+    named = any(str(argument).startswith('--mongo-uri') for argument in config.invocation_params.args)
+    if not named:
+        config.option.mock_db = True
+
+
+def _mend_mongomock():
+    """Let mongomock 4.3 take the codec options that Girder 5 asks for, and count as a cursor."""
+    original = mongomock.codec_options.CodecOptions.__new__
+
+    def without_utc(cls, *args, **options):
+        if options.get('tzinfo') is datetime.UTC:
+            options['tzinfo'] = None
+        if len(args) > 4 and args[4] is datetime.UTC:
+            args = (*args[:4], None, *args[5:])
+        return original(cls, *args, **options)
+
+    def count(self, with_limit_and_skip=False):
+        if with_limit_and_skip:
+            return len(list(self.clone()))
+        return self.collection.count_documents(self._spec)
+
+    mongomock.codec_options.CodecOptions.__new__ = without_utc
+    mongomock.collection.Cursor.count = count
+    import girder.api.rest
+
+    girder.api.rest._MONGO_CURSOR_TYPES += (
+        mongomock.collection.Cursor,
+        mongomock.command_cursor.CommandCursor,
+    )
+
+
+_mend_mongomock()
+
+
+@pytest.fixture(autouse=True)
+def _no_live_notifications(monkeypatch):
+    """Live events go over redis, which these tests do without."""
+    monkeypatch.setattr('girder.notification.Notification.flush', lambda self: None)
+
+
+@pytest.fixture
+def zarr_server(server, fsAssetstore):
+    """A server with the plugin loaded and somewhere to put files."""
+    return server
+
+
+def make_user(login, *, admin=False):
+    from girder.models.user import User
+
+    return User().createUser(
+        email=f'{login}@girder.test', login=login, firstName=login, lastName='Test', password='password', admin=admin
+    )
+
+
+@pytest.fixture
+def people(db, admin, user):
+    """admin, the owner of the folder, one who may write there, one who may read, one who may neither, and nobody."""
+    return {
+        'admin': admin,
+        'owner': user,
+        'writer': make_user('writer'),
+        'reader': make_user('reader'),
+        'stranger': make_user('stranger'),
+        'nobody': None,
+    }
+
+
+@pytest.fixture
+def folder(people):
+    """A private folder of the owner."""
+    from girder.constants import AccessType
+    from girder.models.folder import Folder
+
+    made = Folder().createFolder(people['owner'], 'slides', parentType='user', public=False, creator=people['owner'])
+    Folder().setUserAccess(made, people['writer'], AccessType.WRITE, save=True)
+    return Folder().setUserAccess(made, people['reader'], AccessType.READ, save=True)
+
+
+class Api:
+    """The session routes as a client sees them; every call returns (status, answer)."""
+
+    def __init__(self, server, user):
+        self.server, self.user = server, user
+
+    def call(self, method, path, params=None, *, body=None, content_type=None, user=..., headers=None, is_json=True):
+        response = self.server.request(
+            path=path,
+            method=method,
+            params=params,
+            user=self.user if user is ... else user,
+            body=body,
+            type=content_type,
+            additionalHeaders=headers,
+            isJson=is_json,
+        )
+        self.headers = response.headers
+        status = int(response.output_status.split()[0])
+        return status, response.json if is_json else b''.join(response.body)
+
+    def create(self, folder, name='Slide 7', user=..., **spec):
+        body = json.dumps({'folderId': str(folder['_id']), 'name': name, 'spec': spec})
+        return self.call('POST', '/stitch_session', body=body, content_type='application/json', user=user)
+
+    def put(self, session, key, body, x=0, y=0, *, user=..., headers=None, content_type='image/x', **params):
+        path = f'/stitch_session/{session["_id"]}/patch/{key}'
+        params = {'x': x, 'y': y, **params}
+        return self.call('PUT', path, params, body=body, content_type=content_type, user=user, headers=headers)
+
+    def get(self, session, user=...):
+        return self.call('GET', f'/stitch_session/{session["_id"]}', user=user)
+
+    def finalize(self, session, user=..., **params):
+        return self.call('POST', f'/stitch_session/{session["_id"]}/finalize', params, user=user)
+
+    def cancel(self, session, user=...):
+        return self.call('POST', f'/stitch_session/{session["_id"]}/cancel', user=user)
+
+    def delete(self, session, user=...):
+        return self.call('DELETE', f'/stitch_session/{session["_id"]}', user=user)
+
+
+@pytest.fixture
+def api(zarr_server, people):
+    return Api(zarr_server, people['owner'])
+
+
+@pytest.fixture
+def session(api, folder):
+    """An open session without patches."""
+    status, made = api.create(folder)
+    assert status == 200, made
+    return made
+
+
+@pytest.fixture
+def stored(db):
+    """Count everything that a request could leave behind."""
+
+    def count():
+        from girder.models.file import File
+        from girder.models.item import Item
+        from girder.models.upload import Upload
+
+        from girder_zarr.server.patches import StitchPatch
+        from girder_zarr.server.sessions import StitchSession
+
+        models = (File, Item, Upload, StitchPatch, StitchSession)
+        return {model.__name__: model().collection.count_documents({}) for model in models}
+
+    return count
+
+
+def png(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, 'PNG')
+    return stream.getvalue()
+
+
+def npy(pixels):
+    stream = io.BytesIO()
+    np.save(stream, pixels, allow_pickle=False)
+    return stream.getvalue()
+
+
+def random_pixels(height, width, bands=3, dtype='uint8', seed=0):
+    random = np.random.default_rng(seed)
+    shape = (height, width, bands) if bands > 1 else (height, width)
+    return random.integers(0, 255, shape).astype(dtype)
