@@ -4,6 +4,7 @@ import io
 import json
 import threading
 
+import girder.models
 import large_image
 import large_image.tilesource
 import pytest
@@ -252,6 +253,19 @@ def test_no_database_leaves_the_last_known_priorities(db, installed, ab, monkeyp
     priorities.overrides.invalidate()
     assert chosen(*ab) == 'beta'
     assert 'no database' in caplog.text
+
+
+def test_a_worker_without_a_database_does_not_wait_for_it(sources, monkeypatch, caplog):
+    monkeypatch.setattr(girder.models, '_dbClients', {})
+    monkeypatch.setattr(girder.models, 'getDbConfig', lambda: {'uri': 'mongodb://127.0.0.1:1/girder'})
+    monkeypatch.setattr(priorities, 'PATIENCE', 0.05)
+    priorities.install()
+    assert dict(sources['beta'].extensions) == {None: 12, 'ab': 4, 'b': 5}
+    assert 'cannot be read' in caplog.text
+    # ... and does not try again with the next image.
+    caplog.clear()
+    assert 'ab' in sources['beta'].extensions
+    assert caplog.text == ''
 
 
 def test_workers_that_choose_with_large_image_itself_agree(db, sources, monkeypatch, tmp_path):

@@ -19,7 +19,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+import girder.models
 import large_image.tilesource
+import pymongo
 from girder import events
 from girder.exceptions import ValidationException
 from girder.models.setting import Setting
@@ -31,6 +33,7 @@ from .settings import DEFAULT, OFF, SettingKey, normalise_source_priorities
 logger = logging.getLogger(__name__)
 
 MAX_AGE = 1.0
+PATIENCE = 1.5
 ATTRIBUTES = ('extensions', 'mimeTypes', 'nameMatches')
 _HANDLER = 'zarr.source_priorities'
 _EVENTS = ('model.setting.save.after', 'model.setting.remove')
@@ -55,8 +58,21 @@ def stored_value() -> object:
             return json.loads(os.environ[_VARIABLE])
         except ValueError:
             return os.environ[_VARIABLE]
+    _require_database()
     document = Setting().findOne({'key': SettingKey.SOURCE_PRIORITIES})
     return None if document is None else document.get('value')
+
+
+def _require_database() -> None:
+    """Fail soon where there is no database, as in workers elsewhere; Girder itself would wait 20 seconds."""
+    if girder.models._dbClients:
+        return
+    client = pymongo.MongoClient(
+        girder.models.getDbConfig().get('uri') or 'mongodb://localhost:27017/girder',
+        serverSelectionTimeoutMS=int(PATIENCE * 1000),
+    )
+    with client:
+        client.admin.command('ping')
 
 
 class Overrides:
@@ -95,8 +111,8 @@ class Overrides:
         try:
             raw = self._fetch()
         except Exception as exception:  # noqa: BLE001  a worker without a database keeps its defaults
-            # Waiting for a database that is not there takes long; do not do that with every image.
-            age = max(MAX_AGE, 5 * (time.monotonic() - started))
+            # Do not wait with every image for a database that is not there.
+            age = max(MAX_AGE, 40 * (time.monotonic() - started))
             logger.warning('The tile source priorities cannot be read: %s', exception)
         else:
             if raw != self._raw:
