@@ -1,0 +1,129 @@
+"""One child process of the stack: how it starts, what it reports, how it stops."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from girder_zarr.errors import StackError
+
+from . import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass
+class Part:
+    """One program of the stack.
+
+    :param name: as the user knows it, e.g. ``database``; also the name of its log.
+    :param command: program and arguments; the program is an absolute path.
+    :param log: the file that gets its standard output and error.
+    :param environment: the child's whole environment.
+    :param ready: whether the program now answers; asked again and again. None: it reports by itself.
+    :param reports: the child is given a pipe as ``GIRDER_ZARR_REPORT`` and writes one line of JSON to it.
+    :param pass_fds: file descriptors that the child inherits under the same numbers.
+    """
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: Mapping[str, str]
+    ready: Callable[[], bool] | None = None
+    reports: bool = False
+    pass_fds: tuple[int, ...] = ()
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    report: dict[str, Any] | None = field(default=None, init=False)
+    _pipe: int | None = field(default=None, init=False)
+    _unread: bytes = field(default=b'', init=False)
+
+    def start(self) -> None:
+        """Start the program in a session of its own, to be killed by the kernel when this process ends."""
+        environment, inherited, writing = dict(self.environment), list(self.pass_fds), None
+        if self.reports:
+            self._pipe, writing = os.pipe()
+            os.set_blocking(self._pipe, False)
+            environment['GIRDER_ZARR_REPORT'] = str(writing)
+            inherited.append(writing)
+        try:
+            with self.log.open('ab') as log:
+                self.process = subprocess.Popen(  # noqa: S603 - the command is put together in parts.py
+                    [sys.executable, '-I', '-S', guard.__file__, str(os.getpid()), *self.command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    cwd=self.log.parent.parent,
+                    start_new_session=True,
+                    pass_fds=inherited,
+                )
+        finally:
+            if writing is not None:
+                os.close(writing)
+
+    def check(self) -> None:
+        """Raise StackError when the program has ended."""
+        if self.process is not None and (code := self.process.poll()) is not None:
+            when = 'while it was running' if self.report is not None else 'before it was ready'
+            msg = f'The {self.name} ended {when} ({describe_exit(code)}); its log is {self.log}.'
+            raise StackError(msg)
+
+    def is_ready(self) -> bool:
+        """Whether the program answers; remembered from the first time on."""
+        if self.report is None:
+            if self.reports:
+                self.report = self._read_report()
+            elif self.ready is not None and self.ready():
+                self.report = {}
+        return self.report is not None
+
+    def _read_report(self) -> dict[str, Any] | None:
+        with contextlib.suppress(BlockingIOError):
+            while self._pipe is not None and (more := os.read(self._pipe, 65536)):
+                self._unread += more
+        line, newline, _ = self._unread.partition(b'\n')
+        return dict(json.loads(line)) if newline else None
+
+    def tell(self, number: int) -> None:
+        """Send a signal to the program itself."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def wait(self, deadline: float) -> bool:
+        """Wait until the deadline on `time.monotonic()` at most; return whether the program has ended."""
+        if self.process is not None:
+            try:
+                self.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                return False
+        return True
+
+    def clear(self) -> None:
+        """Kill whatever is left of the program's process group, and wait for the program."""
+        if self.process is not None:
+            # The group outlives its leader when a worker's own children do.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+
+
+def describe_exit(code: int) -> str:
+    """Return a process's exit code in words, e.g. ``exit code 1`` or ``signal SIGKILL``."""
+    if code >= 0:
+        return f'exit code {code}'
+    try:
+        return f'signal {signal.Signals(-code).name}'
+    except ValueError:
+        return f'signal {-code}'

@@ -1,0 +1,52 @@
+"""The web server of the stack: ``python -m girder_zarr.stack.web --socket FD --assetstore DIR``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .bootstrap import bootstrap
+from .report import report
+from .textsearch import install_if_needed
+
+if TYPE_CHECKING:
+    import socket
+
+
+def main() -> None:
+    """Prepare Girder's database and serve at an inherited socket until SIGTERM."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--socket', type=int, required=True)
+    parser.add_argument('--assetstore', type=Path, required=True)
+    parser.add_argument('--reset-password', action='store_true')
+    options = parser.parse_args()
+
+    import uvicorn
+
+    install_if_needed()
+    from girder.asgi import app
+
+    facts = bootstrap(options.assetstore, reset_password=options.reset_password)
+
+    class Server(uvicorn.Server):
+        """Tells the supervisor as soon as requests are answered."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                report(facts)
+
+    config: Any = uvicorn.Config(
+        app,
+        fd=options.socket,
+        log_level='warning',
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=3,
+    )
+    Server(config).run()
+
+
+if __name__ == '__main__':
+    main()
