@@ -36,6 +36,7 @@ MAX_AGE = 1.0
 PATIENCE = 1.5
 ATTRIBUTES = ('extensions', 'mimeTypes', 'nameMatches')
 _HANDLER = 'zarr.source_priorities'
+_MARK = 'watched_by_girder_zarr'
 _EVENTS = ('model.setting.save.after', 'model.setting.remove')
 _VARIABLE = f'GIRDER_SETTING_{SettingKey.SOURCE_PRIORITIES.replace(".", "_").upper()}'
 
@@ -258,9 +259,10 @@ def install() -> None:
     """
     global _installed  # noqa: PLW0603
     with _watch_lock:
-        if not _installed:
-            large_image.tilesource.loadTileSources = _watching(large_image.tilesource.loadTileSources)
-            _installed = True
+        load = large_image.tilesource.loadTileSources
+        if not hasattr(load, _MARK):
+            large_image.tilesource.loadTileSources = _watching(load)
+        _installed = True
     for event in _EVENTS:
         events.unbind(event, _HANDLER)
         events.bind(event, _HANDLER, _setting_changed)
@@ -274,7 +276,6 @@ def uninstall() -> None:
         if not _installed:
             return
         _installed, _watched = False, ()
-        large_image.tilesource.loadTileSources = large_image.tilesource.loadTileSources.__wrapped__
         for event in _EVENTS:
             events.unbind(event, _HANDLER)
         for registry in registries():
@@ -291,6 +292,7 @@ def _watching(load: Callable[..., None]) -> Callable[..., None]:
         load(*args, **kwargs)
         watch()
 
+    setattr(loadTileSources, _MARK, True)
     return loadTileSources
 
 
