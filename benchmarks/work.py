@@ -2,8 +2,8 @@
 
     python work.py MODULE NAME FOLDER
 
-MODULE is ``girder_zarr.image`` or ``large_image_source_zarr``; both have new(), open() and the same source class.
-Prints one line of JSON: seconds, megabytes of pixels (or number of operations), and peak memory in MB.
+MODULE is ``girder_zarr.image`` or ``large_image_source_zarr``; both have new(), open() and the same source
+class. Prints one line of JSON: seconds, megabytes of pixels (or number of operations), and peak memory in MB.
 """
 
 import importlib
