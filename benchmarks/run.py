@@ -3,8 +3,8 @@
     make bench            # everything; the table is written to docs/benchmarks.md
     python run.py OURS_PYTHON THEIRS_PYTHON [--runs 3] [--only TEXT] [--output FILE]
 
-Each piece of work runs in a fresh process of either environment, ours and theirs in turn; the medians and
-their ratio are printed. The image that both read was written by large-image-source-zarr, since it cannot read zarr v3.
+Each piece of work runs in a fresh process of either environment, ours and theirs in turn; the medians
+and their ratio are printed. The image that both read was written by large-image-source-zarr, since it cannot read zarr v3.
 """
 
 import argparse
@@ -89,11 +89,12 @@ def main():
     parser.add_argument('--timeout', type=float, default=300)
     parser.add_argument('--output', type=Path)
     arguments = parser.parse_args()
+    setting = f'{os.cpu_count()} cores, Python {platform.python_version()}, `make bench`'
     lines = [
         '# Benchmarks',
         '',
-        f'{dt.datetime.now(dt.UTC).date()}, {os.cpu_count()} cores, Python {platform.python_version()}, `make bench`:',
-        f'medians of {arguments.runs} runs, ours and large-image-source-zarr 1.35.6 in turn, a fresh process each.',
+        f'{dt.datetime.now(dt.UTC).date()}, {setting}: medians of {arguments.runs} runs,',
+        'ours and large-image-source-zarr 1.35.6 in turn, a fresh process each.',
         'Memory is the peak of the whole process in MB. The machine is shared: look at the ratios.',
         '',
         '| work | 1.35.6 | girder_zarr | ratio | MB, 1.35.6 | MB, girder_zarr |',
