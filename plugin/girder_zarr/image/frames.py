@@ -19,6 +19,9 @@ RGB_COLORS = ('FF0000', '00FF00', '0000FF')
 #: The axes whose positions follow each other fastest, in this order; others come after, by name.
 FASTEST = 'czt'
 
+#: Begins the name of an axis that only the array has; it is not shown where its length is 1.
+HIDDEN = '_'
+
 
 @dataclass(frozen=True)
 class FrameAxis:
@@ -56,8 +59,8 @@ class FrameLayout:
         return {axis.name: frame // axis.stride % axis.count for axis in self.axes}
 
     def fixed(self, frame: int) -> tuple[slice, ...]:
-        """Return the region of a frame, with x and y left open (``slice(None)``)."""
-        region = [slice(None)] * self.ndim
+        """Return the region of a frame; the places of x and y are to be filled in."""
+        region = [slice(0, 1)] * self.ndim
         if self.band_axis is not None:
             region[self.band_axis] = slice(0, self.bands)
         for axis in self.axes:
@@ -131,7 +134,8 @@ def lay_out(series: Sequence[Series], *, stored_order: bool = False) -> FrameLay
     band_axis, bands = count_bands(multiscale, shape)
     found = []
     for index, axis in enumerate(multiscale.axes):
-        if index in (x, y) or (index == band_axis and shape[index] == bands):
+        hidden = axis.name.startswith(HIDDEN) and shape[index] == 1
+        if hidden or index in (x, y) or (index == band_axis and shape[index] == bands):
             continue
         found.append((axis.name, index, shape[index] // bands if index == band_axis else shape[index]))
     if stored_order:
@@ -184,9 +188,8 @@ def frame_records(series: Sequence[Series], layout: FrameLayout) -> list[dict[st
                 if value is not None:
                     record['Value' + axis.name.upper()] = value
         if len(series) > 1:
-            name = series[frame // (layout.count // len(series))].name
-            if name:
-                record['Series'] = name
+            shown = series[frame // (layout.count // len(series))]
+            record.update({'Series': shown.name, **shown.place} if shown.name else shown.place)
         records.append(record)
     return records
 
@@ -196,6 +199,30 @@ def _value(values: Sequence[Any], position: int, frame: int, count: int, frames:
     if len(values) == count:
         return values[position]
     return values[frame] if len(values) == frames else None
+
+
+def frame_values(
+    multiscale: Multiscale, layout: FrameLayout
+) -> tuple[list[str] | None, dict[str, str] | None, np.ndarray | None]:
+    """Return large_image's frameAxes, frameUnits and frameValues, or None for each where no axis has values.
+
+    :returns: the axes that have values, their units by name, and an object array with one axis for each of
+        them and a last one that tells whose value it is.
+    """
+    axes = [axis for axis in layout.axes if axis.index is not None and multiscale.axes[axis.index].values]
+    axes.sort(key=lambda axis: axis.index or 0)
+    if not axes:
+        return None, None, None
+    values = np.zeros((*(axis.count for axis in axes), len(axes)), dtype=object)
+    for frame in range(layout.count):
+        places = tuple(frame // axis.stride % axis.count for axis in axes)
+        for number, axis in enumerate(axes):
+            stored = multiscale.axes[axis.index or 0].values or ()
+            value = _value(stored, places[number], frame, axis.count, layout.count)
+            if value is not None:
+                values[(*places, number)] = value
+    units = {axis.name: unit for axis in axes if (unit := multiscale.axes[axis.index or 0].unit)}
+    return [axis.name for axis in axes], units, values
 
 
 def native_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

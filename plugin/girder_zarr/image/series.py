@@ -43,8 +43,10 @@ class Series:
     """One multiscale image with its arrays.
 
     :param multiscale: the parsed metadata; ``multiscale.levels[i]`` describes ``levels[i]``.
-    :param levels: the readers, largest first; at least one, all with as many axes as the multiscale.
+    :param levels: the readers, largest first; at least one, all with as many axes as the multiscale. Missing
+        levels are left out in both.
     :param name: what to call the image among its siblings, or None.
+    :param place: what tells it from its siblings, shown with its frames (``Row``, ``Field`` ...).
     :param attributes: the raw attributes of the group, what lies under ``ome`` included at the top.
     """
 
@@ -52,3 +54,4 @@ class Series:
     levels: Sequence[LevelReader]
     name: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    place: dict[str, Any] = field(default_factory=dict)

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import math
+import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from large_image.cache_util import LruCacheMetaclass, methodcache
-from large_image.constants import NEW_IMAGE_PATH_FLAG, TILE_FORMAT_NUMPY, SourcePriority
+from large_image.cache_util import LruCacheMetaclass, methodcache, strhash
+from large_image.constants import (
+    NEW_IMAGE_PATH_FLAG,
+    TILE_FORMAT_IMAGE,
+    TILE_FORMAT_NUMPY,
+    SourcePriority,
+)
 from large_image.tilesource import FileTileSource
 
-from .frames import channel_names, frame_records, lay_out, native_dtype
+from .bytesource import ByteSource
+from .display import to_uint8
+from .frames import channel_names, frame_records, frame_values, lay_out, native_dtype
+from .ngff.units import millimeters
+from .picture import associated_picture, frame_windows, read_frame, sides_of
+from .reduce import choose_level
+from .report import describe
 from .sink import SinkMixin
+from .stores import location_identity, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import PIL.Image
+
+    from .keystore import KeyStore
+    from .opening import Opened
     from .series import Series
 
 
-class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass):  # type: ignore[misc]
+class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass):  # type: ignore[misc,metaclass]
     """Provides tile access to OME-Zarr images and other zarr arrays, and writes new ones."""
 
     cacheName = 'tilesource'
@@ -59,47 +76,117 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass)
         """
         super().__init__(path, **kwargs)
         self._editable = False
+        self._opened: Opened | None = None
+        self._store: KeyStore | None = None
+        self._zarrRoot: Any = None
+        self._windows: dict[int, tuple[tuple[float, float], ...]] = {}
+        self._asShown = False
+        self._shownTwin: ZarrFileTileSource | None = None
         if str(path).startswith(NEW_IMAGE_PATH_FLAG):
             self._initNew(path, **kwargs)
         else:
             self._initOpen(**kwargs)
 
     def _initOpen(self, **kwargs: Any) -> None:
-        raise NotImplementedError
+        from .opening import open_hierarchy
+
+        del kwargs
+        location = self._getLargeImagePath()
+        self._largeImagePath: Any = location if isinstance(location, ByteSource) else str(location)
+        self._store = open_store(location)
+        self._opened = opened = open_hierarchy(self._store)
+        self._describe(opened.series)
+        multiscale = opened.series[0].multiscale
+        self._imageDescription = multiscale.description
+        self._frameAxes, self._frameUnits, self._frameValues = frame_values(multiscale, self._layout)
 
     def _describe(self, series: Sequence[Series]) -> None:
-        """Set sizes, levels, frames and bands from series that share axes and dtype, the largest first.
+        """Set sizes, levels, frames and bands from series that share axes, type and all lengths but y and x.
 
-        The writing half calls this again whenever a new image has grown.
+        The writing half calls this again whenever a new image has grown; what was derived before is dropped.
         """
         first = series[0]
-        base = first.levels[0]
         self._series = list(series)
         self._layout = layout = lay_out(series, stored_order=self._editable)
-        self.sizeX, self.sizeY = base.shape[layout.x], base.shape[layout.y]
-        self.tileWidth = self._tile_side(base.chunks[layout.x])
-        self.tileHeight = self._tile_side(base.chunks[layout.y])
+        sides = [one.levels[0].shape for one in series]
+        self.sizeX, self.sizeY = max(s[layout.x] for s in sides), max(s[layout.y] for s in sides)
+        chunks = first.levels[0].chunks
+        self.tileWidth, self.tileHeight = self._tileSide(chunks[layout.x]), self._tileSide(chunks[layout.y])
         tiles = max(self.sizeX / self.tileWidth, self.sizeY / self.tileHeight)
         self.levels = max(1, math.ceil(math.log2(tiles)) + 1)
-        self._dtype = native_dtype(base.dtype)
+        self._dtype = native_dtype(first.levels[0].dtype)
         self._bandCount = layout.bands
         self._framecount = layout.count
+        self._framesPerSeries = layout.count // len(series)
         self._axes = {axis.name: index for index, axis in enumerate(first.multiscale.axes)}
         self._strides = {axis.name: axis.stride for axis in layout.axes}
         self._axisCounts = {axis.name: axis.count for axis in layout.axes}
         self._channels = channel_names(first.multiscale, layout)
-        self._bandRanges = {}
+        self._choices = {
+            step: choose_level(sides_of(first, layout), step)
+            for step in (2**power for power in range(self.levels))
+        }
+        self._bandRanges: dict[Any, Any] = {}
         self._bandInfo = None
+        self._windows = {}
+        self._shownTwin = None
         if self._editable:
             self._cacheValue = str(uuid.uuid4())
 
-    def _tile_side(self, chunk: int) -> int:
+    def _tileSide(self, chunk: int) -> int:
         return chunk if self._minTileSize <= chunk <= self._maxTileSize else self._tileSize
+
+    @classmethod
+    def getLRUHash(cls, *args: Any, **kwargs: Any) -> str:
+        """Return the key under which an opened source is kept; it changes when the file changes."""
+        base: str = super().getLRUHash(*args, **kwargs)
+        if args and isinstance(args[0], (str, os.PathLike, ByteSource)):
+            return f'{strhash(location_identity(args[0]))},{base}'
+        return base
+
+    @classmethod
+    def canRead(cls, path: Any, *args: Any, **kwargs: Any) -> bool:
+        """Return whether an image can be opened; never raises."""
+        try:
+            cls(path, *args, **kwargs)
+        except Exception:  # noqa: BLE001 - whatever is wrong, the answer is no
+            return False
+        return True
 
     def getState(self) -> str:
         """Return what tells this source's cached tiles from others; a new image changes it as it grows."""
         state: str = super().getState()
         return f'{state},{self._cacheValue}' if hasattr(self, '_cacheValue') else state
+
+    @property
+    def _zarr(self) -> Any:
+        """The root zarr group or array, as callers of large-image-source-zarr reach for it."""
+        if self._zarrRoot is None and self._store is not None:
+            import zarr
+
+            self._zarrRoot = zarr.open(store=self._store, mode='r')
+        return self._zarrRoot
+
+    @_zarr.setter
+    def _zarr(self, value: Any) -> None:
+        self._zarrRoot = value
+
+    def _nonemptyLevelsList(self, frame: int | None = 0) -> list[Any]:
+        """Return one value for each level, lowest resolution first: None where nothing is stored for it."""
+        del frame
+        steps = (2 ** (self.levels - 1 - level) for level in range(self.levels))
+        return [True if self._choices[step].exact else None for step in steps]
+
+    def getNativeMagnification(self) -> dict[str, float | None]:
+        """Return the size of a pixel in millimeters, and the magnification that it amounts to."""
+        multiscale = self._series[0].multiscale
+        found = []
+        for index in (self._layout.x, self._layout.y):
+            unit = millimeters(multiscale.axes[index].unit)
+            found.append(
+                None if unit is None or not multiscale.levels else multiscale.levels[0].scale[index] * unit
+            )
+        return {'magnification': 0.01 / found[0] if found[0] else None, 'mm_x': found[0], 'mm_y': found[1]}
 
     def getMetadata(self) -> Any:
         """Return large_image's metadata; see the base class."""
@@ -109,21 +196,82 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass)
             self._addMetadataFrameInformation(result, self._channels)
         return result
 
+    def getInternalMetadata(self, **kwargs: Any) -> dict[str, Any]:
+        """Return all that is known: ``zarr`` holds the attributes as stored, and what was read from them."""
+        del kwargs
+        return {'zarr': describe(self._opened, self._series, self._layout)}
+
+    def getAssociatedImagesList(self) -> list[str]:
+        """Return the names of the labels and other small images."""
+        return list(self._opened.associated) if self._opened is not None else []
+
+    def _getAssociatedImage(self, imageKey: str) -> PIL.Image.Image | None:
+        if self._opened is None or imageKey not in self._opened.associated:
+            return None
+        return associated_picture(self._opened.associated[imageKey]())
+
     @methodcache()
     def getTile(  # type: ignore[no-untyped-def]
         self, x, y, z, pilImageAllowed=False, numpyAllowed=False, **kwargs
     ):
         """Return one tile; see the base class."""
+        if not numpyAllowed and self._isShownOtherwise():
+            return self._shown().getTile(x, y, z, pilImageAllowed, numpyAllowed, **kwargs)
         frame = self._getFrame(**kwargs)
         self._xyzInRange(x, y, z, frame, self._framecount)
-        x0, y0, x1, y1, step = self._xyzToCorners(x, y, z)
-        region = list(self._layout.fixed(frame % (self._layout.count // len(self._series))))
-        region[self._layout.x], region[self._layout.y] = slice(x0, x1), slice(y0, y1)
-        series = self._series[frame // (self._layout.count // len(self._series))]
-        tile = self._layout.picture(series.levels[0].read(tuple(region)))[::step, ::step]
-        return self._outputTile(
-            np.ascontiguousarray(tile), TILE_FORMAT_NUMPY, x, y, z, pilImageAllowed, numpyAllowed, **kwargs
-        )
+        tile = self._pixels(x, y, z, frame)
+        if self._asShown:
+            tile = to_uint8(tile, self._frameWindows(frame))
+        return self._outputTile(tile, TILE_FORMAT_NUMPY, x, y, z, pilImageAllowed, numpyAllowed, **kwargs)
+
+    def _pixels(self, x: int, y: int, z: int, frame: int) -> np.ndarray:
+        """Return a tile's pixels as (y, x, band), smaller at the right and bottom edges."""
+        left, top, right, bottom, step = self._xyzToCorners(x, y, z)
+        number = frame // self._framesPerSeries
+        series = self._series[number]
+        choice = self._choices[step]
+        if number and series.levels is not self._series[0].levels:
+            choice = choose_level(sides_of(series, self._layout), step)
+        region = self._layout.fixed(frame % self._framesPerSeries)
+        corners = (left // step, top // step, -(-right // step), -(-bottom // step))
+        return read_frame(series, self._layout, region, corners, choice)
+
+    def getRegion(self, format: Any = (TILE_FORMAT_IMAGE,), **kwargs: Any) -> Any:  # noqa: A002
+        """Return a region; see the base class."""
+        formats = format if isinstance(format, (tuple, set, list)) else (format,)
+        keeps = TILE_FORMAT_NUMPY in formats or kwargs.get('encoding') in ('TIFF', 'TILED')
+        if not keeps and self._isShownOtherwise():
+            return self._shown().getRegion(format=format, **kwargs)
+        return super().getRegion(format=format, **kwargs)
+
+    def _isShownOtherwise(self) -> bool:
+        """Whether pictures of this source need a window; see ``display.py``. A style says it all itself."""
+        return not self._asShown and self._dtype != np.uint8 and not getattr(self, '_style', None)
+
+    def _shown(self) -> ZarrFileTileSource:
+        """Return this source with pixels as they are shown, uint8."""
+        twin = self._shownTwin
+        if twin is None or self._editable:
+            twin = object.__new__(type(self))
+            twin.__dict__ = self.__dict__.copy()
+            # What is temporary belongs to the original, as with large_image's own copies for styles.
+            twin._derivedSource = True
+            twin._asShown = True
+            twin._dtype = np.dtype(np.uint8)
+            twin._bandRanges, twin._bandInfo = {}, None
+            twin._classkey = f'{getattr(self, "_classkey", "")} as shown'
+            twin.__dict__.pop('_unstyledInstance', None)
+            self._shownTwin = twin
+        return twin
+
+    def _frameWindows(self, frame: int) -> tuple[tuple[float, float], ...]:
+        found = self._windows.get(frame)
+        if found is None:
+            series = self._series[frame // self._framesPerSeries]
+            region = self._layout.fixed(frame % self._framesPerSeries)
+            channel = self._layout.positions(frame).get('c', 0)
+            found = self._windows[frame] = frame_windows(series, self._layout, region, channel)
+        return found
 
 
 def open(*args: Any, **kwargs: Any) -> ZarrFileTileSource:  # noqa: A001 - large_image's name for it
@@ -133,7 +281,7 @@ def open(*args: Any, **kwargs: Any) -> ZarrFileTileSource:  # noqa: A001 - large
 
 def canRead(*args: Any, **kwargs: Any) -> bool:
     """Return whether an image can be opened."""
-    return bool(ZarrFileTileSource.canRead(*args, **kwargs))
+    return ZarrFileTileSource.canRead(*args, **kwargs)
 
 
 def new(*args: Any, **kwargs: Any) -> ZarrFileTileSource:

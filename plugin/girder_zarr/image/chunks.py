@@ -1,0 +1,200 @@
+"""The fast way from a region to its chunks: store, decoder, pixels, with nothing in between."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
+
+if TYPE_CHECKING:
+    from .arrays import ArrayInfo, Sharding
+    from .keystore import KeyStore
+
+MISSING = 2**64 - 1
+#: Bytes of shard indexes that one array keeps.
+INDEX_CACHE_BYTES = 16 * 2**20
+
+
+class StoredLevel:
+    """A zarr array in a store, as a LevelReader.
+
+    :param store: where it lies.
+    :param info: its metadata.
+    """
+
+    def __init__(self, store: KeyStore, info: ArrayInfo) -> None:
+        self.store = store
+        self.info = info
+        self.shape = info.shape
+        self.dtype = info.dtype
+        self.chunks = info.chunks
+        self._zarr: Any = None
+        self._shards = None if info.sharding is None else ShardIndexes(store, info.sharding, self._fail)
+        # A compressed chunk is hardly larger than its pixels.
+        self._most = 0 if info.decoder is None else info.decoder.size * 2 + 2**16
+
+    def read(self, region: tuple[slice, ...]) -> np.ndarray:
+        """Return the pixels of a region; see :class:`.series.LevelReader`.
+
+        :raises UnreadableChunkError: a chunk exists and cannot be read or decoded.
+        """
+        if self.info.decoder is None:
+            return self._read_with_zarr(region)
+        ranges = [
+            range(part.start // side, (part.stop - 1) // side + 1)
+            for part, side in zip(region, self.chunks, strict=True)
+        ]
+        shape = tuple(part.stop - part.start for part in region)
+        if all(len(numbers) == 1 for numbers in ranges):
+            return self._read_one(tuple(numbers[0] for numbers in ranges), region, shape)
+        out = None
+        for chunk in itertools.product(*ranges):
+            pixels = self.chunk(chunk)
+            if pixels is None:
+                continue
+            if out is None:
+                out = self._filled(shape)
+            source, target = self._overlap(chunk, region)
+            out[target] = pixels[source]
+        return np.broadcast_to(self.info.fill, shape) if out is None else out
+
+    def _read_one(
+        self, chunk: tuple[int, ...], region: tuple[slice, ...], shape: tuple[int, ...]
+    ) -> np.ndarray:
+        pixels = self.chunk(chunk)
+        if pixels is None:
+            return np.broadcast_to(self.info.fill, shape)
+        return pixels[self._overlap(chunk, region)[0]]
+
+    def _filled(self, shape: tuple[int, ...]) -> np.ndarray:
+        if not self.info.fill:
+            return np.zeros(shape, self.dtype)
+        return np.full(shape, self.info.fill, self.dtype)
+
+    def _overlap(
+        self, chunk: tuple[int, ...], region: tuple[slice, ...]
+    ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """Return the part of the chunk that lies in the region, in the chunk and in the region."""
+        source, target = [], []
+        for number, side, part in zip(chunk, self.chunks, region, strict=True):
+            start = max(part.start, number * side)
+            stop = min(part.stop, (number + 1) * side)
+            source.append(slice(start - number * side, stop - number * side))
+            target.append(slice(start - part.start, stop - part.start))
+        return tuple(source), tuple(target)
+
+    def chunk(self, chunk: tuple[int, ...]) -> np.ndarray | None:
+        """Return the pixels of a whole chunk by its numbers, or None where it is not stored.
+
+        :raises UnreadableChunkError: it exists and cannot be read or decoded.
+        """
+        decoder = self.info.decoder
+        assert decoder is not None
+        key, data = self.stored(chunk)
+        if data is None:
+            return None
+        try:
+            return decoder.decode(data)
+        except Exception as error:  # every decoder has errors of its own
+            raise self._fail(key, error) from error
+
+    def stored(self, chunk: tuple[int, ...]) -> tuple[str, bytes | None]:
+        """Return the name of a chunk and its bytes as they are stored, or None for the bytes.
+
+        :raises UnreadableChunkError: it exists and cannot be read.
+        """
+        info = self.info
+        if self._shards is None:
+            key = info.key_prefix + info.separator.join(map(str, chunk))
+            try:
+                return key, self.store.read(key, self._most)
+            except UnreadableImageError as error:
+                raise self._fail(key, error) from error
+        return self._shards.stored(info, chunk, self._most)
+
+    def _fail(self, key: str, error: Exception) -> UnreadableChunkError:
+        reason = str(error).rstrip('.') or type(error).__name__
+        return UnreadableChunkError(f'The chunk {key} of {self.store.name} cannot be read: {reason}.')
+
+    def array(self) -> Any:
+        """Return the zarr array itself.
+
+        :raises UnreadableImageError: zarr does not open it.
+        """
+        if self._zarr is None:
+            import zarr
+
+            try:
+                self._zarr = zarr.open_array(store=self.store, path=self.info.path, mode='r')
+            except Exception as error:  # zarr and its codecs raise whatever they like
+                msg = f'zarr does not open the array {self.info.path!r} of {self.store.name}: {error}.'
+                raise UnreadableImageError(msg) from error
+        return self._zarr
+
+    def _read_with_zarr(self, region: tuple[slice, ...]) -> np.ndarray:
+        array = self.array()
+        try:
+            return np.asarray(array[region]).astype(self.dtype, copy=False)
+        except Exception as error:  # zarr and its codecs raise whatever they like
+            place = ', '.join(f'{part.start}:{part.stop}' for part in region)
+            raise self._fail(f'{self.info.path}[{place}]', error) from error
+
+
+class ShardIndexes:
+    """The inner chunks of shards, by ranged reads; indexes are kept."""
+
+    def __init__(self, store: KeyStore, sharding: Sharding, fail: Any) -> None:
+        self._store = store
+        self._sharding = sharding
+        self._fail = fail
+        self._kept: OrderedDict[str, np.ndarray | None] = OrderedDict()
+        self._lock = threading.Lock()
+        self._room = max(4, INDEX_CACHE_BYTES // sharding.index_bytes)
+
+    def stored(self, info: ArrayInfo, chunk: tuple[int, ...], most: int) -> tuple[str, bytes | None]:
+        """Return the name of an inner chunk and its bytes, or None for the bytes where it is not stored.
+
+        :param chunk: the numbers of the inner chunk in the whole array.
+        :param most: the bytes that it may have.
+        :raises UnreadableChunkError: the shard or its index cannot be read.
+        """
+        grid = self._sharding.grid
+        shard = tuple(number // count for number, count in zip(chunk, grid, strict=True))
+        inner = tuple(number % count for number, count in zip(chunk, grid, strict=True))
+        key = info.key_prefix + info.separator.join(map(str, shard))
+        name = f'{key}[{", ".join(map(str, inner))}]'
+        index = self._index(key)
+        if index is None:
+            return name, None
+        offset, size = (int(value) for value in index[inner])
+        if offset == MISSING and size == MISSING:
+            return name, None
+        if size > most or offset >= 2**63:
+            msg = f'its shard claims that it has {size} bytes'
+            raise self._fail(name, ValueError(msg))
+        try:
+            return name, self._store.read_range(key, offset, size)
+        except UnreadableImageError as error:
+            raise self._fail(name, error) from error
+
+    def _index(self, key: str) -> np.ndarray | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        length = self._sharding.index_bytes
+        try:
+            data = self._store.read_range(key, -length if self._sharding.at_end else 0, length)
+            index = None if data is None else self._sharding.index.decode(data)
+        except Exception as error:  # a damaged index fails in many ways
+            raise self._fail(f'{key} (its index)', error) from error
+        with self._lock:
+            self._kept[key] = index
+            while len(self._kept) > self._room:
+                self._kept.popitem(last=False)
+        return index

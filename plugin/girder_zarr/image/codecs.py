@@ -1,0 +1,206 @@
+"""Stored bytes to the pixels of one chunk, with a bound on what a decoder may put out.
+
+imagecodecs decodes into memory of ours, lets other threads run meanwhile and needs no lock; numcodecs' blosc
+gets slower with every thread. Codecs that are not listed here are left to zarr.
+"""
+
+from __future__ import annotations
+
+import bz2
+import importlib
+import lzma
+import math
+import zlib
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import google_crc32c
+import numpy as np
+
+from girder_zarr.errors import UnreadableImageError
+
+from .limits import IMAGE_CODECS, IMAGECODECS_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: bytes, bytearray, memoryview or an array of uint8
+Buffer = Any
+#: Takes stored bytes and the most bytes that may come out; returns what came out.
+Step = Callable[[Buffer, int], Buffer]
+
+# Its type stubs do not know that output may go into an array.
+imagecodecs: Any = importlib.import_module('imagecodecs')
+
+
+def _into(decode: Callable[..., Buffer], data: Buffer, size: int) -> Buffer:
+    return decode(data, out=np.empty(size, np.uint8))
+
+
+def _gzip(data: Buffer, size: int) -> Buffer:
+    try:
+        return imagecodecs.gzip_decode(data, out=np.empty(size, np.uint8))
+    except imagecodecs.DeflateError:
+        # A file of several members; rare.
+        out = b''
+        rest = bytes(data)
+        while rest:
+            decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            out += decoder.decompress(rest, size - len(out) + 1)
+            if len(out) > size or not decoder.eof:
+                raise
+            rest = decoder.unused_data
+        return np.frombuffer(bytearray(out), np.uint8)
+
+
+def _bz2(data: Buffer, size: int) -> bytes:
+    return bz2.BZ2Decompressor().decompress(bytes(data), size + 1)
+
+
+def _lzma(data: Buffer, size: int, *, config: Mapping[str, Any]) -> bytes:
+    form = config.get('format', lzma.FORMAT_XZ)
+    filters = config.get('filters') if form == lzma.FORMAT_RAW else None
+    return lzma.LZMADecompressor(
+        format=form, filters=filters, memlimit=None if filters else 2**29
+    ).decompress(bytes(data), size + 1)
+
+
+def _crc32c(data: Buffer, size: int) -> Buffer:
+    del size
+    view = memoryview(data)
+    if len(view) < 4 or google_crc32c.value(bytes(view[:-4])) != int.from_bytes(view[-4:], 'little'):
+        msg = 'its checksum differs'
+        raise ValueError(msg)
+    return view[:-4]
+
+
+def _through(codec: Any, data: Buffer, size: int, *, bounded: bool) -> Buffer:
+    """Decode with a numcodecs codec object."""
+    value = codec.decode(data, out=np.empty(size, np.uint8)) if bounded else codec.decode(data)
+    return np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+
+
+DECOMPRESSORS: dict[str, Step] = {
+    'blosc': partial(_into, partial(imagecodecs.blosc_decode, numthreads=1)),
+    'zstd': partial(_into, imagecodecs.zstd_decode),
+    'zlib': partial(_into, imagecodecs.zlib_decode),
+    'gzip': _gzip,
+    'lz4': partial(_into, partial(imagecodecs.lz4_decode, header=True)),
+    'bz2': _bz2,
+    'crc32c': _crc32c,
+}
+#: numcodecs filters that give as many bytes as they take, or four bytes fewer.
+SAME_SIZE_FILTERS = frozenset({'shuffle', 'crc32', 'adler32', 'fletcher32', 'jenkins_lookup3', 'crc32c'})
+
+
+def decompressor(name: str, config: Mapping[str, Any]) -> Step | None:
+    """Return the step that undoes a bytes-to-bytes codec, or None where zarr has to do it.
+
+    :param name: a codec id that has passed :func:`.limits.check_codec`.
+    """
+    short = name.removeprefix('numcodecs.')
+    if short in DECOMPRESSORS:
+        return DECOMPRESSORS[short]
+    if short == 'lzma':
+        return partial(_lzma, config=config)
+    if short in SAME_SIZE_FILTERS:
+        return partial(_through, codec_object(short, config), bounded=False)
+    if name.removeprefix('imagecodecs_') in IMAGECODECS_BYTES:
+        return partial(_through, codec_object(name, config), bounded=True)
+    return None
+
+
+def codec_object(name: str, config: Mapping[str, Any]) -> Any:
+    """Return a numcodecs codec.
+
+    :raises UnreadableImageError: it is not installed, or its configuration is not valid.
+    """
+    from numcodecs.registry import get_codec
+
+    try:
+        return get_codec({**config, 'id': name})
+    except Exception as error:  # noqa: BLE001 - each codec checks its configuration in its own way
+        msg = f'The codec {name!r} cannot be used: {error}.'
+        raise UnreadableImageError(msg) from None
+
+
+def is_image_codec(name: str) -> bool:
+    """Return whether a codec decodes to an image rather than to bytes."""
+    short = name.removeprefix('imagecodecs_')
+    return short != name and short in IMAGE_CODECS
+
+
+class ChunkDecoder:
+    """Turns the stored bytes of a chunk into its pixels.
+
+    :param shape: the shape of the chunk as it is stored; ``transpose`` is applied after.
+    :param dtype: the stored type, with its byte order.
+    :param steps: what undoes the bytes-to-bytes codecs, in the order of decoding.
+    :param image: an image codec in place of plain bytes, or None.
+    :param order: ``'C'`` or ``'F'``.
+    :param transpose: the axes order that turns the stored chunk into one with the array's axes, or None.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        dtype: np.dtype[Any],
+        steps: Sequence[Any],
+        *,
+        image: Any = None,
+        order: str = 'C',
+        transpose: tuple[int, ...] | None = None,
+    ) -> None:
+        self.shape = tuple(shape)
+        self.dtype = dtype
+        self.native = dtype.newbyteorder('=')
+        self.size = math.prod(self.shape) * dtype.itemsize
+        self._steps = tuple(steps)
+        self._image = image
+        self._order = order
+        self._transpose = transpose
+        # Checksums and the like may still be there after a step that is not the last.
+        self._most = self.size + 64 * max(0, len(self._steps) - 1)
+
+    def decode(self, data: Buffer) -> np.ndarray:
+        """Return the pixels with the array's axes, in native byte order.
+
+        :raises Exception: any; decoders have errors of their own. The caller names the chunk.
+        """
+        pixels = self._decode_bytes(data) if self._image is None else self._decode_image(data)
+        if self._transpose is not None:
+            pixels = pixels.transpose(self._transpose)
+        return pixels
+
+    def _decode_bytes(self, data: Buffer) -> np.ndarray:
+        last = len(self._steps) - 1
+        for index, step in enumerate(self._steps):
+            data = step(data, self.size if index == last else self._most)
+        flat = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
+        if flat.nbytes != self.size:
+            msg = f'{self.size} bytes were expected, {flat.nbytes} found'
+            raise ValueError(msg)
+        if self.dtype == bool:
+            pixels: np.ndarray = flat != 0
+        else:
+            pixels = flat.view(self.dtype)
+            if not self.dtype.isnative:
+                pixels = pixels.astype(self.native)
+        return pixels.reshape(self.shape) if self._order == 'C' else pixels.reshape(self.shape[::-1]).T
+
+    def _decode_image(self, data: Buffer) -> np.ndarray:
+        for step in self._steps:
+            data = step(data, self._most)
+        # The codec stored the chunk without its axes of length 1; a wrong size is refused before decoding.
+        squeezed = tuple(side for side in self.shape if side != 1)
+        shape = (1,) * (2 - len(squeezed)) + squeezed
+        out = np.empty(shape, self.native)
+        decoded = self._image.decode(data, out=out)
+        if decoded is not out:
+            decoded = np.asarray(decoded)
+            if decoded.size != out.size or decoded.dtype != out.dtype:
+                msg = f'{shape} {out.dtype} was expected, {decoded.shape} {decoded.dtype} found'
+                raise ValueError(msg)
+        pixels: np.ndarray = decoded.reshape(self.shape)
+        return pixels

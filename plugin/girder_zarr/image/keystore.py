@@ -1,0 +1,161 @@
+"""A zarr store that is read with plain calls, for the fast way to chunks, and by zarr itself."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from zarr.abc.store import (
+    ByteRequest,
+    OffsetByteRequest,
+    RangeByteRequest,
+    Store,
+    SuffixByteRequest,
+)
+
+from girder_zarr.errors import UnreadableImageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+
+class KeyStore(Store):
+    """Keys to bytes, read-only, safe under many threads.
+
+    :param name: what to call the store in messages.
+    :param identity: a text that changes when the content changes.
+    """
+
+    supports_writes = False
+    supports_deletes = False
+    supports_listing = True
+
+    def __init__(self, name: str, identity: str) -> None:
+        super().__init__(read_only=True)
+        self.name = name
+        self.identity = identity
+        self._is_open = True
+
+    @abstractmethod
+    def read(self, key: str, limit: int | None = None) -> bytes | None:
+        """Return a key's value, or None where there is no such key.
+
+        :param limit: the most bytes that the value may have.
+        :raises UnreadableImageError: the value is larger, or cannot be read.
+        """
+
+    @abstractmethod
+    def read_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Return exactly ``length`` bytes of a value, or None where there is no such key.
+
+        :param start: the first byte; negative counts from the end.
+        :raises UnreadableImageError: there are not that many bytes, or they cannot be read.
+        """
+
+    @abstractmethod
+    def has(self, key: str) -> bool:
+        """Return whether there is such a key."""
+
+    @abstractmethod
+    def names(self, folder: str) -> list[str]:
+        """Return what lies directly in a folder (``''`` is the root), sorted; folders end with a slash."""
+
+    @abstractmethod
+    def keys(self, prefix: str = '') -> Iterator[str]:
+        """Iterate over all keys that begin with ``prefix``."""
+
+    def _range(self, start: int, length: int, size: int, key: str) -> tuple[int, int]:
+        """Return first byte and length of a range, which has to lie inside a value of ``size`` bytes."""
+        first = start + size if start < 0 else start
+        if first < 0 or length < 0 or first + length > size:
+            msg = f'{key} in {self.name} has {size} bytes; {length} bytes from byte {start} were expected.'
+            raise UnreadableImageError(msg)
+        return first, length
+
+    def _check_size(self, size: int, limit: int | None, key: str) -> None:
+        if limit is not None and size > limit:
+            msg = f'{key} in {self.name} has {size} bytes; at most {limit} were expected.'
+            raise UnreadableImageError(msg)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and (self.name, self.identity) == (other.name, other.identity)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.name, self.identity))
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_sync(
+        self,
+        key: str,
+        *,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """Return a value or a part of it, as zarr asks for it."""
+        if prototype is None:
+            from zarr.core.buffer import default_buffer_prototype
+
+            prototype = default_buffer_prototype()
+        data = self._requested(key, byte_range)
+        return None if data is None else prototype.buffer.from_bytes(data)
+
+    def _requested(self, key: str, byte_range: ByteRequest | None) -> bytes | None:
+        if isinstance(byte_range, RangeByteRequest):
+            return self.read_range(key, byte_range.start, byte_range.end - byte_range.start)
+        if isinstance(byte_range, SuffixByteRequest):
+            return self.read_range(key, -byte_range.suffix, byte_range.suffix)
+        data = self.read(key)
+        if isinstance(byte_range, OffsetByteRequest) and data is not None:
+            return data[byte_range.offset :]
+        return data
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return a value or a part of it, as zarr asks for it."""
+        return self.get_sync(key, prototype=prototype, byte_range=byte_range)
+
+    async def get_partial_values(
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> list[Buffer | None]:
+        """Return several values or parts of them."""
+        return [
+            self.get_sync(key, prototype=prototype, byte_range=byte_range) for key, byte_range in key_ranges
+        ]
+
+    async def exists(self, key: str) -> bool:
+        """Return whether there is such a key."""
+        return self.has(key)
+
+    async def set(self, key: str, value: Buffer) -> None:  # noqa: ARG002 - zarr's signature
+        """Refuse to write."""
+        msg = f'{self.name} is read-only.'
+        raise UnreadableImageError(msg)
+
+    async def delete(self, key: str) -> None:  # noqa: ARG002 - zarr's signature
+        """Refuse to delete."""
+        msg = f'{self.name} is read-only.'
+        raise UnreadableImageError(msg)
+
+    async def list(self) -> AsyncIterator[str]:
+        """Iterate over all keys."""
+        for key in self.keys():
+            yield key
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        """Iterate over the keys that begin with ``prefix``."""
+        for key in self.keys(prefix):
+            yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Iterate over what lies directly in a folder."""
+        for name in self.names(prefix.rstrip('/')):
+            yield name.rstrip('/')
+
+    def __getstate__(self) -> dict[str, Any]:
+        msg = 'A store that is read in place cannot be pickled; open it again where it is needed.'
+        raise TypeError(msg)

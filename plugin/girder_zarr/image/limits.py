@@ -1,0 +1,194 @@
+"""What we refuse, before a byte is allocated. A file from outside may be made to do harm."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from girder_zarr.errors import UnreadableImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The bounds; sizes in bytes.
+
+    :param chunk_bytes: one decoded chunk (the inner chunk where the array is sharded).
+    :param shard_chunks: the inner chunks of one shard.
+    :param side: the pixels along one axis.
+    """
+
+    json_bytes: int = 64 * 2**20
+    json_depth: int = 64
+    axes: int = 16
+    levels: int = 64
+    series: int = 100_000
+    side: int = 2**40
+    chunk_bytes: int = 512 * 2**20
+    shard_chunks: int = 2**22
+    zip_entries: int = 4_000_000
+    zip_directory_bytes: int = 512 * 2**20
+    zip_entry_bytes: int = 2**40
+    name_bytes: int = 4096
+
+
+DEFAULT = Limits()
+
+#: zarr v2 compressor and filter ids. Nothing here runs code from the file or makes Python objects.
+V2_CODECS = frozenset(
+    {
+        'adler32', 'astype', 'bitround', 'blosc', 'bz2', 'crc32', 'crc32c', 'delta',
+        'fixedscaleoffset', 'fletcher32', 'gzip', 'jenkins_lookup3', 'lz4', 'lzma', 'packbits',
+        'pcodec', 'quantize', 'shuffle', 'zfpy', 'zlib', 'zstd',
+    }
+)  # fmt: skip
+#: zarr v3 codec names; ``numcodecs.`` + a v2 id is accepted as well.
+V3_CODECS = frozenset(
+    {
+        'bitround', 'blosc', 'bytes', 'bz2', 'cast_value', 'crc32c', 'delta', 'gzip', 'lz4',
+        'packbits', 'scale_offset', 'sharding_indexed', 'shuffle', 'transpose', 'zlib', 'zstd',
+    }
+)  # fmt: skip
+#: Codecs of imagecodecs (``imagecodecs_`` + one of these) that decode to an image of the chunk's shape.
+IMAGE_CODECS = frozenset(
+    {
+        'avif', 'heif', 'jpeg', 'jpeg2k', 'jpegls', 'jpegxl', 'jpegxr', 'lerc', 'ljpeg', 'mozjpeg',
+        'png', 'qoi', 'ultrahdr', 'webp',
+    }
+)  # fmt: skip
+#: Codecs of imagecodecs that decode to bytes.
+IMAGECODECS_BYTES = frozenset(
+    {
+        'blosc', 'blosc2', 'brotli', 'bz2', 'deflate', 'lz4', 'lz4f', 'lzma', 'snappy', 'zlib',
+        'zlibng', 'zstd',
+    }
+)  # fmt: skip
+
+
+def load_json(data: bytes, name: str, limits: Limits = DEFAULT) -> dict[str, Any]:
+    """Return the JSON object in ``data``.
+
+    :param name: what to call the document in messages.
+    :raises UnreadableImageError: it is too large or too deep, not JSON, or not an object.
+    """
+    if len(data) > limits.json_bytes:
+        msg = f'{name} has {len(data)} bytes; at most {limits.json_bytes} are read.'
+        raise UnreadableImageError(msg)
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        msg = f'{name} is not valid JSON: {error}.'
+        raise UnreadableImageError(msg) from None
+    if not isinstance(value, dict):
+        msg = f'{name} should hold a JSON object; found {type(value).__name__}.'
+        raise UnreadableImageError(msg)
+    _check_depth(value, name, limits)
+    return value
+
+
+def _check_depth(value: object, name: str, limits: Limits) -> None:
+    level: list[Any] = [value]
+    for _ in range(limits.json_depth + 1):
+        level = [
+            item
+            for container in level
+            for item in (container.values() if isinstance(container, dict) else container)
+            if isinstance(item, (dict, list))
+        ]
+        if not level:
+            return
+    msg = f'{name} is nested more than {limits.json_depth} levels deep.'
+    raise UnreadableImageError(msg)
+
+
+def _short(value: object) -> str:
+    """Return a value for a message. Whole numbers with thousands of digits cannot become text in Python."""
+    try:
+        return repr(value)[:200]
+    except (ValueError, RecursionError):
+        return 'a very large value'
+
+
+def check_relative_path(path: object, what: str) -> str:
+    """Return ``path`` without empty and ``.`` parts; it may not lead out of the store.
+
+    :raises UnreadableImageError: it is not text, is absolute or an address, or holds ``..``, backslash, NUL.
+    """
+    if isinstance(path, int) and not isinstance(path, bool) and 0 <= path < 10**9:
+        path = str(path)  # some writers forget the quotes
+    if not isinstance(path, str):
+        msg = f'{what} should be a text; found {type(path).__name__}.'
+        raise UnreadableImageError(msg)
+    parts = [part for part in path.split('/') if part not in ('', '.')]
+    bad = path.startswith('/') or '..' in parts or '\\' in path or '\0' in path or '://' in path
+    if bad or len(path) > DEFAULT.name_bytes:
+        msg = f'{what} should be a path inside the image; found {path[:200]!r}.'
+        raise UnreadableImageError(msg)
+    return '/'.join(parts)
+
+
+def check_shape(value: object, name: str, *, minimum: int = 0, limits: Limits = DEFAULT) -> tuple[int, ...]:
+    """Return a shape or chunk shape from JSON.
+
+    :raises UnreadableImageError: it is not a list of whole numbers in bounds.
+    """
+    if not isinstance(value, list) or not 1 <= len(value) <= limits.axes:
+        msg = f'{name} should be a list of 1 to {limits.axes} numbers; found {_short(value)}.'
+        raise UnreadableImageError(msg)
+    for side in value:
+        if not isinstance(side, int) or isinstance(side, bool) or not minimum <= side <= limits.side:
+            msg = f'{name} should hold numbers from {minimum} to {limits.side}; found {_short(side)}.'
+            raise UnreadableImageError(msg)
+    return tuple(value)
+
+
+def check_dtype(value: object, name: str) -> np.dtype[Any]:
+    """Return the type of a pixel from a numpy type string.
+
+    :raises UnreadableImageError: it is not a boolean, integer or real number of at most 64 bits.
+    """
+    try:
+        dtype = np.dtype(value) if isinstance(value, str) and len(value) < 16 else None
+    except TypeError:
+        dtype = None
+    if dtype is None or dtype.kind not in 'biuf' or dtype.itemsize > 8 or dtype.subdtype is not None:
+        msg = f'{name} should be a boolean, integer or floating point type; found {_short(value)}.'
+        raise UnreadableImageError(msg)
+    return dtype
+
+
+def check_chunk(chunks: Sequence[int], dtype: np.dtype[Any], name: str, limits: Limits = DEFAULT) -> None:
+    """Refuse chunks that would decode to more than the limit.
+
+    :raises UnreadableImageError: they would.
+    """
+    size = math.prod(chunks) * dtype.itemsize
+    if size > limits.chunk_bytes:
+        shape = ' x '.join(map(str, chunks))
+        most = limits.chunk_bytes
+        msg = f'{name} has chunks of {shape} {dtype} ({size} bytes); at most {most} are read.'
+        raise UnreadableImageError(msg)
+
+
+def check_codec(name: object, where: str, *, version: int) -> str:
+    """Return a codec name that is on the list.
+
+    :param version: the zarr format, 2 or 3.
+    :raises UnreadableImageError: it is not on the list.
+    """
+    if isinstance(name, str):
+        short = name.removeprefix('imagecodecs_')
+        if short != name and short in IMAGE_CODECS | IMAGECODECS_BYTES:
+            return name
+        if version == 2 and name in V2_CODECS:
+            return name
+        if version == 3 and (name in V3_CODECS or name.removeprefix('numcodecs.') in V2_CODECS):
+            return name
+    msg = f'{where} is stored with the codec {_short(name)}, which is not on the list of codecs we run.'
+    raise UnreadableImageError(msg)

@@ -1,0 +1,255 @@
+"""A path or a ByteSource to a zarr store. The content decides what it is: an assetstore keeps no suffixes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from girder_zarr.errors import MissingImageError, UnreadableImageError
+
+from .bytesource import ByteSource, FileBytes, file_identity
+from .keystore import KeyStore
+from .zipstore import END_RECORD, LOCAL_MAGIC, ROOT_KEYS, ZipFileStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SQLITE_MAGIC = b'SQLite format 3\0'
+EMPTY_ZIP_MAGIC = b'PK\5\6'
+
+
+def open_store(location: str | os.PathLike[str] | ByteSource) -> KeyStore:
+    """Return a read-only zarr store.
+
+    :param location: a directory; the ``zarr.json``, ``.zgroup``, ``.zattrs`` or ``.zarray`` in it; a zip or
+        SQLite file of any name; or such a file as a ByteSource.
+    :raises MissingImageError: there is nothing.
+    :raises UnreadableImageError: it is something else.
+    """
+    if isinstance(location, (str, os.PathLike)):
+        text = os.fspath(location)
+        if '://' in text:
+            msg = f'{text} is an address; images are opened from files and directories.'
+            raise UnreadableImageError(msg)
+        try:
+            mode = Path(text).stat().st_mode
+        except (OSError, ValueError):
+            msg = f'There is no file or directory {text!r}.'
+            raise MissingImageError(msg) from None
+        if stat.S_ISDIR(mode):
+            return DirectoryStore(text)
+        if Path(text).name in ROOT_KEYS:
+            return DirectoryStore(Path(text).parent)
+        if not stat.S_ISREG(mode):
+            msg = f'{text} is neither a file nor a directory.'
+            raise UnreadableImageError(msg)
+        location = FileBytes(text)
+    return _open_bytes(location)
+
+
+def location_identity(location: str | os.PathLike[str] | ByteSource) -> str:
+    """Return a text that changes when what lies at a location changes; for nothing, an empty one."""
+    if not isinstance(location, (str, os.PathLike)):
+        return location.identity
+    path = Path(location)
+    try:
+        if path.name in ROOT_KEYS:
+            path = path.parent
+        status = path.stat()
+        return directory_identity(os.fspath(path)) if stat.S_ISDIR(status.st_mode) else file_identity(status)
+    except (OSError, ValueError):
+        return ''
+
+
+def _open_bytes(source: ByteSource) -> KeyStore:
+    head = source.read(0, min(len(SQLITE_MAGIC), source.size))
+    if head[:4] in (LOCAL_MAGIC, EMPTY_ZIP_MAGIC):
+        return ZipFileStore(source)
+    if head == SQLITE_MAGIC:
+        path = getattr(source, 'path', None)
+        if path is None:
+            msg = f'{source.name} is a database, which can be read from a local file only.'
+            raise UnreadableImageError(msg)
+        return SqliteStore(path, source.identity)
+    if source.size >= END_RECORD.size and EMPTY_ZIP_MAGIC in source.read(
+        max(0, source.size - 4096), min(4096, source.size)
+    ):
+        return ZipFileStore(source)
+    msg = f'{source.name} is neither a zip nor an SQLite file, so it holds no zarr image.'
+    raise UnreadableImageError(msg)
+
+
+class DirectoryStore(KeyStore):
+    """A zarr hierarchy as files and folders.
+
+    :param path: the folder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        text = os.fspath(path) or '.'
+        super().__init__(text, directory_identity(text))
+        self._prefix = text.rstrip('/') + '/'
+
+    def read(self, key: str, limit: int | None = None) -> bytes | None:
+        """Return a value; see the base class."""
+        return self._read(key, 0, None, limit)
+
+    def read_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Return a part of a value; see the base class."""
+        return self._read(key, start, length, None)
+
+    def _read(self, key: str, start: int, length: int | None, limit: int | None) -> bytes | None:
+        try:
+            descriptor = os.open(self._prefix + key, os.O_RDONLY)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+            return None
+        except OSError as error:
+            msg = f'{key} in {self.name} cannot be read: {error.strerror}.'
+            raise UnreadableImageError(msg) from None
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            if length is None:
+                self._check_size(status.st_size, limit, key)
+                first, length = 0, status.st_size
+            else:
+                first, length = self._range(start, length, status.st_size, key)
+            data = os.pread(descriptor, length, first)
+            while len(data) < length:
+                more = os.pread(descriptor, length - len(data), first + len(data))
+                if not more:
+                    msg = f'{key} in {self.name} became shorter while it was read.'
+                    raise UnreadableImageError(msg)
+                data += more
+        except OSError as error:
+            msg = f'{key} in {self.name} cannot be read: {error.strerror}.'
+            raise UnreadableImageError(msg) from None
+        finally:
+            os.close(descriptor)
+        return data
+
+    def has(self, key: str) -> bool:
+        """Return whether there is such a key."""
+        return Path(self._prefix + key).is_file()
+
+    def names(self, folder: str) -> list[str]:
+        """Return what lies directly in a folder; see the base class."""
+        try:
+            with os.scandir(self._prefix + folder) as found:
+                return sorted(entry.name + '/' if entry.is_dir() else entry.name for entry in found)
+        except OSError:
+            return []
+
+    def keys(self, prefix: str = '') -> Iterator[str]:
+        """Iterate over all keys that begin with ``prefix``."""
+        folder = prefix.rpartition('/')[0]
+        pending = [folder]
+        while pending:
+            folder = pending.pop()
+            for name in self.names(folder):
+                key = f'{folder}/{name}' if folder else name
+                if name.endswith('/'):
+                    pending.append(key.rstrip('/'))
+                elif key.startswith(prefix):
+                    yield key
+
+
+def directory_identity(path: str) -> str:
+    """Return a text that changes when a hierarchy's metadata is written again."""
+    found = []
+    for key in ROOT_KEYS:
+        try:
+            found.append(file_identity((Path(path) / key).stat()))
+        except OSError:
+            found.append('-')
+    return ','.join(found)
+
+
+class SqliteStore(KeyStore):
+    """A zarr hierarchy as rows of one table, as zarr 2's SQLiteStore writes it.
+
+    :param path: the database.
+    :param identity: see the base class.
+    :raises UnreadableImageError: it is not such a database.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], identity: str) -> None:
+        super().__init__(os.fspath(path), identity)
+        # immutable: no lock files appear beside a file in an assetstore.
+        address = Path(path).absolute().as_uri() + '?mode=ro&immutable=1'
+        self._lock = threading.Lock()
+        try:
+            self._database = sqlite3.connect(address, uri=True, check_same_thread=False)
+            self._ask('SELECT k, v FROM zarr LIMIT 0')
+        except sqlite3.Error:
+            msg = f'{self.name} is a database, but not one that zarr writes.'
+            raise UnreadableImageError(msg) from None
+
+    def _ask(self, query: str, *values: object) -> list[tuple[bytes | str | int, ...]]:
+        with self._lock:
+            return self._database.execute(query, values).fetchall()
+
+    def _value(self, query: str, *values: object) -> bytes | str | int | None:
+        try:
+            rows = self._ask(query, *values)
+        except sqlite3.Error as error:
+            msg = f'{self.name} cannot be read: {error}.'
+            raise UnreadableImageError(msg) from None
+        return rows[0][0] if rows else None
+
+    def read(self, key: str, limit: int | None = None) -> bytes | None:
+        """Return a value; see the base class."""
+        size = self._value('SELECT length(v) FROM zarr WHERE k = ?', key)
+        if size is None:
+            return None
+        self._check_size(int(size), limit, key)
+        value = self._value('SELECT CAST(v AS BLOB) FROM zarr WHERE k = ?', key)
+        return value if isinstance(value, bytes) else None
+
+    def read_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Return a part of a value; see the base class."""
+        size = self._value('SELECT length(v) FROM zarr WHERE k = ?', key)
+        if size is None:
+            return None
+        first, length = self._range(start, length, int(size), key)
+        value = self._value(
+            'SELECT CAST(substr(v, ?, ?) AS BLOB) FROM zarr WHERE k = ?', first + 1, length, key
+        )
+        return value if isinstance(value, bytes) else None
+
+    def has(self, key: str) -> bool:
+        """Return whether there is such a key."""
+        return self._value('SELECT 1 FROM zarr WHERE k = ?', key) is not None
+
+    def names(self, folder: str) -> list[str]:
+        """Return what lies directly in a folder; see the base class."""
+        prefix = folder + '/' if folder else ''
+        found = set()
+        for key in self.keys(prefix):
+            name, slash, _ = key[len(prefix) :].partition('/')
+            found.add(name + slash)
+        return sorted(found)
+
+    def keys(self, prefix: str = '') -> Iterator[str]:
+        """Iterate over all keys that begin with ``prefix``."""
+        try:
+            rows = self._ask('SELECT k FROM zarr WHERE substr(k, 1, ?) = ?', len(prefix), prefix)
+        except sqlite3.Error as error:
+            msg = f'{self.name} cannot be read: {error}.'
+            raise UnreadableImageError(msg) from None
+        return (str(row[0]) for row in rows)
+
+    def close(self) -> None:
+        """Close the database."""
+        super().close()
+        self._database.close()
+
+    def __del__(self) -> None:
+        # Without this, sqlite3 warns when a cached source is dropped.
+        if hasattr(self, '_database'):
+            self._database.close()
