@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import struct
 import threading
 import time
@@ -185,6 +186,41 @@ class ZipOutlet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class SqliteOutlet:
+    """An SQLite database with the table of zarr-python 2's SQLiteStore: ``zarr(k TEXT PRIMARY KEY, v BLOB)``.
+
+    :param path: a file that does not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        # the file is thrown away unless it is finished, so that nothing has to survive a crash before that
+        self._database.execute('PRAGMA journal_mode = OFF')
+        self._database.execute('PRAGMA synchronous = OFF')
+        self._database.execute('CREATE TABLE zarr(k TEXT PRIMARY KEY, v BLOB)')
+        self._database.execute('BEGIN')
+
+    def put(self, name: str, content: bytes) -> None:
+        """Store a file; see :class:`Outlet`."""
+        with self._lock:
+            self._database.execute('INSERT INTO zarr(k, v) VALUES(?, ?)', (name, content))
+
+    def get(self, name: str) -> bytes | None:
+        """Return a file that was put, or None."""
+        with self._lock:
+            row = self._database.execute('SELECT v FROM zarr WHERE k = ?', (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def finish(self) -> None:
+        """Commit everything that was put."""
+        self._database.execute('COMMIT')
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
 
 
 def _utf8(name: bytes) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from girder_zarr.errors import EditError
 
-from .outlet import DirectoryOutlet, Outlet, ZipOutlet, sync_path
+from .outlet import DirectoryOutlet, Outlet, SqliteOutlet, ZipOutlet, sync_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 DIRECTORY_SUFFIX = '.zarr'
 ZIP_SUFFIXES = ('.zip', '.ozx')
-SUFFIXES = (DIRECTORY_SUFFIX, *ZIP_SUFFIXES)
+DATABASE_SUFFIXES = ('.db', '.sqlite')
+SUFFIXES = (DIRECTORY_SUFFIX, *ZIP_SUFFIXES, *DATABASE_SUFFIXES)
 
 
 def pack(directory: Path, target: Path, *, overwrite: bool = True) -> None:
-    """Turn a written hierarchy into ``target``; the suffix decides: .zarr, .zip or .ozx.
+    """Turn a written hierarchy into ``target``; the suffix decides: .zarr, .zip, .ozx, .db or .sqlite.
 
     The target appears whole or not at all; what was there before goes only when the new one is on the disk.
 
@@ -77,6 +78,11 @@ def outlet_for(target: Path, *, version: Version | str = '0.5', overwrite: bool 
             outlet = DirectoryOutlet(temporary)
             yield outlet
             outlet.sync()
+        elif target.suffix in DATABASE_SUFFIXES:
+            with contextlib.closing(SqliteOutlet(temporary)) as database:
+                yield database
+                database.finish()
+            sync_path(temporary)
         else:
             comment = ozx_comment(str(version)) if target.suffix == '.ozx' else b''
             with ZipOutlet(temporary, comment=comment, zip64=target.suffix == '.ozx') as archive:

@@ -150,6 +150,7 @@ class OutputSpec:
         channels: Sequence[Channel] | None = None,
         extra: Mapping[str, Any] | None = None,
         chunk: int | tuple[int, int] = CHUNK_SIDE,
+        shard: int | None = None,
         **options: Any,
     ) -> OutputSpec:
         """Return a spec with the usual choices made.
@@ -159,6 +160,7 @@ class OutputSpec:
         :param scale: size of a pixel by axis name (1 where missing), in the unit of ``units``.
         :param channels: one for each position of axis c; made from the bands where missing.
         :param chunk: side of a chunk, or (y, x); never longer than the image.
+        :param shard: side of a shard, a multiple of the chunk; None: no shards.
         :param options: other fields of the spec: version, codec, resample, shards, fill_value, max_levels.
         :raises EditError: the parts do not fit together.
         """
@@ -171,6 +173,8 @@ class OutputSpec:
         sides = (chunk, chunk) if isinstance(chunk, int) else chunk
         chunks = [bands if bands and axis.name == 'c' else 1 for axis in listed[:-2]]
         chunks += [min(side, size) for side, size in zip(sides, sizes[-2:], strict=True)]
+        if shard is not None:
+            options['shards'] = _shards(shard, chunks, sizes)
         level = Level('0', _by_name(listed, scale, 1), _by_name(listed, translation, 0))
         if channels is None:
             channels = default_channels(listed, sizes, pixel, bands)
@@ -183,6 +187,19 @@ class OutputSpec:
             extra=dict(extra or {}),
         )
         return cls(multiscale, sizes, pixel, tuple(chunks), bands=bands, **options)
+
+
+def _shards(side: int, chunks: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of a shard: as long as asked for along y and x, but no more chunks than the image has."""
+    if any(side % chunk and size > chunk for chunk, size in zip(chunks[-2:], shape[-2:], strict=True)):
+        raise EditError(
+            f'The side of a shard must be a multiple of that of a chunk, {tuple(chunks[-2:])}; found {side}'
+        )
+    whole = [-(-size // chunk) * chunk for size, chunk in zip(shape[-2:], chunks[-2:], strict=True)]
+    return (
+        *chunks[:-2],
+        *(max(chunk, min(side, one)) for one, chunk in zip(whole, chunks[-2:], strict=True)),
+    )
 
 
 def _axis(one: str | Axis, units: Mapping[str, str]) -> Axis:
@@ -205,6 +222,7 @@ def default_channels(
     where = next((index for index, axis in enumerate(axes) if axis.name == 'c'), None)
     if where is None:
         return []
+    bands = bands if bands > 1 else 0
     each = max(bands, 1)
     window = full_window(dtype)
     found = []

@@ -1,0 +1,379 @@
+"""Buffered writing: pixels in any order, at any place, on a lattice of chunks that are compressed at most once.
+
+The lattice has no edges and no origin of its own: a chunk is known by its row and column (negative ones as well) and by
+its position along the frame axes. Growth in any direction, and a new axis, therefore move no pixel. A chunk is held
+as an array while tiles land on it; where memory runs out, those that were touched longest ago go to a temporary file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import imagecodecs
+import numpy as np
+
+from girder_zarr.errors import EditError
+
+from .bands import common_type, convert, meet
+from .coverage import Coverage
+from .encode import Codec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from .scratch import Scratch
+
+#: The side of a chunk along y and x.
+SIDE = 512
+#: How many bytes of chunks are held in memory before the oldest go to a file.
+MEMORY = 128 * 2**20
+
+Key: TypeAlias = tuple[int, ...]
+
+
+@dataclass(eq=False, slots=True)
+class _Chunk:
+    """One chunk: in memory (``data``), in a file (``path``), or in both where it was only read since.
+
+    :param data: ``(SIDE, SIDE, bands)``, or None.
+    :param step: how many of the canvas's changes of bands it has been through.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    data: np.ndarray | None = None
+    covered: Coverage = field(default_factory=Coverage)
+    step: int = 0
+    changed: bool = False
+    path: Path | None = None
+    shape: tuple[int, ...] = ()
+    dtype: np.dtype[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a canvas holds at some moment.
+
+    :param axes: the frame axes, the slowest first: an axis that came later is slower.
+    :param sizes: positions along each of them.
+    :param top: and ``left``: the lattice position of the image's first pixel; zero or negative.
+    """
+
+    axes: tuple[str, ...]
+    sizes: tuple[int, ...]
+    top: int
+    left: int
+    height: int
+    width: int
+    bands: int
+    dtype: np.dtype[Any]
+
+
+class Canvas:
+    """Pixels on an endless lattice, one plane for each position along the frame axes. Safe under many threads.
+
+    :param scratch: where chunks go that do not fit in memory.
+    :param memory: bytes of pixels to hold in memory.
+    """
+
+    def __init__(self, scratch: Scratch, *, memory: int = MEMORY) -> None:
+        self._scratch, self._memory = scratch, memory
+        self._lock = threading.RLock()
+        self._chunks: dict[Key, _Chunk] = {}
+        self._held: OrderedDict[Key, int] = OrderedDict()
+        self._bytes = 0
+        self._files = itertools.count()
+        #: frame axes in the order of the keys, which never changes, and as they are shown, the slowest first
+        self._axes: list[str] = []
+        self._shown: list[str] = []
+        self._sizes: dict[str, int] = {}
+        self._span: list[int] | None = None
+        self._dtype: np.dtype[Any] | None = None
+        self._bands = 0
+        #: every change of bands so far: (the new count, whether bands are numbered)
+        self._steps: list[tuple[int, bool]] = []
+
+    def extent(self) -> Extent | None:
+        """Return what there is now, or None where nothing was added."""
+        with self._lock:
+            if self._span is None or self._dtype is None:
+                return None
+            top, bottom, left, right = self._span
+            sizes = tuple(self._sizes[axis] for axis in self._shown)
+            return Extent(
+                tuple(self._shown), sizes, top, left, bottom - top, right - left, self._bands, self._dtype
+            )
+
+    def add(
+        self,
+        pixels: np.ndarray,
+        axes: Sequence[str],
+        start: Mapping[str, int],
+        *,
+        mask: np.ndarray | None = None,
+        band: int | None = None,
+    ) -> bool:
+        """Put pixels down over what was there.
+
+        :param pixels: ``(*axes, y, x, band)``, no size zero.
+        :param axes: frame axes of the pixels; any names but y, x and s.
+        :param start: the first position along any axis; y and x may be negative. Zero where an axis is missing.
+        :param mask: booleans that broadcast to ``pixels.shape[:-1]``; where False nothing changes.
+        :param band: the first band that is written; None: the pixels are whole, see `bands.py`.
+        :returns: whether the extent, the type or the bands have changed.
+        :raises EditError: no type holds both these values and those in the image; nothing has changed then.
+        """
+        with self._lock:
+            before = self.extent()
+            step = self._grow(pixels, axes, start, band)
+            changed = before != self.extent()
+            order = list(self._axes)
+            bands = self._bands
+        if band is None:
+            pixels = convert(pixels, bands)
+        if mask is not None:
+            mask = np.broadcast_to(mask, pixels.shape[:-1])
+        for where in np.ndindex(*pixels.shape[:-3]):
+            position = dict(start) | {
+                axis: start.get(axis, 0) + index for axis, index in zip(axes, where, strict=True)
+            }
+            tail = _stripped([position.get(axis, 0) for axis in order])
+            plane = None if mask is None else mask[where]
+            self._add_plane(
+                pixels[where], plane, position.get('y', 0), position.get('x', 0), tail, band, step
+            )
+        self._make_room()
+        return changed
+
+    def _grow(
+        self, pixels: np.ndarray, axes: Sequence[str], start: Mapping[str, int], band: int | None
+    ) -> int:
+        """Make room for pixels in the extent; return the number of changes of bands so far."""
+        dtype = pixels.dtype if self._dtype is None else common_type(self._dtype, pixels.dtype)
+        self._dtype = dtype
+        count = pixels.shape[-1]
+        wanted = count if not self._bands else meet(self._bands, count)
+        if band is not None:
+            wanted = max(self._bands, band + count)
+        if wanted != self._bands:
+            if self._bands:
+                self._steps.append((wanted, band is not None))
+            self._bands = wanted
+        lengths = dict(zip((*axes, 'y', 'x'), pixels.shape[:-1], strict=True))
+        named = [axis for axis in start if axis not in {'y', 'x', *axes}]
+        new = [axis for axis in (*reversed(axes), *named) if axis not in self._sizes]
+        self._axes += new
+        self._shown[:0] = reversed(new)
+        for axis in (*axes, *named):
+            self._sizes[axis] = max(self._sizes.get(axis, 1), start.get(axis, 0) + lengths.get(axis, 1))
+        y, x = start.get('y', 0), start.get('x', 0)
+        span = self._span or [0, 0, 0, 0]
+        self._span = [
+            min(span[0], y),
+            max(span[1], y + lengths['y']),
+            min(span[2], x),
+            max(span[3], x + lengths['x']),
+        ]
+        return len(self._steps)
+
+    def _add_plane(
+        self,
+        pixels: np.ndarray,
+        mask: np.ndarray | None,
+        y: int,
+        x: int,
+        tail: Key,
+        band: int | None,
+        step: int,
+    ) -> None:
+        height, width = pixels.shape[:2]
+        for row, rows, own_rows in _cut(y, height):
+            for column, columns, own_columns in _cut(x, width):
+                part = pixels[own_rows, own_columns]
+                cut = None if mask is None else mask[own_rows, own_columns]
+                if cut is not None and not cut.any():
+                    continue
+                self._place((row, column, *tail), part, cut, rows, columns, band, step)
+
+    def _place(
+        self,
+        key: Key,
+        part: np.ndarray,
+        mask: np.ndarray | None,
+        rows: slice,
+        columns: slice,
+        band: int | None,
+        step: int,
+    ) -> None:
+        chunk = self._chunks.get(key)
+        if chunk is None:
+            with self._lock:
+                chunk = self._chunks.setdefault(key, _Chunk(step=step))
+        with chunk.lock:
+            whole = part.shape[:2] == (SIDE, SIDE) and mask is None and band is None
+            if whole:
+                chunk.step = len(self._steps)
+                chunk.data = np.array(self._stepped(part, step, chunk.step), self._dtype, order='C')
+                chunk.covered.fill()
+            else:
+                data = self._open(chunk)[rows, columns]
+                if band is None:
+                    part = self._stepped(part, step, chunk.step)
+                else:
+                    data = data[..., band : band + part.shape[-1]]
+                if mask is None:
+                    data[...] = part
+                else:
+                    np.copyto(data, part, where=mask[..., np.newaxis])
+                chunk.covered.add(rows, columns, mask)
+            chunk.changed = True
+            self._note(key, chunk)
+
+    def _stepped(self, part: np.ndarray, since: int, until: int) -> np.ndarray:
+        """Return pixels of a tile after the changes of bands that came between its arrival and now."""
+        for count, numbered in self._steps[since:until]:
+            part = convert(part, count, numbered=numbered)
+        return part
+
+    def _open(self, chunk: _Chunk) -> np.ndarray:
+        """Return a chunk's pixels in the present type and with the present bands. The chunk's lock is held."""
+        assert self._dtype is not None
+        if chunk.data is None and chunk.path is not None:
+            chunk.data = _load(chunk)
+            chunk.changed = False
+        steps = self._steps
+        if chunk.data is None:
+            chunk.data = np.zeros((SIDE, SIDE, self._bands), self._dtype)
+            chunk.step = len(steps)
+        while chunk.step < len(steps):
+            count, numbered = steps[chunk.step]
+            grown = convert(chunk.data, count, numbered=numbered)
+            hole = chunk.covered.holes()
+            if hole is not None:
+                grown[hole] = 0
+            chunk.data, chunk.changed = grown, True
+            chunk.step += 1
+        if chunk.data.dtype != self._dtype:
+            chunk.data, chunk.changed = chunk.data.astype(self._dtype), True
+        return chunk.data
+
+    def _note(self, key: Key, chunk: _Chunk) -> None:
+        """Remember that a chunk was touched just now. Its lock is held."""
+        size = 0 if chunk.data is None else chunk.data.nbytes
+        with self._lock:
+            self._bytes += size - self._held.pop(key, 0)
+            self._held[key] = size
+
+    def _make_room(self) -> None:
+        """Move the chunks that were touched longest ago to files until memory suffices."""
+        tries = len(self._held)
+        while self._bytes > self._memory and tries > 0:
+            tries -= 1
+            with self._lock:
+                if not self._held:
+                    return
+                key = next(iter(self._held))
+                self._held.move_to_end(key)
+                chunk = self._chunks[key]
+            if chunk.lock.acquire(blocking=False):
+                try:
+                    self._spill(key, chunk)
+                finally:
+                    chunk.lock.release()
+
+    def _spill(self, key: Key, chunk: _Chunk) -> None:
+        if chunk.data is None:
+            return
+        if chunk.changed or chunk.path is None:
+            path = chunk.path
+            if path is None:
+                with self._lock:
+                    path = self._scratch.directory() / f'{next(self._files)}.chunk'
+            try:
+                path.write_bytes(_SPILL.encode(chunk.data))
+            except OSError as exc:
+                path.unlink(missing_ok=True)
+                chunk.path, chunk.changed = None, True
+                raise EditError(f'Temporary data cannot be written to {path.parent}: {exc}') from exc
+            chunk.path, chunk.shape, chunk.dtype, chunk.changed = (
+                path,
+                chunk.data.shape,
+                chunk.data.dtype,
+                False,
+            )
+        chunk.data = None
+        with self._lock:
+            self._bytes -= self._held.pop(key, 0)
+
+    def read(
+        self, position: Mapping[str, int], top: int, left: int, height: int, width: int
+    ) -> np.ndarray | None:
+        """Return the pixels of a rectangle of the lattice.
+
+        :param position: along the frame axes; zero where an axis is missing.
+        :returns: a fresh array ``(height, width, bands)``, zero where nothing was added; None: nothing in all of it.
+        """
+        tail = _stripped([position.get(axis, 0) for axis in self._axes])
+        result = None
+        for row, rows, own_rows in _cut(top, height):
+            for column, columns, own_columns in _cut(left, width):
+                key = (row, column, *tail)
+                chunk = self._chunks.get(key)
+                if chunk is None:
+                    continue
+                with chunk.lock:
+                    data = self._open(chunk)
+                    self._note(key, chunk)
+                    if result is None:
+                        result = np.zeros((height, width, data.shape[-1]), data.dtype)
+                    elif result.dtype != data.dtype or result.shape[-1] != data.shape[-1]:
+                        # another thread has added bands or widened the type since the first chunk: begin again
+                        break
+                    result[own_rows, own_columns] = data[rows, columns]
+            else:
+                continue
+            return self.read(position, top, left, height, width)
+        self._make_room()
+        return result
+
+    def occupied(self, position: Mapping[str, int], top: int, left: int, height: int, width: int) -> bool:
+        """Return whether anything was added near a rectangle (True may be wrong by up to a chunk, False is sure)."""
+        tail = _stripped([position.get(axis, 0) for axis in self._axes])
+        first, last = top // SIDE, (top + height - 1) // SIDE
+        start, end = left // SIDE, (left + width - 1) // SIDE
+        if (last - first + 1) * (end - start + 1) <= len(self._chunks):
+            rows, columns = range(first, last + 1), range(start, end + 1)
+            return any((row, column, *tail) in self._chunks for row in rows for column in columns)
+        keys = list(self._chunks)
+        return any(first <= key[0] <= last and start <= key[1] <= end and key[2:] == tail for key in keys)
+
+
+_SPILL = Codec()
+
+
+def _load(chunk: _Chunk) -> np.ndarray:
+    assert chunk.path is not None
+    assert chunk.dtype is not None
+    raw: Any = imagecodecs.blosc_decode(chunk.path.read_bytes(), numthreads=1)
+    return np.frombuffer(raw, chunk.dtype).reshape(chunk.shape).copy()
+
+
+def _stripped(position: list[int]) -> Key:
+    """Positions without trailing zeros, so that a key stays the same when an axis is added."""
+    while position and position[-1] == 0:
+        position.pop()
+    return tuple(position)
+
+
+def _cut(start: int, length: int) -> Iterator[tuple[int, slice, slice]]:
+    """Cut an interval at the lattice: chunk index, part inside the chunk, part inside the interval."""
+    at, end = start, start + length
+    while at < end:
+        index = at // SIDE
+        stop = min((index + 1) * SIDE, end)
+        yield index, slice(at - index * SIDE, stop - index * SIDE), slice(at - start, stop - start)
+        at = stop

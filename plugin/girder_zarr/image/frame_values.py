@@ -1,0 +1,102 @@
+"""What positions along the frame axes stand for: the ``*_value`` arguments of addTile, and ``frameValues``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def with_values(
+    values: np.ndarray | None,
+    axes: Sequence[str],
+    position: Mapping[str, int],
+    new: Mapping[str, Any],
+) -> tuple[np.ndarray, list[str]]:
+    """Return the values and their axes after those of one tile are set.
+
+    :param values: one dimension for each of ``axes``, and a last one over the axes; or None.
+    :param position: where the tile lies along the axes; zero where one is missing.
+    :param new: the values at that position, by axis name.
+    """
+    names = [*axes, *(axis for axis in new if axis not in axes)]
+    old = np.empty((*[0] * len(axes), len(axes)), object) if values is None else values
+    known = old.shape[:-1]
+    where = tuple(position.get(axis, 0) for axis in names)
+    sizes = [
+        max(size, at + 1) for size, at in zip((*known, *[1] * (len(names) - len(known))), where, strict=True)
+    ]
+    grown = old
+    if (*sizes, len(names)) != old.shape:
+        grown = np.full((*sizes, len(names)), None, object)
+        inside = (*(slice(0, size) for size in known), *[0] * (len(names) - len(known)), slice(0, len(known)))
+        grown[inside] = old
+    elif grown.dtype != object:
+        grown = grown.astype(object)
+    for axis, value in new.items():
+        grown[(*where, names.index(axis))] = value
+    return grown, names
+
+
+def axis_values(
+    values: np.ndarray | None, value_axes: Sequence[str], order: Sequence[str], sizes: Mapping[str, int]
+) -> dict[str, tuple[Any, ...]]:
+    """Return the values along each axis: one a position where that is enough, else one a frame.
+
+    :param order: the frame axes, the slowest first; frames are counted in this order.
+    :param sizes: positions along each axis.
+    """
+    if values is None:
+        return {}
+    found = {}
+    for index, axis in enumerate(value_axes):
+        if axis not in sizes:
+            continue
+        own = _fitted(values[..., index], [sizes.get(name, 1) for name in value_axes])
+        line = _per_position(np.moveaxis(own, index, 0).reshape(sizes[axis], -1))
+        found[axis] = tuple(_per_frame(own, value_axes, order, sizes) if line is None else line)
+    return found
+
+
+def _fitted(values: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """Return an array of the sizes, cut or filled up with None."""
+    result = np.full(tuple(sizes), None, object)
+    both = tuple(slice(0, min(one, two)) for one, two in zip(values.shape, sizes, strict=True))
+    result[both] = values[both]
+    return result
+
+
+def _per_position(rows: np.ndarray) -> list[Any] | None:
+    """Return one value a row, or None where the values in a row differ."""
+    line = []
+    for row in rows:
+        different: list[Any] = []
+        for value in row:
+            plain = native(value)
+            if plain is not None and plain not in different:
+                different.append(plain)
+        if len(different) > 1:
+            return None
+        line.append(different[0] if different else None)
+    return line
+
+
+def _per_frame(
+    values: np.ndarray, value_axes: Sequence[str], order: Sequence[str], sizes: Mapping[str, int]
+) -> list[Any]:
+    known = [axis for axis in order if axis in value_axes]
+    extra = tuple(at for at, axis in enumerate(value_axes) if axis not in order)
+    values = values[tuple(0 if at in extra else slice(None) for at in range(values.ndim))]
+    kept = [axis for axis in value_axes if axis in order]
+    values = values.transpose([kept.index(axis) for axis in known])
+    values = values[tuple(slice(None) if axis in known else np.newaxis for axis in order)]
+    whole = np.broadcast_to(values, [sizes[axis] for axis in order])
+    return [native(value) for value in whole.reshape(-1)]
+
+
+def native(value: Any) -> Any:
+    """Return a numpy scalar as what Python and JSON have for it."""
+    return value.item() if isinstance(value, np.generic) else value

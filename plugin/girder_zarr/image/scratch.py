@@ -1,0 +1,79 @@
+"""A folder for temporary data that goes away: on close, on garbage collection, on exit, and after a crash by the next run."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+import weakref
+from pathlib import Path
+
+_PREFIX = 'girder-zarr-'
+_LOCK = 'lock'
+#: A folder without a lock is left alone for so many seconds: its owner may be about to take the lock.
+_GRACE = 60.0
+
+
+class Scratch:
+    """A folder below the temporary directory, made when it is first asked for.
+
+    The owner holds a lock on a file inside; a folder whose lock is free belongs to nobody.
+
+    :param name: makes the folder's name unique, and lets another process find it.
+    :param parent: where; None: what ``TMPDIR`` says.
+    """
+
+    def __init__(self, name: str, parent: str | os.PathLike[str] | None = None) -> None:
+        self.path = Path(parent or tempfile.gettempdir(), _PREFIX + name)
+        self._lock: int | None = None
+        self._finalizer: weakref.finalize[..., Scratch] | None = None
+
+    def directory(self) -> Path:
+        """Return the folder, which exists from now on until :meth:`close`."""
+        if self._finalizer is None:
+            sweep(self.path.parent)
+            self.path.mkdir(mode=0o700)
+            self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._finalizer = weakref.finalize(self, _remove, self.path, self._lock, os.getpid())
+        return self.path
+
+    def close(self) -> None:
+        """Remove the folder and all it holds."""
+        if self._finalizer is not None:
+            self._finalizer()
+            self._finalizer = None
+
+
+def _remove(path: Path, lock: int, owner: int) -> None:
+    """Remove the folder, unless this process is a fork of its owner."""
+    with contextlib.suppress(OSError):
+        os.close(lock)
+    if os.getpid() == owner:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep(parent: Path) -> None:
+    """Remove what processes that are gone have left behind."""
+    for path in parent.glob(_PREFIX + '*'):
+        with contextlib.suppress(OSError):
+            if (
+                path.stat().st_uid == os.getuid()
+                and time.time() - path.stat().st_mtime > _GRACE
+                and _is_free(path)
+            ):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_free(path: Path) -> bool:
+    handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+    return True
