@@ -76,8 +76,8 @@ def write_plan(
     """Write the image of a plan.
 
     :param name: what the image is called in its metadata.
-    :param progress: called with the values (pixels times frames and bands) done since the last call, from any thread;
-        they add up to :func:`values_of`.
+    :param progress: called with the values (pixels times frames and bands) done since the last call, from any
+        thread; they add up to :func:`values_of`.
     :param check: called before every block; raises to stop.
     """
     write_image(

@@ -23,13 +23,17 @@ class Piece:
 
 
 def blend(
-    pieces: Sequence[Piece], shape: tuple[int, int, int], dtype: np.dtype[Any], rule: Overlap, background: float
+    pieces: Sequence[Piece],
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    rule: Overlap,
+    background: float,
 ) -> np.ndarray:
     """Return a block ``(y, x, bands)`` of ``shape``.
 
     :param pieces: in their order; all of the block's dtype and bands. They may reach beyond the block.
-    :param rule: what counts where pieces overlap. ``mean`` is exact for integers, rounded to the nearest, halves up.
-        ``mean``, ``max`` and ``min`` ignore NaN where another piece has a number.
+    :param rule: what counts where pieces overlap. ``mean`` is exact for integers, rounded to the nearest,
+        halves up.        ``mean``, ``max`` and ``min`` ignore NaN where another piece has a number.
     :param background: the value where there is no piece.
     :returns: a fresh array, or a read-only view of the only piece.
     """
@@ -46,7 +50,11 @@ def blend(
 def _covering(piece: Piece, shape: tuple[int, int, int]) -> np.ndarray | None:
     """Return the part of a piece that is the whole block, if it is."""
     top, left = -piece.y, -piece.x
-    if min(top, left) < 0 or top + shape[0] > piece.pixels.shape[0] or left + shape[1] > piece.pixels.shape[1]:
+    if (
+        min(top, left) < 0
+        or top + shape[0] > piece.pixels.shape[0]
+        or left + shape[1] > piece.pixels.shape[1]
+    ):
         return None
     view = piece.pixels[top : top + shape[0], left : left + shape[1]]
     view.flags.writeable = False

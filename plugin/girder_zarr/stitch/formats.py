@@ -1,7 +1,7 @@
 """Bytes to pixels: an explicit list of formats, the size known from the header before anything is decoded.
 
-Pixels come out as ``(y, x, bands)`` with 1, 3 or 4 bands in native byte order. Gray with alpha becomes RGBA, a palette its
-colors, one bit 0 and 255, half floats float32.
+Pixels come out as ``(y, x, bands)`` with 1, 3 or 4 bands in native byte order. Gray with alpha becomes RGBA,
+a palette its colors, one bit 0 and 255, half floats float32.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import imagecodecs
 import numpy as np
+import PIL.Image
 import tifffile
 
 from girder_zarr.errors import LimitExceededError, UnsupportedFormatError
@@ -72,7 +73,7 @@ def inspect(stream: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> PatchInfo:
         info = _INSPECTORS[kind](stream)
     except UnsupportedFormatError:
         raise
-    except Exception as error:  # noqa: BLE001 - the libraries raise whatever comes up in damaged files
+    except Exception as error:
         msg = f'The {kind} header cannot be read: {error}'
         raise UnsupportedFormatError(msg) from error
     _check_info(info, limits)
@@ -91,7 +92,7 @@ def decode(stream: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             pixels = _normalise(_DECODERS[info.format](stream))
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         msg = f'The pixels of the {info.format} cannot be decoded: {error}'
         raise UnsupportedFormatError(msg) from error
     if pixels.shape != info.shape or pixels.dtype != np.dtype(info.dtype):
@@ -153,7 +154,7 @@ def _info(kind: Format, height: int, width: int, bands: int, dtype: str) -> Patc
     return PatchInfo(kind, (height, width, 4 if bands == 2 else bands), PROMOTED.get(dtype, dtype))
 
 
-# PNG (ISO/IEC 15948): the chunk IHDR comes first; tRNS, which adds alpha, comes before the pixels.
+# PNG (ISO/IEC 15948): chunks from IHDR, which holds the size, to IEND; tRNS adds alpha.
 
 
 def _inspect_png(stream: IO[bytes]) -> PatchInfo:
@@ -171,7 +172,7 @@ def _inspect_png(stream: IO[bytes]) -> PatchInfo:
         elif name == b'tRNS':
             bands = 4 if bands > 1 else 2
             stream.seek(length + 4, 1)
-        elif name == b'IDAT':
+        elif name == b'IEND':
             return _info('png', height, width, bands, 'uint16' if depth == 16 else 'uint8')
         else:
             stream.seek(length + 4, 1)
@@ -181,7 +182,9 @@ def _decode_png(stream: IO[bytes]) -> np.ndarray:
     return np.asarray(imagecodecs.png_decode(stream.read()))
 
 
-# JPEG (ITU-T T.81): a start-of-frame marker holds the size.
+# JPEG (ITU-T T.81): a start-of-frame marker holds the size; after the end marker there may be other data.
+
+_JPEG_TAIL = 2**16
 
 
 def _inspect_jpeg(stream: IO[bytes]) -> PatchInfo:
@@ -198,15 +201,31 @@ def _inspect_jpeg(stream: IO[bytes]) -> PatchInfo:
         if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
             precision, height, width, components = struct.unpack('>BHHB', _exactly(stream, 6))
             if precision != 8 or marker not in {0xC0, 0xC1, 0xC2}:
-                msg = f'The jpeg is of a rare kind ({precision} bits, frame type {marker:#x}); expected 8 bits.'
+                msg = (
+                    f'The jpeg is of a rare kind ({precision} bits, frame type {marker:#x}); expected 8 bits.'
+                )
                 raise UnsupportedFormatError(msg)
+            _check_jpeg_end(stream)
             # Four components are CMYK, which becomes RGB.
             return _info('jpeg', height, width, 3 if components == 4 else components, 'uint8')
         stream.seek(length - 2, 1)
 
 
+def _check_jpeg_end(stream: IO[bytes]) -> None:
+    size = stream.seek(0, 2)
+    stream.seek(max(size - _JPEG_TAIL, 0))
+    if b'\xff\xd9' not in stream.read():
+        msg = 'The jpeg ends too early: it has no end marker.'
+        raise UnsupportedFormatError(msg)
+
+
 def _decode_jpeg(stream: IO[bytes]) -> np.ndarray:
-    return np.asarray(imagecodecs.jpeg8_decode(stream.read()))
+    pixels = np.asarray(imagecodecs.jpeg8_decode(stream.read()))
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        stream.seek(0)
+        with PIL.Image.open(stream, formats=['JPEG']) as image:
+            return np.asarray(image.convert('RGB'))
+    return pixels
 
 
 # TIFF 6.0 and BigTIFF: one page.
@@ -214,7 +233,7 @@ def _decode_jpeg(stream: IO[bytes]) -> np.ndarray:
 _COLORS = {'MINISBLACK', 'MINISWHITE', 'RGB', 'YCBCR', 'PALETTE'}
 
 
-def _tiff_page(tiff: tifffile.TiffFile) -> Any:
+def _tiff_page(tiff: Any) -> Any:
     """Return the one page of a TIFF; reduced copies of it after it do not count."""
     page = tiff.pages.first
     more = sum(1 for other in list(tiff.pages)[1:2] if not int(other.subfiletype) & 1)
@@ -234,11 +253,20 @@ def _inspect_tiff(stream: IO[bytes]) -> PatchInfo:
         if page.dtype is None:
             msg = f'The tiff has {page.bitspersample} bits a sample, which is not a type of pixel.'
             raise UnsupportedFormatError(msg)
+        _check_tiff_end(page, stream)
         sizes = dict(zip(page.axes, page.shape, strict=True))
         dtype, bands = page.dtype.name, sizes.get('S', 1)
         if page.photometric.name == 'PALETTE':
             dtype, bands = 'uint8', 3
         return _info('tiff', sizes['Y'], sizes['X'], bands, dtype)
+
+
+def _check_tiff_end(page: Any, stream: IO[bytes]) -> None:
+    size = stream.seek(0, 2)
+    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if not ends or max(ends) > size:
+        msg = f'The tiff ends too early: its pixels reach to byte {max(ends, default=0)} of {size}.'
+        raise UnsupportedFormatError(msg)
 
 
 def _decode_tiff(stream: IO[bytes]) -> np.ndarray:
@@ -289,10 +317,9 @@ def _inspect_npy(stream: IO[bytes]) -> PatchInfo:
 
 
 def _decode_npy(stream: IO[bytes]) -> np.ndarray:
-    pixels: np.ndarray = np.lib.format.read_array(
-        stream, allow_pickle=False, max_header_size=_MAX_NPY_HEADER
+    return np.asarray(
+        np.lib.format.read_array(stream, allow_pickle=False, max_header_size=_MAX_NPY_HEADER)
     )
-    return pixels
 
 
 def _exactly(stream: IO[bytes], length: int) -> bytes:

@@ -24,7 +24,7 @@ Frame = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What a set of patches covers: the first and the end position along y and x, and the end along the frame axes."""
+    """What a set of patches covers: first and end position along y and x, the end along the frame axes."""
 
     x: tuple[int, int]
     y: tuple[int, int]
@@ -77,7 +77,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A patch that touches a block: ``y`` and ``x`` are where it begins, from the block's first pixel, maybe negative."""
+    """A patch that touches a block, and where it begins from the block's first pixel, maybe negative."""
 
     patch: Patch
     y: int
@@ -105,7 +105,9 @@ class Plan:
         self.spec = spec
         kinds = {(patch.dtype, patch.shape[2]) for patch in patches}
         if len(kinds) > 1:
-            msg = f'The patches differ in dtype and bands: {", ".join(f"{d} x {b}" for d, b in sorted(kinds))}.'
+            msg = (
+                f'The patches differ in dtype and bands: {", ".join(f"{d} x {b}" for d, b in sorted(kinds))}.'
+            )
             raise ConflictError(msg)
         ((self.dtype, self.bands),) = kinds
         spec.check_dtype(self.dtype)
@@ -119,7 +121,7 @@ class Plan:
     def axes(self) -> tuple[str, ...]:
         """The names of the output's axes, in NGFF order; ``c`` holds channels and bands, channel-major."""
         named = set(self.extent.frame) | ({'c'} if self.bands > 1 else set())
-        return tuple(axis for axis in FRAME_AXES if axis in named) + ('y', 'x')
+        return (*(axis for axis in FRAME_AXES if axis in named), 'y', 'x')
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -156,7 +158,12 @@ class Plan:
         for index in sorted(found):
             patch = self.patches[index]
             top, left = patch.placement.y - self.origin[0], patch.placement.x - self.origin[1]
-            if top < y.stop and left < x.stop and top + patch.shape[0] > y.start and left + patch.shape[1] > x.start:
+            if (
+                top < y.stop
+                and left < x.stop
+                and top + patch.shape[0] > y.start
+                and left + patch.shape[1] > x.start
+            ):
                 hits.append(Hit(patch, top - y.start, left - x.start))
         return hits
 
@@ -175,8 +182,8 @@ class Plan:
         """Return the frames that a region of the output holds.
 
         :param region: one slice an axis of :attr:`axes`.
-        :returns: for each frame its index, where it lies in an array of the region's shape (an index or, along
-            ``c`` with bands, a slice), and which of its bands lie in the region.
+        :returns: for each frame its index, where it lies in an array of the region's shape (an index, or
+            along ``c`` with bands a slice), and which of its bands lie in the region.
         """
         found: list[tuple[Frame, tuple[slice | int, ...], slice]] = [((), (), slice(0, self.bands))]
         slices = dict(zip(self.axes, region, strict=True))
@@ -198,12 +205,14 @@ class Plan:
         return found
 
     def _channels(self, part: slice) -> list[tuple[int, slice, slice]]:
-        """Return channel, place in the region and bands for a slice of axis c that holds channels times bands."""
+        """Return channel, place in the region and bands for a slice of axis c (channels times bands)."""
         found = []
         for channel in _cells(part.start, part.stop, self.bands):
             first = channel * self.bands
             low, high = max(part.start, first), min(part.stop, first + self.bands)
-            found.append((channel, slice(low - part.start, high - part.start), slice(low - first, high - first)))
+            found.append(
+                (channel, slice(low - part.start, high - part.start), slice(low - first, high - first))
+            )
         return found
 
 

@@ -31,9 +31,12 @@ MAX_TEXT = 256
 
 #: The units of length of OME-NGFF (UDUNITS-2 names).
 UNITS = frozenset(
-    'angstrom attometer centimeter decimeter exameter femtometer foot gigameter hectometer inch kilometer megameter '
-    'meter micrometer mile millimeter nanometer parsec petameter picometer terameter yard yoctometer yottameter '
-    'zeptometer zettameter'.split()
+    {
+        *('angstrom', 'attometer', 'centimeter', 'decimeter', 'exameter', 'femtometer', 'foot', 'gigameter'),
+        *('hectometer', 'inch', 'kilometer', 'megameter', 'meter', 'micrometer', 'mile', 'millimeter'),
+        *('nanometer', 'parsec', 'petameter', 'picometer', 'terameter', 'yard', 'yoctometer', 'yottameter'),
+        *('zeptometer', 'zettameter'),
+    }
 )
 
 
@@ -110,7 +113,9 @@ class StitchSpec:
             fits = abs(self.background) <= float(np.finfo(kind).max)
         else:
             limits = np.iinfo(kind)
-            fits = int(limits.min) <= self.background <= int(limits.max) and float(self.background).is_integer()
+            fits = (
+                int(limits.min) <= self.background <= int(limits.max) and float(self.background).is_integer()
+            )
         if not fits:
             msg = f'The session has background {self.background}, which is not a value of {dtype}.'
             raise ConflictError(msg)
@@ -199,7 +204,10 @@ _FIELDS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     'overlap': ('overlap', _choice(OVERLAPS)),
     'background': ('background', _number),
     'pixelSize': ('pixel_size', _pixel_size),
-    'channelNames': ('channel_names', _texts(rf'[^\x00-\x1f]{{1,{MAX_TEXT}}}', f'1 to {MAX_TEXT} characters')),
+    'channelNames': (
+        'channel_names',
+        _texts(rf'[^\x00-\x1f]{{1,{MAX_TEXT}}}', f'1 to {MAX_TEXT} characters'),
+    ),
     'channelColors': ('channel_colors', _texts(r'[0-9A-Fa-f]{6}', 'six hexadecimal digits')),
     'expected': ('expected', _expected),
     'size': ('size', _size),

@@ -41,7 +41,9 @@ def verify_file(plan: Plan, load: Callable[[Patch], np.ndarray], path: Path, sam
         block = maker.read(region)
         wanted = np.full(1, plan.spec.background, plan.dtype) if block is None else block
         pixels = level.read(region)
-        if not np.array_equal(pixels, np.broadcast_to(wanted, pixels.shape), equal_nan=wanted.dtype.kind == 'f'):
+        if not np.array_equal(
+            pixels, np.broadcast_to(wanted, pixels.shape), equal_nan=wanted.dtype.kind == 'f'
+        ):
             place = ', '.join(f'{axis} {part.start}' for axis, part in zip(plan.axes, region, strict=True))
             msg = f'The finished image does not hold what its patches say at {place}.'
             raise UnreadableImageError(msg)
