@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from girder_client import GirderClient
+
+    from .client import Patch
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -153,8 +157,8 @@ def add_stitch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         'stitch',
         help='upload patches to a Girder server and have them made into an image',
         description=(
-            'POSITIONS is a csv file with a header line: the columns file, x and y, and where wanted order, t, '
-            'z, c and key. Files are taken relative to it. Run the same again with --session to resume.'
+            'POSITIONS is a csv file with a header line: the columns file, x and y, and where wanted order, '
+            't, z, c and key. Files are taken relative to it. Run the same again with --session to resume.'
         ),
     )
     parser.add_argument('folder_id', metavar='FOLDER_ID', help="the Girder folder's id")
@@ -187,9 +191,128 @@ def add_stitch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def stitch(options: argparse.Namespace) -> int:
     """Upload patches, finalize and wait."""
-    from .client_cli import run_stitch
+    from .client import StitchClient
 
-    return run_stitch(options, say)
+    spec = read_spec(options.spec)
+    patches = read_positions(options.positions)
+    client = StitchClient(sign_in(options.api_url, options.api_key))
+    session_id = options.session
+    if session_id is None:
+        session_id = client.create(options.folder_id, options.name or options.positions.stem, spec)['_id']
+        say(f'Session {session_id}; go on with --session {session_id} should this be interrupted.')
+    if client.get(session_id)['state'] not in ('finalizing', 'complete'):
+        outcomes = client.upload(session_id, patches, threads=options.threads, progress=not options.quiet)
+        say(', '.join(f'{count} {outcome}' for outcome, count in sorted(outcomes.items())) + '.')
+        client.finalize(session_id, force=options.force)
+    say(client.item_url(client.wait(session_id, options.timeout)['itemId']))
+    return 0
+
+
+def read_positions(path: Path) -> list[Patch]:
+    """Return the patches of a csv file: the columns file, x, y, and where wanted order, t, z, c and key.
+
+    Files are relative to the csv file. The key is made of the file's name where it is not given.
+
+    :raises InvalidInputError: a line is not as it should be, or a file is missing; the message names the line.
+    """
+    import csv
+    from collections import Counter
+
+    from .errors import InvalidInputError
+
+    try:
+        with path.open(newline='', encoding='utf-8-sig') as stream:
+            reader = csv.DictReader(stream, skipinitialspace=True)
+            missing = [name for name in ('file', 'x', 'y') if name not in (reader.fieldnames or [])]
+            if missing:
+                msg = (
+                    f'{path} needs a header line with file, x and y; there is no {" and no ".join(missing)}.'
+                )
+                raise InvalidInputError(msg)
+            patches = [read_line(path, reader.line_num, line) for line in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        msg = f'{path} cannot be read as csv: {error}.'
+        raise InvalidInputError(msg) from error
+    twice = [key for key, count in Counter(patch.key for patch in patches).items() if count > 1]
+    if twice:
+        msg = f'{path} has more than one patch with the key {twice[0]}; add a column key.'
+        raise InvalidInputError(msg)
+    if not patches:
+        msg = f'{path} has no patch.'
+        raise InvalidInputError(msg)
+    return patches
+
+
+def read_line(path: Path, number: int, line: Mapping[str, str | None]) -> Patch:
+    """Return the patch of one line of a csv file."""
+    import re
+
+    from .client import Patch
+    from .errors import InvalidInputError
+
+    numbers = {}
+    for name in ('x', 'y', 'order', 't', 'z', 'c'):
+        text = (line.get(name) or '').strip()
+        if text:
+            try:
+                numbers[name] = int(text)
+            except ValueError:
+                msg = f'Line {number} of {path}: {name} has to be a whole number, not {text!r}.'
+                raise InvalidInputError(msg) from None
+        elif name in ('x', 'y'):
+            msg = f'Line {number} of {path} has no {name}.'
+            raise InvalidInputError(msg)
+    name = (line.get('file') or '').strip()
+    file = path.parent / name
+    if not name or not file.is_file():
+        msg = f'Line {number} of {path}: there is no file {str(file)!r}.'
+        raise InvalidInputError(msg)
+    key = (line.get('key') or '').strip() or re.sub(r'[^A-Za-z0-9._~,@=+-]+', '_', name)
+    return Patch(key, file, **numbers)
+
+
+def read_spec(text: str | None) -> dict[str, object] | None:
+    """Return the spec of a session from the command line."""
+    import json
+
+    from .errors import InvalidInputError
+
+    if text is None:
+        return None
+    try:
+        spec = json.loads(text)
+    except ValueError as error:
+        msg = f'--spec has to be JSON: {error}.'
+        raise InvalidInputError(msg) from error
+    if not isinstance(spec, dict):
+        msg = f'--spec has to be a JSON object, not {text}.'
+        raise InvalidInputError(msg)
+    return spec
+
+
+def sign_in(api_url: str, api_key: str | None) -> GirderClient:
+    """Return a client that is signed in.
+
+    :raises InvalidInputError: there is no API key, or the server does not take it.
+    """
+    import requests
+    from girder_client import GirderClient, HttpError
+
+    from .errors import GirderZarrError, InvalidInputError
+
+    if not api_key:
+        msg = 'An API key is needed: --api-key, or GIRDER_API_KEY in the environment.'
+        raise InvalidInputError(msg)
+    client = GirderClient(apiUrl=api_url)
+    try:
+        client.authenticate(apiKey=api_key)
+    except HttpError as error:
+        msg = f'The server at {api_url} does not take the API key (status {error.status}).'
+        raise InvalidInputError(msg) from error
+    except (requests.RequestException, ValueError) as error:
+        msg = f'There is no Girder at {api_url}.'
+        raise GirderZarrError(msg) from error
+    return client
 
 
 def add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
