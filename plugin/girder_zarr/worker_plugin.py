@@ -10,11 +10,11 @@ from girder_worker import GirderWorkerPluginABC
 class ZarrWorkerPlugin(GirderWorkerPluginABC):
     """Tasks, and the same tile sources, models and events as in the server.
 
-    A worker on queue ``local`` deletes folders and imports files, so that it needs them too. Nothing here may need the
-    database: workers on other queues have none.
+    A worker on queue ``local`` deletes folders and imports files, so that it needs them too. Nothing here may
+    need the database: workers on other queues have none.
     """
 
-    def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, app: Any, *_args: Any, **_kwargs: Any) -> None:
         self.app = app
         from .server import priorities, sessions, tilesource
 

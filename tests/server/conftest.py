@@ -5,7 +5,7 @@ import os
 os.environ.setdefault('GIRDER_WORKER_BROKER', 'memory://')
 os.environ.setdefault('GIRDER_WORKER_BACKEND', 'cache+memory://')
 
-import datetime
+import datetime as dt
 import io
 import json
 
@@ -29,9 +29,9 @@ def _mend_mongomock():
     original = mongomock.codec_options.CodecOptions.__new__
 
     def without_utc(cls, *args, **options):
-        if options.get('tzinfo') is datetime.UTC:
+        if options.get('tzinfo') is dt.UTC:
             options['tzinfo'] = None
-        if len(args) > 4 and args[4] is datetime.UTC:
+        if len(args) > 4 and args[4] is dt.UTC:
             args = (*args[:4], None, *args[5:])
         return original(cls, *args, **options)
 
@@ -56,11 +56,11 @@ _mend_mongomock()
 @pytest.fixture(autouse=True)
 def _no_live_notifications(monkeypatch):
     """Live events go over redis, which these tests do without."""
-    monkeypatch.setattr('girder.notification.Notification.flush', lambda self: None)
+    monkeypatch.setattr('girder.notification.Notification.flush', lambda _: None)
 
 
 @pytest.fixture
-def zarr_server(server, fsAssetstore):
+def zarr_server(server, fsAssetstore):  # noqa: N803 - pytest-girder's fixture
     """A server with the plugin loaded and somewhere to put files."""
     return server
 
@@ -69,13 +69,18 @@ def make_user(login, *, admin=False):
     from girder.models.user import User
 
     return User().createUser(
-        email=f'{login}@girder.test', login=login, firstName=login, lastName='Test', password='password', admin=admin
+        email=f'{login}@girder.test',
+        login=login,
+        firstName=login,
+        lastName='Test',
+        password='password',
+        admin=admin,
     )
 
 
 @pytest.fixture
 def people(db, admin, user):
-    """admin, the owner of the folder, one who may write there, one who may read, one who may neither, and nobody."""
+    """Everyone by what they may do in the folder."""
     return {
         'admin': admin,
         'owner': user,
@@ -92,7 +97,9 @@ def folder(people):
     from girder.constants import AccessType
     from girder.models.folder import Folder
 
-    made = Folder().createFolder(people['owner'], 'slides', parentType='user', public=False, creator=people['owner'])
+    made = Folder().createFolder(
+        people['owner'], 'slides', parentType='user', public=False, creator=people['owner']
+    )
     Folder().setUserAccess(made, people['writer'], AccessType.WRITE, save=True)
     return Folder().setUserAccess(made, people['reader'], AccessType.READ, save=True)
 
@@ -103,7 +110,9 @@ class Api:
     def __init__(self, server, user):
         self.server, self.user = server, user
 
-    def call(self, method, path, params=None, *, body=None, content_type=None, user=..., headers=None, is_json=True):
+    def call(
+        self, method, path, params=None, *, body=None, content_type=None, user=..., headers=None, is_json=True
+    ):
         response = self.server.request(
             path=path,
             method=method,
@@ -125,7 +134,9 @@ class Api:
     def put(self, session, key, body, x=0, y=0, *, user=..., headers=None, content_type='image/x', **params):
         path = f'/stitch_session/{session["_id"]}/patch/{key}'
         params = {'x': x, 'y': y, **params}
-        return self.call('PUT', path, params, body=body, content_type=content_type, user=user, headers=headers)
+        return self.call(
+            'PUT', path, params, body=body, content_type=content_type, user=user, headers=headers
+        )
 
     def get(self, session, user=...):
         return self.call('GET', f'/stitch_session/{session["_id"]}', user=user)

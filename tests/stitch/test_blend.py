@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,9 @@ from hypothesis import strategies as st
 
 from girder_zarr.stitch.blend import Piece, blend
 from girder_zarr.stitch.spec import OVERLAPS, Overlap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DTYPES = ('uint8', 'int16', 'uint64', 'int64', 'float32')
 

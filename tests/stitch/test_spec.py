@@ -119,16 +119,16 @@ def test_digests_of_other_kinds() -> None:
     assert parse_digest('') is None
     assert parse_digest('sha-512=:abcd:') is None
     for header in ('sha-256=abc', 'sha-256=:abc:', 'sha-256=:!:', 'sha-256'):
-        with pytest.raises(InvalidInputError, match='^Content-Digest: expected'):
+        with pytest.raises(InvalidInputError, match=r'^Content-Digest: expected'):
             parse_digest(header)
 
 
 def test_positions_are_bounded() -> None:
-    with pytest.raises(InvalidInputError, match='^x: expected'):
+    with pytest.raises(InvalidInputError, match=r'^x: expected'):
         Placement.make(2**31, 0)
-    with pytest.raises(InvalidInputError, match='^z: expected'):
+    with pytest.raises(InvalidInputError, match=r'^z: expected'):
         Placement.make(0, 0, {'z': -1})
-    with pytest.raises(InvalidInputError, match='^order: expected'):
+    with pytest.raises(InvalidInputError, match=r'^order: expected'):
         check_order(2**31)
     placed = Placement.make(-3, 4, {'z': 1, 't': None, 'c': 0})
     assert placed.as_dict() == {'x': -3, 'y': 4, 'c': 0, 'z': 1}

@@ -26,7 +26,8 @@ class GirderFileBytes:
             msg = f'{self.name} is not stored here; it is a link to another place.'
             raise MissingImageError(msg)
         self.size = int(file['size'])
-        self.identity = f'girder:{file["_id"]}:{self.size}:{file.get("sha512") or file.get("updated") or file.get("created")}'
+        version = file.get('sha512') or file.get('updated') or file.get('created')
+        self.identity = f'girder:{file["_id"]}:{self.size}:{version}'
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes from ``offset``.

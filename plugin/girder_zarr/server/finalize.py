@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import logging
 from typing import Any
 
@@ -22,7 +22,7 @@ from .sessions import CANCELLED, COMPLETE, ERROR, FINALIZING, Document, StitchSe
 logger = logging.getLogger(__name__)
 
 JOB_TYPE = 'girder_zarr_stitch'
-#: After so long without a job, or with a job that has ended, nobody is working on a finalizing session any more.
+#: After so long without a job, or with a job that has ended, nobody works on a finalizing session any more.
 LOST_SECONDS = 60
 STOPPED = (CustomJobStatus.CANCELING, JobStatus.CANCELED)
 ENDED = (JobStatus.SUCCESS, JobStatus.ERROR, JobStatus.CANCELED)
@@ -52,14 +52,17 @@ def finalize(session: Document, user: Document, *, force: bool) -> Document:
 def check_ready(session: Document, *, force: bool) -> None:
     """Check that there is something to make an image of.
 
-    :raises ConflictError: there is not, or not all that was expected. :raises LimitExceededError: it is too large.
+    :raises ConflictError: there is not, or not all that was expected.
+    :raises LimitExceededError: it would be too large.
     """
     count, expected = StitchPatch().count(session), session['spec']['expected']
     if not count:
         msg = 'The session has no patches; put at least one before it is finalized.'
         raise ConflictError(msg)
     if expected is not None and count < expected and not force:
-        msg = f'The session has {count} of {expected} expected patches; force=true goes on without the others.'
+        msg = (
+            f'The session has {count} of {expected} expected patches; force=true goes on without the others.'
+        )
         raise ConflictError(msg)
     extent, axes = session['extent'], session['axes'] or ()
     frame = {axis: extent[axis + '1'] for axis in axes}
@@ -71,6 +74,7 @@ def _dispatch(session: Document, user: Document) -> None:
     try:
         result = tasks.stitch.apply_async(
             kwargs={'sessionId': str(session['_id']), 'attempt': session['attempt']},
+            queue=tasks.QUEUE,
             girder_user=user,
             girder_job_title=f'Stitch: {session["name"]}',
             girder_job_type=JOB_TYPE,
@@ -83,7 +87,7 @@ def _dispatch(session: Document, user: Document) -> None:
             },
         )
     except Exception as error:
-        # Where tasks run at once, in this process, this is the job's own error, and it has settled the session.
+        # Where tasks run at once, in this process, it is the job's own error, and the session is settled.
         logger.exception('The job of stitch session %s ended with an error', session['_id'])
         if StitchSession().fail(session, f'The job could not be started: {error}') is not None:
             msg = 'The job could not be started: the queue of the workers cannot be reached.'
@@ -91,7 +95,9 @@ def _dispatch(session: Document, user: Document) -> None:
         return
     job = getattr(result, 'job', None)
     if job is not None:
-        StitchSession().change(session['_id'], {'attempt': session['attempt']}, {'$set': {'jobId': job['_id']}})
+        StitchSession().change(
+            session['_id'], {'attempt': session['attempt']}, {'$set': {'jobId': job['_id']}}
+        )
 
 
 def cancel(session: Document) -> Document:
@@ -109,8 +115,8 @@ def cancel(session: Document) -> Document:
 def _recover(session: Document) -> Document:
     """Move a finalizing session on whose job has ended or never began, so that it can be finalized again."""
     job = Job().load(session['jobId'], force=True) if session['jobId'] else None
-    age = datetime.datetime.now(datetime.timezone.utc) - session['updated']
-    if age < datetime.timedelta(seconds=LOST_SECONDS) or (job is not None and job['status'] not in ENDED):
+    age = dt.datetime.now(dt.UTC) - session['updated']
+    if age < dt.timedelta(seconds=LOST_SECONDS) or (job is not None and job['status'] not in ENDED):
         return session
     StitchSession().fail(session, 'The job ended without a result.')
     return StitchSession().get(session['_id'])

@@ -1,25 +1,24 @@
 """The patches of a session: a Girder file for the bytes of each, and a document for what is known of it.
 
-A change of a patch is three steps, so that neither a second request nor a finalize that begins meanwhile can lose it:
+A change of a patch is three steps, so that neither a second request nor a finalize that begins meanwhile
+can lose it:
 
-1. *hold*: the patch's document names the request (``held``). For a new key it is inserted, not yet ``stored``.
+1. *hold*: the patch's document names the request (``held``). A new one is inserted, not yet ``stored``.
 2. *commit*: one update of the session, which demands that it is editable and that dtype, bands and axes fit.
 3. *settle*: the document takes its new values and lets go; the answer goes out after this.
 
-A job waits for held documents before it reads them. If a server dies in between, the hold goes stale; nobody was told that the patch
-was stored, so that either outcome is right.
+A job waits for held documents before it reads them. If a server dies in between, the hold goes stale; nobody
+was told that the patch was stored, so that either outcome is right.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from bson import ObjectId
 from girder.constants import SortDir
 from girder.models.file import File
 from girder.models.folder import Folder
@@ -30,11 +29,17 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from girder_zarr.errors import ConflictError, NotFoundError
-from girder_zarr.stitch.formats import PatchInfo
 from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.plan import Extent
 
 from .sessions import ATTACHED_TO, EDITABLE, OPEN, Document, StitchSession, spec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bson import ObjectId
+
+    from girder_zarr.stitch.formats import PatchInfo
 
 #: Files go to the assetstore in pieces of this size; S3 adapters accept no smaller ones.
 UPLOAD_PIECE = 64 * 2**20
@@ -44,7 +49,12 @@ MAX_PATCH_BYTES = 2**30
 STALE_SECONDS = 60
 WAIT_SECONDS = 10
 _PAUSE = 0.02
-_MIME_TYPES = {'png': 'image/png', 'jpeg': 'image/jpeg', 'tiff': 'image/tiff', 'npy': 'application/octet-stream'}
+_MIME_TYPES = {
+    'png': 'image/png',
+    'jpeg': 'image/jpeg',
+    'tiff': 'image/tiff',
+    'npy': 'application/octet-stream',
+}
 CREATED, UNCHANGED, REPLACED = 'created', 'unchanged', 'replaced'
 
 
@@ -133,7 +143,8 @@ class StitchPatch(Model):
     def put(self, session: Document, new: NewPatch, user: Document, *, replace: bool) -> tuple[Document, str]:
         """Store a patch; return its document and what became of it.
 
-        :raises ConflictError: the session is not editable, the key holds something else, or dtype, bands or axes differ.
+        :raises ConflictError: the session is not editable, the key holds something else, or dtype, bands or
+            axes differ.
         :raises LimitExceededError: the image would become too large. After any error nothing is stored.
         """
         check_fits(session, new)
@@ -275,7 +286,8 @@ class StitchPatch(Model):
     def discard(self, session: Document, key: str) -> None:
         """Remove a patch and its file.
 
-        :raises NotFoundError: there is none under this key. :raises ConflictError: the session is not editable.
+        :raises NotFoundError: there is none under this key.
+        :raises ConflictError: the session is not editable.
         """
         check_editable(session)
         held = None
@@ -384,7 +396,7 @@ def _decide(existing: Document, new: NewPatch, *, replace: bool) -> str:
         return UNCHANGED
     if not replace:
         differs = [name for name in ('digest', 'position', 'order') if existing[name] != new.fields[name]]
-        msg = f'Patch {new.key} exists with another {" and ".join(differs)}; replace=true puts this one in its place.'
+        msg = f'Patch {new.key} exists with another {" and ".join(differs)}; replace=true replaces it.'
         raise ConflictError(msg)
     return REPLACED
 
@@ -392,7 +404,7 @@ def _decide(existing: Document, new: NewPatch, *, replace: bool) -> str:
 def store_file(session: Document, new: NewPatch, user: Document) -> Document:
     """Store the bytes of a patch as a Girder file attached to the session; on any error nothing remains.
 
-    The upload is made into the folder, which is what quotas look at; `attach_upload` then ties the file to the session.
+    The upload is made into the folder, which is what quotas look at; `attach_upload` ties it to the session.
     """
     folder = Folder().load(session['folderId'], force=True)
     name, mime_type = f'patch.{new.info.format}', _MIME_TYPES[new.info.format]
@@ -437,7 +449,7 @@ class _Piece:
 
 
 def attach_upload(event: Any) -> None:
-    """Tie a finished upload of :func:`store_file` to its session before the file is saved (an event handler)."""
+    """Tie an upload of :func:`store_file` to its session before the file is saved (an event handler)."""
     session_id = event.info['upload'].get('stitchSessionId')
     if session_id is not None:
         event.info['file'].update(attachedToType=list(ATTACHED_TO), attachedToId=session_id)
@@ -469,8 +481,8 @@ def view(document: Document, status: str | None = None) -> Document:
 
 
 def _is_stale(document: Document) -> bool:
-    return _now() - document['heldAt'] > datetime.timedelta(seconds=STALE_SECONDS)
+    return _now() - document['heldAt'] > dt.timedelta(seconds=STALE_SECONDS)
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from girder.models.folder import Folder
 from girder.models.item import Item
@@ -14,6 +13,10 @@ from girder_zarr.errors import CancelledError, InvalidInputError
 
 from .patches import StitchPatch, send_file
 from .sessions import Document, StitchSession, may_write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 SOURCE = 'zarr'
 _MIME_TYPE = 'application/zip'
@@ -29,7 +32,7 @@ def file_name(session: Document) -> str:
 def publish(session: Document, path: Path, user: Document, check: Callable[[], None]) -> Document:
     """Make an item of a file and complete the session; return the item.
 
-    Until then the item says in its description which session it belongs to, so that `remove_leftovers` finds it.
+    Until then the item's description says which session it belongs to, so that `remove_leftovers` finds it.
 
     :param check: called before each piece of the file; raises to stop.
     :raises CancelledError: the session did not wait for this attempt any more; the item is removed again.
@@ -41,9 +44,7 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
         raise InvalidInputError(msg)
     folder = Folder().load(session['folderId'], force=True)
     item = Item().createItem(session['name'], user, folder, description=_marker(session))
-    upload = Upload().createUpload(
-        user, path.name, 'item', item, path.stat().st_size, mimeType=_MIME_TYPE
-    )
+    upload = Upload().createUpload(user, path.name, 'item', item, path.stat().st_size, mimeType=_MIME_TYPE)
     try:
         with path.open('rb') as stream:
             file = send_file(upload, stream, check)
@@ -86,8 +87,4 @@ def remove_leftovers(session: Document) -> None:
 def drop_patches(session: Document) -> None:
     """Remove the patches of a complete session whose spec does not keep them."""
     StitchPatch().remove_all(session)
-    StitchSession().change(
-        session['_id'], {}, {'$set': {'counts': {'patches': 0, 'bytes': 0}, 'extent': {}}}
-    )
-
-
+    StitchSession().change(session['_id'], {}, {'$set': {'counts': {'patches': 0, 'bytes': 0}, 'extent': {}}})

@@ -21,7 +21,7 @@ _TOOL = 'girder_zarr_raw_body'
 
 
 class _RawBodyTool(cherrypy.Tool):
-    """Keeps CherryPy from parsing the body of a PUT as a form, and empties the connection before the answer."""
+    """Keeps CherryPy from parsing the body of a PUT as a form; empties the connection before the answer."""
 
     def __init__(self) -> None:
         super().__init__('before_request_body', self._begin, name=_TOOL)
@@ -97,8 +97,9 @@ def spool(limit: int) -> tuple[IO[bytes], int, str]:
     """Read the body in bounded memory.
 
     :param limit: bytes that are accepted.
-    :returns: a seekable temporary file to be closed by the caller, its size, and its digest as RFC 9530 writes it.
-    :raises LimitExceededError: the body is larger. :raises InvalidInputError: it is empty or ends too early.
+    :returns: a seekable temporary file for the caller to close, its size, and its digest as in RFC 9530.
+    :raises LimitExceededError: the body is larger.
+    :raises InvalidInputError: it is empty or ends too early.
     """
     length = _content_length()
     if length is not None and length > limit:

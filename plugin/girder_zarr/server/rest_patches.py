@@ -31,7 +31,8 @@ class PatchRoutes:
     @autoDescribeRoute(
         Description('Store a patch under a key of your choice.')
         .notes(
-            'The body is the image file: PNG, JPEG, TIFF or npy, recognised by its first bytes. The same patch again changes nothing. '
+            'The body is the image file: PNG, JPEG, TIFF or npy, recognised by its first bytes. '
+            'The same patch again changes nothing. '
             'With the header Content-Digest (RFC 9530, sha-256) the server checks what arrived.'
         )
         .param('id', 'The session.', paramType='path')
@@ -41,8 +42,20 @@ class PatchRoutes:
         .param('t', 'Index in time.', dataType='integer', required=False)
         .param('z', 'Index of the plane.', dataType='integer', required=False)
         .param('c', 'Index of the channel.', dataType='integer', required=False)
-        .param('order', 'Decides, before the key, what counts in overlaps.', dataType='integer', required=False, default=0)
-        .param('replace', 'Put it in the place of another patch.', dataType='boolean', required=False, default=False)
+        .param(
+            'order',
+            'Decides, before the key, what counts in overlaps.',
+            dataType='integer',
+            required=False,
+            default=0,
+        )
+        .param(
+            'replace',
+            'Put it in the place of another patch.',
+            dataType='boolean',
+            required=False,
+            default=False,
+        )
         .param('body', 'The image file.', paramType='body', dataType='binary')
         .errorResponse('A parameter, the key or the digest is malformed, or the digest differs.')
         .errorResponse('Write access was denied on the folder.', 403)
@@ -64,6 +77,7 @@ class PatchRoutes:
         order: int,
         replace: bool,
     ) -> Document:
+        """Store a patch."""
         user = self.getCurrentUser()
         session = StitchSession().require(id, user, AccessType.WRITE)
         check_key(key)
@@ -94,6 +108,7 @@ class PatchRoutes:
     )
     @answers_errors
     def listPatches(self, id: str, limit: int, offset: int) -> list[Document]:  # noqa: A002
+        """List the patches of a session."""
         paging.check(limit, offset)
         session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
         cherrypy.response.headers['Girder-Total-Count'] = str(StitchPatch().count(session))
@@ -109,6 +124,7 @@ class PatchRoutes:
     )
     @answers_errors
     def getPatch(self, id: str, key: str) -> Document:  # noqa: A002
+        """Return what is known of a patch."""
         session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
         return view(StitchPatch().get(session, key))
 
@@ -123,6 +139,7 @@ class PatchRoutes:
     )
     @answers_errors
     def deletePatch(self, id: str, key: str) -> Document:  # noqa: A002
+        """Remove a patch."""
         session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
         StitchPatch().discard(session, key)
         return {'message': f'Deleted patch {key}.'}

@@ -45,7 +45,8 @@ class StitchSessionResource(PatchRoutes, Resource):
         .errorResponse('There is no such folder.', 404)
     )
     @answers_errors
-    def createSession(self, params: Document) -> Document:
+    def createSession(self, params: Document) -> Document:  # noqa: ARG002 - Girder passes it
+        """Create a session."""
         body = request_body.read_json()
         unknown = sorted(set(body) - {'folderId', 'name', 'spec'})
         if unknown:
@@ -70,6 +71,7 @@ class StitchSessionResource(PatchRoutes, Resource):
     )
     @answers_errors
     def listSessions(self, folderId: str, limit: int, offset: int, sort: Any) -> list[Document]:
+        """List the sessions of a folder."""
         paging.check(limit, offset)
         if sort[0][0] not in _SORTS:
             msg = f'sort: expected one of {", ".join(_SORTS)}, found {sort[0][0][:80]!r}.'
@@ -90,6 +92,7 @@ class StitchSessionResource(PatchRoutes, Resource):
     )
     @answers_errors
     def getSession(self, id: str) -> Document:  # noqa: A002 - Girder's name for it
+        """Return a session."""
         return view(StitchSession().require(id, self.getCurrentUser(), AccessType.READ))
 
     @access.user(scope=TokenScope.DATA_WRITE)
@@ -102,6 +105,7 @@ class StitchSessionResource(PatchRoutes, Resource):
     )
     @answers_errors
     def deleteSession(self, id: str) -> Document:  # noqa: A002
+        """Remove a session."""
         session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
         StitchSession().delete(session['_id'])
         return {'message': f'Deleted stitch session {session["name"]}.'}
@@ -109,9 +113,18 @@ class StitchSessionResource(PatchRoutes, Resource):
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
         Description('Make the image.')
-        .notes('Starts one job, however often it is asked. Poll the session until its state is complete, error or cancelled.')
+        .notes(
+            'Starts one job, however often it is asked. '
+            'Poll the session until its state is complete, error or cancelled.'
+        )
         .param('id', 'The session.', paramType='path')
-        .param('force', 'Go on with fewer patches than expected.', dataType='boolean', required=False, default=False)
+        .param(
+            'force',
+            'Go on with fewer patches than expected.',
+            dataType='boolean',
+            required=False,
+            default=False,
+        )
         .errorResponse('Write access was denied on the folder.', 403)
         .errorResponse('There is no such session.', 404)
         .errorResponse('There are no patches, or fewer than expected.', 409)
@@ -120,6 +133,7 @@ class StitchSessionResource(PatchRoutes, Resource):
     )
     @answers_errors
     def finalizeSession(self, id: str, force: bool) -> Document:  # noqa: A002
+        """Start the job of a session."""
         user = self.getCurrentUser()
         session = StitchSession().require(id, user, AccessType.WRITE)
         return view(finalize.finalize(session, user, force=force))
@@ -134,6 +148,7 @@ class StitchSessionResource(PatchRoutes, Resource):
     )
     @answers_errors
     def cancelSession(self, id: str) -> Document:  # noqa: A002
+        """Stop the job of a session."""
         session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
         return view(finalize.cancel(session))
 

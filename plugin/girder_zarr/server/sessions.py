@@ -1,12 +1,13 @@
 """The stitch session: its document, its states, who may do what with it.
 
-Every change of state is one update with the expected state in its query, so that of any number of requests and workers exactly
-one makes it. ``attempt`` names one run of the job: a worker whose attempt is no longer the session's has nothing to say any more.
+Every change of state is one update with the expected state in its query, so that of any number of requests
+and workers exactly one makes it. ``attempt`` names one run of the job: a worker whose attempt is no longer
+the session's has nothing to say any more.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import uuid
 from typing import Any
 
@@ -47,7 +48,9 @@ class StitchSession(AccessControlMixin, Model):
         self.name = 'stitch_session'
         self.resourceColl = 'folder'
         self.resourceParent = 'folderId'
-        self.ensureIndices([([('folderId', SortDir.ASCENDING), ('updated', SortDir.DESCENDING)], {}), 'jobId'])
+        self.ensureIndices(
+            [([('folderId', SortDir.ASCENDING), ('updated', SortDir.DESCENDING)], {}), 'jobId']
+        )
 
     def validate(self, doc: Document) -> Document:
         """Accept the document; everything in it was checked where it came in."""
@@ -161,8 +164,8 @@ class StitchSession(AccessControlMixin, Model):
 
     def complete(self, session: Document, item: Document, file: Document) -> Document | None:
         """End the attempt with a published item."""
-        progress = {**session['progress'], 'message': 'Complete'}
-        return self.settle(session, COMPLETE, itemId=item['_id'], fileId=file['_id'], progress=progress)
+        fields = {'itemId': item['_id'], 'fileId': file['_id'], 'progress.message': 'Complete'}
+        return self.settle(session, COMPLETE, **fields)
 
     def fail(self, session: Document, sentence: str) -> Document | None:
         """End the attempt with an error."""
@@ -292,5 +295,5 @@ def _folder_removed(event: Any) -> None:
     StitchSession().remove_in_folder(event.info['_id'])
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -1,7 +1,7 @@
-"""The Celery task that makes the image of a session. It runs on queue ``local``, whose workers reach the database.
+"""The Celery task that makes the image of a session, on queue ``local``, whose workers reach the database.
 
-It can be run again at any time: it begins by removing what an earlier run left, and only the run whose attempt the session
-still waits for can complete it.
+It can be run again at any time: it begins by removing what an earlier run left, and only the run whose
+attempt the session still waits for can complete it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from girder.models.file import File
 from girder.models.user import User
@@ -25,7 +25,6 @@ from girder_worker.app import app
 from girder_zarr.errors import CancelledError, GirderZarrError, InvalidInputError, UnsupportedFormatError
 from girder_zarr.stitch import formats
 from girder_zarr.stitch.assemble import assemble_file, values_of
-from girder_zarr.stitch.patch import Patch
 from girder_zarr.stitch.plan import Plan
 from girder_zarr.stitch.verify import verify_file
 
@@ -34,14 +33,19 @@ from .file_store import open_bytes
 from .patches import StitchPatch, to_patch
 from .sessions import CANCELLED, MAX_RUNS, Document, StitchSession, may_write, spec_of
 
+if TYPE_CHECKING:
+    from girder_zarr.stitch.patch import Patch
+
 logger = logging.getLogger(__name__)
 
+#: The queue whose workers reach the database.
+QUEUE = 'local'
 _REPORT_SECONDS = 0.5
 _CHECK_SECONDS = 0.5
 _STOPPED = (CustomJobStatus.CANCELING, JobStatus.CANCELED)
 
 
-@app.task(bind=True, queue='local', acks_late=True, reject_on_worker_lost=True)
+@app.task(bind=True, acks_late=True, reject_on_worker_lost=True)
 def stitch(self: Any, sessionId: str, attempt: str) -> None:
     """Run one attempt of a session's job.
 

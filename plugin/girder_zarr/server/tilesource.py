@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import logging
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import large_image.tilesource
 from girder.models.file import File
@@ -17,6 +16,9 @@ from large_image.exceptions import TileSourceError
 from girder_zarr.image import ZarrFileTileSource
 
 from .file_store import GirderFileBytes, local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +59,8 @@ def take_over() -> None:
 def prefer_ours() -> None:
     """Make this source the one called zarr from the next time that tile sources are loaded.
 
-    girder_large_image reads the entry points again whenever a file is saved, and the last package that offers a name
-    would win; so the reading itself puts our source in its place.
+    girder_large_image reads the entry points again whenever a file is saved, and the last package that offers
+    a name would win; so the reading itself puts our source in its place.
     """
     load = large_image.tilesource.loadTileSources
     if not hasattr(load, 'before_girder_zarr'):

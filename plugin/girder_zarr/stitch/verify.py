@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.source import ZarrFileTileSource
+from girder_zarr.image.opening import open_hierarchy
+from girder_zarr.image.stores import open_store
 
 from .assemble import BlockMaker, output_spec
 
@@ -28,8 +29,7 @@ def verify_file(plan: Plan, load: Callable[[Patch], np.ndarray], path: Path, sam
 
     :raises UnreadableImageError: it does not, or it cannot be read.
     """
-    source = ZarrFileTileSource(path, noCache=True)
-    series = source.series[0]
+    series = open_hierarchy(open_store(path)).series[0]
     level = series.levels[0]
     found = (tuple(axis.name for axis in series.multiscale.axes), level.shape, level.dtype)
     expected = (plan.axes, plan.shape, np.dtype(plan.dtype))
