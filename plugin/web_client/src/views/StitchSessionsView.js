@@ -140,7 +140,8 @@ const StitchSessionsView = View.extend({
             percent: percentOf(session),
             progressMessage: (session.progress && session.progress.message) || '',
             itemId: session.state === 'complete' ? session.itemId : null,
-            jobId: session.jobId,
+            // A job belongs to the one who finalized; readers of the folder could not open it.
+            jobId: this.canWrite ? session.jobId : null,
             error: session.state === 'error' ? session.error || 'The job failed.' : null,
             actions: this.canWrite ? actionsOf(session) : []
         };
