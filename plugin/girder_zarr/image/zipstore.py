@@ -15,7 +15,7 @@ import numpy as np
 
 from girder_zarr.errors import UnreadableImageError
 
-from .keystore import KeyStore
+from .keystore import SCRATCH, Bytes, KeyStore
 from .limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def find_end(source: ByteSource) -> tuple[int, int, int, int]:
         msg = f'{source.name} is one part of a zip in several parts, which is not read.'
         raise UnreadableImageError(msg)
     end = source.size - length + at
-    if count == 0xFFFF or 0xFFFFFFFF in (size, offset):
+    # A zip64 whose numbers also fit the plain record has its own two records before it all the same.
+    if count == 0xFFFF or 0xFFFFFFFF in (size, offset) or end - size != offset:
         found = _find_end_64(source, end)
         if found is not None:
             return found
@@ -261,6 +262,18 @@ class ZipFileStore(KeyStore):
             data = self._source.read(start, stored)
         return data if method == STORED else self._inflate(key, data, size, crc, method)
 
+    def read_view(self, key: str, limit: int) -> Bytes | None:
+        """Return a value for a moment; see the base class."""
+        start = self._starts.get(key)
+        fill = getattr(self._source, 'read_into', None)
+        if start is None or fill is None:
+            return self.read(key, limit)
+        _, stored, size, crc, method = self._entries[key]
+        self._check_size(size, limit, key)
+        memory = SCRATCH.room(stored)
+        fill(start, memory)
+        return memory if method == STORED else self._inflate(key, memory, size, crc, method)
+
     def read_range(self, key: str, start: int, length: int) -> bytes | None:
         """Return a part of a value; see the base class. A deflated entry is inflated as a whole."""
         entry = self._entries.get(key)
@@ -284,7 +297,7 @@ class ZipFileStore(KeyStore):
         self._starts[key] = start
         return start
 
-    def _inflate(self, key: str, data: bytes, size: int, crc: int, method: int) -> bytes:
+    def _inflate(self, key: str, data: Bytes, size: int, crc: int, method: int) -> bytes:
         if method != DEFLATED:
             how = 'encrypted' if method >> 16 else f'compressed with zip method {method}'
             msg = f'The entry {key!r} in {self.name} is {how}; stored and deflated entries are read.'
