@@ -1,8 +1,9 @@
 """What the bands of a pixel mean when tiles with different numbers of them meet, and which type holds both.
 
-Up to four bands are gray, gray and opacity, RGB, RGB and opacity. Tiles of two such kinds meet in the smallest kind that
-holds both: gray becomes three equal colours, and pixels without opacity are opaque. With more than four bands, or
-where a tile says at which band it goes, bands are just numbered, and those that a pixel lacks are the fill value.
+Up to four bands are gray, gray and opacity, RGB, RGB and opacity. Tiles of two such kinds meet in the
+smallest kind that holds both: gray becomes three equal colours, and pixels without opacity are opaque. With
+more than four bands, or where a tile says at which band it goes, bands are numbered; those that a pixel lacks
+are the fill value.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def common_type(image: np.dtype[Any], tile: np.dtype[Any]) -> np.dtype[Any]:
     for one in (image, tile):
         if one.kind in 'iu' and found.kind == 'f' and one.itemsize * 8 > np.finfo(found).nmant + 1:
             raise EditError(
-                f'A tile of {tile} does not fit in an image of {image}: {found} would hold both, but not every '
+                f'A tile of {tile} does not fit in an image of {image}: {found} holds both, but not every '
                 f'value of {one}. Convert the tile first'
             )
     return found

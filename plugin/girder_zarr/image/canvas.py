@@ -1,8 +1,9 @@
-"""Buffered writing: pixels in any order, at any place, on a lattice of chunks that are compressed at most once.
+"""Buffered writing: pixels in any order, at any place, on a lattice of chunks.
 
-The lattice has no edges and no origin of its own: a chunk is known by its row and column (negative ones as well) and by
-its position along the frame axes. Growth in any direction, and a new axis, therefore move no pixel. A chunk is held
-as an array while tiles land on it; where memory runs out, those that were touched longest ago go to a temporary file.
+The lattice has no edges and no origin of its own: a chunk is known by its row and column (negative ones as
+well) and its position along the frame axes. Growth in any direction, and a new axis, therefore move no
+pixel. A chunk is held as an array while tiles land on it; where memory runs out, those touched longest ago
+go to temporary files.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 SIDE = 512
 #: How many bytes of chunks are held in memory before the oldest go to a file.
 MEMORY = 128 * 2**20
+#: How many bytes more are held of chunks that are in a file as well, and were only read since.
+READ_AGAIN = 16 * 2**20
 
 Key: TypeAlias = tuple[int, ...]
 
@@ -74,18 +77,19 @@ class Extent:
 
 
 class Canvas:
-    """Pixels on an endless lattice, one plane for each position along the frame axes. Safe under many threads.
+    """Pixels on an endless lattice, one plane for each position along the frame axes. Thread safe.
 
     :param scratch: where chunks go that do not fit in memory.
     :param memory: bytes of pixels to hold in memory.
     """
 
     def __init__(self, scratch: Scratch, *, memory: int = MEMORY) -> None:
-        self._scratch, self._memory = scratch, memory
+        self._scratch = scratch
         self._lock = threading.RLock()
         self._chunks: dict[Key, _Chunk] = {}
-        self._held: OrderedDict[Key, int] = OrderedDict()
-        self._bytes = 0
+        # apart, so that reading a large image pushes out no chunk that would have to be compressed first
+        self._written = _Held(memory)
+        self._read = _Held(READ_AGAIN)
         self._files = itertools.count()
         #: frame axes in the order of the keys, which never changes, and as they are shown, the slowest first
         self._axes: list[str] = []
@@ -121,7 +125,8 @@ class Canvas:
 
         :param pixels: ``(*axes, y, x, band)``, no size zero.
         :param axes: frame axes of the pixels; any names but y, x and s.
-        :param start: the first position along any axis; y and x may be negative. Zero where an axis is missing.
+        :param start: the first position along any axis; y and x may be negative. Zero where an axis is
+            missing.
         :param mask: booleans that broadcast to ``pixels.shape[:-1]``; where False nothing changes.
         :param band: the first band that is written; None: the pixels are whole, see `bands.py`.
         :returns: whether the extent, the type or the bands have changed.
@@ -240,7 +245,7 @@ class Canvas:
         return part
 
     def _open(self, chunk: _Chunk) -> np.ndarray:
-        """Return a chunk's pixels in the present type and with the present bands. The chunk's lock is held."""
+        """Return a chunk's pixels in the present type, with the present bands. Its lock is held."""
         assert self._dtype is not None
         if chunk.data is None and chunk.path is not None:
             chunk.data = _load(chunk)
@@ -265,27 +270,29 @@ class Canvas:
         """Remember that a chunk was touched just now. Its lock is held."""
         size = 0 if chunk.data is None else chunk.data.nbytes
         with self._lock:
-            self._bytes += size - self._held.pop(key, 0)
-            self._held[key] = size
+            here, there = (self._written, self._read) if chunk.changed else (self._read, self._written)
+            there.drop(key)
+            here.note(key, size)
 
     def _make_room(self) -> None:
-        """Move the chunks that were touched longest ago to files until memory suffices."""
-        tries = len(self._held)
-        while self._bytes > self._memory and tries > 0:
-            tries -= 1
-            with self._lock:
-                if not self._held:
-                    return
-                key = next(iter(self._held))
-                self._held.move_to_end(key)
-                chunk = self._chunks[key]
-            if chunk.lock.acquire(blocking=False):
-                try:
-                    self._spill(key, chunk)
-                finally:
-                    chunk.lock.release()
+        """Let go of the chunks that were touched longest ago until memory suffices."""
+        for held in (self._read, self._written):
+            tries = len(held)
+            while held.bytes > held.limit and tries > 0:
+                tries -= 1
+                with self._lock:
+                    key = held.oldest()
+                    chunk = None if key is None else self._chunks[key]
+                if key is None or chunk is None:
+                    break
+                if chunk.lock.acquire(blocking=False):
+                    try:
+                        self._spill(key, chunk)
+                    finally:
+                        chunk.lock.release()
 
     def _spill(self, key: Key, chunk: _Chunk) -> None:
+        """Move a chunk's pixels to its file, unless they are there already. Its lock is held."""
         if chunk.data is None:
             return
         if chunk.changed or chunk.path is None:
@@ -307,7 +314,8 @@ class Canvas:
             )
         chunk.data = None
         with self._lock:
-            self._bytes -= self._held.pop(key, 0)
+            self._written.drop(key)
+            self._read.drop(key)
 
     def read(
         self, position: Mapping[str, int], top: int, left: int, height: int, width: int
@@ -315,9 +323,33 @@ class Canvas:
         """Return the pixels of a rectangle of the lattice.
 
         :param position: along the frame axes; zero where an axis is missing.
-        :returns: a fresh array ``(height, width, bands)``, zero where nothing was added; None: nothing in all of it.
+        :returns: a fresh array ``(height, width, bands)``, zero where nothing was added; None: nothing at
+            all.
         """
         tail = _stripped([position.get(axis, 0) for axis in self._axes])
+        whole = height == width == SIDE and top % SIDE == left % SIDE == 0
+        while True:
+            if whole:
+                result, done = self._read_chunk((top // SIDE, left // SIDE, *tail)), True
+            else:
+                result, done = self._read_parts(tail, top, left, height, width)
+            self._make_room()
+            if done:
+                return result
+
+    def _read_chunk(self, key: Key) -> np.ndarray | None:
+        chunk = self._chunks.get(key)
+        if chunk is None:
+            return None
+        with chunk.lock:
+            result = self._open(chunk).copy()
+            self._note(key, chunk)
+        return result
+
+    def _read_parts(
+        self, tail: Key, top: int, left: int, height: int, width: int
+    ) -> tuple[np.ndarray | None, bool]:
+        """Return a rectangle, and whether all of it has one type and one number of bands."""
         result = None
         for row, rows, own_rows in _cut(top, height):
             for column, columns, own_columns in _cut(left, width):
@@ -331,17 +363,13 @@ class Canvas:
                     if result is None:
                         result = np.zeros((height, width, data.shape[-1]), data.dtype)
                     elif result.dtype != data.dtype or result.shape[-1] != data.shape[-1]:
-                        # another thread has added bands or widened the type since the first chunk: begin again
-                        break
+                        # another thread has widened the type or added bands since the first chunk
+                        return None, False
                     result[own_rows, own_columns] = data[rows, columns]
-            else:
-                continue
-            return self.read(position, top, left, height, width)
-        self._make_room()
-        return result
+        return result, True
 
     def occupied(self, position: Mapping[str, int], top: int, left: int, height: int, width: int) -> bool:
-        """Return whether anything was added near a rectangle (True may be wrong by up to a chunk, False is sure)."""
+        """Return whether there is a chunk that touches a rectangle: False is sure, True may be wrong."""
         tail = _stripped([position.get(axis, 0) for axis in self._axes])
         first, last = top // SIDE, (top + height - 1) // SIDE
         start, end = left // SIDE, (left + width - 1) // SIDE
@@ -352,14 +380,43 @@ class Canvas:
         return any(first <= key[0] <= last and start <= key[1] <= end and key[2:] == tail for key in keys)
 
 
+class _Held:
+    """Which chunks are in memory, the one touched longest ago first, and how many bytes they take."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.bytes = limit, 0
+        self._sizes: OrderedDict[Key, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def note(self, key: Key, size: int) -> None:
+        """Remember that a chunk was touched just now."""
+        self.bytes += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
+        self._sizes.move_to_end(key)
+
+    def drop(self, key: Key) -> None:
+        """Forget a chunk."""
+        self.bytes -= self._sizes.pop(key, 0)
+
+    def oldest(self) -> Key | None:
+        """Return the chunk touched longest ago; the next call returns the one after it."""
+        key = next(iter(self._sizes), None)
+        if key is not None:
+            self._sizes.move_to_end(key)
+        return key
+
+
 _SPILL = Codec()
 
 
 def _load(chunk: _Chunk) -> np.ndarray:
     assert chunk.path is not None
     assert chunk.dtype is not None
-    raw: Any = imagecodecs.blosc_decode(chunk.path.read_bytes(), numthreads=1)
-    return np.frombuffer(raw, chunk.dtype).reshape(chunk.shape).copy()
+    data = np.empty(chunk.shape, chunk.dtype)
+    imagecodecs.blosc_decode(chunk.path.read_bytes(), numthreads=1, out=data.reshape(-1).view(np.uint8))
+    return data
 
 
 def _stripped(position: list[int]) -> Key:

@@ -1,4 +1,4 @@
-"""Which pixels of a chunk were ever set: a few rectangles while they suffice, a bit for each pixel when not."""
+"""Which pixels of a chunk were ever set: a few rectangles, or where those do not suffice, a bit a pixel."""
 
 from __future__ import annotations
 

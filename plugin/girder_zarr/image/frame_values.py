@@ -1,4 +1,4 @@
-"""What positions along the frame axes stand for: the ``*_value`` arguments of addTile, and ``frameValues``."""
+"""What positions along the frame axes stand for: the ``*_value`` arguments of addTile, and frameValues."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ def with_values(
     grown = old
     if (*sizes, len(names)) != old.shape:
         grown = np.full((*sizes, len(names)), None, object)
-        inside = (*(slice(0, size) for size in known), *[0] * (len(names) - len(known)), slice(0, len(known)))
+        inside: Any = (
+            *(slice(0, size) for size in known),
+            *[0] * (len(names) - len(known)),
+            slice(0, len(known)),
+        )
         grown[inside] = old
     elif grown.dtype != object:
         grown = grown.astype(object)
@@ -64,8 +68,8 @@ def axis_values(
 def _fitted(values: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
     """Return an array of the sizes, cut or filled up with None."""
     result = np.full(tuple(sizes), None, object)
-    both = tuple(slice(0, min(one, two)) for one, two in zip(values.shape, sizes, strict=True))
-    result[both] = values[both]
+    both = [slice(0, min(one, two)) for one, two in zip(values.shape, sizes, strict=True)]
+    result[tuple(both)] = values[tuple(both)]
     return result
 
 

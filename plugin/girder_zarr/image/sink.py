@@ -87,7 +87,8 @@ class SinkMixin(PropertiesMixin):
         :param axes: names of the tile's axes, as a string or a list; by default y, x and bands (s), and
             before them as many of the image's frame axes as there are further dimensions.
         :param kwargs: the position along other axes by their name (``z=3``), and what it stands for
-            (``z_value=1.5``). ``level`` is reserved: coarser levels are always made when the image is written.
+            (``z_value=1.5``). ``level`` is reserved: coarser levels are always made when the image is
+            written.
         :raises EditError: the tile does not fit; the image is as it was.
         """
         self._checkEditable()
@@ -150,7 +151,8 @@ class SinkMixin(PropertiesMixin):
     def addAssociatedImage(self, image: Any, imageKey: str | None = None) -> None:
         """Add an image that belongs to this one, such as a label or an overview.
 
-        :param image: a numpy array ``(y, x)`` or ``(y, x, band)``, a Pillow image, or the bytes of an image file.
+        :param image: a numpy array ``(y, x)`` or ``(y, x, band)``, a Pillow image, or the bytes of an image
+            file.
         :param imageKey: its name; an image of the same name is replaced. By default ``image_1`` and so on.
         :raises EditError: it is not an image, or the name cannot be one.
         """
@@ -196,12 +198,13 @@ class SinkMixin(PropertiesMixin):
             suffixes are written by large_image_converter, where that is installed.
         :param lossy: allows the converter to compress with loss. OME-Zarr is always written without loss.
         :param alpha: False: leave out a band of opacity.
-        :param overwriteAllowed: False: an existing file is an error. Otherwise it is replaced when the new one is
-            complete; a failed write leaves it as it was.
-        :param resample: how coarser levels are made: ``'area'``, ``'nearest'``, or a ResampleMethod of large_image.
-            By default ``'area'``, the mean of the pixels; ``'nearest'`` for booleans and for integers of 32 bits
-            and more, which are labels more often than not.
-        :param params: for OME-Zarr see `sink_write.ZarrOptions`; for other suffixes, options of the converter.
+        :param overwriteAllowed: False: an existing file is an error. Otherwise it is replaced when the new
+            one is complete; a failed write leaves it as it was.
+        :param resample: how coarser levels are made: ``'area'``, ``'nearest'``, or a ResampleMethod of
+            large_image. By default ``'area'``, the mean of the pixels; ``'nearest'`` for booleans and for
+            integers of 32 bits and more, which are labels more often than not.
+        :param params: for OME-Zarr see `sink_write.ZarrOptions`; for other suffixes, options of the
+            converter.
         :raises EditError: the image is empty, or a parameter is not acceptable.
         """
         self._checkEditable()

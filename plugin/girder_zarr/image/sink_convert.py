@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import EditError
 
-from .pack import put_in_place, remove, sync_path, temporary_name
+from .outlet import sync_path
+from .pack import put_in_place, remove, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +41,7 @@ def convert_to(
         import large_image_converter
     except ImportError as exc:
         raise EditError(
-            f'{path.suffix or path.name} is not OME-Zarr (.zarr, .zip, .ozx, .db, .sqlite); other formats need '
+            f'{path.suffix or path.name} is not OME-Zarr (.zarr, .zip, .ozx, .db, .sqlite); others need '
             'large_image_converter, which is not installed'
         ) from exc
     options = {'compression': 'jpeg'} if lossy else {}

@@ -47,7 +47,7 @@ class PropertiesMixin:
 
     @property
     def crop(self) -> tuple[int, int, int, int] | None:
-        """What is written of the image: x, y, width and height in pixels, or None for all. Tiles are not affected."""
+        """What is written of the image: x, y, width and height in pixels, or None for all."""
         return self._crop
 
     @crop.setter
@@ -112,7 +112,7 @@ class PropertiesMixin:
 
     @property
     def magnification(self) -> float | None:
-        """The magnification of the full resolution; where it was not set, it follows from the size of a pixel."""
+        """The magnification of the full resolution; where it was not set, what the size of a pixel says."""
         if self._magnification is None and self._mm_x:
             return 0.01 / self._mm_x
         return self._magnification
@@ -201,7 +201,7 @@ class PropertiesMixin:
 
     @property
     def frameValues(self) -> np.ndarray | None:
-        """The values of every frame: one dimension for each of ``frameAxes``, and a last one over these axes."""
+        """The values of every frame: one dimension for each of frameAxes, and a last one over them."""
         return self._frameValues
 
     @frameValues.setter
@@ -305,7 +305,7 @@ def read_gcps(gcps: Any) -> list[list[float]]:
     except (TypeError, ValueError) as exc:
         raise EditError(f'Each GCP must contain four numbers: {exc}') from exc
     unique: list[list[float]] = []
-    twice = []
+    twice: list[list[float]] = []
     for point in numbers:
         same = any(other[:2] == point[:2] or other[2:] == point[2:] for other in unique)
         (twice if same else unique).append(point)

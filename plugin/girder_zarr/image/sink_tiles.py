@@ -48,7 +48,8 @@ def read_tile(
     """Check the arguments of addTile.
 
     :param tile: a numpy array, a Pillow image, or the bytes of an image file.
-    :param axes: names of the tile's axes, as a string or a list; None: y, x and bands, after known frame axes.
+    :param axes: names of the tile's axes, as a string or a list; None: y, x and bands, after known frame
+        axes.
     :param others: the remaining arguments: positions along axes, and ``<axis>_value``.
     :param known: the frame axes of the image so far.
     :raises EditError: something is not as it should be; the message names it.
@@ -117,7 +118,7 @@ def check_axis_name(name: Any) -> None:
 
 
 def to_pixels(image: Any) -> np.ndarray:
-    """Return an image as an array of an allowed type: arrays as they are, pictures ``(y, x)`` or ``(y, x, band)``.
+    """Return an image as an array of an allowed type; pictures are ``(y, x)`` or ``(y, x, band)``.
 
     :raises EditError: it is not an image, or of a type that zarr images do not have.
     """
@@ -190,8 +191,8 @@ def _whole(pixels: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]
 def _read_mask(mask: Any, names: list[str], shape: tuple[int, ...], frames: tuple[str, ...]) -> np.ndarray:
     """Return a mask with the axes (frames, y, x), to be broadcast.
 
-    Two dimensions are y and x in the order in which the tile has them; more are the tile's axes without its bands. A last
-    dimension of one may follow in both cases.
+    Two dimensions are y and x in the order in which the tile has them; more are the tile's axes without its
+    bands. A last dimension of one may follow in both cases.
     """
     found = np.asarray(mask)
     own = [name for name in names if name != 's']

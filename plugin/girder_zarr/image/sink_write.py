@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -23,6 +22,7 @@ from .spec import CHUNK_SIDE, OutputSpec, default_channels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from .canvas import Canvas, Extent
     from .outlet import Outlet
@@ -36,8 +36,8 @@ _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_\-. ]{0,99}')
 ASSOCIATED = 'associated'
 #: Options of large_image_converter that mean nothing for OME-Zarr and are let pass.
 _CONVERTER_ONLY = {
-    'tileSize', 'format', 'onlyFrame', 'compression', 'quality', 'level', 'predictor', 'psnr', 'cr', 'subifds',
-    'overwrite', 'keepFloat', 'geospatial', '_concurrency',
+    'tileSize', 'format', 'onlyFrame', 'compression', 'quality', 'level', 'predictor', 'psnr', 'cr',
+    'subifds', 'overwrite', 'keepFloat', 'geospatial', '_concurrency',
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ class ZarrOptions:
     shard: int | None = None
     codec: Codec | str = 'blosc'
     windows: Sequence[tuple[float, float]] | None = None
-    maxLevels: int | None = None  # noqa: N815 - an argument of write, beside overwriteAllowed
+    maxLevels: int | None = None
     threads: int | None = None
     name: str | None = None
     progress: Callable[[int], None] | None = None
@@ -83,7 +83,7 @@ class ZarrOptions:
         unknown = sorted(set(params) - known - _CONVERTER_ONLY)
         if unknown:
             raise EditError(
-                f'write has no parameter {", ".join(unknown)} for OME-Zarr; there are {", ".join(sorted(known))}'
+                f'write has no parameter {", ".join(unknown)} for OME-Zarr, but {", ".join(sorted(known))}'
             )
         options = cls(**{name: value for name, value in params.items() if name in known})
         if not isinstance(options.chunk, int) or options.chunk < 1:
@@ -172,7 +172,7 @@ def _stem(path: Path) -> str:
 
 
 def _window(sink: SinkMixin, extent: Extent) -> _Window:
-    """Return what is written: the crop, as far as the image goes, and no smaller than minWidth and minHeight."""
+    """Return what is written: the crop, as far as the image goes, and at least minWidth by minHeight."""
     x, y, width, height = sink.crop or (0, 0, extent.width, extent.height)
     if x >= extent.width or y >= extent.height:
         raise EditError(
@@ -238,16 +238,16 @@ def _channels(
     bands: int,
     options: ZarrOptions,
 ) -> list[Channel]:
-    """Return the omero channels: names, colours and windows given by the user before those that follow from the bands."""
+    """Return the omero channels: what the user gave, and for the rest what follows from the bands."""
     found = default_channels(axes, shape, extent.dtype, bands, sink._channelNames or ())
     colors = sink._outputColors()
     step = 1 if len(colors) == len(found) else bands
-    for index, channel in enumerate(found):
+    for index in range(len(found)):
         if index // step < len(colors):
-            channel = replace(channel, color=colors[index // step])
+            found[index] = replace(found[index], color=colors[index // step])
         if index // bands < len(options.windows or ()):
-            channel = replace(channel, window=_shown(channel.window, (options.windows or ())[index // bands]))
-        found[index] = channel
+            shown = _shown(found[index].window, (options.windows or ())[index // bands])
+            found[index] = replace(found[index], window=shown)
     if sink._channelNames and len(sink._channelNames) == len(found):
         found = [
             replace(channel, label=name) for channel, name in zip(found, sink._channelNames, strict=True)

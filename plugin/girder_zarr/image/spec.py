@@ -190,7 +190,7 @@ class OutputSpec:
 
 
 def _shards(side: int, chunks: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the shape of a shard: as long as asked for along y and x, but no more chunks than the image has."""
+    """Return the shape of a shard: as long as asked for along y and x, but no longer than needed."""
     if any(side % chunk and size > chunk for chunk, size in zip(chunks[-2:], shape[-2:], strict=True)):
         raise EditError(
             f'The side of a shard must be a multiple of that of a chunk, {tuple(chunks[-2:])}; found {side}'
