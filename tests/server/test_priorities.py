@@ -311,10 +311,12 @@ def test_a_source_that_adds_to_a_copy_of_its_extensions_keeps_its_overrides(db, 
     beta = installed['beta']
     Setting().set(KEY, {'beta': {'later': 'PREFERRED', 'b': 'off'}})
     beta.extensions = beta.extensions.copy()
-    beta.extensions['later'] = SourcePriority.LOWER
-    assert dict(beta.extensions) == {None: 12, 'ab': 4, 'later': 1}
+    for extension in ('later', 'b', 'more'):
+        if extension == 'later' or extension not in beta.extensions:
+            beta.extensions[extension] = SourcePriority.LOWER
+    assert dict(beta.extensions) == {None: 12, 'ab': 4, 'later': 1, 'more': 6}
     Setting().unset(KEY)
-    assert dict(beta.extensions) == {None: 12, 'ab': 4, 'b': 5, 'later': 6}
+    assert dict(beta.extensions) == {None: 12, 'ab': 4, 'b': 5, 'later': 6, 'more': 6}
 
 
 def test_threads_read_one_state_or_the_other(db, installed, ab):

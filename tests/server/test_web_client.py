@@ -2,21 +2,12 @@
 
 import logging
 from collections import OrderedDict
+from unittest.mock import Mock
 
 import girder.plugin
 import pytest
 
 from girder_zarr.server import web_client
-
-
-class Tree:
-    """Where a server would mount the files."""
-
-    def __init__(self):
-        self.mounted = []
-
-    def mount(self, root, path, config):
-        self.mounted.append(path)
 
 
 @pytest.fixture
@@ -30,18 +21,18 @@ def test_a_built_client_is_offered(offered, monkeypatch, tmp_path):
     for name in (web_client.STYLE, web_client.SCRIPT):
         (tmp_path / name).write_text('built')
     monkeypatch.setattr(web_client, 'DIST', tmp_path)
-    tree = Tree()
+    tree = Mock()
     web_client.register({'serverRoot': tree})
-    assert tree.mounted == ['/plugin_static/zarr']
+    assert tree.mount.call_args.args[1] == '/plugin_static/zarr'
     assert offered['zarr'].css[0].startswith('plugin_static/zarr/style.css?h=')
     assert offered['zarr'].js[0].startswith('plugin_static/zarr/girder-plugin-zarr.umd.cjs?h=')
 
 
 def test_a_tree_without_a_built_client_still_serves(offered, monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(web_client, 'DIST', tmp_path)
-    tree = Tree()
+    tree = Mock()
     with caplog.at_level(logging.WARNING):
         web_client.register({'serverRoot': tree})
     assert not offered
-    assert not tree.mounted
+    tree.mount.assert_not_called()
     assert 'npm ci && npm run build' in caplog.text

@@ -188,7 +188,9 @@ class LivePriorities(MutableMapping[Any, Any]):
         return self.effective().items()
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.own[key] = value
+        # Sources add what they miss ("if extension not in cls.extensions"): what is turned off is not missing.
+        if key not in self.own or key in self:
+            self.own[key] = value
 
     def __delitem__(self, key: Any) -> None:
         del self.own[key]
