@@ -188,7 +188,7 @@ class LivePriorities(MutableMapping[Any, Any]):
         return self.effective().items()
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        # Sources add what they miss ("if extension not in cls.extensions"): what is turned off is not missing.
+        # Sources add what they miss ("if x not in cls.extensions"); what is turned off is not missing.
         if key not in self.own or key in self:
             self.own[key] = value
 
