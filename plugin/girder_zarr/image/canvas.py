@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import OrderedDict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import imagecodecs
 import numpy as np
 
 from girder_zarr.errors import EditError
 
 from .bands import common_type, convert, meet
-from .coverage import Coverage
-from .encode import Codec
+from .canvas_chunk import Chunk, Held, Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from .scratch import Scratch
 
@@ -35,26 +31,6 @@ SIDE = 512
 MEMORY = 128 * 2**20
 #: How many bytes more are held of chunks that are in a file as well, and were only read since.
 READ_AGAIN = 16 * 2**20
-
-Key: TypeAlias = tuple[int, ...]
-
-
-@dataclass(eq=False, slots=True)
-class _Chunk:
-    """One chunk: in memory (``data``), in a file (``path``), or in both where it was only read since.
-
-    :param data: ``(SIDE, SIDE, bands)``, or None.
-    :param step: how many of the canvas's changes of bands it has been through.
-    """
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    data: np.ndarray | None = None
-    covered: Coverage = field(default_factory=Coverage)
-    step: int = 0
-    changed: bool = False
-    path: Path | None = None
-    shape: tuple[int, ...] = ()
-    dtype: np.dtype[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +62,10 @@ class Canvas:
     def __init__(self, scratch: Scratch, *, memory: int = MEMORY) -> None:
         self._scratch = scratch
         self._lock = threading.RLock()
-        self._chunks: dict[Key, _Chunk] = {}
+        self._chunks: dict[Key, Chunk] = {}
         # apart, so that reading a large image pushes out no chunk that would have to be compressed first
-        self._written = _Held(memory)
-        self._read = _Held(READ_AGAIN)
+        self._written = Held(memory)
+        self._read = Held(READ_AGAIN)
         self._files = itertools.count()
         #: frame axes in the order of the keys, which never changes, and as they are shown, the slowest first
         self._axes: list[str] = []
@@ -217,7 +193,7 @@ class Canvas:
         chunk = self._chunks.get(key)
         if chunk is None:
             with self._lock:
-                chunk = self._chunks.setdefault(key, _Chunk(step=step))
+                chunk = self._chunks.setdefault(key, Chunk(step=step))
         with chunk.lock:
             whole = part.shape[:2] == (SIDE, SIDE) and mask is None and band is None
             if whole:
@@ -244,11 +220,11 @@ class Canvas:
             part = convert(part, count, numbered=numbered)
         return part
 
-    def _open(self, chunk: _Chunk) -> np.ndarray:
+    def _open(self, chunk: Chunk) -> np.ndarray:
         """Return a chunk's pixels in the present type, with the present bands. Its lock is held."""
         assert self._dtype is not None
         if chunk.data is None and chunk.path is not None:
-            chunk.data = _load(chunk)
+            chunk.data = chunk.load()
             chunk.changed = False
         steps = self._steps
         if chunk.data is None:
@@ -266,7 +242,7 @@ class Canvas:
             chunk.data, chunk.changed = chunk.data.astype(self._dtype), True
         return chunk.data
 
-    def _note(self, key: Key, chunk: _Chunk) -> None:
+    def _note(self, key: Key, chunk: Chunk) -> None:
         """Remember that a chunk was touched just now. Its lock is held."""
         size = 0 if chunk.data is None else chunk.data.nbytes
         with self._lock:
@@ -291,7 +267,7 @@ class Canvas:
                     finally:
                         chunk.lock.release()
 
-    def _spill(self, key: Key, chunk: _Chunk) -> None:
+    def _spill(self, key: Key, chunk: Chunk) -> None:
         """Move a chunk's pixels to its file, unless they are there already. Its lock is held."""
         if chunk.data is None:
             return
@@ -301,7 +277,7 @@ class Canvas:
                 with self._lock:
                     path = self._scratch.directory() / f'{next(self._files)}.chunk'
             try:
-                path.write_bytes(_SPILL.encode(chunk.data))
+                chunk.store(path)
             except OSError as exc:
                 path.unlink(missing_ok=True)
                 chunk.path, chunk.changed = None, True
@@ -378,45 +354,6 @@ class Canvas:
             return any((row, column, *tail) in self._chunks for row in rows for column in columns)
         keys = list(self._chunks)
         return any(first <= key[0] <= last and start <= key[1] <= end and key[2:] == tail for key in keys)
-
-
-class _Held:
-    """Which chunks are in memory, the one touched longest ago first, and how many bytes they take."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit, self.bytes = limit, 0
-        self._sizes: OrderedDict[Key, int] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._sizes)
-
-    def note(self, key: Key, size: int) -> None:
-        """Remember that a chunk was touched just now."""
-        self.bytes += size - self._sizes.get(key, 0)
-        self._sizes[key] = size
-        self._sizes.move_to_end(key)
-
-    def drop(self, key: Key) -> None:
-        """Forget a chunk."""
-        self.bytes -= self._sizes.pop(key, 0)
-
-    def oldest(self) -> Key | None:
-        """Return the chunk touched longest ago; the next call returns the one after it."""
-        key = next(iter(self._sizes), None)
-        if key is not None:
-            self._sizes.move_to_end(key)
-        return key
-
-
-_SPILL = Codec()
-
-
-def _load(chunk: _Chunk) -> np.ndarray:
-    assert chunk.path is not None
-    assert chunk.dtype is not None
-    data = np.empty(chunk.shape, chunk.dtype)
-    imagecodecs.blosc_decode(chunk.path.read_bytes(), numthreads=1, out=data.reshape(-1).view(np.uint8))
-    return data
 
 
 def _stripped(position: list[int]) -> Key:

@@ -1,4 +1,4 @@
-"""A folder for temporary data: removed on close, garbage collection and exit, after a crash by the next run."""
+"""A folder for temporary data, removed on close, garbage collection and exit, or by the next run."""
 
 from __future__ import annotations
 
