@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from girder_zarr.errors import MissingImageError, UnreadableImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @runtime_checkable
@@ -60,25 +64,56 @@ class FileBytes:
 
         :raises UnreadableImageError: there are not that many, or the file is gone or was replaced.
         """
-        if offset < 0 or length < 0 or offset + length > self.size:
-            msg = f'{self.name} ends at byte {self.size}; bytes {offset} to {offset + length} were asked for.'
-            raise UnreadableImageError(msg)
+        self._check(offset, length)
         try:
-            descriptor = os.open(self.path, os.O_RDONLY)
-            try:
-                if file_identity(os.fstat(descriptor)) != self.identity:
-                    msg = f'{self.name} has changed since it was opened.'
-                    raise UnreadableImageError(msg)
+            with self._opened() as descriptor:
                 data = os.pread(descriptor, length, offset)
                 while len(data) < length:
                     more = os.pread(descriptor, length - len(data), offset + len(data))
                     if not more:
-                        msg = f'{self.name} ends before byte {offset + length}.'
-                        raise UnreadableImageError(msg)
+                        break
                     data += more
-            finally:
-                os.close(descriptor)
         except OSError as error:
-            msg = f'{self.name} cannot be read: {error.strerror or error}.'
-            raise UnreadableImageError(msg) from None
+            raise self._unreadable(error) from None
+        self._check_length(len(data), offset, length)
         return data
+
+    def read_into(self, offset: int, memory: memoryview) -> None:
+        """Fill ``memory`` with the bytes from ``offset``; see :meth:`read`."""
+        length = len(memory)
+        self._check(offset, length)
+        done = 0
+        try:
+            with self._opened() as descriptor:
+                while done < length:
+                    count = os.preadv(descriptor, [memory[done:]], offset + done)
+                    if not count:
+                        break
+                    done += count
+        except OSError as error:
+            raise self._unreadable(error) from None
+        self._check_length(done, offset, length)
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            if file_identity(os.fstat(descriptor)) != self.identity:
+                msg = f'{self.name} has changed since it was opened.'
+                raise UnreadableImageError(msg)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _unreadable(self, error: OSError) -> UnreadableImageError:
+        return UnreadableImageError(f'{self.name} cannot be read: {error.strerror or error}.')
+
+    def _check_length(self, found: int, offset: int, length: int) -> None:
+        if found < length:
+            msg = f'{self.name} ends before byte {offset + length}.'
+            raise UnreadableImageError(msg)
+
+    def _check(self, offset: int, length: int) -> None:
+        if offset < 0 or length < 0 or offset + length > self.size:
+            msg = f'{self.name} ends at byte {self.size}; bytes {offset} to {offset + length} were asked for.'
+            raise UnreadableImageError(msg)

@@ -13,7 +13,7 @@ from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
 
 if TYPE_CHECKING:
     from .arrays import ArrayInfo, Sharding
-    from .keystore import KeyStore
+    from .keystore import Bytes, KeyStore
 
 MISSING = 2**64 - 1
 #: Bytes of shard indexes that one array keeps.
@@ -103,8 +103,10 @@ class StoredLevel:
         except Exception as error:  # every decoder has errors of its own
             raise self._fail(key, error) from error
 
-    def stored(self, chunk: tuple[int, ...]) -> tuple[str, bytes | None]:
+    def stored(self, chunk: tuple[int, ...]) -> tuple[str, Bytes | None]:
         """Return the name of a chunk and its bytes as they are stored, or None for the bytes.
+
+        The bytes may lie in memory that the thread's next call overwrites.
 
         :raises UnreadableChunkError: it exists and cannot be read.
         """
@@ -112,7 +114,7 @@ class StoredLevel:
         if self._shards is None:
             key = info.key_prefix + info.separator.join(map(str, chunk))
             try:
-                return key, self.store.read(key, self._most)
+                return key, self.store.read_view(key, self._most)
             except UnreadableImageError as error:
                 raise self._fail(key, error) from error
         return self._shards.stored(info, chunk, self._most)

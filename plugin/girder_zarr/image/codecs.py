@@ -160,6 +160,8 @@ class ChunkDecoder:
         self._image = image
         self._order = order
         self._transpose = transpose
+        # These steps hand on a part of what they are given, which may be memory that is used again.
+        self._borrows = all(step is _crc32c for step in self._steps)
         # Checksums and the like may still be there after a step that is not the last.
         self._most = self.size + 64 * max(0, len(self._steps) - 1)
 
@@ -177,7 +179,11 @@ class ChunkDecoder:
         last = len(self._steps) - 1
         for index, step in enumerate(self._steps):
             data = step(data, self.size if index == last else self._most)
-        flat = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
+        if not isinstance(data, np.ndarray):
+            data = np.frombuffer(data, np.uint8)
+            if self._borrows:
+                data = data.copy()
+        flat = data
         if flat.nbytes != self.size:
             msg = f'{self.size} bytes were expected, {flat.nbytes} found'
             raise ValueError(msg)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import imagecodecs
 import numpy as np
 
 if TYPE_CHECKING:
@@ -75,3 +76,18 @@ def _scale(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     low, high = window
     scaled = (np.nan_to_num(values.astype(np.float64), nan=low) - low) * (255 / (high - low))
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def encode_jpeg(pixels: np.ndarray, quality: int, subsampling: int) -> bytes | None:
+    """Return a picture as JPEG, or None where it is not gray or RGB of 8 bits.
+
+    :param pixels: (y, x, band).
+    :param subsampling: 0 for full chroma, 1 for half, 2 for a quarter, as large_image counts.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
+        return None
+    if not pixels.shape[0] or not pixels.shape[1]:
+        return None
+    chroma = ('444', '422', '420')[subsampling] if 0 <= subsampling <= 2 else '444'
+    picture = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    return bytes(imagecodecs.jpeg8_encode(np.ascontiguousarray(picture), level=quality, subsampling=chroma))

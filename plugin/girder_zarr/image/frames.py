@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -187,11 +187,26 @@ def frame_records(series: Sequence[Series], layout: FrameLayout) -> list[dict[st
                 value = _value(values, position, frame, axis.count, layout.count)
                 if value is not None:
                     record['Value' + axis.name.upper()] = value
+        record.update(_channel_record(series[0].multiscale, layout, record.get('IndexC')))
         if len(series) > 1:
             shown = series[frame // (layout.count // len(series))]
             record.update({'Series': shown.name, **shown.place} if shown.name else shown.place)
         records.append(record)
     return records
+
+
+def _channel_record(multiscale: Multiscale, layout: FrameLayout, position: int | None) -> dict[str, Any]:
+    """Return the color and window of a frame's channel, where the metadata gives them."""
+    channels = multiscale.channels
+    if channels is None or position is None or layout.bands > 1 or position >= len(channels):
+        return {}
+    channel = channels[position]
+    record: dict[str, Any] = {}
+    if channel.color:
+        record['Color'] = '#' + channel.color
+    if channel.window:
+        record['Window'] = asdict(channel.window)
+    return record
 
 
 def _value(values: Sequence[Any], position: int, frame: int, count: int, frames: int) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,34 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
     from zarr.core.buffer import Buffer, BufferPrototype
+
+
+#: Bytes, or a view of bytes.
+Bytes = bytes | memoryview
+#: The most that a thread keeps for reading; what is larger is allocated each time.
+SCRATCH_BYTES = 8 * 2**20
+
+
+class _Scratch(threading.local):
+    """Memory of each thread for compressed bytes.
+
+    Allocating and freeing these for every chunk beside the pixels makes the C library give memory back to the
+    system and fetch it again, which took longer than reading and decoding together.
+    """
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+
+    def room(self, size: int) -> memoryview:
+        """Return ``size`` bytes that stay ours until the thread's next call."""
+        if size > SCRATCH_BYTES:
+            return memoryview(bytearray(size))
+        if len(self._memory) < size:
+            self._memory = bytearray(1 << (size - 1).bit_length())
+        return memoryview(self._memory)[:size]
+
+
+SCRATCH = _Scratch()
 
 
 class KeyStore(Store):
@@ -45,6 +74,10 @@ class KeyStore(Store):
         :param limit: the most bytes that the value may have.
         :raises UnreadableImageError: the value is larger, or cannot be read.
         """
+
+    def read_view(self, key: str, limit: int) -> Bytes | None:
+        """Return a value as :meth:`read` does, perhaps in memory that the thread's next call overwrites."""
+        return self.read(key, limit)
 
     @abstractmethod
     def read_range(self, key: str, start: int, length: int) -> bytes | None:

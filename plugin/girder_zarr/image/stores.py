@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 from .bytesource import ByteSource, FileBytes, file_identity
-from .keystore import KeyStore
+from .keystore import SCRATCH, Bytes, KeyStore
 from .zipstore import END_RECORD, LOCAL_MAGIC, ROOT_KEYS, ZipFileStore
 
 if TYPE_CHECKING:
@@ -96,42 +96,53 @@ class DirectoryStore(KeyStore):
 
     def read(self, key: str, limit: int | None = None) -> bytes | None:
         """Return a value; see the base class."""
-        return self._read(key, 0, None, limit)
+        view = self._read(key, 0, None, limit, scratch=False)
+        return None if view is None else bytes(view)
+
+    def read_view(self, key: str, limit: int) -> Bytes | None:
+        """Return a value for a moment; see the base class."""
+        return self._read(key, 0, None, limit, scratch=True)
 
     def read_range(self, key: str, start: int, length: int) -> bytes | None:
         """Return a part of a value; see the base class."""
-        return self._read(key, start, length, None)
+        view = self._read(key, start, length, None, scratch=False)
+        return None if view is None else bytes(view)
 
-    def _read(self, key: str, start: int, length: int | None, limit: int | None) -> bytes | None:
+    def _read(
+        self, key: str, start: int, length: int | None, limit: int | None, *, scratch: bool
+    ) -> Bytes | None:
         try:
             descriptor = os.open(self._prefix + key, os.O_RDONLY)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
             return None
         except OSError as error:
-            msg = f'{key} in {self.name} cannot be read: {error.strerror}.'
-            raise UnreadableImageError(msg) from None
+            raise self._unreadable(key, error) from None
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return None
-            if length is None:
-                self._check_size(status.st_size, limit, key)
-                first, length = 0, status.st_size
+            self._check_size(status.st_size, limit, key)
+            first, length = self._range(
+                start, status.st_size if length is None else length, status.st_size, key
+            )
+            if scratch:
+                memory = SCRATCH.room(length)
+                found = os.preadv(descriptor, [memory], first)
+                data: Bytes = memory
             else:
-                first, length = self._range(start, length, status.st_size, key)
-            data = os.pread(descriptor, length, first)
-            while len(data) < length:
-                more = os.pread(descriptor, length - len(data), first + len(data))
-                if not more:
-                    msg = f'{key} in {self.name} became shorter while it was read.'
-                    raise UnreadableImageError(msg)
-                data += more
+                data = os.pread(descriptor, length, first)
+                found = len(data)
         except OSError as error:
-            msg = f'{key} in {self.name} cannot be read: {error.strerror}.'
-            raise UnreadableImageError(msg) from None
+            raise self._unreadable(key, error) from None
         finally:
             os.close(descriptor)
+        if found != length:
+            msg = f'{key} in {self.name} gave {found} of {length} bytes.'
+            raise UnreadableImageError(msg)
         return data
+
+    def _unreadable(self, key: str, error: OSError) -> UnreadableImageError:
+        return UnreadableImageError(f'{key} in {self.name} cannot be read: {error.strerror or error}.')
 
     def has(self, key: str) -> bool:
         """Return whether there is such a key."""
