@@ -4,7 +4,8 @@
     python run.py OURS_PYTHON THEIRS_PYTHON [--runs 3] [--only TEXT] [--output FILE]
 
 Each piece of work runs in a fresh process of either environment, ours and theirs in turn; the medians
-and their ratio are printed. The image that both read was written by large-image-source-zarr, since it cannot read zarr v3.
+and their ratio are printed. The image that both read was written by large-image-source-zarr, which cannot
+read zarr v3.
 """
 
 import argparse
