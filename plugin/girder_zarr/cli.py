@@ -213,7 +213,7 @@ def read_positions(path: Path) -> list[Patch]:
 
     Files are relative to the csv file. The key is made of the file's name where it is not given.
 
-    :raises InvalidInputError: a line is not as it should be, or a file is missing; the message names the line.
+    :raises InvalidInputError: a line is wrong or a file is missing; the message names the line.
     """
     import csv
     from collections import Counter

@@ -117,8 +117,8 @@ class StitchClient:
     """Creates, fills and finishes stitch sessions; may be used by several threads.
 
     A lost connection and a failing server (status 500 and above) are tried again, with longer and longer
-    pauses, where asking twice does no harm. What the server refuses is raised as an error of `errors` with the
-    server's sentence.
+    pauses, where asking twice does no harm. What the server refuses is raised as an error of `errors` with
+    the server's sentence.
 
     :param girder: a client that is signed in. Only its address and token are used.
     :param attempts: how often a request is sent at most.

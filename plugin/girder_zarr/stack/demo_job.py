@@ -1,4 +1,4 @@
-"""What a user does with girder_zarr, over HTTP and with real pictures: upload an OME-Zarr, stitch patches, compare."""
+"""What a user does, over HTTP and with real pictures: upload an OME-Zarr, stitch patches, compare."""
 
 from __future__ import annotations
 

@@ -92,7 +92,8 @@ def embedded_database(folder: DataFolder, environment: dict[str, str]) -> tuple[
     # Without a file of its own it would take settings from one in the home directory.
     settings = folder.run / 'database.toml'
     settings.touch(mode=0o600)
-    uri = f'mongodb://127.0.0.1:{port}/girder'
+    # Without the journal a write that was acknowledged is lost when the database is killed right after it.
+    uri = f'mongodb://127.0.0.1:{port}/girder?journal=true'
     command = [
         sys.executable, '-m', 'secantus', '--config', str(settings), '--host', '127.0.0.1',
         '--port', str(port), '--storage-path', str(folder.database), '--standalone', '--cache-size', '256M',

@@ -1,0 +1,34 @@
+"""The tests of the server room again, with the embedded database in place of the mock."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from support.database import running_database
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_server_room_passes_on_the_embedded_database(tmp_path):
+    with running_database(tmp_path / 'data') as uri:
+        done = subprocess.run(
+            [
+                sys.executable,
+                '-m',
+                'pytest',
+                'tests/server',
+                '-q',
+                '-p',
+                'no:cacheprovider',
+                f'--mongo-uri={uri}',
+            ],
+            cwd=ROOT,
+            env={**os.environ, 'GIRDER_ZARR_TEST_MONGO_URI': uri},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert ' passed' in done.stdout
