@@ -84,7 +84,10 @@ def _halve_nearest(block: np.ndarray, method: Resample) -> np.ndarray:
 def _halve_area(block: np.ndarray) -> np.ndarray:
     even = _even(block)
     if even.dtype in _CV2_EXACT:
-        return _halve_cv2(even)
+        half = _halve_cv2(even)
+        # the sum of four large floats may overflow there; below they are divided first
+        if even.dtype.kind != 'f' or np.isfinite(half).all():
+            return half
     quads = [even[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
     if even.dtype == bool:
         return np.ascontiguousarray(sum(quad.astype(np.uint8) for quad in quads) >= 2)

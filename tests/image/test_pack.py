@@ -1,0 +1,191 @@
+"""Hierarchies into files: what others read, what is replaced when, and what is left after a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from girder_zarr.errors import EditError
+from girder_zarr.image.ngff.model import Version
+from girder_zarr.image.outlet import ZipOutlet
+from girder_zarr.image.pack import outlet_for, pack
+from girder_zarr.image.pyramid import write_image
+from girder_zarr.image.spec import OutputSpec
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, 200, 150), np.uint8)
+
+
+def written(folder: Path, version: Version = '0.5') -> Path:
+    spec = OutputSpec.create(PIXELS.shape, 'uint8', axes='cyx', bands=3, chunk=64, version=version)
+    folder.mkdir()
+    write_image(folder, spec, lambda region: PIXELS[region])
+    return folder
+
+
+def pixels_in(path: Path) -> np.ndarray:
+    store: Any = path if path.is_dir() else zarr.storage.ZipStore(path, mode='r')
+    group: Any = zarr.open_group(store, mode='r')
+    result = group['0'][:]
+    if path.is_file():
+        store.close()
+    return np.asarray(result)
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize('version', ['0.4', '0.5'])
+@pytest.mark.parametrize('suffix', ['.zarr', '.zip', '.zarr.zip', '.ozx'])
+def test_others_read_what_is_packed(tmp_path: Path, suffix: str, version: Version) -> None:
+    source = written(tmp_path / 'source', version)
+    target = tmp_path / f'an image{suffix}'
+    if suffix == '.ozx' and version == '0.4':
+        with pytest.raises(EditError, match=r'\.ozx holds NGFF 0.5 or later'):
+            pack(source, target)
+        assert names_in(tmp_path) == {'source'}
+        return
+    pack(source, target)
+    assert (pixels_in(target) == PIXELS).all()
+    assert names_in(tmp_path) == {'source', target.name}
+
+
+def test_an_ozx_is_what_rfc_9_says(tmp_path: Path) -> None:
+    target = tmp_path / 'image.ozx'
+    pack(written(tmp_path / 'source'), target)
+    with zipfile.ZipFile(target) as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+        assert min(archive.infolist(), key=lambda entry: entry.header_offset).filename == 'zarr.json'
+        assert json.loads(archive.comment) == {
+            'ome': {'version': '0.5', 'zipFile': {'centralDirectory': {'jsonFirst': True}}}
+        }
+    documents = [name for name in names if name.endswith('zarr.json')]
+    assert names[: len(documents)] == ['zarr.json', '0/zarr.json', '1/zarr.json', '2/zarr.json']
+    assert b'PK\6\6' in target.read_bytes()[-400:]
+
+
+def test_a_zip_of_more_entries_than_16_bits_count(tmp_path: Path) -> None:
+    with ZipOutlet(tmp_path / 'many.zip') as outlet:
+        for number in range(70_000):
+            outlet.put(f'c/{number}', b'x')
+        outlet.put('ünïcode', b'y')
+        assert outlet.get('c/69999') == b'x'
+        assert outlet.get('c/70000') is None
+        with pytest.raises(EditError, match='written twice'):
+            outlet.put('c/0', b'z')
+        outlet.finish()
+    with zipfile.ZipFile(tmp_path / 'many.zip') as archive:
+        assert len(archive.namelist()) == 70_001
+        assert archive.read('ünïcode') == b'y'
+
+
+def test_entries_beyond_four_gigabytes_are_found(tmp_path: Path) -> None:
+    path = tmp_path / 'far.zip'
+    with ZipOutlet(path) as outlet:
+        outlet.put('near', b'near')
+        # a hole in a sparse file stands for the chunks in between
+        far = 2**32 + 10
+        outlet._file.seek(far)
+        outlet._offset = far
+        outlet.put('far', b'far away')
+        outlet.finish()
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read('far') == b'far away'
+        assert archive.read('near') == b'near'
+    assert path.stat().st_size > 2**32
+
+
+def test_a_database_has_the_table_of_zarr_python_2(tmp_path: Path) -> None:
+    source = written(tmp_path / 'source', '0.4')
+    pack(source, tmp_path / 'image.db')
+    database = sqlite3.connect(tmp_path / 'image.db')
+    stored = dict(database.execute('SELECT k, v FROM zarr').fetchall())
+    database.close()
+    files = {path.relative_to(source).as_posix(): path.read_bytes() for path in source.rglob('*') if path.is_file()}
+    assert stored == files
+
+
+@pytest.mark.parametrize('suffix', ['.zarr', '.zip'])
+def test_what_exists_is_replaced_only_where_that_is_allowed(tmp_path: Path, suffix: str) -> None:
+    source = written(tmp_path / 'source')
+    target = tmp_path / f'image{suffix}'
+    pack(source, target)
+    before = target.stat().st_ino
+    with pytest.raises(EditError, match='may not be replaced'):
+        pack(source, target, overwrite=False)
+    assert target.stat().st_ino == before
+    pack(source, target)
+    assert target.stat().st_ino != before
+    assert names_in(tmp_path) == {'source', target.name}
+
+
+@pytest.mark.parametrize(('old', 'suffix'), [('directory', '.zip'), ('file', '.zarr')])
+def test_a_directory_and_a_file_replace_each_other(tmp_path: Path, old: str, suffix: str) -> None:
+    target = tmp_path / f'image{suffix}'
+    if old == 'file':
+        target.write_bytes(b'old')
+    else:
+        target.mkdir()
+        (target / 'old').write_bytes(b'old')
+    pack(written(tmp_path / 'source'), target)
+    assert (pixels_in(target) == PIXELS).all()
+    assert names_in(tmp_path) == {'source', target.name}
+
+
+@pytest.mark.parametrize('suffix', ['.zarr', '.zip', '.ozx', '.sqlite'])
+def test_a_failure_leaves_the_old_and_nothing_else(tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f'image{suffix}'
+    target.write_bytes(b'the old one')
+    with pytest.raises(RuntimeError, match='half way'), outlet_for(target) as outlet:
+        outlet.put('zarr.json', b'{}')
+        raise RuntimeError('half way')
+    assert target.read_bytes() == b'the old one'
+    assert names_in(tmp_path) == {target.name}
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / 'image.zip'
+    with pytest.raises(EditError, match='may not be replaced'), outlet_for(target, overwrite=False) as outlet:
+        outlet.put('zarr.json', b'{}')
+        target.write_bytes(b'theirs')
+    assert target.read_bytes() == b'theirs'
+    assert names_in(tmp_path) == {target.name}
+
+
+def test_nothing_is_done_for_a_name_that_cannot_be_written(tmp_path: Path) -> None:
+    source = written(tmp_path / 'source')
+    with pytest.raises(EditError, match='must end in'):
+        pack(source, tmp_path / 'image.tar')
+    with pytest.raises(EditError, match='not an existing folder'):
+        pack(source, tmp_path / 'nowhere' / 'image.zip')
+    assert names_in(tmp_path) == {'source'}
+
+
+def test_everything_is_on_the_disk_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    sync, rename = os.fsync, Path.replace
+    monkeypatch.setattr(os, 'fsync', lambda handle: (events.append('sync'), sync(handle))[1])
+    monkeypatch.setattr(Path, 'replace', lambda self, other: (events.append('rename'), rename(self, other))[1])
+    pack(written(tmp_path / 'source'), tmp_path / 'image.zip')
+    assert events == ['sync', 'rename', 'sync']
+
+
+def test_local_headers_agree_with_the_central_directory(tmp_path: Path) -> None:
+    target = tmp_path / 'image.zip'
+    pack(written(tmp_path / 'source'), target)
+    content = target.read_bytes()
+    with zipfile.ZipFile(target) as archive:
+        for entry in archive.infolist():
+            signature, crc, size = struct.unpack_from('<4s10xII', content, entry.header_offset)
+            assert (signature, crc, size) == (b'PK\3\4', entry.CRC, entry.file_size)
