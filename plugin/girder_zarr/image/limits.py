@@ -94,7 +94,7 @@ def load_json(data: bytes, name: str, limits: Limits = DEFAULT) -> dict[str, Any
 
 def _check_depth(value: object, name: str, limits: Limits) -> None:
     level: list[Any] = [value]
-    for _ in range(limits.json_depth + 1):
+    for _ in range(limits.json_depth):
         level = [
             item
             for container in level

@@ -88,7 +88,7 @@ def open_hierarchy(store: KeyStore) -> Opened:
         return _positions(store, attributes, 'plate')
     if isinstance(content.get('well'), dict):
         return _positions(store, attributes, 'well')
-    if 'multiscales' in content:
+    if content.get('multiscales'):
         parsed, series = read_image(store, '', attributes)
         opened = Opened('image', (), attributes, parsed, problems=list(parsed.problems))
         _choose(opened, series)
@@ -181,7 +181,7 @@ def _images(store: KeyStore, attributes: dict[str, Any], paths: Sequence[str], k
     for path in paths:
         try:
             group = read_group(store, path)
-            if group is None or 'multiscales' not in ome_attributes(group):
+            if group is None or not ome_attributes(group).get('multiscales'):
                 opened.problems.append(f'There is no image at {path!r}.')
                 continue
             parsed, series = read_image(store, path, group)
@@ -272,7 +272,7 @@ def _add_labels(store: KeyStore, path: str, opened: Opened) -> None:
 
 def _open_one(store: KeyStore, path: str) -> Series:
     group = read_group(store, path)
-    if group is None or 'multiscales' not in ome_attributes(group):
+    if group is None or not ome_attributes(group).get('multiscales'):
         msg = f'There is no image at {path!r} in {store.name}.'
         raise UnreadableImageError(msg)
     return read_image(store, path, group)[1][0]
@@ -335,7 +335,7 @@ def _search(store: KeyStore, attributes: dict[str, Any]) -> Opened:
                 continue
             if info is not None:
                 arrays.append(info)
-            elif group is not None and 'multiscales' in ome_attributes(group):
+            elif group is not None and ome_attributes(group).get('multiscales'):
                 images.append(child)
             elif depth < SEARCH_DEPTH:
                 pending.append((child, depth + 1))

@@ -1,0 +1,29 @@
+"""What the tests of the image library share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """Return the folder of real data by other programs, or skip."""
+    default = Path(__file__).parents[2].parent / 'shared' / 'data'
+    folder = Path(os.environ.get('GIRDER_ZARR_TEST_DATA', default))
+    if not folder.is_dir():
+        pytest.skip(f'there is no real data at {folder}; set GIRDER_ZARR_TEST_DATA')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def picture(shared_data: Path) -> np.ndarray:
+    """Return a real picture as (480, 640, 3) uint8."""
+    import PIL.Image
+
+    with PIL.Image.open(shared_data / 'zarr' / 'camera.jpg') as image:
+        gray = np.asarray(image.convert('L'))
+    return np.stack([gray, gray[::-1], 255 - gray], axis=-1)
