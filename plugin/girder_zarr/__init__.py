@@ -15,6 +15,12 @@ if importlib.util.find_spec('girder') is not None:
 
         def load(self, info: dict[str, Any]) -> None:
             """Register everything; each line is one thing that the server can do afterwards."""
+            from .server import girder3
+
+            if not girder3.has_sessions():
+                girder3.load(info)
+                return
+
             for required in ('jobs', 'worker', 'large_image'):
                 getPlugin(required).load(info)
 

@@ -6,16 +6,21 @@ from typing import Any
 
 from girder_worker import GirderWorkerPluginABC
 
+from .server import girder3
+
 
 class ZarrWorkerPlugin(GirderWorkerPluginABC):
     """Tasks, and the same tile sources, models and events as in the server.
 
     A worker on queue ``local`` deletes folders and imports files, so that it needs them too. Nothing here may
-    need the database: workers on other queues have none.
+    need the database: workers on other queues have none. A worker of Girder 3 gets nothing: it makes no
+    sessions, and large_image finds the tile source by itself.
     """
 
     def __init__(self, app: Any, *_args: Any, **_kwargs: Any) -> None:
         self.app = app
+        if not girder3.has_sessions():
+            return
         from .server import priorities, sessions, tilesource
 
         tilesource.prefer_ours()
@@ -25,4 +30,4 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
 
     def task_imports(self) -> list[str]:
         """Return the modules that hold tasks."""
-        return ['girder_zarr.server.tasks']
+        return ['girder_zarr.server.tasks'] if girder3.has_sessions() else []

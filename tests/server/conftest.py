@@ -14,7 +14,10 @@ import mongomock.collection
 import mongomock.command_cursor
 import numpy as np
 import pytest
+import zarr
 from PIL import Image
+
+from girder_zarr.errors import GirderZarrError
 
 
 def pytest_configure(config):
@@ -62,7 +65,12 @@ def _no_live_notifications(monkeypatch):
 @pytest.fixture
 def zarr_server(server, fsAssetstore):  # noqa: N803 - pytest-girder's fixture
     """A server with the plugin loaded and somewhere to put files."""
-    return server
+    yield server
+    from girder_large_image.models.image_item import ImageItem
+
+    # large_image stores thumbnails in threads of its own, which must not outlive the database.
+    for thread in list(ImageItem._cacheSaveDataThreads):
+        thread.join()
 
 
 def make_user(login, *, admin=False):
@@ -182,6 +190,34 @@ def stored(db):
     return count
 
 
+@pytest.fixture
+def dispatched(monkeypatch):
+    """What was sent to the workers; ``run()`` does what a worker would do with the last of it."""
+    from girder_zarr.server import tasks
+
+    class Sent(list):
+        def run(self):
+            from girder_jobs.models.job import Job
+
+            kwargs = self[-1]
+            jobs = [job for job in Job().find() if job['meta'].get('attempt') == kwargs['attempt']]
+            tasks.run(kwargs['sessionId'], kwargs['attempt'], str(jobs[0]['_id']))
+
+        def run_failing(self):
+            with pytest.raises(GirderZarrError):
+                self.run()
+
+    sent = Sent()
+    original = tasks.stitch.apply_async
+
+    def apply_async(*args, **options):
+        sent.append(dict(options['kwargs']))
+        return original(*args, **options)
+
+    monkeypatch.setattr(tasks.stitch, 'apply_async', apply_async)
+    return sent
+
+
 def png(pixels):
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, 'PNG')
@@ -198,3 +234,23 @@ def random_pixels(height, width, bands=3, dtype='uint8', seed=0):
     random = np.random.default_rng(seed)
     shape = (height, width, bands) if bands > 1 else (height, width)
     return random.integers(0, 255, shape).astype(dtype)
+
+
+def region_of(api, session):
+    """Return the whole image of a complete session's item through the viewer's routes, ``(y, x, bands)``."""
+    path = f'/item/{session["itemId"]}/tiles/region'
+    status, body = api.call('GET', path, {'encoding': 'PNG'}, is_json=False)
+    assert status == 200
+    return np.asarray(Image.open(io.BytesIO(body)).convert('RGB'))
+
+
+def stored_array(session):
+    """Return the full resolution of a complete session's file, read by zarr itself."""
+    from girder.models.file import File
+
+    file = File().load(session['fileId'], force=True)
+    store = zarr.storage.ZipStore(File().getLocalFilePath(file), mode='r')
+    try:
+        return zarr.open_array(store, path='0', mode='r')[:]
+    finally:
+        store.close()

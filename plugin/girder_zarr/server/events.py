@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from girder import events
 
-from . import finalize, patches, upload_guard
+from . import finalize, patch_files, upload_guard
 from .sessions import HANDLER, follow_folders
 
 
@@ -12,5 +12,5 @@ def bind_server() -> None:
     """Bind all handlers."""
     follow_folders()
     events.bind(upload_guard.EVENT, HANDLER, upload_guard.refuse_unreadable)
-    events.bind('model.file.finalizeUpload.before', HANDLER, patches.attach_upload)
+    events.bind('model.file.finalizeUpload.before', HANDLER, patch_files.attach_upload)
     events.bind('jobs.job.update.after', HANDLER, finalize.follow_job)

@@ -16,76 +16,38 @@ from __future__ import annotations
 import datetime as dt
 import time
 import uuid
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from girder.constants import SortDir
 from girder.models.file import File
-from girder.models.folder import Folder
 from girder.models.model_base import Model
-from girder.models.upload import Upload
-from girder.utility import RequestBodyStream
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from girder_zarr.errors import ConflictError, NotFoundError
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.plan import Extent
 
-from .sessions import ATTACHED_TO, EDITABLE, OPEN, Document, StitchSession, spec_of
+from .new_patch import (
+    CREATED,
+    REPLACED,
+    UNCHANGED,
+    NewPatch,
+    check_editable,
+    check_fits,
+    decide,
+    edges_of,
+    extent_of,
+)
+from .patch_files import remove_file, store_file
+from .sessions import ATTACHED_TO, EDITABLE, FINALIZING, OPEN, Document, StitchSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bson import ObjectId
-
-    from girder_zarr.stitch.formats import PatchInfo
-
-#: Files go to the assetstore in pieces of this size; S3 adapters accept no smaller ones.
-UPLOAD_PIECE = 64 * 2**20
-#: The largest body of one patch.
-MAX_PATCH_BYTES = 2**30
 #: How long a hold is respected, and how long another request waits for one.
 STALE_SECONDS = 60
 WAIT_SECONDS = 10
 _PAUSE = 0.02
-_MIME_TYPES = {
-    'png': 'image/png',
-    'jpeg': 'image/jpeg',
-    'tiff': 'image/tiff',
-    'npy': 'application/octet-stream',
-}
-CREATED, UNCHANGED, REPLACED = 'created', 'unchanged', 'replaced'
-
-
-@dataclass(frozen=True)
-class NewPatch:
-    """A patch that arrived and passed every check that needs no database."""
-
-    key: str
-    placement: Placement
-    order: int
-    digest: str
-    size: int
-    info: PatchInfo
-    stream: IO[bytes]
-
-    @property
-    def fields(self) -> Document:
-        """What the patch's document will hold, its file aside."""
-        return {
-            'digest': self.digest,
-            'size': self.size,
-            'format': self.info.format,
-            'shape': list(self.info.shape),
-            'dtype': self.info.dtype,
-            'position': self.placement.as_dict(),
-            'order': self.order,
-        }
-
-    def same_as(self, document: Document) -> bool:
-        """Return whether it is what the document describes."""
-        return all(document[name] == self.fields[name] for name in ('digest', 'position', 'order'))
 
 
 class StitchPatch(Model):
@@ -149,7 +111,7 @@ class StitchPatch(Model):
         """
         check_fits(session, new)
         existing = self._await_free(session, new.key)
-        if existing is not None and _decide(existing, new, replace=replace) == UNCHANGED:
+        if existing is not None and decide(existing, new, replace=replace) == UNCHANGED:
             return existing, UNCHANGED
         file = store_file(session, new, user)
         try:
@@ -163,7 +125,7 @@ class StitchPatch(Model):
     ) -> tuple[Document, str]:
         while True:
             existing = self._await_free(session, new.key)
-            outcome = CREATED if existing is None else _decide(existing, new, replace=replace)
+            outcome = CREATED if existing is None else decide(existing, new, replace=replace)
             if outcome == UNCHANGED:
                 # The same patch came in twice at the same time.
                 File().remove(file)
@@ -182,7 +144,7 @@ class StitchPatch(Model):
         fields = {**new.fields, 'fileId': file['_id'], 'stored': True, 'held': None, 'updated': _now()}
         document = self._update(held, {'$set': fields})
         if outcome == REPLACED:
-            _remove_file(held['fileId'])
+            remove_file(held['fileId'])
             self.measure(session)
         return document, outcome
 
@@ -264,7 +226,7 @@ class StitchPatch(Model):
         :raises ConflictError: it does not.
         """
         kind = {'dtype': new.info.dtype, 'bands': new.info.shape[2], 'axes': list(new.placement.axes)}
-        edges = _edges(new)
+        edges = edges_of(new)
         changed = StitchSession().change(
             session['_id'],
             {'state': {'$in': EDITABLE}, '$or': [{'dtype': None}, kind]},
@@ -308,7 +270,7 @@ class StitchPatch(Model):
             msg = 'The session changed while the patch was removed; try again.'
             raise ConflictError(msg)
         self.collection.delete_one({'_id': held['_id']})
-        _remove_file(held['fileId'])
+        remove_file(held['fileId'])
         self.measure(session)
 
     def measure(self, session: Document) -> None:
@@ -318,147 +280,25 @@ class StitchPatch(Model):
             if current is None:
                 return
             boxes = list(self.find({'sessionId': session['_id']}, fields=['position', 'shape']))
-            fields: Document = {'extent': _extent(boxes)}
+            fields: Document = {'extent': extent_of(boxes)}
             if not boxes:
                 fields.update(dtype=None, bands=None, axes=None)
             query = {'revision': current['revision']}
             if StitchSession().change(session['_id'], query, {'$set': fields, '$inc': {'revision': 1}}):
                 return
 
+    def recount(self, session: Document, documents: list[Document]) -> None:
+        """Set a finalizing session's counts and extent, which a dead server may have left wrong."""
+        counts = {'patches': len(documents), 'bytes': sum(document['size'] for document in documents)}
+        query = {'state': FINALIZING, 'attempt': session['attempt']}
+        fields = {'counts': counts, 'extent': extent_of(documents)}
+        StitchSession().change(session['_id'], query, {'$set': fields})
+
     def remove_all(self, session: Document) -> None:
         """Remove all patches of a session with their files."""
         for file in list(File().find({'attachedToType': ATTACHED_TO, 'attachedToId': session['_id']})):
             File().remove(file)
         self.collection.delete_many({'sessionId': session['_id']})
-
-
-def check_editable(session: Document) -> None:
-    """Check that patches may be put and removed.
-
-    :raises ConflictError: they may not.
-    """
-    if session['state'] not in EDITABLE:
-        msg = f'The session is {session["state"]}; patches can be put or removed while it is open.'
-        raise ConflictError(msg)
-
-
-def check_fits(session: Document, new: NewPatch) -> None:
-    """Check a new patch against the session.
-
-    :raises ConflictError: the session is not editable, or dtype, bands or axes differ from what it holds.
-    :raises LimitExceededError: the image would become too large.
-    """
-    check_editable(session)
-    if session['dtype'] is not None:
-        pairs = (
-            ('dtype', session['dtype'], new.info.dtype),
-            ('bands', session['bands'], new.info.shape[2]),
-            ('axes besides x and y', session['axes'] or 'none', list(new.placement.axes) or 'none'),
-        )
-        for name, expected, found in pairs:
-            if expected != found:
-                msg = f'{name}: the patches of this session have {expected}, this one has {found}.'
-                raise ConflictError(msg)
-    spec = spec_of(session)
-    spec.check_dtype(new.info.dtype)
-    merge_extent(session, new).check(spec, new.info.shape[2])
-
-
-def merge_extent(session: Document, new: NewPatch) -> Extent:
-    """Return what the session will cover with a new patch."""
-    extent, edges = session['extent'], _edges(new)
-    merged = {
-        axis: (min(low, extent.get(axis + '0', low)), max(high, extent.get(axis + '1', high)))
-        for axis, (low, high) in edges.items()
-    }
-    frame = {axis: high for axis, (_, high) in merged.items() if axis not in {'x', 'y'}}
-    return Extent(x=merged['x'], y=merged['y'], frame=frame)
-
-
-def _edges(new: NewPatch) -> dict[str, tuple[int, int]]:
-    return _box(new.placement.as_dict(), new.info.shape)
-
-
-def _box(position: dict[str, int], shape: Any) -> dict[str, tuple[int, int]]:
-    lengths = {'y': shape[0], 'x': shape[1]}
-    return {axis: (start, start + lengths.get(axis, 1)) for axis, start in position.items()}
-
-
-def _extent(documents: list[Document]) -> dict[str, int]:
-    boxes = [_box(document['position'], document['shape']) for document in documents]
-    axes = set.intersection(*(set(box) for box in boxes)) if boxes else set()
-    lows = {axis + '0': min(box[axis][0] for box in boxes) for axis in axes}
-    return {**lows, **{axis + '1': max(box[axis][1] for box in boxes) for axis in axes}}
-
-
-def _decide(existing: Document, new: NewPatch, *, replace: bool) -> str:
-    if new.same_as(existing):
-        return UNCHANGED
-    if not replace:
-        differs = [name for name in ('digest', 'position', 'order') if existing[name] != new.fields[name]]
-        msg = f'Patch {new.key} exists with another {" and ".join(differs)}; replace=true replaces it.'
-        raise ConflictError(msg)
-    return REPLACED
-
-
-def store_file(session: Document, new: NewPatch, user: Document) -> Document:
-    """Store the bytes of a patch as a Girder file attached to the session; on any error nothing remains.
-
-    The upload is made into the folder, which is what quotas look at; `attach_upload` ties it to the session.
-    """
-    folder = Folder().load(session['folderId'], force=True)
-    name, mime_type = f'patch.{new.info.format}', _MIME_TYPES[new.info.format]
-    upload = Upload().createUpload(
-        user, name, 'folder', folder, new.size, mimeType=mime_type, attachParent=True, save=False
-    )
-    upload['stitchSessionId'] = session['_id']
-    upload = Upload().save(upload)
-    try:
-        return send_file(upload, new.stream)
-    except BaseException:
-        Upload().cancelUpload(upload)
-        raise
-
-
-def send_file(upload: Document, stream: IO[bytes], check: Any = None) -> Document:
-    """Send a stream into an upload, from its beginning; return the Girder file.
-
-    :param check: called before each piece; raises to stop.
-    """
-    stream.seek(0)
-    left, result = upload['size'], upload
-    while left > 0:
-        if check is not None:
-            check()
-        length = min(UPLOAD_PIECE, left)
-        result = Upload().handleChunk(result, RequestBodyStream(_Piece(stream, length), length))
-        left -= length
-    return result
-
-
-class _Piece:
-    """The next ``length`` bytes of a stream, as a stream of its own."""
-
-    def __init__(self, stream: IO[bytes], length: int) -> None:
-        self._stream, self._left = stream, length
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(self._left if size is None or size < 0 else min(size, self._left))
-        self._left -= len(data)
-        return data
-
-
-def attach_upload(event: Any) -> None:
-    """Tie an upload of :func:`store_file` to its session before the file is saved (an event handler)."""
-    session_id = event.info['upload'].get('stitchSessionId')
-    if session_id is not None:
-        event.info['file'].update(attachedToType=list(ATTACHED_TO), attachedToId=session_id)
-
-
-def _remove_file(file_id: ObjectId | None) -> None:
-    file = File().load(file_id, force=True) if file_id else None
-    if file is not None:
-        File().remove(file)
 
 
 def to_patch(document: Document) -> Patch:

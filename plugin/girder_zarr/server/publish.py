@@ -11,7 +11,8 @@ from girder.models.upload import Upload
 
 from girder_zarr.errors import CancelledError, InvalidInputError
 
-from .patches import StitchPatch, send_file
+from .patch_files import send_file
+from .patches import StitchPatch
 from .sessions import Document, StitchSession, may_write
 
 if TYPE_CHECKING:

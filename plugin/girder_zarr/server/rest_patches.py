@@ -13,8 +13,12 @@ from girder_zarr.stitch.patch import Placement, check_key, check_order, parse_di
 
 from . import paging, request_body
 from .http_errors import answers_errors
-from .patches import CREATED, MAX_PATCH_BYTES, NewPatch, StitchPatch, check_editable, view
+from .new_patch import CREATED, NewPatch, check_editable
+from .patches import StitchPatch, view
 from .sessions import Document, StitchSession
+
+#: The largest body of one patch.
+MAX_PATCH_BYTES = 2**30
 
 
 class PatchRoutes:

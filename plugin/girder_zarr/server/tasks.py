@@ -98,7 +98,9 @@ def _make(session: Document, directory: Path, reporter: Reporter) -> None:
     if user is None or not may_write(session, user):
         msg = 'Whoever asked for the image may no longer write into the folder.'
         raise InvalidInputError(msg)
-    patches = [to_patch(document) for document in StitchPatch().settled(session)]
+    documents = list(StitchPatch().settled(session))
+    StitchPatch().recount(session, documents)
+    patches = [to_patch(document) for document in documents]
     spec = spec_of(session)
     plan = Plan(patches, spec)
     reporter.begin(values_of(plan), f'Stitching {len(patches)} patches into {_size_text(plan)}')

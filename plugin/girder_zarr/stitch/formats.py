@@ -317,9 +317,7 @@ def _inspect_npy(stream: IO[bytes]) -> PatchInfo:
 
 
 def _decode_npy(stream: IO[bytes]) -> np.ndarray:
-    return np.asarray(
-        np.lib.format.read_array(stream, allow_pickle=False, max_header_size=_MAX_NPY_HEADER)
-    )
+    return np.asarray(np.lib.format.read_array(stream, allow_pickle=False, max_header_size=_MAX_NPY_HEADER))
 
 
 def _exactly(stream: IO[bytes], length: int) -> bytes:

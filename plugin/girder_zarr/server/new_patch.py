@@ -1,0 +1,123 @@
+"""A patch that arrived, held against what its session takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from girder_zarr.errors import ConflictError
+from girder_zarr.stitch.plan import Extent
+
+from .sessions import EDITABLE, Document, spec_of
+
+if TYPE_CHECKING:
+    from girder_zarr.stitch.formats import PatchInfo
+    from girder_zarr.stitch.patch import Placement
+
+#: What becomes of a patch that is put.
+CREATED, UNCHANGED, REPLACED = 'created', 'unchanged', 'replaced'
+
+
+@dataclass(frozen=True)
+class NewPatch:
+    """A patch that arrived and passed every check that needs no database."""
+
+    key: str
+    placement: Placement
+    order: int
+    digest: str
+    size: int
+    info: PatchInfo
+    stream: IO[bytes]
+
+    @property
+    def fields(self) -> Document:
+        """What the patch's document will hold, its file aside."""
+        return {
+            'digest': self.digest,
+            'size': self.size,
+            'format': self.info.format,
+            'shape': list(self.info.shape),
+            'dtype': self.info.dtype,
+            'position': self.placement.as_dict(),
+            'order': self.order,
+        }
+
+    def same_as(self, document: Document) -> bool:
+        """Return whether it is what the document describes."""
+        return all(document[name] == self.fields[name] for name in ('digest', 'position', 'order'))
+
+
+def check_editable(session: Document) -> None:
+    """Check that patches may be put and removed.
+
+    :raises ConflictError: they may not.
+    """
+    if session['state'] not in EDITABLE:
+        msg = f'The session is {session["state"]}; patches can be put or removed while it is open.'
+        raise ConflictError(msg)
+
+
+def check_fits(session: Document, new: NewPatch) -> None:
+    """Check a new patch against the session.
+
+    :raises ConflictError: the session is not editable, or dtype, bands or axes differ from what it holds.
+    :raises LimitExceededError: the image would become too large.
+    """
+    check_editable(session)
+    if session['dtype'] is not None:
+        pairs = (
+            ('dtype', session['dtype'], new.info.dtype),
+            ('bands', session['bands'], new.info.shape[2]),
+            ('axes besides x and y', session['axes'] or 'none', list(new.placement.axes) or 'none'),
+        )
+        for name, expected, found in pairs:
+            if expected != found:
+                msg = f'{name}: the patches of this session have {expected}, this one has {found}.'
+                raise ConflictError(msg)
+    spec = spec_of(session)
+    spec.check_dtype(new.info.dtype)
+    merge_extent(session, new).check(spec, new.info.shape[2])
+
+
+def merge_extent(session: Document, new: NewPatch) -> Extent:
+    """Return what the session will cover with a new patch."""
+    extent, edges = session['extent'], edges_of(new)
+    merged = {
+        axis: (min(low, extent.get(axis + '0', low)), max(high, extent.get(axis + '1', high)))
+        for axis, (low, high) in edges.items()
+    }
+    frame = {axis: high for axis, (_, high) in merged.items() if axis not in {'x', 'y'}}
+    return Extent(x=merged['x'], y=merged['y'], frame=frame)
+
+
+def edges_of(new: NewPatch) -> dict[str, tuple[int, int]]:
+    """Return what a new patch covers, ``{axis: (first, end)}``."""
+    return _box(new.placement.as_dict(), new.info.shape)
+
+
+def _box(position: dict[str, int], shape: Any) -> dict[str, tuple[int, int]]:
+    lengths = {'y': shape[0], 'x': shape[1]}
+    return {axis: (start, start + lengths.get(axis, 1)) for axis, start in position.items()}
+
+
+def extent_of(documents: list[Document]) -> dict[str, int]:
+    """Return what stored patches cover, as the session keeps it: ``{axis0: first, axis1: end}``."""
+    boxes = [_box(document['position'], document['shape']) for document in documents]
+    axes = set.intersection(*(set(box) for box in boxes)) if boxes else set()
+    lows = {axis + '0': min(box[axis][0] for box in boxes) for axis in axes}
+    return {**lows, **{axis + '1': max(box[axis][1] for box in boxes) for axis in axes}}
+
+
+def decide(existing: Document, new: NewPatch, *, replace: bool) -> str:
+    """Return what becomes of a patch whose key is taken.
+
+    :raises ConflictError: it differs and shall not replace the other.
+    """
+    if new.same_as(existing):
+        return UNCHANGED
+    if not replace:
+        differs = [name for name in ('digest', 'position', 'order') if existing[name] != new.fields[name]]
+        msg = f'Patch {new.key} exists with another {" and ".join(differs)}; replace=true replaces it.'
+        raise ConflictError(msg)
+    return REPLACED

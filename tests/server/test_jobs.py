@@ -1,0 +1,234 @@
+"""The job of a session: one however many ask, stopped within a block, run again after any accident."""
+
+import threading
+
+import numpy as np
+import pytest
+from girder.models.item import Item
+from girder_jobs.constants import JobStatus
+from girder_jobs.models.job import Job
+
+from girder_zarr.server import finalize, publish, tasks
+from girder_zarr.server.sessions import StitchSession
+
+from .conftest import npy, png, random_pixels, stored_array
+
+pytestmark = pytest.mark.plugin('zarr')
+
+
+@pytest.fixture
+def ready(api, session):
+    """A session with one patch."""
+    status, patch = api.put(session, 'a', png(random_pixels(600, 600)))
+    assert status == 201, patch
+    return session
+
+
+def temporary_folders(session):
+    import pathlib
+    import tempfile
+
+    return sorted(pathlib.Path(tempfile.gettempdir()).glob(f'girder-zarr-stitch-{session["_id"]}-*'))
+
+
+def test_finalize_starts_one_job_however_often_it_is_asked(api, ready, dispatched):
+    for _ in range(3):
+        assert api.finalize(ready)[1]['state'] == 'finalizing'
+    assert len(dispatched) == 1
+    dispatched.run()
+    first = api.get(ready)[1]
+    assert api.finalize(ready)[1] == first
+    assert len(dispatched) == 1
+    assert Job().collection.count_documents({'type': finalize.JOB_TYPE}) == 1
+
+
+def test_of_many_requests_at_once_one_begins(api, ready, people):
+    document = StitchSession().get(ready['_id'])
+    won, barrier = [], threading.Barrier(8)
+
+    def ask():
+        barrier.wait()
+        if StitchSession().begin_finalizing(document, people['owner']) is not None:
+            won.append(1)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+
+
+def test_cancelling_before_the_job_runs(api, ready, dispatched, stored):
+    before = stored()
+    api.finalize(ready)
+    status, cancelled = api.cancel(ready)
+    assert (status, cancelled['state']) == (200, 'cancelled')
+    dispatched.run()
+    assert api.get(ready)[1]['state'] == 'cancelled'
+    assert stored() == before
+    assert Job().load(api.get(ready)[1]['jobId'], force=True)['status'] == JobStatus.CANCELED
+    assert api.cancel(ready)[0] == 200
+
+
+@pytest.mark.parametrize('stage', ['assemble_file', 'verify_file', 'publish'])
+@pytest.mark.parametrize('way', ['session', 'job'])
+def test_cancelling_while_the_job_runs(api, ready, dispatched, stored, monkeypatch, stage, way):
+    monkeypatch.setattr(tasks, '_CHECK_SECONDS', 0)
+    before = stored()
+    api.finalize(ready)
+    module = publish if stage == 'publish' else tasks
+    name = '_set_large_image' if stage == 'publish' else stage
+    original = getattr(module, name)
+
+    def cancel_meanwhile(*args, **kwargs):
+        if way == 'session':
+            assert api.cancel(ready)[0] == 200
+        else:
+            status, job = api.call('PUT', f'/job/{api.get(ready)[1]["jobId"]}/cancel')
+            assert status == 200, job
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, cancel_meanwhile)
+    dispatched.run()
+    assert api.get(ready)[1]['state'] == 'cancelled'
+    assert stored() == before
+    assert not temporary_folders(ready)
+
+
+def test_cancel_in_every_state(api, folder, ready, dispatched):
+    _, empty = api.create(folder)
+    assert api.cancel(empty)[1]['state'] == 'cancelled'
+    assert api.put(empty, 'a', png(random_pixels(8, 8)))[0] == 201
+    assert api.get(empty)[1]['state'] == 'open'
+    api.finalize(ready)
+    dispatched.run()
+    assert api.cancel(ready)[0] == 409
+    assert api.get(ready)[1]['state'] == 'complete'
+
+
+def test_a_job_that_fails_says_why_and_leaves_nothing(api, session, dispatched, stored):
+    broken = png(random_pixels(64, 64))
+    api.put(session, 'good', broken)
+    middle = len(broken) // 2
+    api.put(session, 'bad', broken[:middle] + bytes(100) + broken[middle + 100 :], x=64)
+    before = stored()
+    api.finalize(session)
+    dispatched.run_failing()
+    _, found = api.get(session)
+    assert (found['state'], 'Patch bad' in found['error']) == ('error', True), found
+    assert stored() == before
+    assert not temporary_folders(session)
+    log = ''.join(Job().load(found['jobId'], force=True, includeLog=True)['log'])
+    assert 'Patch bad' in log
+    assert api.put(session, 'bad', broken, x=64, replace=True)[0] == 200
+    assert api.finalize(session)[1]['state'] == 'finalizing'
+    dispatched.run()
+    assert api.get(session)[1]['state'] == 'complete'
+
+
+def test_a_job_that_died_is_run_again_and_leaves_one_item(api, ready, dispatched, stored, monkeypatch):
+    before = stored()
+    api.finalize(ready)
+
+    class Killed(BaseException):
+        """What no handler catches, as no handler catches SIGKILL."""
+
+    def die(*args):
+        raise Killed
+
+    original = publish._set_large_image
+    monkeypatch.setattr(publish, '_set_large_image', die)
+    with pytest.raises(Killed):
+        dispatched.run()
+    assert stored()['Item'] == before['Item'] + 1
+    monkeypatch.setattr(publish, '_set_large_image', original)
+    dispatched.run()
+    assert api.get(ready)[1]['state'] == 'complete'
+    assert stored() == {**before, 'Item': before['Item'] + 1, 'File': before['File'] + 1}
+    dispatched.run()
+    assert stored() == {**before, 'Item': before['Item'] + 1, 'File': before['File'] + 1}
+
+
+def test_a_job_that_kills_its_workers_is_given_up(api, ready, dispatched, stored):
+    before = stored()
+    api.finalize(ready)
+    for _ in range(3):
+        assert StitchSession().begin_run(dispatched[-1]['sessionId'], dispatched[-1]['attempt'])
+    dispatched.run_failing()
+    assert 'given up' in api.get(ready)[1]['error']
+    assert stored() == before
+
+
+def test_an_attempt_that_is_over_has_nothing_to_say(api, ready, dispatched, stored):
+    api.finalize(ready)
+    old = dict(dispatched[-1])
+    api.cancel(ready)
+    api.finalize(ready)
+    assert dispatched[-1]['attempt'] != old['attempt']
+    before = stored()
+    tasks.run(old['sessionId'], old['attempt'])
+    assert stored() == before
+    assert api.get(ready)[1]['state'] == 'finalizing'
+    dispatched.run()
+    assert api.get(ready)[1]['state'] == 'complete'
+
+
+def test_a_queue_that_cannot_be_reached(api, ready, monkeypatch, stored):
+    def fail(**options):
+        raise ConnectionError('nobody there')
+
+    before = stored()
+    monkeypatch.setattr(tasks.stitch, 'apply_async', fail)
+    status, refusal = api.finalize(ready)
+    assert status == 503, refusal
+    _, found = api.get(ready)
+    assert (found['state'], 'could not be started' in found['error']) == ('error', True)
+    assert stored() == before
+
+
+def test_tasks_that_run_at_once(api, ready, eagerWorkerTasks):  # noqa: N803 - pytest-girder's fixture
+    status, done = api.finalize(ready)
+    assert (status, done['state'], done['jobId']) == (200, 'complete', None)
+
+
+def test_a_job_that_failed_elsewhere_is_noticed(api, ready, dispatched):
+    api.finalize(ready)
+    job = Job().load(api.get(ready)[1]['jobId'], force=True)
+    Job().updateJob(job, status=JobStatus.RUNNING)
+    Job().updateJob(job, status=JobStatus.ERROR)
+    assert api.get(ready)[1]['state'] == 'error'
+    assert api.finalize(ready)[1]['state'] == 'finalizing'
+
+
+def test_a_patch_that_is_being_stored_when_finalize_begins_is_not_lost(api, session, dispatched, monkeypatch):
+    """Whatever the order, the answer to the put and the pixels of the result agree."""
+    from girder_zarr.server.patches import StitchPatch
+
+    api.put(session, 'a', npy(np.full((4, 4), 1, 'uint8')))
+    original, settle_now, finalized = StitchPatch._update, threading.Event(), threading.Event()
+
+    def late(self, held, update):
+        finalized.set()
+        assert settle_now.wait(10)
+        return original(self, held, update)
+
+    monkeypatch.setattr(StitchPatch, '_update', late)
+    answers = []
+    putting = threading.Thread(
+        target=lambda: answers.append(api.put(session, 'b', npy(np.full((4, 4), 2, 'uint8')), x=4)[0])
+    )
+    putting.start()
+    assert finalized.wait(10)
+    document = StitchSession().get(session['_id'])
+    begun = StitchSession().begin_finalizing(document, {'_id': document['creatorId']})
+    running = threading.Thread(target=tasks.run, args=(str(begun['_id']), begun['attempt']))
+    running.start()
+    settle_now.set()
+    putting.join()
+    running.join()
+    assert answers == [201]
+    done = api.get(session)[1]
+    assert done['state'] == 'complete', done
+    assert np.array_equal(stored_array(done), np.repeat([[1, 2]], 4, 1).repeat(4, 0))
+    assert Item().load(done['itemId'], force=True)['description'] == ''
