@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,9 @@ from girder_zarr.image.ngff.model import Axis, Channel, Version, Window
 from girder_zarr.image.ngff.parse import parse_attributes
 from girder_zarr.image.pyramid import write_image
 from girder_zarr.image.spec import OutputSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ngff_validate = pytest.importorskip('ngff_zarr.validate', reason='needs ngff-zarr for the official schemas')
 yaozarrs = pytest.importorskip('yaozarrs', reason='needs yaozarrs')
@@ -42,7 +44,9 @@ def spec_of(case: str, version: Version) -> OutputSpec:
 @pytest.mark.parametrize('case', CASES)
 def test_metadata_is_valid(tmp_path: Path, case: str, version: Version) -> None:
     spec = spec_of(case, version)
-    write_image(tmp_path, spec, lambda region: np.ones([part.stop - part.start for part in region], np.uint16))
+    write_image(
+        tmp_path, spec, lambda region: np.ones([part.stop - part.start for part in region], np.uint16)
+    )
     attributes = dict(zarr.open_group(tmp_path, mode='r').attrs)
     ngff_validate.validate(attributes, version=version, strict=version == '0.4')
     if version != '0.6':
@@ -73,7 +77,12 @@ def test_channels_have_six_digits_and_a_whole_window() -> None:
     assert [channel.color for channel in channels[:3]] == ['FF0000', '00FF00', '0000FF']
     assert channels[0].window == Window(0, 65535, 0, 65535)
     attributes = emit.image_attributes(spec_of('rgb', '0.5').described(), '0.5')
-    assert attributes['ome']['omero']['channels'][0]['window'] == {'min': 0, 'max': 65535, 'start': 0, 'end': 65535}
+    assert attributes['ome']['omero']['channels'][0]['window'] == {
+        'min': 0,
+        'max': 65535,
+        'start': 0,
+        'end': 65535,
+    }
 
 
 def test_a_channel_without_anything_still_gets_colour_and_window() -> None:
@@ -85,7 +94,7 @@ def test_a_channel_without_anything_still_gets_colour_and_window() -> None:
 
 def test_dimensions_have_the_names_of_the_axes(tmp_path: Path) -> None:
     spec = spec_of('five axes', '0.5')
-    write_image(tmp_path, spec, lambda region: None)
+    write_image(tmp_path, spec, lambda _region: None)
     array: Any = zarr.open_group(tmp_path, mode='r')['1']
     assert array.metadata.dimension_names == ('t', 'c', 'z', 'y', 'x')
 

@@ -8,18 +8,20 @@ import sqlite3
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import zarr
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.ngff.model import Version
 from girder_zarr.image.outlet import ZipOutlet
 from girder_zarr.image.pack import outlet_for, pack
 from girder_zarr.image.pyramid import write_image
 from girder_zarr.image.spec import OutputSpec
+
+if TYPE_CHECKING:
+    from girder_zarr.image.ngff.model import Version
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 200, 150), np.uint8)
 
@@ -112,7 +114,9 @@ def test_a_database_has_the_table_of_zarr_python_2(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / 'image.db')
     stored = dict(database.execute('SELECT k, v FROM zarr').fetchall())
     database.close()
-    files = {path.relative_to(source).as_posix(): path.read_bytes() for path in source.rglob('*') if path.is_file()}
+    files = {
+        path.relative_to(source).as_posix(): path.read_bytes() for path in source.rglob('*') if path.is_file()
+    }
     assert stored == files
 
 
@@ -147,18 +151,28 @@ def test_a_directory_and_a_file_replace_each_other(tmp_path: Path, old: str, suf
 def test_a_failure_leaves_the_old_and_nothing_else(tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f'image{suffix}'
     target.write_bytes(b'the old one')
-    with pytest.raises(RuntimeError, match='half way'), outlet_for(target) as outlet:
-        outlet.put('zarr.json', b'{}')
-        raise RuntimeError('half way')
+
+    def fail() -> None:
+        with outlet_for(target) as outlet:
+            outlet.put('zarr.json', b'{}')
+            raise RuntimeError('half way')
+
+    with pytest.raises(RuntimeError, match='half way'):
+        fail()
     assert target.read_bytes() == b'the old one'
     assert names_in(tmp_path) == {target.name}
 
 
 def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     target = tmp_path / 'image.zip'
-    with pytest.raises(EditError, match='may not be replaced'), outlet_for(target, overwrite=False) as outlet:
-        outlet.put('zarr.json', b'{}')
-        target.write_bytes(b'theirs')
+
+    def write() -> None:
+        with outlet_for(target, overwrite=False) as outlet:
+            outlet.put('zarr.json', b'{}')
+            target.write_bytes(b'theirs')
+
+    with pytest.raises(EditError, match='may not be replaced'):
+        write()
     assert target.read_bytes() == b'theirs'
     assert names_in(tmp_path) == {target.name}
 
@@ -175,8 +189,17 @@ def test_nothing_is_done_for_a_name_that_cannot_be_written(tmp_path: Path) -> No
 def test_everything_is_on_the_disk_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     sync, rename = os.fsync, Path.replace
-    monkeypatch.setattr(os, 'fsync', lambda handle: (events.append('sync'), sync(handle))[1])
-    monkeypatch.setattr(Path, 'replace', lambda self, other: (events.append('rename'), rename(self, other))[1])
+
+    def note_sync(handle: int) -> None:
+        events.append('sync')
+        sync(handle)
+
+    def note_rename(self: Path, other: Path) -> Path:
+        events.append('rename')
+        return rename(self, other)
+
+    monkeypatch.setattr(os, 'fsync', note_sync)
+    monkeypatch.setattr(Path, 'replace', note_rename)
     pack(written(tmp_path / 'source'), tmp_path / 'image.zip')
     assert events == ['sync', 'rename', 'sync']
 

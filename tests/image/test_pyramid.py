@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,9 +14,13 @@ from hypothesis import strategies as st
 
 from girder_zarr.errors import CancelledError, EditError
 from girder_zarr.image.encode import Codec
-from girder_zarr.image.ngff.model import Version
 from girder_zarr.image.pyramid import in_parallel, write_image
 from girder_zarr.image.spec import OutputSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from girder_zarr.image.ngff.model import Version
 
 VERSIONS: list[Version] = ['0.4', '0.5', '0.6']
 
@@ -37,7 +40,7 @@ def halved(level: np.ndarray) -> np.ndarray:
     mean = even.reshape(*outer, height // 2, 2, width // 2, 2).mean(axis=(-3, -1))
     if level.dtype.kind in 'iu':
         mean = np.floor(mean + 0.5)
-    return mean.astype(level.dtype) if level.dtype.kind != 'b' else mean >= 0.5
+    return np.asarray(mean >= 0.5 if level.dtype.kind == 'b' else mean.astype(level.dtype))
 
 
 def read_with_tensorstore(path: Path, version: str) -> np.ndarray:
@@ -141,7 +144,7 @@ def test_empty_chunks_are_not_stored_and_not_asked_for_twice(tmp_path: Path) -> 
 @pytest.mark.parametrize('fill', [255, 0])
 def test_the_fill_value_is_what_others_read_in_gaps(tmp_path: Path, fill: int) -> None:
     spec = OutputSpec.create((40, 40), 'uint8', chunk=16, fill_value=fill)
-    write_image(tmp_path, spec, lambda region: None)
+    write_image(tmp_path, spec, lambda _region: None)
     group: Any = zarr.open_group(tmp_path, mode='r')
     assert (group['0'][:] == fill).all()
     assert (group['1'][:] == fill).all()

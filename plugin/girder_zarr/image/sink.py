@@ -64,7 +64,9 @@ class SinkMixin(PropertiesMixin):
         self.tileWidth = self.tileHeight = 512
         self._dtype, self._bandCount, self._framecount = np.dtype('uint8'), 1, 1
         self._axes: dict[str, int] = {}
-        self._series: list[Series] = []
+        axes = (*self._planeAxes(), Axis('s', 'channel'))
+        nothing = Multiscale(axes, (Level('0', (1.0,) * 3, (0.0,) * 3),))
+        self._series = [Series(nothing, (ArrayLevel(np.zeros((0, 0, 1), np.uint8)),))]
         self._layout = FrameLayout(3, 1, 0, 2, 1, (), 1)
         self._channels: list[str] | None = None
         self._cacheValue = self._uniqueName

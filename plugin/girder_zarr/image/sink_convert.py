@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +40,12 @@ def convert_to(
         )
     try:
         import large_image_converter
-    except ImportError as exc:
+
+        importlib.import_module('pyvips')  # without its library the converter fails half way
+    except (ImportError, OSError) as exc:
         raise EditError(
             f'{path.suffix or path.name} is not OME-Zarr (.zarr, .zip, .ozx, .db, .sqlite); others need '
-            'large_image_converter, which is not installed'
+            f'large_image_converter, which cannot be used here: {exc}'
         ) from exc
     options = {'compression': 'jpeg'} if lossy else {}
     # the converter looks at the suffix: it stays last

@@ -226,9 +226,11 @@ class PropertiesMixin:
 
     @projection.setter
     def projection(self, proj: Any) -> None:
-        import pyproj
-
         self._checkEditable()
+        try:
+            import pyproj
+        except ImportError as exc:
+            raise EditError('A projection needs pyproj, which is not installed') from exc
         try:
             pyproj.CRS.from_string(str(proj))
         except pyproj.exceptions.CRSError as exc:

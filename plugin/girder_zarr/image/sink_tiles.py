@@ -181,6 +181,8 @@ def _axis_names(axes: Any, ndim: int, known: Sequence[str]) -> list[str]:
 def _whole(pixels: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
     """Return the tile with one dimension for each of its axes, bands among them."""
     if 's' not in names:
+        if pixels.ndim > len(names):
+            raise EditError(f'The tile has {pixels.ndim} dimensions, but its axes are {names}')
         names, pixels = [*names, 's'], pixels[..., np.newaxis]
     if pixels.ndim > len(names):
         raise EditError(f'The tile has {pixels.ndim} dimensions, but its axes are {names}')
