@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from large_image.exceptions import TileSourceError
 
 import girder_zarr.image as gz
-from girder_zarr.errors import TileSourceError, UnreadableImageError
+from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import Limits, check_relative_path, load_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 V2: dict[str, Any] = {
     'zarr_format': 2, 'shape': [64, 64], 'chunks': [32, 32], 'dtype': '|u1', 'order': 'C', 'fill_value': 0,
@@ -181,13 +184,18 @@ def test_any_json_at_any_place_gives_our_errors_alone(
         pass
 
 
+PLACES: list[Any] = [
+    0, 'axes', 'bioformats2raw.layout', 'channels', 'coordinateSystems', 'coordinateTransformations',
+    'datasets', 'labels', 'metadata', 'multiscales', 'name', 'omero', 'path', 'plate', 'scale', 'series',
+    'well', 'window',
+]  # fmt: skip
+
+
 @settings(max_examples=150, deadline=None)
 @given(
-    path=st.lists(st.sampled_from(['multiscales', 0, 'datasets', 'axes', 'omero', 'channels', 'window', 'plate',
-                                   'coordinateTransformations', 'well', 'labels', 'series', 'metadata', 'path',
-                                   'name', 'scale', 'coordinateSystems', 'bioformats2raw.layout']), max_size=6),
+    path=st.lists(st.sampled_from(PLACES), max_size=6),
     value=JSON,
-)  # fmt: skip
+)
 def test_any_attributes_give_our_errors_alone(
     tmp_path_factory: pytest.TempPathFactory, path: list[Any], value: object
 ) -> None:

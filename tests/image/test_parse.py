@@ -83,7 +83,7 @@ def test_0_4() -> None:
 @pytest.mark.parametrize('wrap', [True, False])
 def test_0_5_inside_and_outside_of_ome(wrap: bool) -> None:
     inner = {'multiscales': [image()], 'omero': {'channels': [{'label': 'a'}]}}
-    inner['multiscales'][0].pop('version')  # type: ignore[index, attr-defined]
+    inner['multiscales'][0].pop('version')  # type: ignore[index]
     attributes = {'ome': {'version': '0.5', **inner}} if wrap else {'version': '0.5', **inner}
     parsed = parse_attributes(attributes)
     assert parsed.version == '0.5'
@@ -228,8 +228,9 @@ def test_what_cannot_be_read(attributes: dict[str, Any]) -> None:
     ('unit', 'expected'),
     [
         ('micrometer', 1e-3), ('millimeter', 1), ('meter', 1e3), ('nanometer', 1e-6), ('angstrom', 1e-7),
-        ('inch', 25.4), ('um', 1e-3), ('µm', 1e-3), ('Micrometers', 1e-3), ('micrometre', 1e-3), ('foot', 304.8),
-        ('centimeter', 10), ('kilometer', 1e6), ('pixel', None), ('second', None), (None, None), (5, None), ('s', None),
+        ('inch', 25.4), ('um', 1e-3), ('µm', 1e-3), ('Micrometers', 1e-3), ('micrometre', 1e-3),
+        ('foot', 304.8), ('centimeter', 10), ('kilometer', 1e6), ('pixel', None), ('second', None),
+        (None, None), (5, None), ('s', None),
     ],
 )  # fmt: skip
 def test_units(unit: Any, expected: float | None) -> None:

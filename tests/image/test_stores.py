@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,8 +14,10 @@ import zarr
 import girder_zarr.image as gz
 from girder_zarr.errors import MissingImageError, UnreadableImageError
 from girder_zarr.image.bytesource import FileBytes
-from girder_zarr.image.keystore import KeyStore
 from girder_zarr.image.stores import open_store
+
+if TYPE_CHECKING:
+    from girder_zarr.image.keystore import KeyStore
 
 
 class CountedBytes:

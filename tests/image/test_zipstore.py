@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +15,9 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.bytesource import FileBytes
 from girder_zarr.image.limits import Limits
 from girder_zarr.image.zipstore import ZipFileStore, read_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Bytes:
@@ -42,12 +45,17 @@ def build(entries: dict[str, bytes], method: int = zipfile.ZIP_STORED, comment: 
 ENTRIES = {'zarr.json': b'{}', 'a/c/0': bytes(range(256)) * 10, 'a/ü b/1': b'x' * 5000, 'empty': b''}
 
 
+def contents(store: ZipFileStore, limit: int | None = None) -> dict[str, bytes | None]:
+    keys = list(store.keys())
+    return {key: store.read(key, limit) for key in keys}
+
+
 @pytest.mark.parametrize('method', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize('before', [b'', b'#!/bin/sh\n'])
 @pytest.mark.parametrize('comment', [b'', b'PK\5\6 a comment that looks like an end record' * 3])
 def test_reads_what_zipfile_writes(method: int, before: bytes, comment: bytes) -> None:
     store = ZipFileStore(Bytes(before + build(ENTRIES, method, comment)))
-    assert {key: store.read(key) for key in store.keys()} == ENTRIES
+    assert contents(store) == ENTRIES
     for key, value in ENTRIES.items():
         assert (
             store.read_range(key, len(value) // 2, len(value) // 4)
@@ -76,7 +84,7 @@ def test_a_file_behind_4_gib(tmp_path: Path) -> None:
         file.seek(2**32 + 5)  # a sparse file: nothing is written before this
         file.write(build(ENTRIES))
     store = ZipFileStore(FileBytes(path))
-    assert {key: store.read(key) for key in store.keys()} == ENTRIES
+    assert contents(store) == ENTRIES
 
 
 @pytest.mark.parametrize('name', ['/etc/passwd', '../x', 'a/../../x', 'a\\b', 'C:/x'])
@@ -91,7 +99,7 @@ def test_nul_in_a_name_is_refused() -> None:
         ZipFileStore(Bytes(build({'zarr.json': b'{}', 'aQb': b'x'}).replace(b'aQb', b'a\0b')))
 
 
-def central(data: bytes, name: bytes) -> int:
+def central(data: bytes | bytearray, name: bytes) -> int:
     """Return where an entry's record in the central directory begins."""
     return data.rindex(name) - 46
 
@@ -146,7 +154,6 @@ def test_mutated_zips_give_our_errors_alone(at: int, change: bytes, keep: int) -
     data = (WHOLE[:at] + change + WHOLE[at + len(change) :])[: max(keep, at + len(change))]
     try:
         store = ZipFileStore(Bytes(data))
-        for key in store.keys():
-            store.read(key, 10**6)
+        contents(store, 10**6)
     except UnreadableImageError:
         pass
