@@ -103,13 +103,13 @@ def test_shards_are_read_by_others_and_hold_no_empty_chunks(tmp_path: Path, shap
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_any_size_chunk_and_number_of_threads(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     directory = tmp_path_factory.mktemp('image')
-    frames = data.draw(st.integers(1, 9))
-    sides = data.draw(st.tuples(st.integers(1, 90), st.integers(1, 90)))
+    frames = data.draw(st.sampled_from([1, 2, 9]))
+    sides = data.draw(st.tuples(st.integers(1, 50), st.integers(1, 50)))
     chunk = data.draw(st.sampled_from([2, 6, 8, 16, 30]))
     pixels = picture((frames, *sides), 'uint8', seed=frames)
     hole = data.draw(st.integers(0, 40))
@@ -192,7 +192,7 @@ def test_a_check_that_raises_stops_all_threads(tmp_path: Path) -> None:
 def test_a_block_of_another_shape_or_type_is_refused(tmp_path: Path) -> None:
     spec = OutputSpec.create((64, 64), 'uint8')
     with pytest.raises(EditError, match=r'uint8 \(64, 64\), not uint16'):
-        write_image(tmp_path, spec, lambda region: np.zeros((64, 64), np.uint16))
+        write_image(tmp_path, spec, lambda _region: np.zeros((64, 64), np.uint16))
 
 
 def test_parallel_results_keep_their_order_and_the_first_error_comes_out() -> None:

@@ -19,6 +19,7 @@ from girder_zarr.errors import EditError
 
 from .bands import common_type, convert, meet
 from .canvas_chunk import Chunk, Held, Key
+from .coverage import Coverage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,10 +58,12 @@ class Canvas:
 
     :param scratch: where chunks go that do not fit in memory.
     :param memory: bytes of pixels to hold in memory.
+    :param side: of a chunk, along y and x.
     """
 
-    def __init__(self, scratch: Scratch, *, memory: int = MEMORY) -> None:
+    def __init__(self, scratch: Scratch, *, memory: int = MEMORY, side: int = SIDE) -> None:
         self._scratch = scratch
+        self.side = side
         self._lock = threading.RLock()
         self._chunks: dict[Key, Chunk] = {}
         # apart, so that reading a large image pushes out no chunk that would have to be compressed first
@@ -172,8 +175,8 @@ class Canvas:
         step: int,
     ) -> None:
         height, width = pixels.shape[:2]
-        for row, rows, own_rows in _cut(y, height):
-            for column, columns, own_columns in _cut(x, width):
+        for row, rows, own_rows in _cut(y, height, self.side):
+            for column, columns, own_columns in _cut(x, width, self.side):
                 part = pixels[own_rows, own_columns]
                 cut = None if mask is None else mask[own_rows, own_columns]
                 if cut is not None and not cut.any():
@@ -193,9 +196,9 @@ class Canvas:
         chunk = self._chunks.get(key)
         if chunk is None:
             with self._lock:
-                chunk = self._chunks.setdefault(key, Chunk(step=step))
+                chunk = self._chunks.setdefault(key, Chunk(Coverage(self.side), step=step))
         with chunk.lock:
-            whole = part.shape[:2] == (SIDE, SIDE) and mask is None and band is None
+            whole = part.shape[:2] == (self.side, self.side) and mask is None and band is None
             if whole:
                 chunk.step = len(self._steps)
                 chunk.data = np.array(self._stepped(part, step, chunk.step), self._dtype, order='C')
@@ -228,7 +231,7 @@ class Canvas:
             chunk.changed = False
         steps = self._steps
         if chunk.data is None:
-            chunk.data = np.zeros((SIDE, SIDE, self._bands), self._dtype)
+            chunk.data = np.zeros((self.side, self.side, self._bands), self._dtype)
             chunk.step = len(steps)
         while chunk.step < len(steps):
             count, numbered = steps[chunk.step]
@@ -303,10 +306,10 @@ class Canvas:
             all.
         """
         tail = _stripped([position.get(axis, 0) for axis in self._axes])
-        whole = height == width == SIDE and top % SIDE == left % SIDE == 0
+        whole = height == width == self.side and top % self.side == left % self.side == 0
         while True:
             if whole:
-                result, done = self._read_chunk((top // SIDE, left // SIDE, *tail)), True
+                result, done = self._read_chunk((top // self.side, left // self.side, *tail)), True
             else:
                 result, done = self._read_parts(tail, top, left, height, width)
             self._make_room()
@@ -327,8 +330,8 @@ class Canvas:
     ) -> tuple[np.ndarray | None, bool]:
         """Return a rectangle, and whether all of it has one type and one number of bands."""
         result = None
-        for row, rows, own_rows in _cut(top, height):
-            for column, columns, own_columns in _cut(left, width):
+        for row, rows, own_rows in _cut(top, height, self.side):
+            for column, columns, own_columns in _cut(left, width, self.side):
                 key = (row, column, *tail)
                 chunk = self._chunks.get(key)
                 if chunk is None:
@@ -347,8 +350,8 @@ class Canvas:
     def occupied(self, position: Mapping[str, int], top: int, left: int, height: int, width: int) -> bool:
         """Return whether there is a chunk that touches a rectangle: False is sure, True may be wrong."""
         tail = _stripped([position.get(axis, 0) for axis in self._axes])
-        first, last = top // SIDE, (top + height - 1) // SIDE
-        start, end = left // SIDE, (left + width - 1) // SIDE
+        first, last = top // self.side, (top + height - 1) // self.side
+        start, end = left // self.side, (left + width - 1) // self.side
         if (last - first + 1) * (end - start + 1) <= len(self._chunks):
             rows, columns = range(first, last + 1), range(start, end + 1)
             return any((row, column, *tail) in self._chunks for row in rows for column in columns)
@@ -363,11 +366,11 @@ def _stripped(position: list[int]) -> Key:
     return tuple(position)
 
 
-def _cut(start: int, length: int) -> Iterator[tuple[int, slice, slice]]:
+def _cut(start: int, length: int, side: int) -> Iterator[tuple[int, slice, slice]]:
     """Cut an interval at the lattice: chunk index, part inside the chunk, part inside the interval."""
     at, end = start, start + length
     while at < end:
-        index = at // SIDE
-        stop = min((index + 1) * SIDE, end)
-        yield index, slice(at - index * SIDE, stop - index * SIDE), slice(at - start, stop - start)
+        index = at // side
+        stop = min((index + 1) * side, end)
+        yield index, slice(at - index * side, stop - index * side), slice(at - start, stop - start)
         at = stop

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import imagecodecs
 import numpy as np
 
-from .coverage import Coverage
 from .encode import Codec
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from .coverage import Coverage
 
 #: Row, column, and position along the frame axes without trailing zeros.
 Key: TypeAlias = tuple[int, ...]
@@ -26,13 +27,13 @@ _CODEC = Codec()
 class Chunk:
     """One chunk: in memory (``data``), in a file (``path``), or in both where it was only read since.
 
-    :param data: ``(SIDE, SIDE, bands)``, or None.
+    :param data: ``(side, side, bands)``, or None.
     :param step: how many of the canvas's changes of bands it has been through.
     """
 
+    covered: Coverage
     lock: threading.Lock = field(default_factory=threading.Lock)
     data: np.ndarray | None = None
-    covered: Coverage = field(default_factory=Coverage)
     step: int = 0
     changed: bool = False
     path: Path | None = None

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .canvas import SIDE
-
 if TYPE_CHECKING:
     from .canvas import Canvas, Extent
 
@@ -36,7 +34,7 @@ class CanvasLevel:
     @property
     def chunks(self) -> tuple[int, ...]:
         """What lies together."""
-        return (*[1] * len(self.extent.sizes), SIDE, SIDE, self.extent.bands)
+        return (*[1] * len(self.extent.sizes), self.canvas.side, self.canvas.side, self.extent.bands)
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Return the pixels of a region; see `series.LevelReader`."""

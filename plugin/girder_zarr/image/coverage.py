@@ -16,7 +16,7 @@ class Coverage:
 
     __slots__ = ('_bits', '_full', '_rectangles', 'side')
 
-    def __init__(self, side: int = 512) -> None:
+    def __init__(self, side: int) -> None:
         self.side = side
         self._full = False
         self._rectangles: list[Rectangle] = []
