@@ -2,13 +2,16 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-girder3 lint bench clean
 
 demo: $(VENV)/.demo
 	$(VENV)/bin/girder-zarr demo $(ARGS)
 
 test: $(VENV)/.tox
 	$(VENV)/bin/tox
+
+test-girder3: $(VENV)/.tox
+	$(VENV)/bin/tox -e girder3
 
 lint: $(VENV)/.tox
 	$(VENV)/bin/tox -e lint

