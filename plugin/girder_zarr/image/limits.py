@@ -121,10 +121,12 @@ def check_relative_path(path: object, what: str) -> str:
     :raises UnreadableImageError: it is not text, is absolute or an address, or holds ``..``, backslash, NUL.
     """
     if isinstance(path, int) and not isinstance(path, bool) and 0 <= path < 10**9:
-        path = str(path)  # some writers forget the quotes
+        return str(path)  # some writers forget the quotes
     if not isinstance(path, str):
         msg = f'{what} should be a text; found {type(path).__name__}.'
         raise UnreadableImageError(msg)
+    if path.isalnum() and len(path) <= DEFAULT.name_bytes:
+        return path
     parts = [part for part in path.split('/') if part not in ('', '.')]
     bad = path.startswith('/') or '..' in parts or '\\' in path or '\0' in path or '://' in path
     if bad or len(path) > DEFAULT.name_bytes:

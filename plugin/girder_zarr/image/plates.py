@@ -103,13 +103,14 @@ def field_series(store: KeyStore, first: Series, path: str, fields: Sequence[Fie
 
     :param first: that field, and ``path`` its group.
     """
+    lock = threading.Lock()
+    likes = [
+        (level.path, reader) for level, reader in zip(first.multiscale.levels, first.levels, strict=True)
+    ]
     for field, place in fields:
         levels: Sequence[LevelReader] = first.levels
         if field != path:
-            levels = tuple(
-                LaterLevel(store, f'{field}/{level.path}', reader)
-                for level, reader in zip(first.multiscale.levels, first.levels, strict=True)
-            )
+            levels = [LaterLevel(store, f'{field}/{name}', reader, lock) for name, reader in likes]
         yield Series(first.multiscale, levels, field, first.attributes, place)
 
 
@@ -120,13 +121,14 @@ class LaterLevel:
 
     :param path: of the array.
     :param like: the reader whose shape, type and chunks it is taken to have.
+    :param lock: held while an array is opened; one for all fields.
     """
 
-    def __init__(self, store: KeyStore, path: str, like: LevelReader) -> None:
+    def __init__(self, store: KeyStore, path: str, like: LevelReader, lock: threading.Lock) -> None:
         self.shape, self.dtype, self.chunks = like.shape, like.dtype, like.chunks
         self._store = store
         self._path = path
-        self._lock = threading.Lock()
+        self._lock = lock
         self._opened = False
         self._level: StoredLevel | None = None
 

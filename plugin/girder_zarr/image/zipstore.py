@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from .bytesource import ByteSource
 
 LOCAL_HEADER = struct.Struct('<4s5H3I2H')
-CENTRAL_HEADER = struct.Struct('<4s6H3I5H2I')
+CENTRAL_HEADER = np.dtype([
+    ('magic', 'S4'), ('made', '<u2'), ('needed', '<u2'), ('flags', '<u2'), ('method', '<u2'), ('time', '<u4'),
+    ('crc', '<u4'), ('stored', '<u4'), ('size', '<u4'), ('name', '<u2'), ('extra', '<u2'), ('comment', '<u2'),
+    ('disk', '<u2'), ('inner', '<u2'), ('outer', '<u4'), ('offset', '<u4'),
+])  # fmt: skip
+NAME_LENGTHS = struct.Struct('<3H')
 END_RECORD = struct.Struct('<4s4H2IH')
 END_RECORD_64 = struct.Struct('<4sQ2H2I4Q')
 LOCATOR_64 = struct.Struct('<4sIQI')
@@ -41,8 +46,8 @@ ROOT_KEYS = ('zarr.json', '.zgroup', '.zattrs', '.zarray')
 #: What Finder and others put beside the folder that was zipped.
 CLUTTER = ('__MACOSX', '.DS_Store', 'Thumbs.db', 'desktop.ini')
 
-#: (offset of the local header, stored bytes, bytes, CRC-32, flags and method)
-Entry = tuple[int, int, int, int, int]
+#: The order of the numbers that a zip64 extra field gives, those that do not fit 32 bits alone.
+ZIP64_ORDER = ('size', 'stored', 'offset')
 
 
 def find_end(source: ByteSource) -> tuple[int, int, int, int]:
@@ -94,8 +99,24 @@ def _find_end_64(source: ByteSource, end: int) -> tuple[int, int, int, int] | No
     raise UnreadableImageError(msg)
 
 
-def read_directory(source: ByteSource, limits: Limits = DEFAULT) -> dict[str, Entry]:
-    """Return a zip's entries by name, folders left out.
+class Directory(NamedTuple):
+    """A zip's entries, folders left out.
+
+    :param places: name to row.
+    :param offsets: of the local headers; ``stored`` and ``sizes`` are bytes in the zip and inflated.
+    :param methods: of compression; 16 bits higher, whether the entry is encrypted.
+    """
+
+    places: dict[str, int]
+    offsets: np.ndarray
+    stored: np.ndarray
+    sizes: np.ndarray
+    checksums: np.ndarray
+    methods: np.ndarray
+
+
+def read_directory(source: ByteSource, limits: Limits = DEFAULT) -> Directory:
+    """Return a zip's entries.
 
     :raises UnreadableImageError: the zip is broken, or made to do harm: too many entries, names that lead out
         of it, entries that overlap or that claim an impossible size.
@@ -104,54 +125,73 @@ def read_directory(source: ByteSource, limits: Limits = DEFAULT) -> dict[str, En
     if count > limits.zip_entries or size > limits.zip_directory_bytes:
         msg = f'{source.name} has {count} entries in a directory of {size} bytes; this is over the limit.'
         raise UnreadableImageError(msg)
-    if start < 0 or shift < 0 or size < count * CENTRAL_HEADER.size:
+    if start < 0 or shift < 0 or size < count * CENTRAL_HEADER.itemsize:
         msg = (
             f'{source.name} is not a complete zip: {count} entries do not fit its directory of {size} bytes.'
         )
         raise UnreadableImageError(msg)
     data = source.read(start, size)
-    entries = _parse_directory(data, count, source.name)
-    if shift:
-        entries = {name: (entry[0] + shift, *entry[1:]) for name, entry in entries.items()}
-    _check_entries(entries, start, source.name, limits)
-    return {name: entry for name, entry in entries.items() if not name.endswith('/')}
-
-
-def _parse_directory(data: bytes, count: int, where: str) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
-    unpack, step, end = CENTRAL_HEADER.unpack_from, CENTRAL_HEADER.size, len(data)
-    at = 0
-    for _ in range(count):
-        if at + step > end:
-            break
-        (magic, _, _, flags, method, _, _, crc, stored, size, name_size, extra_size, comment_size,
-         _, _, _, offset) = unpack(data, at)  # fmt: skip
-        if magic != CENTRAL_MAGIC:
-            break
-        at += step
-        raw = data[at : at + name_size]
-        name = raw.decode() if raw.isascii() else _decode_name(raw, flags, where)
-        at += name_size
-        if 0xFFFFFFFF in (stored, size, offset):
-            extra = data[at : at + extra_size]
-            size, stored, offset = _zip64_fields(extra, size, stored, offset, where)
-        at += extra_size + comment_size
-        entries[name] = (offset, stored, size, crc, method | (flags & ENCRYPTED) << 16)
-    if at > end or len(entries) != count:
-        msg = f'{where} has a broken zip directory: {count} different entries expected, {len(entries)} found.'
+    names, records, extras = _split_directory(data, count, source.name)
+    numbers = {field: records[field].astype(np.uint64) for field in ('offset', 'stored', 'size')}
+    for row, extra in extras.items():
+        found = _zip64_fields(extra, *(int(numbers[field][row]) for field in ZIP64_ORDER), where=source.name)
+        for field, number in zip(ZIP64_ORDER, found, strict=True):
+            numbers[field][row] = number
+    _check_names(names, source.name)
+    if (numbers['offset'] > start).any() or (numbers['stored'] > start).any():
+        msg = f'{source.name} has a broken zip directory: an entry lies beyond its end.'
         raise UnreadableImageError(msg)
-    return entries
+    directory = Directory(
+        {name: row for row, name in enumerate(names) if not name.endswith('/')},
+        numbers['offset'].astype(np.int64) + shift,
+        numbers['stored'].astype(np.int64),
+        numbers['size'],
+        records['crc'],
+        records['method'] | (records['flags'] & ENCRYPTED).astype(np.uint32) << 16,
+    )
+    _check_entries(directory, names, start, source.name, limits)
+    return directory
 
 
-def _decode_name(raw: bytes, flags: int, where: str) -> str:
+def _split_directory(data: bytes, count: int, where: str) -> tuple[list[str], np.ndarray, dict[int, bytes]]:
+    """Return names, fixed-size records, and the extra fields of the entries that have zip64 numbers."""
+    names: list[str] = []
+    starts: list[int] = []
+    extras: list[tuple[int, int]] = []
+    lengths, step, end = NAME_LENGTHS.unpack_from, CENTRAL_HEADER.itemsize, len(data)
+    at = 0
+    while len(names) < count and at + step <= end:
+        name_size, extra_size, comment_size = lengths(data, at + 28)
+        raw = data[at + step : at + step + name_size]
+        names.append(raw.decode() if raw.isascii() else _decode_name(raw, data[at + 9], where))
+        starts.append(at)
+        at += step + name_size
+        extras.append((at, extra_size))
+        at += extra_size + comment_size
+    places = np.array(starts, np.int64)[:, None] + np.arange(step)
+    records = np.frombuffer(data, np.uint8)[places].view(CENTRAL_HEADER).reshape(-1)
+    if at > end or len(set(names)) != count or (records['magic'] != CENTRAL_MAGIC).any():
+        msg = f'{where} has a broken zip directory: {count} different entries were expected.'
+        raise UnreadableImageError(msg)
+    large = np.zeros(len(records), bool)
+    for field in ZIP64_ORDER:
+        large |= records[field] == 0xFFFFFFFF
+    return (
+        names,
+        records,
+        {int(row): data[extras[row][0] : extras[row][0] + extras[row][1]] for row in np.flatnonzero(large)},
+    )
+
+
+def _decode_name(raw: bytes, high_flags: int, where: str) -> str:
     try:
-        return raw.decode('utf-8' if flags & UTF8 else 'cp437')
+        return raw.decode('utf-8' if high_flags << 8 & UTF8 else 'cp437')
     except UnicodeDecodeError:
         msg = f'{where} has an entry whose name is not UTF-8: {raw[:100]!r}.'
         raise UnreadableImageError(msg) from None
 
 
-def _zip64_fields(extra: bytes, size: int, stored: int, offset: int, where: str) -> tuple[int, int, int]:
+def _zip64_fields(extra: bytes, size: int, stored: int, offset: int, *, where: str) -> tuple[int, int, int]:
     """Return the three numbers, those that do not fit 32 bits taken from the zip64 extra field."""
     at = 0
     while at + 4 <= len(extra):
@@ -171,33 +211,32 @@ def _zip64_fields(extra: bytes, size: int, stored: int, offset: int, where: str)
     raise UnreadableImageError(msg)
 
 
-def _check_entries(entries: dict[str, Entry], end: int, where: str, limits: Limits) -> None:
-    if not entries:
-        return
-    if '\0' in ''.join(entries) or '\\' in ''.join(entries):
-        _refuse_name(next(name for name in entries if '\0' in name or '\\' in name), where)
-    for name in entries:
-        if (name[0:1] in ('/', '') or '..' in name or ':' in name[1:2]) and _leads_out(name):
+def _check_names(names: list[str], where: str) -> None:
+    joined = ''.join(names)
+    if '\0' in joined or '\\' in joined:
+        _refuse_name(next(name for name in names if '\0' in name or '\\' in name), where)
+    for name in names:
+        if ('..' in name or name[:1] in ('/', '') or name[1:2] == ':') and _leads_out(name):
             _refuse_name(name, where)
-    table = np.array([entry[:3] for entry in entries.values()], dtype=np.uint64)
-    if (table[:, :2] > end).any():
-        msg = f'{where} has a broken zip directory: an entry lies beyond its end.'
-        raise UnreadableImageError(msg)
-    starts, stored = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
-    lengths = np.fromiter(map(len, entries), dtype=np.int64, count=len(entries))
-    order = np.argsort(starts, kind='stable')
-    ends = (starts + stored + lengths + LOCAL_HEADER.size)[order]
-    if (ends > np.append(starts[order][1:], end)).any():
+
+
+def _check_entries(directory: Directory, names: list[str], end: int, where: str, limits: Limits) -> None:
+    if not names:
+        return
+    lengths = np.fromiter(map(len, names), dtype=np.int64, count=len(names))
+    order = np.argsort(directory.offsets, kind='stable')
+    ends = (directory.offsets + directory.stored + lengths + LOCAL_HEADER.size)[order]
+    if (ends > np.append(directory.offsets[order][1:], end)).any():
         msg = f'{where} has entries that overlap each other or the directory; such a zip is not read.'
         raise UnreadableImageError(msg)
-    methods = np.array([entry[4] for entry in entries.values()])
-    sizes = table[:, 2]
-    most = np.where(methods & 0xFFFF == STORED, stored, (stored + 8) * LARGEST_RATIO).astype(np.uint64)
-    impossible = (sizes > np.minimum(most, limits.zip_entry_bytes)) | (
-        (methods == STORED) & (sizes != table[:, 1])
+    is_stored = directory.methods == STORED
+    most = np.where(
+        directory.methods & 0xFFFF == STORED, directory.stored, (directory.stored + 8) * LARGEST_RATIO
     )
+    impossible = directory.sizes > np.minimum(most.astype(np.uint64), np.uint64(limits.zip_entry_bytes))
+    impossible |= is_stored & (directory.sizes != directory.stored.astype(np.uint64))
     if impossible.any():
-        name = list(entries)[int(np.argmax(impossible))]
+        name = names[int(np.argmax(impossible))]
         msg = f'{where} has an entry {name[:200]!r} that claims an impossible or too large size.'
         raise UnreadableImageError(msg)
 
@@ -211,7 +250,7 @@ def _refuse_name(name: str, where: str) -> None:
     raise UnreadableImageError(msg)
 
 
-def _find_top(names: list[str] | dict[str, Entry]) -> str:
+def _find_top(names: dict[str, int]) -> str:
     """Return the prefix of the folder that holds the image: the root or the only folder in it."""
     top = ''
     while not any(top + key in names for key in ROOT_KEYS):
@@ -234,21 +273,33 @@ class ZipFileStore(KeyStore):
     def __init__(self, source: ByteSource, limits: Limits = DEFAULT) -> None:
         super().__init__(source.name, source.identity)
         self._source = source
-        entries = read_directory(source, limits)
-        top = _find_top(entries)
+        self._directory = read_directory(source, limits)
+        places = self._directory.places
+        top = _find_top(places)
         if top:
-            entries = {name[len(top) :]: entry for name, entry in entries.items() if name.startswith(top)}
-        self._entries = entries
+            places = {name[len(top) :]: row for name, row in places.items() if name.startswith(top)}
+        self._places = places
         self._top = top
         self._starts: dict[str, int] = {}
         self._folders: dict[str, list[str]] | None = None
 
+    def _entry(self, row: int) -> tuple[int, int, int, int, int]:
+        """Return offset, stored bytes, bytes, CRC-32 and method of an entry."""
+        found = self._directory
+        return (
+            int(found.offsets[row]),
+            int(found.stored[row]),
+            int(found.sizes[row]),
+            int(found.checksums[row]),
+            int(found.methods[row]),
+        )
+
     def read(self, key: str, limit: int | None = None) -> bytes | None:
         """Return a value; see the base class."""
-        entry = self._entries.get(key)
-        if entry is None:
+        row = self._places.get(key)
+        if row is None:
             return None
-        offset, stored, size, crc, method = entry
+        offset, stored, size, crc, method = self._entry(row)
         self._check_size(size, limit, key)
         start = self._starts.get(key)
         if start is None:
@@ -268,7 +319,7 @@ class ZipFileStore(KeyStore):
         fill = getattr(self._source, 'read_into', None)
         if start is None or fill is None:
             return self.read(key, limit)
-        _, stored, size, crc, method = self._entries[key]
+        _, stored, size, crc, method = self._entry(self._places[key])
         self._check_size(size, limit, key)
         memory = SCRATCH.room(stored)
         fill(start, memory)
@@ -276,16 +327,17 @@ class ZipFileStore(KeyStore):
 
     def read_range(self, key: str, start: int, length: int) -> bytes | None:
         """Return a part of a value; see the base class. A deflated entry is inflated as a whole."""
-        entry = self._entries.get(key)
-        if entry is None:
+        row = self._places.get(key)
+        if row is None:
             return None
-        first, length = self._range(start, length, entry[2], key)
-        if entry[4] != STORED:
+        offset, _, size, _, method = self._entry(row)
+        first, length = self._range(start, length, size, key)
+        if method != STORED:
             whole = self.read(key)
             return None if whole is None else whole[first : first + length]
         begin = self._starts.get(key)
         if begin is None:
-            begin = self._data_start(key, entry[0], self._source.read(entry[0], LOCAL_HEADER.size))
+            begin = self._data_start(key, offset, self._source.read(offset, LOCAL_HEADER.size))
         return self._source.read(begin + first, length)
 
     def _data_start(self, key: str, offset: int, header: bytes) -> int:
@@ -315,13 +367,13 @@ class ZipFileStore(KeyStore):
 
     def has(self, key: str) -> bool:
         """Return whether there is such a key."""
-        return key in self._entries
+        return key in self._places
 
     def names(self, folder: str) -> list[str]:
         """Return what lies directly in a folder; see the base class."""
         if self._folders is None:
             children: dict[str, set[str]] = defaultdict(set)
-            for name in self._entries:
+            for name in self._places:
                 parent, _, leaf = name.rpartition('/')
                 while leaf not in children[parent]:
                     children[parent].add(leaf)
@@ -334,4 +386,4 @@ class ZipFileStore(KeyStore):
 
     def keys(self, prefix: str = '') -> Iterator[str]:
         """Iterate over all keys that begin with ``prefix``."""
-        return (key for key in self._entries if key.startswith(prefix))
+        return (key for key in self._places if key.startswith(prefix))
