@@ -38,7 +38,7 @@ class Model:
             colors = 3 if max(union, bands) > 2 else 1
             union = colors + (1 if 0 in (union % 2, bands % 2) else 0)
         self.frames = {
-            key: (self.converted(frame, union, covered).astype(self.dtype), covered)
+            key: (self.converted(frame.astype(self.dtype), union, covered), covered)
             for key, (frame, covered) in self.frames.items()
         }
         self.bands = union
@@ -50,7 +50,8 @@ class Model:
         height, width = pixels.shape[:2]
         part = (slice(y + REACH, y + REACH + height), slice(x + REACH, x + REACH + width))
         chosen = np.ones((height, width), bool) if mask is None else mask
-        frame[part][chosen] = self.converted(pixels, union, np.ones((height, width), bool))[chosen]
+        everywhere = np.ones((height, width), bool)
+        frame[part][chosen] = self.converted(pixels.astype(self.dtype), union, everywhere)[chosen]
         covered[part] |= chosen
 
     @staticmethod

@@ -53,6 +53,24 @@ class Extent:
     dtype: np.dtype[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a pixel of the image is.
+
+    :param numbered: the bands came to be so many because a tile said at which band it goes; see `bands.py`.
+    """
+
+    dtype: np.dtype[Any]
+    bands: int
+    numbered: bool
+
+    def of(self, pixels: np.ndarray) -> np.ndarray:
+        """Return pixels of a narrower form in this one; where nothing is to be done, the same array."""
+        if pixels.shape[-1] == self.bands:
+            return pixels.astype(self.dtype, copy=False)
+        return convert(pixels.astype(self.dtype, copy=False), self.bands, numbered=self.numbered)
+
+
 class Canvas:
     """Pixels on an endless lattice, one plane for each position along the frame axes. Thread safe.
 
@@ -75,20 +93,19 @@ class Canvas:
         self._shown: list[str] = []
         self._sizes: dict[str, int] = {}
         self._span: list[int] | None = None
-        self._dtype: np.dtype[Any] | None = None
-        self._bands = 0
-        #: every change of bands so far: (the new count, whether bands are numbered)
-        self._steps: list[tuple[int, bool]] = []
+        #: every type and number of bands that the image has had, the present one last
+        self._forms: list[Form] = []
 
     def extent(self) -> Extent | None:
         """Return what there is now, or None where nothing was added."""
         with self._lock:
-            if self._span is None or self._dtype is None:
+            if self._span is None:
                 return None
             top, bottom, left, right = self._span
             sizes = tuple(self._sizes[axis] for axis in self._shown)
+            form = self._forms[-1]
             return Extent(
-                tuple(self._shown), sizes, top, left, bottom - top, right - left, self._bands, self._dtype
+                tuple(self._shown), sizes, top, left, bottom - top, right - left, form.bands, form.dtype
             )
 
     def add(
@@ -113,12 +130,12 @@ class Canvas:
         """
         with self._lock:
             before = self.extent()
-            step = self._grow(pixels, axes, start, band)
+            self._grow(pixels, axes, start, band)
             changed = before != self.extent()
             order = list(self._axes)
-            bands = self._bands
+            step = len(self._forms) - 1
         if band is None:
-            pixels = convert(pixels, bands)
+            pixels = self._forms[step].of(pixels)
         if mask is not None:
             mask = np.broadcast_to(mask, pixels.shape[:-1])
         for where in np.ndindex(*pixels.shape[:-3]):
@@ -135,18 +152,16 @@ class Canvas:
 
     def _grow(
         self, pixels: np.ndarray, axes: Sequence[str], start: Mapping[str, int], band: int | None
-    ) -> int:
-        """Make room for pixels in the extent; return the number of changes of bands so far."""
-        dtype = pixels.dtype if self._dtype is None else common_type(self._dtype, pixels.dtype)
-        self._dtype = dtype
+    ) -> None:
+        """Make room for pixels in the extent."""
         count = pixels.shape[-1]
-        wanted = count if not self._bands else meet(self._bands, count)
-        if band is not None:
-            wanted = max(self._bands, band + count)
-        if wanted != self._bands:
-            if self._bands:
-                self._steps.append((wanted, band is not None))
-            self._bands = wanted
+        if not self._forms:
+            self._forms.append(Form(pixels.dtype, count + (band or 0), numbered=False))
+        last = self._forms[-1]
+        dtype = common_type(last.dtype, pixels.dtype)
+        bands = meet(last.bands, count) if band is None else max(last.bands, band + count)
+        if (dtype, bands) != (last.dtype, last.bands):
+            self._forms.append(Form(dtype, bands, numbered=band is not None))
         lengths = dict(zip((*axes, 'y', 'x'), pixels.shape[:-1], strict=True))
         named = [axis for axis in start if axis not in {'y', 'x', *axes}]
         new = [axis for axis in (*reversed(axes), *named) if axis not in self._sizes]
@@ -162,7 +177,6 @@ class Canvas:
             min(span[2], x),
             max(span[3], x + lengths['x']),
         ]
-        return len(self._steps)
 
     def _add_plane(
         self,
@@ -200,13 +214,14 @@ class Canvas:
         with chunk.lock:
             whole = part.shape[:2] == (self.side, self.side) and mask is None and band is None
             if whole:
-                chunk.step = len(self._steps)
-                chunk.data = np.array(self._stepped(part, step, chunk.step), self._dtype, order='C')
+                chunk.step = len(self._forms) - 1
+                part = self._formed(part, step, chunk.step)
+                chunk.data = np.array(part, self._forms[chunk.step].dtype, order='C')
                 chunk.covered.fill()
             else:
                 data = self._open(chunk)[rows, columns]
                 if band is None:
-                    part = self._stepped(part, step, chunk.step)
+                    part = self._formed(part, step, chunk.step)
                 else:
                     data = data[..., band : band + part.shape[-1]]
                 if mask is None:
@@ -217,32 +232,29 @@ class Canvas:
             chunk.changed = True
             self._note(key, chunk)
 
-    def _stepped(self, part: np.ndarray, since: int, until: int) -> np.ndarray:
-        """Return pixels of a tile after the changes of bands that came between its arrival and now."""
-        for count, numbered in self._steps[since:until]:
-            part = convert(part, count, numbered=numbered)
+    def _formed(self, part: np.ndarray, since: int, until: int) -> np.ndarray:
+        """Return pixels of a tile after the changes of form that came between its arrival and now."""
+        for form in self._forms[since + 1 : until + 1]:
+            part = form.of(part)
         return part
 
     def _open(self, chunk: Chunk) -> np.ndarray:
         """Return a chunk's pixels in the present type, with the present bands. Its lock is held."""
-        assert self._dtype is not None
+        last = len(self._forms) - 1
         if chunk.data is None and chunk.path is not None:
             chunk.data = chunk.load()
             chunk.changed = False
-        steps = self._steps
         if chunk.data is None:
-            chunk.data = np.zeros((self.side, self.side, self._bands), self._dtype)
-            chunk.step = len(steps)
-        while chunk.step < len(steps):
-            count, numbered = steps[chunk.step]
-            grown = convert(chunk.data, count, numbered=numbered)
-            hole = chunk.covered.holes()
+            form = self._forms[last]
+            chunk.data = np.zeros((self.side, self.side, form.bands), form.dtype)
+            chunk.step = last
+        while chunk.step < last:
+            chunk.step += 1
+            grown = self._forms[chunk.step].of(chunk.data)
+            hole = chunk.covered.holes() if grown.shape != chunk.data.shape else None
             if hole is not None:
                 grown[hole] = 0
             chunk.data, chunk.changed = grown, True
-            chunk.step += 1
-        if chunk.data.dtype != self._dtype:
-            chunk.data, chunk.changed = chunk.data.astype(self._dtype), True
         return chunk.data
 
     def _note(self, key: Key, chunk: Chunk) -> None:

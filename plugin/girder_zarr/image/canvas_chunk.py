@@ -28,7 +28,7 @@ class Chunk:
     """One chunk: in memory (``data``), in a file (``path``), or in both where it was only read since.
 
     :param data: ``(side, side, bands)``, or None.
-    :param step: how many of the canvas's changes of bands it has been through.
+    :param step: which of the canvas's forms the pixels have.
     """
 
     covered: Coverage
