@@ -275,7 +275,13 @@ def test_any_region_equals_zarrs(
 
 def test_what_was_read_stays_as_it_was(tmp_path: Path) -> None:
     """Chunks are read into memory that is used again; pixels must not lie in it."""
-    chains: list[dict[str, Any]] = [{'compressors': None}, {'compressors': [Crc32cCodec()]}, {}]
+    chains: list[dict[str, Any]] = [
+        {'zarr_format': 2, 'compressors': None, 'filters': [numcodecs.CRC32()]},
+        {'zarr_format': 2, 'compressors': None, 'filters': [numcodecs.Shuffle(1)]},
+        {'compressors': None},
+        {'compressors': [Crc32cCodec()]},
+        {},
+    ]
     for number, options in enumerate(chains):
         folder = tmp_path / str(number)
         array = zarr.create_array(folder, shape=(40, 40), chunks=(20, 20), dtype='uint8', **options)

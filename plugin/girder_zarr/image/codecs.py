@@ -125,6 +125,11 @@ def codec_object(name: str, config: Mapping[str, Any]) -> Any:
         raise UnreadableImageError(msg) from None
 
 
+def _gives_own_memory(step: Step) -> bool:
+    """Return whether what a step gives never is a part of what it was given."""
+    return step is not _crc32c and not (isinstance(step, partial) and step.keywords.get('bounded') is False)
+
+
 def is_image_codec(name: str) -> bool:
     """Return whether a codec decodes to an image rather than to bytes."""
     short = name.removeprefix('imagecodecs_')
@@ -161,7 +166,7 @@ class ChunkDecoder:
         self._order = order
         self._transpose = transpose
         # These steps hand on a part of what they are given, which may be memory that is used again.
-        self._borrows = all(step is _crc32c for step in self._steps)
+        self._borrows = not any(_gives_own_memory(step) for step in self._steps)
         # Checksums and the like may still be there after a step that is not the last.
         self._most = self.size + 64 * max(0, len(self._steps) - 1)
 
@@ -181,9 +186,7 @@ class ChunkDecoder:
             data = step(data, self.size if index == last else self._most)
         if not isinstance(data, np.ndarray):
             data = np.frombuffer(data, np.uint8)
-            if self._borrows:
-                data = data.copy()
-        flat = data
+        flat = data.copy() if self._borrows else data
         if flat.nbytes != self.size:
             msg = f'{self.size} bytes were expected, {flat.nbytes} found'
             raise ValueError(msg)
