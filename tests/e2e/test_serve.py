@@ -4,12 +4,17 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import girder_client
 import pytest
 import requests
 
+from girder_zarr.stack.folder import free_port
+from girder_zarr.stack.options import find_broker_program
+from girder_zarr.stack.parts import redis_answers
+from support.database import running_database
 from support.stack import (
     LOGIN,
     PASSWORD,
@@ -145,6 +150,38 @@ def test_servers_and_addresses_that_are_not_there_are_named(tmp_path, arguments,
     assert words in sentence
     assert 'secret' not in sentence
     assert not left_behind(tmp_path / 'data')
+
+
+def test_servers_of_your_own_take_the_place_of_the_embedded_ones(tmp_path):
+    port = free_port()
+    broker = subprocess.Popen(
+        [
+            find_broker_program(),
+            '--port',
+            str(port),
+            '--bind',
+            '127.0.0.1',
+            '--save',
+            '',
+            '--dir',
+            str(tmp_path),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: redis_answers(f'redis://127.0.0.1:{port}'), what='the broker')
+        with running_database(tmp_path / 'database') as uri:
+            servers = ['--mongo-uri', f'{uri}/mine', '--broker', f'redis://127.0.0.1:{port}/3']
+            with running_stack(tmp_path / 'data', *servers) as stack:
+                commands = [command for _, command in stack.parts().values()]
+                assert not any('secantus' in command or 'valkey' in command for command in commands)
+                # Girder, worker and the worker's two children
+                assert len(commands) == 4
+                assert any('girder-zarr@' in name for name in stack.client().get('worker/status')['ping'])
+            assert broker.poll() is None
+    finally:
+        broker.terminate()
+        broker.wait()
 
 
 def test_a_second_start_finds_everything_and_keeps_the_password(tmp_path, monkeypatch):
