@@ -494,9 +494,28 @@ def test_associated_images_may_come_first_and_twice(tmp_path: Path) -> None:
     assert (np.moveaxis(group['associated/label/0'][:], 0, -1) == RGB[:10, :30]).all()
     assert (group['associated/gray/0'][:][0] == RGB[..., 0]).all()
     assert set(group['associated'].group_keys()) == {'gray', 'label', 'image_3'}
+    for one in (source, gz.open(str(tmp_path / 'image.zarr'))):
+        assert sorted(one.getAssociatedImagesList()) == ['gray', 'image_3', 'label']
+        label = one.getAssociatedImage('label', format=large_image.constants.TILE_FORMAT_NUMPY)[0]
+        assert (label == RGB[:10, :30]).all()
     for key in ('../up', '', 'a/b'):
         with pytest.raises(EditError, match='name of an associated image'):
             source.addAssociatedImage(RGB, key)
+
+
+def test_properties_survive_a_round_trip(tmp_path: Path) -> None:
+    source = gz.new()
+    source.addTile(RGB)
+    source.magnification = 33
+    source.mm_x = source.mm_y = 0.002
+    source.imageDescription = {'a': ['description']}
+    source.additionalMetadata = {'further': 1}
+    source.write(tmp_path / 'image.zip')
+    reopened = gz.open(str(tmp_path / 'image.zip'))
+    assert reopened.getMetadata()['magnification'] == 33
+    assert (reopened.mm_x, reopened.mm_y) == (0.002, 0.002)
+    assert reopened.imageDescription == {'a': ['description']}
+    assert reopened.additionalMetadata == {'further': 1}
 
 
 def test_labels_are_not_averaged_and_a_method_can_be_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from girder_zarr.errors import UnreadableImageError
 from .arrays import ArrayInfo, read_array
 from .chunks import StoredLevel
 from .guess import guess
-from .limits import DEFAULT, load_json
+from .limits import DEFAULT, check_relative_path, load_json
 from .ngff.model import Multiscale
 from .ngff.parse import Parsed, ome_attributes, parse_attributes
 from .plates import field_series, plate_fields, well_fields
@@ -93,6 +93,7 @@ def open_hierarchy(store: KeyStore) -> Opened:
         opened = Opened('image', (), attributes, parsed, problems=list(parsed.problems))
         _choose(opened, series)
         _add_labels(store, '', opened)
+        _add_associated(store, parsed, opened)
         return opened
     paths = list(_collection(store, attributes))
     if paths:
@@ -268,6 +269,14 @@ def _add_labels(store: KeyStore, path: str, opened: Opened) -> None:
         opened.associated[_free_name(f'label_{name}', opened.associated)] = partial(
             _open_one, store, f'{prefix}/{name}'
         )
+
+
+def _add_associated(store: KeyStore, parsed: Parsed, opened: Opened) -> None:
+    """Add the associated images that girder_zarr itself wrote; see docs/format.md."""
+    stored = parsed.multiscales[0].extra.get('associated')
+    for name, path in stored.items() if isinstance(stored, dict) else ():
+        where = check_relative_path(path, 'The path of an associated image')
+        opened.associated[_free_name(name, opened.associated)] = partial(_open_one, store, where)
 
 
 def _open_one(store: KeyStore, path: str) -> Series:

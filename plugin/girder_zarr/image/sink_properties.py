@@ -42,6 +42,21 @@ class PropertiesMixin:
     def _checkEditable(self) -> None:
         raise NotImplementedError
 
+    def _restoreProperties(self, extra: dict[str, Any]) -> None:
+        """Take over what `sink_write` stored of them in an image; values of another form are left out.
+
+        :param extra: the attribute ``girder_zarr``.
+        """
+        if 'description' in extra:
+            self._imageDescription = extra['description']
+        self._additionalMetadata = extra.get('additionalMetadata')
+        self._projection = extra.get('projection')
+        magnification, gcps = extra.get('magnification'), extra.get('gcps')
+        if isinstance(magnification, (int, float)) and magnification > 0:
+            self._magnification = float(magnification)
+        if isinstance(gcps, list):
+            self._gcps = gcps
+
     def _changed(self) -> None:
         """Tell the reading half that what it shows of a new image is out of date."""
 

@@ -99,6 +99,9 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass)
         self._describe(opened.series)
         multiscale = opened.series[0].multiscale
         self._imageDescription = multiscale.description
+        self._restoreProperties(multiscale.extra)
+        native = self.getNativeMagnification()
+        self._mm_x, self._mm_y = native['mm_x'], native['mm_y']
         self._frameAxes, self._frameUnits, self._frameValues = frame_values(multiscale, self._layout)
 
     def _describe(self, series: Sequence[Series]) -> None:
@@ -187,7 +190,8 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass)
             found.append(
                 None if unit is None or not multiscale.levels else multiscale.levels[0].scale[index] * unit
             )
-        return {'magnification': 0.01 / found[0] if found[0] else None, 'mm_x': found[0], 'mm_y': found[1]}
+        magnification = self._magnification or (0.01 / found[0] if found[0] else None)
+        return {'magnification': magnification, 'mm_x': found[0], 'mm_y': found[1]}
 
     def getMetadata(self) -> Any:
         """Return large_image's metadata; see the base class."""
@@ -204,10 +208,13 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass)
 
     def getAssociatedImagesList(self) -> list[str]:
         """Return the names of the labels and other small images."""
-        return list(self._opened.associated) if self._opened is not None else []
+        return list(self._opened.associated if self._opened is not None else self._newAssociatedSeries())
 
     def _getAssociatedImage(self, imageKey: str) -> PIL.Image.Image | None:
-        if self._opened is None or imageKey not in self._opened.associated:
+        if self._opened is None:
+            new = self._newAssociatedSeries().get(imageKey)
+            return None if new is None else associated_picture(new)
+        if imageKey not in self._opened.associated:
             return None
         return associated_picture(self._opened.associated[imageKey]())
 
