@@ -12,7 +12,6 @@ import girder
 import numpy as np
 import pytest
 import tifffile
-import zarr
 from girder.constants import AssetstoreType
 from girder.exceptions import FilePathException
 from girder.models.file import File
@@ -21,74 +20,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.plugin('zarr')
 
-CHUNK = 128
 HEIGHT, WIDTH = 300, 520
-
-
-def write_image(path, pixels, axes, *, levels=3, omero=None):
-    """Write an NGFF 0.5 image with zarr and zip it; each level is every second pixel of the one before.
-
-    :param pixels: the full resolution, its axes as in `axes`, y and x last.
-    :returns: the bytes of the zip, and the levels as zarr reads them back from it.
-    """
-    store = zarr.storage.ZipStore(path, mode='w', compression=zipfile.ZIP_STORED)
-    datasets = []
-    for level in range(levels):
-        factor = 2**level
-        scale = [1.0] * (len(axes) - 2) + [0.5 * factor] * 2
-        datasets.append({
-            'path': str(level),
-            'coordinateTransformations': [{'type': 'scale', 'scale': scale}],
-        })
-    types = {'c': 'channel', 'z': 'space', 'y': 'space', 'x': 'space'}
-    multiscale = {
-        'name': 'slide',
-        'axes': [
-            {'name': axis, 'type': types[axis], **({'unit': 'micrometer'} if axis != 'c' else {})}
-            for axis in axes
-        ],
-        'datasets': datasets,
-    }
-    ome = {'version': '0.5', 'multiscales': [multiscale], **({'omero': omero} if omero else {})}
-    group = zarr.create_group(store, zarr_format=3, attributes={'ome': ome})
-    for level in range(levels):
-        data = pixels[..., :: 2**level, :: 2**level]
-        array = group.create_array(
-            str(level),
-            shape=data.shape,
-            dtype=data.dtype,
-            chunks=(1,) * (data.ndim - 2) + (CHUNK, CHUNK),
-            dimension_names=list(axes),
-        )
-        array[...] = data
-    store.close()
-    reading = zarr.storage.ZipStore(path, mode='r')
-    try:
-        read = [zarr.open_array(reading, path=str(level), mode='r')[...] for level in range(levels)]
-    finally:
-        reading.close()
-    return path.read_bytes(), read
-
-
-@pytest.fixture
-def rgb(tmp_path):
-    """Bytes of a zipped RGB image, and its levels as (y, x, 3)."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
-    pixels = np.stack([(x // 3) % 256, (y + x) % 256, (y * 5) % 256]).astype('uint8')
-    colours = [('Red', 'FF0000'), ('Green', '00FF00'), ('Blue', '0000FF')]
-    window = {'min': 0, 'max': 255, 'start': 0, 'end': 255}
-    omero = {
-        'channels': [{'label': label, 'color': colour, 'window': window} for label, colour in colours]
-    }
-    data, levels = write_image(tmp_path / 'rgb.zip', pixels, 'cyx', omero=omero)
-    return data, [np.moveaxis(level, 0, -1) for level in levels]
-
-
-@pytest.fixture
-def stack(tmp_path):
-    """Bytes of a zipped image of 2 channels and 3 planes, and its levels as (c, z, y, x)."""
-    pixels = np.random.default_rng(7).integers(0, 60_000, (2, 3, HEIGHT, WIDTH), dtype='uint16')
-    return write_image(tmp_path / 'stack.zip', pixels, 'czyx')
 
 
 class Client:
@@ -233,22 +165,34 @@ def test_the_description_of_the_api_has_no_sessions(client):
     assert not [path for path in paths if path.startswith('/stitch_session')]
 
 
+def set_priorities(server, admin, value):
+    """Save the setting over REST, or remove it."""
+    params = {'key': 'zarr.source_priorities'}
+    method = 'DELETE'
+    if value is not None:
+        method, params['value'] = 'PUT', json.dumps(value)
+    response = server.request('/system/setting', method, user=admin, params=params)
+    assert response.output_status == b'200 OK', response.json
+
+
 def test_priorities_decide_here_too(client, people, folder, rgb):
     data, _ = rgb
-    set_to = {'key': 'zarr.source_priorities', 'value': json.dumps({'zarr': 'off'})}
-    response = client.server.request('/system/setting', 'PUT', user=people['admin'], params=set_to)
-    assert response.output_status == b'200 OK', response.json
+    set_priorities(client.server, people['admin'], {'zarr': 'off'})
     item = client.upload('slide.zip', data, folder)
     assert 'largeImage' not in item
     explained = client.get(f'/zarr/item/{item["_id"]}/source')
     assert explained['wouldChoose'] is None
 
-    response = client.server.request(
-        '/system/setting', 'DELETE', user=people['admin'], params={'key': set_to['key']}
-    )
-    assert response.output_status == b'200 OK', response.json
+    set_priorities(client.server, people['admin'], None)
     assert client.get(f'/zarr/item/{item["_id"]}/source')['wouldChoose'] == 'zarr'
     assert client.upload('again.zip', data, folder)['largeImage']['sourceName'] == 'zarr'
+
+
+def test_an_extension_that_the_setting_adds_counts_from_the_next_upload(client, people, folder, rgb):
+    data, _ = rgb
+    assert 'largeImage' not in client.upload('before.slide', data, folder)
+    set_priorities(client.server, people['admin'], {'zarr': {'slide': 'HIGH'}})
+    assert client.upload('after.slide', data, folder)['largeImage']['sourceName'] == 'zarr'
 
 
 def test_a_worker_of_girder_3_starts_and_gets_no_tasks_of_ours():

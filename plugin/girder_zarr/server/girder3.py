@@ -9,6 +9,7 @@ import importlib.metadata
 from typing import Any
 
 FIRST_WITH_SESSIONS = 5
+HANDLER = 'girder_zarr'
 
 
 def installed_version() -> str | None:
@@ -27,7 +28,7 @@ def has_sessions() -> bool:
 
 def load(info: dict[str, Any]) -> None:
     """Register the tile source and its priorities, and say in Girder's log that this is all there is."""
-    from girder import logprint  # only Girder 3 has it, and only its own logger reaches its log files
+    from girder import events, logprint  # only Girder 3 has logprint; other loggers miss its log
     from girder.plugin import getPlugin
 
     getPlugin('large_image').load(info)
@@ -36,6 +37,9 @@ def load(info: dict[str, Any]) -> None:
 
     tilesource.take_over()
     priorities.register(info)
+    # girder_large_image asks for the known extensions as they are, without asking a source first.
+    events.unbind('model.file.save', HANDLER)
+    events.bind('model.file.save', HANDLER, lambda _event: priorities.overrides.current())
     logprint.info(
         f'Stitch sessions need Girder {FIRST_WITH_SESSIONS}; this is Girder {installed_version()}, '
         'to which girder_zarr gives its tile source only.'
