@@ -3,13 +3,16 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
+import tifffile
 import zarr
 from girder_client import HttpError
 from PIL import Image
@@ -115,6 +118,35 @@ def test_the_command_line_stitches_and_resumes(stack, girder, folder, tmp_path):
 
     again = run_cli(*command, GIRDER_API_KEY=key)
     assert again == (0, lines[1:], [])
+
+
+def test_two_tiles_of_a_microscope_become_one_image(stack, girder, folder):
+    root = Path(__file__).parents[2]
+    mosaic = Path(os.environ.get('GIRDER_ZARR_TEST_DATA', root.parent / 'shared' / 'data')) / 'mosaic'
+    if not mosaic.is_dir():
+        pytest.skip(f'no microscope tiles in {mosaic}')
+    key = girder.post('api_key', parameters={'name': 'mosaic'})['key']
+    command = [
+        'stitch',
+        folder,
+        mosaic / 'positions.csv',
+        '--api-url',
+        f'{stack.url}api/v1',
+        '--api-key',
+        key,
+    ]
+    code, lines, errors = run_cli(*command, '--spec', '{"overlap": "first"}', '--name', 'mosaic')
+    assert (code, errors) == (0, [])
+    item = lines[-1].rpartition('/')[2]
+    answer = girder.get(f'item/{item}/tiles/region', {'encoding': 'TIFF'}, jsonResp=False)
+    stitched = tifffile.imread(io.BytesIO(answer.content)).squeeze()
+    left, right = (tifffile.imread(mosaic / f'tile_{number}.tif').squeeze() for number in (0, 1))
+    assert stitched.dtype == left.dtype
+    assert np.array_equal(stitched[: left.shape[0], : left.shape[1]], left)
+    overlap = left.shape[1] - 832
+    assert np.array_equal(
+        stitched[: right.shape[0], 832 + overlap : 832 + right.shape[1]], right[:, overlap:]
+    )
 
 
 def test_an_upload_is_resumed_without_sending_what_is_there(girder, folder):
