@@ -1,0 +1,346 @@
+"""The image of a session while its patches still arrive, as a series that the tile source reads.
+
+Nothing is written. What a tile needs is made when it is asked for and kept while there is room; a patch that
+comes, goes or changes makes the blocks that it touches be forgotten, and no others. Levels 0 to 2 are blended
+from the patches themselves, level 3 from their small copies (`preview_copy.py`), each level above from the
+one below.
+
+All blocks lie on grids that begin at position 0. The image begins at the smallest position (at 0 if none is
+negative), rounded down to a whole pixel of the lowest level. So an image with negative positions can have
+some background at its left and upper edge that the finished image will not have.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from girder_zarr.image.ngff.model import Level
+from girder_zarr.image.resample import halve
+from girder_zarr.image.series import Series
+
+from . import preview_copy
+from .assemble import BlockMaker, output_spec
+from .patch import Patch, Placement
+from .plan import Extent, Plan
+from .preview_index import BLOCK, PatchIndex, blocks_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+
+    from .plan import Frame
+    from .preview_cache import PreviewCache
+    from .preview_index import BlockKey
+    from .spec import StitchSpec
+
+#: Patches that are decoded at the same time, for all previews of a process together.
+THREADS = min(4, os.cpu_count() or 1)
+_RGBA = 4
+#: How many patches that cannot be read are named.
+MAX_PROBLEMS = 100
+
+_pool = ThreadPoolExecutor(THREADS, thread_name_prefix='girder-zarr-preview')
+
+
+def load_each(load: Callable[[Patch], np.ndarray], patches: Sequence[Patch]) -> dict[str, np.ndarray | str]:
+    """Load patches, several at a time; for those that cannot be loaded the sentence that says why."""
+
+    def attempt(patch: Patch) -> np.ndarray | str:
+        try:
+            return load(patch)
+        except Exception as error:  # noqa: BLE001 - one bad patch must not hide the others
+            return str(error) or type(error).__name__
+
+    found = _pool.map(attempt, patches) if len(patches) > 1 else map(attempt, patches)
+    return {patch.key: pixels for patch, pixels in zip(patches, found, strict=True)}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a preview gets its pixels.
+
+    :param full: returns the pixels ``(y, x, bands)`` of a patch; may raise anything.
+    :param small: returns for each key of some patches the small copy, or a sentence that says why there is
+        none.
+    """
+
+    full: Callable[[Patch], np.ndarray]
+    small: Callable[[Sequence[Patch]], Mapping[str, np.ndarray | str]]
+
+
+class PreviewImage:
+    """The patches that have arrived, as an image. Any number of threads may read while one changes it.
+
+    :param identity: tells its entries in the cache from those of other images.
+    :param spec: what the result shall be.
+    :param sources: where pixels come from.
+    :param cache: may be shared by any number of images.
+    """
+
+    def __init__(self, identity: Hashable, spec: StitchSpec, sources: Sources, cache: PreviewCache) -> None:
+        self.spec = spec
+        self._identity = identity
+        self._sources = sources
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._index = PatchIndex()
+        self._extent: Extent | None = None
+        self._problems: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._index.patches)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Why patches that cannot be shown cannot, by key; at most ``MAX_PROBLEMS``."""
+        with self._lock:
+            return dict(self._problems)
+
+    def patches(self) -> list[Patch]:
+        """Return the patches that are known now."""
+        with self._lock:
+            return list(self._index.patches.values())
+
+    # Changing
+
+    def put(self, patches: Iterable[Patch]) -> int:
+        """Add patches, or put them in the place of those of the same key; return how many are new."""
+        changed = 0
+        for patch in patches:
+            known = self._index.patches.get(patch.key)
+            if known == patch:
+                continue
+            with self._lock:
+                if known is not None:
+                    self._index.remove(patch.key)
+                self._index.add(patch)
+                self._problems.pop(patch.key, None)
+                self._measure(known, patch)
+            self._forget(*([known] if known else []), patch)
+            changed += 1
+        return changed
+
+    def keep_only(self, keys: set[str]) -> int:
+        """Remove the patches under all other keys; return how many these were."""
+        gone = [key for key in list(self._index.patches) if key not in keys]
+        for key in gone:
+            with self._lock:
+                patch = self._index.remove(key)
+                self._problems.pop(key, None)
+                self._measure(patch, None)
+            self._forget(patch)
+        return len(gone)
+
+    def _measure(self, old: Patch | None, new: Patch | None) -> None:
+        """Follow a change of patches with the extent; None means that it has to be taken anew."""
+        if self._extent is None or old is not None:
+            self._extent = None
+        elif new is not None:
+            place, extent = new.placement, self._extent
+            self._extent = Extent(
+                x=(min(extent.x[0], place.x), max(extent.x[1], place.x + new.shape[1])),
+                y=(min(extent.y[0], place.y), max(extent.y[1], place.y + new.shape[0])),
+                frame={axis: max(count, place.index(axis) + 1) for axis, count in extent.frame.items()},
+            )
+
+    def _forget(self, *patches: Patch) -> None:
+        for key in {key for patch in patches for key in blocks_of(patch)}:
+            self._cache.discard((self._identity, *key))
+
+    # Reading
+
+    def series(self, name: str | None = None) -> Series:
+        """Return the image as it is now, with all its levels; they show what arrives later within its size.
+
+        :raises InvalidInputError: there is no patch. :raises ConflictError: patches differ in dtype or bands.
+        """
+        plan = self._geometry()
+        spec = output_spec(plan, name)
+        levels, described = [], []
+        base = spec.multiscale.levels[0]
+        for number in range(count_levels(plan.size)):
+            height, width = (-(-side >> number) for side in plan.size)
+            levels.append(PreviewLevel(self, plan, number, (*plan.shape[:-2], height, width)))
+            factors = [1] * (len(plan.shape) - 2) + [2**number] * 2
+            scale = tuple(size * factor for size, factor in zip(base.scale, factors, strict=True))
+            shift = tuple((own - full) / 2 for own, full in zip(scale, base.scale, strict=True))
+            described.append(Level(str(number), scale, shift))
+        extra = {'bands': spec.bands} if spec.bands else {}
+        multiscale = replace(spec.multiscale, levels=tuple(described), extra=extra)
+        return Series(multiscale, tuple(levels), name)
+
+    def _geometry(self) -> Plan:
+        """Return the plan of an image of the same axes and extent, made of one pixel in two corners."""
+        with self._lock:
+            some = next(iter(self._index.patches.values()), None)
+            if some is not None and self._extent is None:
+                self._extent = Extent.of(self._index.patches.values())
+            extent = self._extent
+        if some is None or extent is None:
+            return Plan([], self.spec)
+        top, left = extent.origin(self.spec)
+        bottom, right = extent.y[1], extent.x[1]
+        step = 1
+        while step < (found := 2 ** (count_levels((bottom - top, right - left)) - 1)):
+            step = found
+            top, left = top // step * step, left // step * step
+        last = {axis: count - 1 for axis, count in extent.frame.items()}
+        corners = [
+            replace(some, key=key, placement=Placement.make(x, y, frame), shape=(1, 1, some.shape[2]))
+            for key, x, y, frame in (
+                ('first', left, top, dict.fromkeys(last, 0)),
+                ('last', right - 1, bottom - 1, last),
+            )
+        ]
+        return Plan(corners, self.spec)
+
+    def read(self, level: int, frame: Frame, top: int, left: int, shape: tuple[int, int, int]) -> np.ndarray:
+        """Return a part of one frame as ``(bands, y, x)``.
+
+        :param top: the first row, in pixels of the level, counted from position 0; so is ``left``.
+        :param shape: bands, rows and columns.
+        """
+        _, height, width = shape
+        out: np.ndarray | None = None
+        rows = range(top // BLOCK, -(-(top + height) // BLOCK))
+        columns = range(left // BLOCK, -(-(left + width) // BLOCK))
+        for row, column in itertools.product(rows, columns):
+            block, _ = self._block((level, frame, row, column))
+            if block is None:
+                continue
+            if out is None:
+                out = np.full(shape, self.spec.background, block.dtype)
+            y, x = row * BLOCK - top, column * BLOCK - left
+            inside = slice(max(y, 0), min(y + BLOCK, height)), slice(max(x, 0), min(x + BLOCK, width))
+            out[:, *inside] = block[
+                :, inside[0].start - y : inside[0].stop - y, inside[1].start - x : inside[1].stop - x
+            ]
+        if out is not None:
+            return out
+        return np.full(shape, self.spec.background, self._dtype())
+
+    def _dtype(self) -> np.dtype[Any]:
+        with self._lock:
+            some = next(iter(self._index.patches.values()), None)
+        return np.dtype(some.dtype if some is not None else np.uint8)
+
+    def _block(self, key: BlockKey) -> tuple[np.ndarray | None, bool]:
+        """Return a block as ``(bands, y, x)``, or None where it is empty, and whether it is all there."""
+        whole = True
+
+        def make() -> tuple[np.ndarray | None, bool]:
+            nonlocal whole
+            block, whole = self._from_below(key) if key[0] > preview_copy.LEVEL else self._blend(key)
+            return block, whole
+
+        if key[0] >= preview_copy.LEVEL and self._index.is_empty(key):
+            return None, True
+        return self._cache.fetch((self._identity, *key), make), whole
+
+    def _from_below(self, key: BlockKey) -> tuple[np.ndarray | None, bool]:
+        level, frame, row, column = key
+        out: np.ndarray | None = None
+        whole = True
+        half = BLOCK // 2
+        for y, x in itertools.product((0, 1), (0, 1)):
+            block, complete = self._block((level - 1, frame, 2 * row + y, 2 * column + x))
+            whole = whole and complete
+            if block is None:
+                continue
+            if out is None:
+                out = np.full(block.shape, self.spec.background, block.dtype)
+            out[:, y * half : (y + 1) * half, x * half : (x + 1) * half] = _halved(block)
+        return out, whole
+
+    def _blend(self, key: BlockKey) -> tuple[np.ndarray | None, bool]:
+        """Make a block of level 3 from small copies, of a lower one from the patches themselves."""
+        level, frame, row, column = key
+        with self._lock:
+            patches = self._index.touching(key)
+        if not patches:
+            return None, True
+        small = level == preview_copy.LEVEL
+        found = self._sources.small(patches) if small else load_each(self._sources.full, patches)
+        wrong = {key: why for key, why in found.items() if isinstance(why, str)}
+        self._note(wrong)
+        shown = [patch for patch in patches if patch.key not in wrong]
+        if not shown:
+            return None, False
+        placed = [preview_copy.small_patch(patch) for patch in shown] if small else shown
+        side = BLOCK if small else BLOCK << level
+        plan = Plan(placed, replace(self.spec, size=None))
+        pixels: Mapping[str, Any] = found
+        maker = BlockMaker(plan, lambda patch: pixels[patch.key])
+        block = maker.read(_region_of(plan, frame, row * side, column * side, side))
+        if block is None:
+            return None, not wrong
+        planes = block.reshape(plan.bands, side, side)
+        for _ in range(0 if small else level):
+            planes = _halved(planes)
+        return planes, not wrong
+
+    def _note(self, wrong: Mapping[str, str]) -> None:
+        if not wrong:
+            return
+        with self._lock:
+            for key, why in wrong.items():
+                if key in self._index.patches and len(self._problems) < MAX_PROBLEMS:
+                    self._problems[key] = why
+
+
+def count_levels(size: tuple[int, int]) -> int:
+    """Return how many levels an image of a height and width has: until one tile holds it."""
+    return max(1, math.ceil(math.log2(max(*size, 1) / BLOCK)) + 1)
+
+
+def _halved(planes: np.ndarray) -> np.ndarray:
+    return halve(planes, bands=True, alpha=planes.shape[0] == _RGBA)
+
+
+def _region_of(plan: Plan, frame: Frame, top: int, left: int, side: int) -> tuple[slice, ...]:
+    """Return a square of one frame as a region of a plan; it may reach beyond the plan's size."""
+    t, c, z = frame
+    places = {'t': slice(t, t + 1), 'c': slice(c * plan.bands, (c + 1) * plan.bands), 'z': slice(z, z + 1)}
+    y, x = top - plan.origin[0], left - plan.origin[1]
+    return (*(places[axis] for axis in plan.axes[:-2]), slice(y, y + side), slice(x, x + side))
+
+
+class PreviewLevel:
+    """One resolution of a preview; an `image.series.LevelReader`."""
+
+    def __init__(self, image: PreviewImage, plan: Plan, level: int, shape: tuple[int, ...]) -> None:
+        self._image = image
+        self._plan = plan
+        self._level = level
+        self.shape = shape
+        self.dtype = np.dtype(plan.dtype)
+        bands = [plan.bands if axis == 'c' else 1 for axis in plan.axes[:-2]]
+        self.chunks = (*bands, BLOCK, BLOCK)
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """The position ``(y, x)`` of the image's first pixel, in full-resolution pixels."""
+        return self._plan.origin
+
+    def read(self, region: tuple[slice, ...]) -> np.ndarray:
+        """Return the pixels of a region; see `LevelReader`."""
+        shape = tuple(part.stop - part.start for part in region)
+        out = np.empty(shape, self.dtype)
+        top, left = (start >> self._level for start in self.origin)
+        for frame, place, bands in self._plan.frames(region):
+            planes = self._image.read(
+                self._level,
+                frame,
+                top + region[-2].start,
+                left + region[-1].start,
+                (self._plan.bands, *shape[-2:]),
+            )[bands]
+            out[place] = planes if any(isinstance(part, slice) for part in place) else planes[0]
+        return out

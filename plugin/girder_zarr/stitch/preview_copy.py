@@ -1,0 +1,112 @@
+"""A patch at an eighth of its resolution, small enough to be stored beside it and read by the thousand.
+
+The pixels of a small copy lie on the grid of the whole image: pixel (i, j) is the mean of those of the
+patch's pixels that lie in rows ``8 i`` to ``8 i + 7`` and columns ``8 j`` to ``8 j + 7`` of the image. So
+copies of neighbours meet without a seam wherever the patches lie.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import imagecodecs
+import numpy as np
+
+from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.reduce import reduce_whole
+
+from .patch import Placement
+
+if TYPE_CHECKING:
+    from .patch import Patch
+
+#: The level of a preview that is made from small copies, and how many pixels of a patch make one of them.
+LEVEL = 3
+FACTOR = 2**LEVEL
+#: Small copies with more bytes than this are not worth storing; patches of over 60 million pixels have such.
+MAX_BYTES = 4 * 2**20
+_RGBA = 4
+
+
+def small_patch(patch: Patch) -> Patch:
+    """Return where the small copy of a patch lies, in pixels of an eighth."""
+    place, (height, width, bands) = patch.placement, patch.shape
+    top, left = place.y // FACTOR, place.x // FACTOR
+    bottom, right = -(-(place.y + height) // FACTOR), -(-(place.x + width) // FACTOR)
+    return replace(
+        patch, placement=Placement(left, top, place.frame), shape=(bottom - top, right - left, bands)
+    )
+
+
+def make_small(patch: Patch, pixels: np.ndarray) -> np.ndarray:
+    """Return the small copy of a patch.
+
+    :param pixels: ``(y, x, bands)`` of the patch.
+    :returns: an array of the shape and dtype of :func:`small_patch`.
+    """
+    rows = _split(patch.placement.y, patch.shape[0])
+    columns = _split(patch.placement.x, patch.shape[1])
+    parts = [
+        [_reduced(pixels[top:bottom, left:right], (down, across)) for left, right, across in columns]
+        for top, bottom, down in rows
+    ]
+    return np.ascontiguousarray(np.concatenate([np.concatenate(row, axis=1) for row in parts]))
+
+
+def _split(start: int, length: int) -> list[tuple[int, int, int]]:
+    """Return the parts of a length that fill whole pixels of the copy, and those at the ends that do not.
+
+    :returns: start, end and pixels for each pixel of the copy.
+    """
+    first = min(-start % FACTOR, length)
+    last = first + (length - first) // FACTOR * FACTOR
+    parts = [(0, first, first), (first, last, FACTOR), (last, length, length - last)]
+    return [part for part in parts if part[1] > part[0]]
+
+
+def _reduced(pixels: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
+    if pixels.shape[2] != _RGBA:
+        return reduce_whole(pixels, factor)
+    # Colours are weighted with their opacity, as in the finished image.
+    opacity = reduce_whole(pixels[..., 3:], factor)
+    weights = pixels[..., 3:].astype(np.float64)
+    total = _sums(weights, factor)
+    color = _sums(pixels[..., :3] * weights, factor)
+    mean = np.divide(color, total, out=np.zeros_like(color), where=total > 0)
+    if pixels.dtype.kind in 'iu':
+        mean = np.floor(mean + 0.5)
+    return np.concatenate([mean.astype(pixels.dtype), opacity], axis=2)
+
+
+def _sums(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
+    height, width, bands = values.shape
+    blocks = values.reshape(height // factor[0], factor[0], width // factor[1], factor[1], bands)
+    sums: np.ndarray = blocks.sum(axis=(1, 3))
+    return sums
+
+
+def encode_small(pixels: np.ndarray) -> bytes:
+    """Return the bytes to store for a small copy; shape and dtype are known from the patch."""
+    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder('<'))
+    return bytes(imagecodecs.zstd_encode(little.tobytes(), level=1))
+
+
+def decode_small(patch: Patch, data: bytes) -> np.ndarray:
+    """Return the small copy of a patch from its stored bytes.
+
+    :raises UnreadableImageError: they are not those of such a copy.
+    """
+    small = small_patch(patch)
+    dtype = np.dtype(small.dtype)
+    expected = math.prod(small.shape) * dtype.itemsize
+    try:
+        raw = imagecodecs.zstd_decode(data, out=expected)
+    except RuntimeError as error:
+        msg = f'The small copy of patch {patch.key} cannot be decompressed: {error}'
+        raise UnreadableImageError(msg) from error
+    if len(raw) != expected:
+        msg = f'The small copy of patch {patch.key} should have {expected} bytes; found {len(raw)}.'
+        raise UnreadableImageError(msg)
+    return np.frombuffer(raw, dtype.newbyteorder('<')).astype(dtype, copy=False).reshape(small.shape)

@@ -1,0 +1,106 @@
+"""Which patches touch which block of a preview, while patches come and go.
+
+Blocks of a level are squares of ``BLOCK`` pixels of that level, counted from position 0 of the patches' own
+coordinates, so that they stay what they are when the image grows, to whichever side.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from .patch import FRAME_AXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .patch import Patch
+    from .plan import Frame
+
+#: The side of a block, in pixels of its level.
+BLOCK = 512
+#: Level, frame, row and column of a block.
+BlockKey = tuple[int, 'Frame', int, int]
+#: The side of the squares by which patches are found, in full-resolution pixels.
+_CELL = 1024
+#: From this level on it is known whether a block is empty without looking at what is below it.
+FIRST_COUNTED = 3
+#: Levels beyond this one have a single block, however large the image.
+LAST = 21
+
+
+def frame_of(patch: Patch) -> Frame:
+    """Return the index of a patch along each of ``FRAME_AXES``."""
+    return tuple(patch.placement.index(axis) for axis in FRAME_AXES)
+
+
+def touched(patch: Patch, side: int) -> Iterator[tuple[int, int]]:
+    """Yield row and column of the squares of a side, in full-resolution pixels, that a patch touches."""
+    place = patch.placement
+    for row in range(place.y // side, -(-(place.y + patch.shape[0]) // side)):
+        for column in range(place.x // side, -(-(place.x + patch.shape[1]) // side)):
+            yield row, column
+
+
+def blocks_of(patch: Patch, first: int = 0) -> Iterator[BlockKey]:
+    """Yield the blocks that a patch touches, of all levels from one on."""
+    frame = frame_of(patch)
+    for level in range(first, LAST + 1):
+        for row, column in touched(patch, BLOCK << level):
+            yield level, frame, row, column
+
+
+class PatchIndex:
+    """The patches of a growing image, by place. Not safe under threads that change it; see `preview.py`."""
+
+    def __init__(self) -> None:
+        self.patches: dict[str, Patch] = {}
+        self._cells: defaultdict[tuple[Frame, int, int], set[str]] = defaultdict(set)
+        self._counts: Counter[BlockKey] = Counter()
+
+    def add(self, patch: Patch) -> None:
+        """Add a patch under a key that is free."""
+        self.patches[patch.key] = patch
+        frame = frame_of(patch)
+        for cell in touched(patch, _CELL):
+            self._cells[frame, *cell].add(patch.key)
+        self._counts.update(blocks_of(patch, FIRST_COUNTED))
+
+    def remove(self, key: str) -> Patch:
+        """Remove and return a patch."""
+        patch = self.patches.pop(key)
+        frame = frame_of(patch)
+        for cell in touched(patch, _CELL):
+            self._cells[frame, *cell].discard(key)
+            if not self._cells[frame, *cell]:
+                del self._cells[frame, *cell]
+        for block in blocks_of(patch, FIRST_COUNTED):
+            self._counts[block] -= 1
+            if not self._counts[block]:
+                del self._counts[block]
+        return patch
+
+    def is_empty(self, block: BlockKey) -> bool:
+        """Return whether no patch touches a block of level ``FIRST_COUNTED`` or above."""
+        return block not in self._counts
+
+    def touching(self, block: BlockKey) -> list[Patch]:
+        """Return the patches that touch a block, in any order."""
+        level, frame, row, column = block
+        side = BLOCK << level
+        top, left = row * side, column * side
+        return [
+            patch
+            for patch in self._near(frame, top, left, side)
+            if patch.placement.y < top + side
+            and patch.placement.x < left + side
+            and patch.placement.y + patch.shape[0] > top
+            and patch.placement.x + patch.shape[1] > left
+        ]
+
+    def _near(self, frame: Frame, top: int, left: int, side: int) -> Iterable[Patch]:
+        keys: set[str] = set()
+        for row in range(top // _CELL, -(-(top + side) // _CELL)):
+            for column in range(left // _CELL, -(-(left + side) // _CELL)):
+                keys |= self._cells.get((frame, row, column), set())
+        return [self.patches[key] for key in keys]
