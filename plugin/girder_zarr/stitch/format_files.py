@@ -120,7 +120,8 @@ def _tiff_page(tiff: Any) -> Any:
 
 def inspect_tiff(stream: IO[bytes]) -> PatchInfo:
     """Read the tags of a TIFF."""
-    with tifffile.TiffFile(stream, _multifile=False) as tiff:
+    # With a name, for tifffile asks a nameless stream, as an upload is, for its path.
+    with tifffile.TiffFile(stream, name='patch.tif', _multifile=False) as tiff:
         page = _tiff_page(tiff)
         if page.dtype is None:
             msg = f'The tiff has {page.bitspersample} bits a sample, which is not a type of pixel.'
@@ -143,7 +144,7 @@ def _check_tiff_end(page: Any, stream: IO[bytes]) -> None:
 
 def decode_tiff(stream: IO[bytes]) -> np.ndarray:
     """Decode the one page of a TIFF."""
-    with tifffile.TiffFile(stream, _multifile=False) as tiff:
+    with tifffile.TiffFile(stream, name='patch.tif', _multifile=False) as tiff:
         page = _tiff_page(tiff)
         pixels: np.ndarray = page.asarray(maxworkers=1)
         if page.axes == 'SYX':
