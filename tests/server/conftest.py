@@ -13,6 +13,7 @@ import mongomock.codec_options
 import mongomock.collection
 import mongomock.command_cursor
 import numpy as np
+import pymongo
 import pytest
 import zarr
 from PIL import Image
@@ -23,8 +24,59 @@ from girder_zarr.errors import GirderZarrError
 def pytest_configure(config):
     """Use the mock database unless a real one is named on the command line."""
     named = any(str(argument).startswith('--mongo-uri') for argument in config.invocation_params.args)
-    if not named:
+    if named:
+        config.pluginmanager.register(RealDatabase(config.getoption('--mongo-uri')))
+    else:
         config.option.mock_db = True
+
+
+class RealDatabase:
+    """A ``db`` fixture that empties one database for each test.
+
+    pytest-girder drops and makes a database with its hundred indexes for each, which takes seconds.
+    """
+
+    def __init__(self, uri):
+        self.uri = f'{uri.rstrip("/")}/girder_zarr_test_{os.getpid()}'
+
+        self.connection = None
+        self._made = set()
+
+    def _make_each_index_once(self, monkeypatch):
+        original = pymongo.collection.Collection.create_index
+
+        def create_index(collection, keys, **options):
+            index = (collection.full_name, repr(keys), repr(options))
+            if index not in self._made:
+                original(collection, keys, **options)
+                self._made.add(index)
+
+        monkeypatch.setattr(pymongo.collection.Collection, 'create_index', create_index)
+
+    @pytest.fixture
+    def db(self, monkeypatch):
+        from girder.models import _dbClients, getDbConnection, model_base
+        from girder.models.user import User
+
+        connection = self.connection = self.connection or getDbConnection(uri=self.uri, quiet=True)
+        self._make_each_index_once(monkeypatch)
+        database = connection.get_default_database()
+        for name in database.list_collection_names():
+            database[name].delete_many({})
+        _dbClients[None, None] = connection
+        for model in model_base._modelSingletons:
+            model.reconnect()
+        original, User()._cryptContext.scheme = User()._cryptContext.scheme, 'plaintext'
+        yield connection
+        User()._cryptContext.scheme = original
+        _dbClients.clear()
+        for model in model_base._modelSingletons:
+            model.__class__._instance = None
+
+    def pytest_unconfigure(self):
+        if self.connection is not None:
+            self.connection.drop_database(self.connection.get_default_database().name)
+            self.connection.close()
 
 
 def _mend_mongomock():
