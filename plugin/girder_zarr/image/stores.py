@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +11,12 @@ from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 from .bytesource import ByteSource, FileBytes, file_identity
 from .keystore import SCRATCH, Bytes, KeyStore
+from .sqlitestore import SQLITE_MAGIC, SqliteStore
 from .zipstore import END_RECORD, LOCAL_MAGIC, ROOT_KEYS, ZipFileStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SQLITE_MAGIC = b'SQLite format 3\0'
 EMPTY_ZIP_MAGIC = b'PK\5\6'
 
 
@@ -70,11 +68,7 @@ def _open_bytes(source: ByteSource) -> KeyStore:
     if head[:4] in (LOCAL_MAGIC, EMPTY_ZIP_MAGIC):
         return ZipFileStore(source)
     if head == SQLITE_MAGIC:
-        path = getattr(source, 'path', None)
-        if path is None:
-            msg = f'{source.name} is a database, which can be read from a local file only.'
-            raise UnreadableImageError(msg)
-        return SqliteStore(path, source.identity)
+        return SqliteStore(source)
     if source.size >= END_RECORD.size and EMPTY_ZIP_MAGIC in source.read(
         max(0, source.size - 4096), min(4096, source.size)
     ):
@@ -179,88 +173,3 @@ def directory_identity(path: str) -> str:
         except OSError:
             found.append('-')
     return ','.join(found)
-
-
-class SqliteStore(KeyStore):
-    """A zarr hierarchy as rows of one table, as zarr 2's SQLiteStore writes it.
-
-    :param path: the database.
-    :param identity: see the base class.
-    :raises UnreadableImageError: it is not such a database.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], identity: str) -> None:
-        super().__init__(os.fspath(path), identity)
-        # immutable: no lock files appear beside a file in an assetstore.
-        address = Path(path).absolute().as_uri() + '?mode=ro&immutable=1'
-        self._lock = threading.Lock()
-        try:
-            self._database = sqlite3.connect(address, uri=True, check_same_thread=False)
-            self._ask('SELECT k, v FROM zarr LIMIT 0')
-        except sqlite3.Error:
-            msg = f'{self.name} is a database, but not one that zarr writes.'
-            raise UnreadableImageError(msg) from None
-
-    def _ask(self, query: str, *values: object) -> list[tuple[bytes | str | int, ...]]:
-        with self._lock:
-            return self._database.execute(query, values).fetchall()
-
-    def _value(self, query: str, *values: object) -> bytes | str | int | None:
-        try:
-            rows = self._ask(query, *values)
-        except sqlite3.Error as error:
-            msg = f'{self.name} cannot be read: {error}.'
-            raise UnreadableImageError(msg) from None
-        return rows[0][0] if rows else None
-
-    def read(self, key: str, limit: int | None = None) -> bytes | None:
-        """Return a value; see the base class."""
-        size = self._value('SELECT length(v) FROM zarr WHERE k = ?', key)
-        if size is None:
-            return None
-        self._check_size(int(size), limit, key)
-        value = self._value('SELECT CAST(v AS BLOB) FROM zarr WHERE k = ?', key)
-        return value if isinstance(value, bytes) else None
-
-    def read_range(self, key: str, start: int, length: int) -> bytes | None:
-        """Return a part of a value; see the base class."""
-        size = self._value('SELECT length(v) FROM zarr WHERE k = ?', key)
-        if size is None:
-            return None
-        first, length = self._range(start, length, int(size), key)
-        value = self._value(
-            'SELECT CAST(substr(v, ?, ?) AS BLOB) FROM zarr WHERE k = ?', first + 1, length, key
-        )
-        return value if isinstance(value, bytes) else None
-
-    def has(self, key: str) -> bool:
-        """Return whether there is such a key."""
-        return self._value('SELECT 1 FROM zarr WHERE k = ?', key) is not None
-
-    def names(self, folder: str) -> list[str]:
-        """Return what lies directly in a folder; see the base class."""
-        prefix = folder + '/' if folder else ''
-        found = set()
-        for key in self.keys(prefix):
-            name, slash, _ = key[len(prefix) :].partition('/')
-            found.add(name + slash)
-        return sorted(found)
-
-    def keys(self, prefix: str = '') -> Iterator[str]:
-        """Iterate over all keys that begin with ``prefix``."""
-        try:
-            rows = self._ask('SELECT k FROM zarr WHERE substr(k, 1, ?) = ?', len(prefix), prefix)
-        except sqlite3.Error as error:
-            msg = f'{self.name} cannot be read: {error}.'
-            raise UnreadableImageError(msg) from None
-        return (str(row[0]) for row in rows)
-
-    def close(self) -> None:
-        """Close the database."""
-        super().close()
-        self._database.close()
-
-    def __del__(self) -> None:
-        # Without this, sqlite3 warns when a cached source is dropped.
-        if hasattr(self, '_database'):
-            self._database.close()
