@@ -1,5 +1,5 @@
 PYTHON ?= python3
-VENV ?= .venv
+VENV ?= .venv-dev
 ARGS ?=
 
 .PHONY: demo test test-girder3 lint bench clean

