@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_without_a_size_everything_fits_and_the_most_negative_position_is_the_co
     ],
 )
 def test_axes_are_those_that_patches_name_in_the_order_of_ngff(
-    frames: dict[str, int], bands: int, axes: tuple[str, ...], shape: tuple[int, ...]
+    frames: dict[str, Any], bands: int, axes: tuple[str, ...], shape: tuple[int, ...]
 ) -> None:
     plan = Plan([patch('a', 0, 0, bands=bands, **frames)], StitchSpec())
     assert plan.axes == axes

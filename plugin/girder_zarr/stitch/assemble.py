@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from girder_zarr.errors import UnsupportedFormatError
 from girder_zarr.image.ngff.model import Axis
+from girder_zarr.image.outlet import DirectoryOutlet
 from girder_zarr.image.pack import outlet_for
 from girder_zarr.image.pyramid import write_image
 from girder_zarr.image.spec import OutputSpec, default_channels
 
-from .blend import Piece, blend
-from .cache import PatchCache
+from .blocks import BlockMaker
+from .loader import PatchLoader, visible
 from .plan import Plan
+from .provenance import DOCUMENT, describe
+from .register import register
+
+__all__ = ['BlockMaker', 'assemble', 'assemble_file', 'make_plan', 'output_spec', 'values_of', 'write_plan']
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from girder_zarr.image.ngff.model import Channel
     from girder_zarr.image.outlet import Outlet
 
+    from .loader import Load
     from .patch import Patch
     from .spec import StitchSpec
 
@@ -33,28 +39,57 @@ _AXIS_TYPES: dict[str, Any] = {'t': 'time', 'c': 'channel', 'z': 'space', 'y': '
 
 def assemble(
     patches: Sequence[Patch],
-    load: Callable[[Patch], np.ndarray],
+    load: Load,
     spec: StitchSpec,
     directory: Path | Outlet,
+    *,
+    references: Sequence[Patch] = (),
     **options: Any,
 ) -> Plan:
     """Write the image that the patches make, with all its levels.
 
     :param patches: all of them.
-    :param load: returns the pixels of a patch, ``(y, x, bands)`` in its dtype; called from several threads.
+    :param load: returns the pixels of a patch, ``(y, x, bands)`` in its dtype, with one more band where
+        ``patch.alpha``; called from several threads.
     :param spec: what the result shall be.
     :param directory: an existing, empty directory, or any other `image.outlet.Outlet`.
+    :param references: the images that patches and spec name as masks, flat and dark fields.
     :param options: as for :func:`write_plan`.
     :raises InvalidInputError: there is no patch. :raises ConflictError: the patches do not fit together.
     :raises LimitExceededError: the result would be too large.
     :raises UnsupportedFormatError: a patch cannot be decoded; the message names it.
     """
-    plan = Plan(patches, spec)
+    known = {name: options[name] for name in ('check', 'threads') if name in options}
+    plan = make_plan(patches, load, spec, references, **known)
     write_plan(plan, load, directory, **options)
     return plan
 
 
-def assemble_file(plan: Plan, load: Callable[[Patch], np.ndarray], target: Path, **options: Any) -> None:
+def make_plan(
+    patches: Sequence[Patch],
+    load: Load,
+    spec: StitchSpec,
+    references: Sequence[Patch] = (),
+    *,
+    check: Callable[[], None] | None = None,
+    threads: int | None = None,
+) -> Plan:
+    """Return the plan of an image, its patches where registration puts them if the spec asks for it.
+
+    :raises: as :func:`assemble`, before anything is written.
+    """
+    plan = Plan(patches, spec, references)
+    plan.check_references()
+    if spec.registration is None:
+        return plan
+    loader = PatchLoader(plan, load)
+    found = register(
+        plan, spec.registration, lambda patch: visible(loader.get(patch)), threads=threads or 2, check=check
+    )
+    return Plan([found.moved(patch) for patch in patches], spec, references, found)
+
+
+def assemble_file(plan: Plan, load: Load, target: Path, **options: Any) -> None:
     """Write the image of a plan into one file, ``.zip`` or ``.ozx``, which appears whole or not at all.
 
     :param options: as for :func:`write_plan`.
@@ -65,7 +100,7 @@ def assemble_file(plan: Plan, load: Callable[[Patch], np.ndarray], target: Path,
 
 def write_plan(
     plan: Plan,
-    load: Callable[[Patch], np.ndarray],
+    load: Load,
     directory: Path | Outlet,
     *,
     name: str | None = None,
@@ -80,6 +115,10 @@ def write_plan(
         thread; they add up to :func:`values_of`.
     :param check: called before every block; raises to stop.
     """
+    _, document = describe(plan)
+    if document is not None:
+        outlet = DirectoryOutlet(directory) if isinstance(directory, Path) else directory
+        outlet.put(DOCUMENT, json.dumps(document, separators=(',', ':')).encode())
     write_image(
         directory,
         output_spec(plan, name),
@@ -91,58 +130,14 @@ def write_plan(
     )
 
 
-class BlockMaker:
-    """Makes blocks of the output from the patches that touch them. Thread safe.
-
-    :param load: as for :func:`assemble`.
-    """
-
-    def __init__(self, plan: Plan, load: Callable[[Patch], np.ndarray]) -> None:
-        self.plan = plan
-        self._dtype = np.dtype(plan.dtype)
-        self._cache = PatchCache(lambda patch: _checked(patch, load(patch)))
-
-    def read(self, region: tuple[slice, ...]) -> np.ndarray | None:
-        """Return a region of the output, or None where no patch touches it.
-
-        :param region: one slice an axis of the plan, start and stop explicit.
-        """
-        shape = tuple(part.stop - part.start for part in region)
-        out: np.ndarray | None = None
-        for frame, place, bands in self.plan.frames(region):
-            block = self._frame(frame, region[-2], region[-1])
-            if block is None:
-                continue
-            if out is None:
-                out = np.full(shape, self.plan.spec.background, self._dtype)
-            planes = np.moveaxis(block[:, :, bands], -1, 0)
-            out[place] = planes if any(isinstance(part, slice) for part in place) else planes[0]
-        return out
-
-    def _frame(self, frame: tuple[int, ...], y: slice, x: slice) -> np.ndarray | None:
-        hits = self.plan.touching(frame, y, x)
-        if not hits:
-            return None
-        pieces = [Piece(hit.y, hit.x, self._cache.get(hit.patch)) for hit in hits]
-        shape = (y.stop - y.start, x.stop - x.start, self.plan.bands)
-        return blend(pieces, shape, self._dtype, self.plan.spec.overlap, self.plan.spec.background)
-
-
-def _checked(patch: Patch, pixels: np.ndarray) -> np.ndarray:
-    if pixels.shape != patch.shape or pixels.dtype != np.dtype(patch.dtype):
-        msg = (
-            f'Patch {patch.key} should hold {patch.shape} of {patch.dtype}; '
-            f'found {pixels.shape} of {pixels.dtype}.'
-        )
-        raise UnsupportedFormatError(msg)
-    return pixels
-
-
 def output_spec(plan: Plan, name: str | None = None) -> OutputSpec:
     """Return what `pyramid.write_image` shall write for a plan."""
     spec, pixel = plan.spec, plan.spec.pixel_size
     unit = pixel.unit if pixel else None
-    axes = [Axis(axis, _AXIS_TYPES[axis], unit if axis in {'y', 'x'} else None) for axis in plan.axes]
+    axes = [
+        Axis(axis, _AXIS_TYPES.get(axis, 'custom'), unit if axis in {'y', 'x'} else None)
+        for axis in plan.axes
+    ]
     bands = plan.bands if plan.bands > 1 else 0
     return OutputSpec.create(
         plan.shape,
@@ -153,8 +148,12 @@ def output_spec(plan: Plan, name: str | None = None) -> OutputSpec:
         name=name,
         channels=_channels(plan, axes, bands),
         chunk=spec.chunk,
+        shard=spec.shard,
         version=spec.version,
         fill_value=spec.background,
+        codec=spec.codec,
+        resample=spec.resample,
+        extra={'stitch': describe(plan)[0]},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,8 +14,12 @@ from girder_zarr.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: The axes besides y and x along which a patch can be placed, in NGFF order.
+    from .format_raw import Layout
+
+#: The axes besides y and x that every image can have, in NGFF order; others may be named, see `order_axes`.
 FRAME_AXES = ('t', 'c', 'z')
+#: Axes of other names that an image may have.
+MAX_OTHER_AXES = 4
 #: How far from the origin a patch may lie, in pixels, along y and x.
 MAX_OFFSET = 2**30
 #: The largest index along t, z and c.
@@ -22,6 +27,10 @@ MAX_INDEX = 2**20 - 1
 #: ``order`` is stored as a signed 32-bit number.
 MAX_ORDER = 2**31 - 1
 
+#: The bounds of a weight.
+MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6
+
+_AXIS = re.compile(r'[a-z][a-z_]{0,30}')
 _KEY = re.compile(r'[A-Za-z0-9._~,@=+-]{1,200}')
 _DIGEST = re.compile(r'\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):\s*')
 
@@ -50,10 +59,13 @@ class Placement:
                 msg = f'{name}: expected a position from -{MAX_OFFSET} to {MAX_OFFSET}, found {value}.'
                 raise InvalidInputError(msg)
         named = {axis: index for axis, index in (frame or {}).items() if index is not None}
+        others = sorted(set(named) - set(FRAME_AXES))
+        if len(others) > MAX_OTHER_AXES:
+            found = ', '.join(others)[:80]
+            msg = f'index: expected at most {MAX_OTHER_AXES} axes besides t, z and c, found {found}.'
+            raise InvalidInputError(msg)
         for name, index in named.items():
-            if name not in FRAME_AXES:
-                msg = f'{name}: expected one of the axes t, z, c, x, y.'
-                raise InvalidInputError(msg)
+            check_axis(name)
             if not 0 <= index <= MAX_INDEX:
                 msg = f'{name}: expected an index from 0 to {MAX_INDEX}, found {index}.'
                 raise InvalidInputError(msg)
@@ -87,8 +99,14 @@ class Patch:
     :param placement: where its first pixel lies.
     :param shape: ``(y, x, bands)`` in pixels.
     :param dtype: the numpy name of the type of its pixels.
-    :param order: what decides where patches overlap, before the key does.
+    :param order: what decides where patches overlap, before arrival or key do.
     :param source: whatever the caller needs to load its pixels; not looked at here.
+    :param weight: how much it counts in means and feathering.
+    :param alpha: its pixels come with one more band than ``shape`` says, which is its mask.
+    :param mask_key: the key of the reference image that is its mask, or empty.
+    :param arrival: grows with every patch that is stored; what decides if the spec asks for it.
+    :param digest: of its file, as :func:`format_digest` writes it, for the record.
+    :param layout: what was declared of it, if it is raw pixels.
     """
 
     key: str
@@ -97,11 +115,27 @@ class Patch:
     dtype: str
     order: int = 0
     source: str = ''
+    weight: float = 1.0
+    alpha: bool = False
+    mask_key: str = ''
+    arrival: int = 0
+    digest: str = ''
+    layout: Layout | None = None
 
     @property
     def rank(self) -> tuple[int, str]:
         """What patches are sorted by where they overlap."""
         return self.order, self.key
+
+    @property
+    def rank_by_arrival(self) -> tuple[int, int, str]:
+        """What patches are sorted by where the later one counts."""
+        return self.order, self.arrival, self.key
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has neither mask nor weight."""
+        return self.weight == 1 and not self.alpha and not self.mask_key
 
 
 def check_key(key: str) -> str:
@@ -114,6 +148,37 @@ def check_key(key: str) -> str:
         msg = f'key: expected 1 to 200 of the characters A-Z a-z 0-9 . _ ~ - , @ = +, found {shown!r}.'
         raise InvalidInputError(msg)
     return key
+
+
+def check_axis(name: str) -> str:
+    """Return the name of an axis besides x and y.
+
+    :raises InvalidInputError: it has another form.
+    """
+    if not _AXIS.fullmatch(name) or name in {'x', 'y', 's'}:
+        msg = (
+            'index: expected axes called t, z, c or by up to 31 lower case letters and underscores, '
+            f'but not x, y or s; found {name!r:.80}.'
+        )
+        raise InvalidInputError(msg)
+    return name
+
+
+def order_axes(names: Iterable[str]) -> tuple[str, ...]:
+    """Return ``FRAME_AXES`` with the other names among them, in NGFF order: time, others, channel, space."""
+    others = sorted(set(names) - set(FRAME_AXES))
+    return ('t', *others, 'c', 'z')
+
+
+def check_weight(weight: float) -> float:
+    """Return the weight.
+
+    :raises InvalidInputError: it is not a positive number within bounds.
+    """
+    if not math.isfinite(weight) or not MIN_WEIGHT <= weight <= MAX_WEIGHT:
+        msg = f'weight: expected a number from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}, found {weight}.'
+        raise InvalidInputError(msg)
+    return weight
 
 
 def check_order(order: int) -> int:
@@ -162,6 +227,9 @@ def check_same_axes(placements: Iterable[Placement]) -> tuple[str, ...]:
     found = {placement.axes for placement in placements}
     if len(found) > 1:
         first, second = sorted(found)[:2]
-        msg = f'All patches must name the same of t, z, c; found {first or "none"} and {second or "none"}.'
+        msg = (
+            f'All patches must name the same of t, z, c and other axes; '
+            f'found {first or "none"} and {second or "none"}.'
+        )
         raise InvalidInputError(msg)
     return found.pop() if found else ()

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 from girder_zarr.errors import ConflictError, InvalidInputError, LimitExceededError
 
-from .patch import FRAME_AXES, check_same_axes
+from .patch import check_same_axes, order_axes
 from .spec import MAX_PIXELS, MAX_SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from .patch import Patch
+    from .register import Registration
     from .spec import StitchSpec
 
-#: The index of a frame along each of ``FRAME_AXES``, 0 along those that no patch names.
+#: The index of a frame along each of `Plan.frame_axes`, 0 along those that no patch names.
 Frame = tuple[int, ...]
 
 
@@ -34,23 +35,28 @@ class Extent:
     def of(cls, patches: Iterable[Patch]) -> Extent:
         """Return the extent of at least one patch."""
         boxes = list(patches)
+        axes = check_same_axes(p.placement for p in boxes)
         return cls(
             x=(min(p.placement.x for p in boxes), max(p.placement.x + p.shape[1] for p in boxes)),
             y=(min(p.placement.y for p in boxes), max(p.placement.y + p.shape[0] for p in boxes)),
+            # a placement's frame is sorted, as these axes are
             frame={
-                axis: max(p.placement.index(axis) for p in boxes) + 1
-                for axis in check_same_axes(p.placement for p in boxes)
+                axis: max(p.placement.frame[at][1] for p in boxes) + 1 for at, axis in enumerate(sorted(axes))
             },
         )
 
     def origin(self, spec: StitchSpec) -> tuple[int, int]:
         """Return the position ``(y, x)`` of the result's left upper pixel."""
+        if spec.crop is not None:
+            return spec.crop.y, spec.crop.x
         if spec.size is not None:
             return 0, 0
         return min(0, self.y[0]), min(0, self.x[0])
 
     def size(self, spec: StitchSpec) -> tuple[int, int]:
         """Return the result's ``(height, width)``."""
+        if spec.crop is not None:
+            return spec.crop.height, spec.crop.width
         if spec.size is not None:
             return spec.size[1], spec.size[0]
         top, left = self.origin(spec)
@@ -89,6 +95,8 @@ class Plan:
 
     :param patches: all of them; they agree in dtype, bands and named axes.
     :param spec: what the result shall be.
+    :param references: the images that patches and spec name as masks, flat and dark fields.
+    :param registration: what the positions of the patches were corrected by, for the record.
     :raises InvalidInputError: there is no patch, or two have one key.
     :raises ConflictError: the patches differ in dtype or bands.
     :raises LimitExceededError: the result would be too large.
@@ -97,12 +105,21 @@ class Plan:
     #: The side of the squares by which patches are found.
     CELL = 1024
 
-    def __init__(self, patches: Sequence[Patch], spec: StitchSpec) -> None:
+    def __init__(
+        self,
+        patches: Sequence[Patch],
+        spec: StitchSpec,
+        references: Iterable[Patch] = (),
+        registration: Registration | None = None,
+    ) -> None:
         if not patches:
             msg = 'There is no patch to stitch.'
             raise InvalidInputError(msg)
-        self.patches = sorted(patches, key=lambda patch: patch.rank)
+        by_arrival = spec.overlap_by == 'arrival'
+        self.patches = sorted(patches, key=lambda one: one.rank_by_arrival if by_arrival else one.rank)
         self.spec = spec
+        self.references = {reference.key: reference for reference in references}
+        self.registration = registration
         kinds = {(patch.dtype, patch.shape[2]) for patch in patches}
         if len(kinds) > 1:
             msg = (
@@ -111,29 +128,60 @@ class Plan:
             raise ConflictError(msg)
         ((self.dtype, self.bands),) = kinds
         spec.check_dtype(self.dtype)
+        spec.check_block(self.dtype, self.bands)
+        #: Whether any patch has a mask or a weight.
+        self.weighted = not all(patch.is_plain for patch in patches)
         self.extent = Extent.of(self.patches)
+        #: What a frame's index counts, slowest first.
+        self.frame_axes = order_axes(self.extent.frame)
         self.extent.check(spec, self.bands)
         self.origin = self.extent.origin(spec)
         self.size = self.extent.size(spec)
         self._cells = self._index()
 
+    def check_references(self) -> None:
+        """Check that every mask and field that is named is there and of the size and bands of its patches.
+
+        :raises ConflictError: one is not; the message names it.
+        """
+        needed = {patch.mask_key for patch in self.patches} - {''} | self.spec.reference_keys
+        missing = sorted(needed - set(self.references))
+        if missing:
+            msg = f'There is no reference image {missing[0]}, which the spec or a patch names.'
+            raise ConflictError(msg)
+        for key in needed:
+            bands = self.references[key].shape[2]
+            if bands not in {1, self.bands} or (bands > 1 and key not in self.spec.reference_keys):
+                msg = f'The reference image {key} has {bands} bands; expected 1.'
+                raise ConflictError(msg)
+        for patch in self.patches:
+            if patch.mask_key:
+                mask = self.references[patch.mask_key].shape[:2]
+                if mask != patch.shape[:2]:
+                    msg = (
+                        f'Patch {patch.key} has {patch.shape[1]} x {patch.shape[0]} pixels; '
+                        f'its mask {patch.mask_key} has {mask[1]} x {mask[0]}.'
+                    )
+                    raise ConflictError(msg)
+
     @property
     def axes(self) -> tuple[str, ...]:
         """The names of the output's axes, in NGFF order; ``c`` holds channels and bands, channel-major."""
         named = set(self.extent.frame) | ({'c'} if self.bands > 1 else set())
-        return (*(axis for axis in FRAME_AXES if axis in named), 'y', 'x')
+        return (*(axis for axis in self.frame_axes if axis in named), 'y', 'x')
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The output's pixels along each of :attr:`axes`."""
-        counts = {axis: self.extent.frame.get(axis, 1) for axis in FRAME_AXES}
+        counts = {axis: self.extent.frame.get(axis, 1) for axis in self.frame_axes}
         counts['c'] *= self.bands
         return tuple(counts[axis] for axis in self.axes[:-2]) + self.size
 
     def _index(self) -> dict[tuple[Frame, int, int], list[int]]:
         cells: defaultdict[tuple[Frame, int, int], list[int]] = defaultdict(list)
         for index, patch in enumerate(self.patches):
-            frame = tuple(patch.placement.index(axis) for axis in FRAME_AXES)
+            indices = dict(patch.placement.frame)
+            frame = tuple(indices.get(axis, 0) for axis in self.frame_axes)
             top, left = patch.placement.y - self.origin[0], patch.placement.x - self.origin[1]
             bottom, right = min(top + patch.shape[0], self.size[0]), min(left + patch.shape[1], self.size[1])
             for row in _cells(max(top, 0), bottom, self.CELL):
@@ -144,7 +192,7 @@ class Plan:
     def touching(self, frame: Frame, y: slice, x: slice) -> list[Hit]:
         """Return the patches that have pixels in a block of one frame, in their order.
 
-        :param frame: the index along each of ``FRAME_AXES``.
+        :param frame: the index along each of :attr:`frame_axes`.
         :param y: rows of the output, start and stop explicit.
         :param x: columns of the output, likewise.
         """
@@ -187,7 +235,7 @@ class Plan:
         """
         found: list[tuple[Frame, tuple[slice | int, ...], slice]] = [((), (), slice(0, self.bands))]
         slices = dict(zip(self.axes, region, strict=True))
-        for axis in FRAME_AXES:
+        for axis in self.frame_axes:
             if axis not in slices:
                 found = [((*frame, 0), place, bands) for frame, place, bands in found]
             elif axis == 'c' and self.bands > 1:

@@ -2,51 +2,53 @@
 
 from __future__ import annotations
 
-import math
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from large_image.tilesource.resample import ResampleMethod
 
-from girder_zarr.errors import ConflictError, InvalidInputError
+from girder_zarr.errors import ConflictError, LimitExceededError
+from girder_zarr.image.encode import Codec
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-Overlap = Literal['last', 'first', 'mean', 'max', 'min']
-Output = Literal['zarr.zip', 'ozx']
-
-OVERLAPS: tuple[Overlap, ...] = ('last', 'first', 'mean', 'max', 'min')
-OUTPUTS: tuple[Output, ...] = ('zarr.zip', 'ozx')
-VERSIONS = ('0.5', '0.4')
-CHUNKS = tuple(2**power for power in range(6, 13))
-MAX_EXPECTED = 10_000_000
-#: Pixels of a result along y or x.
-MAX_SIDE = 2**22
-#: Pixels of a whole result, all frames and bands together.
-MAX_PIXELS = 2**40
-MAX_CHANNELS = 1024
-MAX_TEXT = 256
-
-#: The units of length of OME-NGFF (UDUNITS-2 names).
-UNITS = frozenset(
-    {
-        *('angstrom', 'attometer', 'centimeter', 'decimeter', 'exameter', 'femtometer', 'foot', 'gigameter'),
-        *('hectometer', 'inch', 'kilometer', 'megameter', 'meter', 'micrometer', 'mile', 'millimeter'),
-        *('nanometer', 'parsec', 'petameter', 'picometer', 'terameter', 'yard', 'yoctometer', 'yottameter'),
-        *('zeptometer', 'zettameter'),
-    }
+from . import spec_fields as fields
+from .spec_fields import (
+    MAX_CHANNELS,
+    MAX_SIDE,
+    MAX_TEXT,
+    UNITS,
+    Crop,
+    Grid,
+    PixelSize,
+    RegistrationSpec,
+    Version,
+    wrong,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@dataclass(frozen=True, slots=True)
-class PixelSize:
-    """The size of a pixel along x and y, in ``unit``."""
+    from girder_zarr.image.resample import Resample
 
-    x: float
-    y: float
-    unit: str = 'micrometer'
+__all__ = [
+    'MAX_CHANNELS', 'MAX_PIXELS', 'MAX_SIDE', 'OVERLAPS', 'UNITS', 'Crop', 'Grid', 'Overlap', 'PixelSize',
+    'RegistrationSpec', 'StitchSpec',
+]  # fmt: skip
+
+Overlap = Literal['last', 'first', 'mean', 'max', 'min', 'feather']
+OverlapBy = Literal['key', 'arrival']
+Output = Literal['zarr.zip', 'ozx']
+
+OVERLAPS: tuple[Overlap, ...] = ('last', 'first', 'mean', 'max', 'min', 'feather')
+OUTPUTS: tuple[Output, ...] = ('zarr.zip', 'ozx')
+VERSIONS: tuple[Version, ...] = ('0.5', '0.4', '0.6')
+CHUNKS = tuple(2**power for power in range(6, 13))
+SHARDS = tuple(2**power for power in range(6, 15))
+MAX_EXPECTED = 10_000_000
+#: Pixels of a whole result, all frames and bands together.
+MAX_PIXELS = 2**40
+#: What is written at once is made in memory whole, a few times over.
+MAX_BLOCK_BYTES = 2**26
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,24 @@ class StitchSpec:
     """What the result shall be; docs/rest.md says what each field means."""
 
     output: Output = 'zarr.zip'
-    version: Literal['0.5', '0.4'] = '0.5'
+    version: Version = '0.5'
     overlap: Overlap = 'last'
+    overlap_by: OverlapBy = 'key'
     background: int | float = 0
     pixel_size: PixelSize | None = None
     channel_names: tuple[str, ...] | None = None
     channel_colors: tuple[str, ...] | None = None
     expected: int | None = None
     size: tuple[int, int] | None = None  # x, y
+    crop: Crop | None = None
+    grid: Grid | None = None
+    flat_field: tuple[str | None, ...] | None = None
+    dark_field: tuple[str | None, ...] | None = None
+    registration: RegistrationSpec | None = None
     chunk: int = 512
+    shard: int | None = None
+    codec: Codec = field(default_factory=Codec)
+    resample_name: str = 'area'
     keep_patches: bool = True
 
     @classmethod
@@ -73,40 +84,71 @@ class StitchSpec:
         """
         given = {} if document is None else document
         if not isinstance(given, dict):
-            raise _wrong('spec', 'an object', given)
+            raise wrong('spec', 'an object', given)
         unknown = sorted(set(given) - set(_FIELDS))
         if unknown:
-            raise _wrong(f'spec.{unknown[0]}', f'one of the fields {", ".join(_FIELDS)}', unknown[0])
+            raise wrong(f'spec.{unknown[0]}', f'one of the fields {", ".join(_FIELDS)}', unknown[0])
         values = {}
-        for name, (field, check) in _FIELDS.items():
+        for name, (attribute, check) in _FIELDS.items():
             if given.get(name) is not None:
-                values[field] = check(f'spec.{name}', given[name])
+                values[attribute] = check(f'spec.{name}', given[name])
         spec = cls(**values)
-        if spec.output == 'ozx' and spec.version == '0.4':
-            raise _wrong('spec.ngffVersion', "'0.5' with output 'ozx'", '0.4')
+        spec._check_together()
         return spec
+
+    def _check_together(self) -> None:
+        if self.output == 'ozx' and self.version == '0.4':
+            raise wrong('spec.ngffVersion', "'0.5' or '0.6' with output 'ozx'", '0.4')
+        if self.size is not None and self.crop is not None:
+            raise wrong('spec.crop', 'nothing where spec.size is given', asdict(self.crop))
+        if self.shard is not None:
+            if self.version == '0.4':
+                raise wrong('spec.shard', "nothing with ngffVersion '0.4', which has no shards", self.shard)
+            if self.shard <= self.chunk:
+                raise wrong('spec.shard', f'more than the chunk of {self.chunk}', self.shard)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of :meth:`from_json` with every field filled in."""
-        pixel = self.pixel_size
+        pixel, grid = self.pixel_size, self.grid
         return {
             'output': self.output,
             'ngffVersion': self.version,
             'overlap': self.overlap,
+            'overlapBy': self.overlap_by,
             'background': self.background,
-            'pixelSize': None if pixel is None else {'x': pixel.x, 'y': pixel.y, 'unit': pixel.unit},
-            'channelNames': None if self.channel_names is None else list(self.channel_names),
-            'channelColors': None if self.channel_colors is None else list(self.channel_colors),
+            'pixelSize': None if pixel is None else asdict(pixel),
+            'channelNames': _listed(self.channel_names),
+            'channelColors': _listed(self.channel_colors),
             'expected': self.expected,
-            'size': None if self.size is None else {'x': self.size[0], 'y': self.size[1]},
+            'size': _pair(self.size),
+            'crop': None if self.crop is None else asdict(self.crop),
+            'grid': None if grid is None else {'tile': _pair(grid.tile), 'overlap': _pair(grid.overlap)},
+            'flatField': _listed(self.flat_field),
+            'darkField': _listed(self.dark_field),
+            'registration': (
+                None if self.registration is None else fields.registration_json(self.registration)
+            ),
             'chunk': self.chunk,
+            'shard': self.shard,
+            'codec': fields.codec_json(self.codec),
+            'resample': self.resample_name,
             'keepPatches': self.keep_patches,
         }
+
+    @property
+    def resample(self) -> Resample:
+        """How levels are made."""
+        return fields.RESAMPLES[self.resample_name]
+
+    @property
+    def reference_keys(self) -> set[str]:
+        """The keys of the reference images that the spec itself names."""
+        return {key for key in (*(self.flat_field or ()), *(self.dark_field or ())) if key is not None}
 
     def check_dtype(self, dtype: str) -> None:
         """Check that patches of a dtype can be stitched under this spec.
 
-        :raises ConflictError: the background is not a value of the dtype.
+        :raises ConflictError: the background is not a value of the dtype, or `resample` does not know it.
         """
         kind = np.dtype(dtype)
         if kind.kind == 'f':
@@ -119,98 +161,58 @@ class StitchSpec:
         if not fits:
             msg = f'The session has background {self.background}, which is not a value of {dtype}.'
             raise ConflictError(msg)
+        method = self.resample
+        by_pillow = isinstance(method, ResampleMethod) and method.value <= ResampleMethod.PIL_MAX_ENUM.value
+        if by_pillow and kind.itemsize > 2 and dtype != 'float32' and self.resample_name != 'PIL_NEAREST':
+            msg = (
+                f'spec.resample: {self.resample_name} is for 8 and 16 bit integers and float32; '
+                f'the patches have {dtype}.'
+            )
+            raise ConflictError(msg)
 
 
-def _wrong(name: str, expected: str, found: Any) -> InvalidInputError:
-    shown = repr(found)
-    if len(shown) > 80:
-        shown = shown[:80] + '...'
-    return InvalidInputError(f'{name}: expected {expected}, found {shown}.')
+    def check_block(self, dtype: str, bands: int) -> None:
+        """Check that what is written at once is not too large.
+
+        :raises LimitExceededError: it is; the message gives the limit.
+        """
+        side = self.shard or self.chunk
+        nbytes = side * side * bands * np.dtype(dtype).itemsize
+        if self.shard is not None and nbytes > MAX_BLOCK_BYTES:
+            msg = f'spec.shard: a shard of {side} would hold {nbytes} bytes; the limit is {MAX_BLOCK_BYTES}.'
+            raise LimitExceededError(msg)
 
 
-def _choice(choices: tuple[Any, ...]) -> Callable[[str, Any], Any]:
-    def check(name: str, value: Any) -> Any:
-        if isinstance(value, bool) or value not in choices:
-            raise _wrong(name, f'one of {", ".join(map(str, choices))}', value)
-        return value
-
-    return check
+def _listed(values: tuple[Any, ...] | None) -> list[Any] | None:
+    return None if values is None else list(values)
 
 
-def _integer(name: str, value: Any, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise _wrong(name, f'an integer from {low} to {high}', value)
-    return value
-
-
-def _number(name: str, value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(name, 'a number', value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _wrong(name, 'a finite number', value)
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        raise _wrong(name, 'an integer of 64 bits', value)
-    return value
-
-
-def _boolean(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong(name, 'true or false', value)
-    return value
-
-
-def _expected(name: str, value: Any) -> int:
-    return _integer(name, value, 1, MAX_EXPECTED)
-
-
-def _object(name: str, value: Any, required: set[str], optional: set[str]) -> Mapping[str, Any]:
-    known = f'an object with {", ".join(sorted(required | optional))}'
-    if not isinstance(value, dict) or not required <= set(value) <= required | optional:
-        raise _wrong(name, known, value)
-    return cast('Mapping[str, Any]', value)
-
-
-def _pixel_size(name: str, value: Any) -> PixelSize:
-    given = _object(name, value, {'x', 'y'}, {'unit'})
-    for axis in ('x', 'y'):
-        if not 1e-12 < _number(f'{name}.{axis}', given[axis]) < 1e12:
-            raise _wrong(f'{name}.{axis}', 'a positive number', given[axis])
-    unit = given.get('unit') or 'micrometer'
-    if not isinstance(unit, str) or unit not in UNITS:
-        raise _wrong(f'{name}.unit', 'a unit of OME-NGFF such as micrometer', unit)
-    return PixelSize(float(given['x']), float(given['y']), unit)
-
-
-def _size(name: str, value: Any) -> tuple[int, int]:
-    given = _object(name, value, {'x', 'y'}, set())
-    return _integer(f'{name}.x', given['x'], 1, MAX_SIDE), _integer(f'{name}.y', given['y'], 1, MAX_SIDE)
-
-
-def _texts(pattern: str, expected: str) -> Callable[[str, Any], tuple[str, ...]]:
-    def check(name: str, value: Any) -> tuple[str, ...]:
-        if not isinstance(value, list) or not 1 <= len(value) <= MAX_CHANNELS:
-            raise _wrong(name, f'a list of 1 to {MAX_CHANNELS} strings', value)
-        for index, text in enumerate(value):
-            if not isinstance(text, str) or not re.fullmatch(pattern, text):
-                raise _wrong(f'{name}[{index}]', expected, text)
-        return tuple(value)
-
-    return check
+def _pair(values: tuple[Any, Any] | None) -> dict[str, Any] | None:
+    return None if values is None else {'x': values[0], 'y': values[1]}
 
 
 _FIELDS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
-    'output': ('output', _choice(OUTPUTS)),
-    'ngffVersion': ('version', _choice(VERSIONS)),
-    'overlap': ('overlap', _choice(OVERLAPS)),
-    'background': ('background', _number),
-    'pixelSize': ('pixel_size', _pixel_size),
+    'output': ('output', fields.choice(OUTPUTS)),
+    'ngffVersion': ('version', fields.choice(VERSIONS)),
+    'overlap': ('overlap', fields.choice(OVERLAPS)),
+    'overlapBy': ('overlap_by', fields.choice(('key', 'arrival'))),
+    'background': ('background', fields.number),
+    'pixelSize': ('pixel_size', fields.pixel_size),
     'channelNames': (
         'channel_names',
-        _texts(rf'[^\x00-\x1f]{{1,{MAX_TEXT}}}', f'1 to {MAX_TEXT} characters'),
+        fields.texts(rf'[^\x00-\x1f]{{1,{MAX_TEXT}}}', f'1 to {MAX_TEXT} characters'),
     ),
-    'channelColors': ('channel_colors', _texts(r'[0-9A-Fa-f]{6}', 'six hexadecimal digits')),
-    'expected': ('expected', _expected),
-    'size': ('size', _size),
-    'chunk': ('chunk', _choice(CHUNKS)),
-    'keepPatches': ('keep_patches', _boolean),
+    'channelColors': ('channel_colors', fields.texts(r'[0-9A-Fa-f]{6}', 'six hexadecimal digits')),
+    'expected': ('expected', fields.integer_in(1, MAX_EXPECTED)),
+    'size': ('size', fields.size),
+    'crop': ('crop', fields.crop),
+    'grid': ('grid', fields.grid),
+    'flatField': ('flat_field', fields.field_keys),
+    'darkField': ('dark_field', fields.field_keys),
+    'registration': ('registration', fields.registration),
+    'chunk': ('chunk', fields.choice(CHUNKS)),
+    'shard': ('shard', fields.choice(SHARDS)),
+    'codec': ('codec', fields.codec),
+    'resample': ('resample_name', fields.choice(tuple(fields.RESAMPLES))),
+    'keepPatches': ('keep_patches', fields.boolean),
 }
