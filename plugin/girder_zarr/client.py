@@ -32,6 +32,7 @@ from .errors import (
     InvalidInputError,
     LimitExceededError,
     NotFoundError,
+    TooManyError,
     UnsupportedFormatError,
 )
 
@@ -45,6 +46,7 @@ ERRORS: dict[int, type[GirderZarrError]] = {
     409: ConflictError,
     413: LimitExceededError,
     415: UnsupportedFormatError,
+    429: TooManyError,
 }
 #: Seconds to connect, and to wait for an answer: storing a large patch may take a while.
 TIMEOUT = (10, 300)

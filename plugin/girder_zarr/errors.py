@@ -37,6 +37,10 @@ class LimitExceededError(GirderZarrError):
     """The request is well formed but larger than a limit; the message gives the limit."""
 
 
+class TooManyError(LimitExceededError):
+    """There are too many of something at once, each of which is well formed; the message gives the limit."""
+
+
 class NotFoundError(GirderZarrError):
     """No such session, patch or file."""
 

@@ -62,14 +62,6 @@ def test_a_refused_patch_leaves_nothing(api, session, stored, key, body, params,
     assert {**api.get(session)[1], 'updated': None} == {**seen, 'updated': None}
 
 
-def test_a_body_over_the_limit(api, session, stored, monkeypatch):
-    monkeypatch.setattr('girder_zarr.server.rest_patches.MAX_PATCH_BYTES', 100)
-    before = stored()
-    status, refusal = api.put(session, 'a', GOOD)
-    assert (status, '100' in refusal['message']) == (413, True)
-    assert stored() == before
-
-
 def test_a_failing_assetstore_leaves_nothing(api, session, stored, monkeypatch):
     def fail(self, upload, file):
         raise OSError('the disk is gone')

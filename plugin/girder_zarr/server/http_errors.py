@@ -21,6 +21,7 @@ STATUS: tuple[tuple[type[errors.GirderZarrError], int], ...] = (
     (errors.MissingImageError, 404),
     (errors.ConflictError, 409),
     (errors.CancelledError, 409),
+    (errors.TooManyError, 429),
     (errors.LimitExceededError, 413),
     (errors.UnsupportedFormatError, 415),
     (errors.UnreadableImageError, 415),

@@ -8,11 +8,14 @@ from typing import IO, TYPE_CHECKING, Any
 from girder_zarr.errors import ConflictError
 from girder_zarr.stitch.plan import Extent
 
+from .limits import current as limits_now
 from .sessions import EDITABLE, Document, spec_of
 
 if TYPE_CHECKING:
     from girder_zarr.stitch.formats import PatchInfo
     from girder_zarr.stitch.patch import Placement
+
+    from .limits import StitchLimits
 
 #: What becomes of a patch that is put.
 CREATED, UNCHANGED, REPLACED = 'created', 'unchanged', 'replaced'
@@ -58,13 +61,15 @@ def check_editable(session: Document) -> None:
         raise ConflictError(msg)
 
 
-def check_fits(session: Document, new: NewPatch) -> None:
+def check_fits(session: Document, new: NewPatch, limits: StitchLimits | None = None) -> None:
     """Check a new patch against the session.
 
+    :param limits: those that hold now, where the caller has them.
     :raises ConflictError: the session is not editable, or dtype, bands or axes differ from what it holds.
     :raises LimitExceededError: the image would become too large.
     """
     check_editable(session)
+    limits = limits or limits_now()
     if session['dtype'] is not None:
         pairs = (
             ('dtype', session['dtype'], new.info.dtype),
@@ -77,7 +82,7 @@ def check_fits(session: Document, new: NewPatch) -> None:
                 raise ConflictError(msg)
     spec = spec_of(session)
     spec.check_dtype(new.info.dtype)
-    merge_extent(session, new).check(spec, new.info.shape[2])
+    limits.check_extent(merge_extent(session, new), spec, new.info.shape[2])
 
 
 def merge_extent(session: Document, new: NewPatch) -> Extent:

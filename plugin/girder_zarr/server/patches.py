@@ -27,6 +27,7 @@ from pymongo.errors import DuplicateKeyError
 from girder_zarr.errors import ConflictError, NotFoundError
 from girder_zarr.stitch.patch import Patch, Placement
 
+from .limits import current as limits_now
 from .new_patch import (
     CREATED,
     REPLACED,
@@ -40,6 +41,7 @@ from .new_patch import (
 )
 from .patch_files import remove_file, store_file
 from .sessions import ATTACHED_TO, EDITABLE, FINALIZING, OPEN, Document, StitchSession
+from .small_copies import SmallCopy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,6 +147,7 @@ class StitchPatch(Model):
         document = self._update(held, {'$set': fields})
         if outcome == REPLACED:
             remove_file(held['fileId'])
+            SmallCopy().forget(held['fileId'])
             self.measure(session)
         return document, outcome
 
@@ -227,9 +230,15 @@ class StitchPatch(Model):
         """
         kind = {'dtype': new.info.dtype, 'bands': new.info.shape[2], 'axes': list(new.placement.axes)}
         edges = edges_of(new)
+        limits = limits_now()
         changed = StitchSession().change(
             session['_id'],
-            {'state': {'$in': EDITABLE}, '$or': [{'dtype': None}, kind]},
+            {
+                'state': {'$in': EDITABLE},
+                'specRevision': session.get('specRevision'),
+                '$or': [{'dtype': None}, kind],
+                **limits.room_for(patches, nbytes),
+            },
             {
                 '$set': {**kind, 'state': OPEN, 'error': None},
                 '$inc': {'counts.patches': patches, 'counts.bytes': nbytes, 'revision': 1},
@@ -239,7 +248,8 @@ class StitchPatch(Model):
         )
         if changed is None:
             session = StitchSession().get(session['_id'])
-            check_fits(session, new)
+            check_fits(session, new, limits)
+            limits.check_session(session['counts'], patches, nbytes)
             msg = 'The session changed while the patch was stored; try again.'
             raise ConflictError(msg)
 
@@ -271,6 +281,7 @@ class StitchPatch(Model):
             raise ConflictError(msg)
         self.collection.delete_one({'_id': held['_id']})
         remove_file(held['fileId'])
+        SmallCopy().forget(held['fileId'])
         self.measure(session)
 
     def measure(self, session: Document) -> None:
@@ -299,6 +310,7 @@ class StitchPatch(Model):
         for file in list(File().find({'attachedToType': ATTACHED_TO, 'attachedToId': session['_id']})):
             File().remove(file)
         self.collection.delete_many({'sessionId': session['_id']})
+        SmallCopy().forget_session(session)
 
 
 def to_patch(document: Document) -> Patch:

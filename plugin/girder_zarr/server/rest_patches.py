@@ -11,14 +11,12 @@ from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch import formats
 from girder_zarr.stitch.patch import Placement, check_key, check_order, parse_digest
 
-from . import paging, request_body
+from . import limits, paging, request_body
 from .http_errors import answers_errors
-from .new_patch import CREATED, NewPatch, check_editable
-from .patches import StitchPatch, view
+from .new_patch import CREATED, UNCHANGED, NewPatch, check_editable
+from .patches import StitchPatch, to_patch, view
+from .reducer import reducer
 from .sessions import Document, StitchSession
-
-#: The largest body of one patch.
-MAX_PATCH_BYTES = 2**30
 
 
 class PatchRoutes:
@@ -89,14 +87,17 @@ class PatchRoutes:
         check_order(order)
         announced = parse_digest(cherrypy.request.headers.get('Content-Digest', ''))
         check_editable(session)
-        stream, size, digest = request_body.spool(MAX_PATCH_BYTES)
+        allowed = limits.current()
+        stream, size, digest = request_body.spool(allowed.patchBytes)
         with stream:
             if announced not in {None, digest}:
                 msg = f'Content-Digest: announced {announced}, the body that arrived has {digest}.'
                 raise InvalidInputError(msg)
-            info = formats.inspect(stream)
+            info = formats.inspect(stream, allowed.for_formats)
             new = NewPatch(key, placement, order, digest, size, info, stream)
             document, status = StitchPatch().put(session, new, user, replace=replace)
+        if status != UNCHANGED:
+            reducer.offer(session['_id'], to_patch(document))
         if status == CREATED:
             cherrypy.response.status = 201
         return view(document, status)

@@ -24,6 +24,8 @@ from pymongo import ReturnDocument
 from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError
 from girder_zarr.stitch.spec import StitchSpec
 
+from . import limits
+
 OPEN, FINALIZING, COMPLETE, ERROR, CANCELLED = 'open', 'finalizing', 'complete', 'error', 'cancelled'
 #: Patches may be put and removed in these; the session is open again afterwards.
 EDITABLE = (OPEN, ERROR, CANCELLED)
@@ -49,7 +51,7 @@ class StitchSession(AccessControlMixin, Model):
         self.resourceColl = 'folder'
         self.resourceParent = 'folderId'
         self.ensureIndices(
-            [([('folderId', SortDir.ASCENDING), ('updated', SortDir.DESCENDING)], {}), 'jobId']
+            [([('folderId', SortDir.ASCENDING), ('updated', SortDir.DESCENDING)], {}), 'jobId', 'creatorId']
         )
 
     def validate(self, doc: Document) -> Document:
@@ -60,12 +62,13 @@ class StitchSession(AccessControlMixin, Model):
         """Create an open session.
 
         :raises InvalidInputError: the name or the spec is not acceptable.
+        :raises TooManyError: the user has as many open sessions as one may have.
         """
         if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
             msg = f'name: expected 1 to {MAX_NAME} printable characters, found {str(name)[:80]!r}.'
             raise InvalidInputError(msg)
         now = _now()
-        return self.save(
+        session = self.save(
             {
                 'name': name.strip(),
                 'folderId': folder['_id'],
@@ -91,6 +94,14 @@ class StitchSession(AccessControlMixin, Model):
                 'updated': now,
             }
         )
+        # Counted afterwards: of two that are created at once neither passes over the limit.
+        unfinished = {'creatorId': user['_id'], 'state': {'$ne': COMPLETE}, 'deleting': False}
+        try:
+            limits.current().check_open_sessions(self.collection.count_documents(unfinished))
+        except BaseException:
+            self.remove(session)
+            raise
+        return session
 
     def get(self, session_id: Any) -> Document:
         """Return a session, whoever asks.
