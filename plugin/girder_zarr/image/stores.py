@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -11,28 +12,34 @@ from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 from .bytesource import ByteSource, FileBytes, file_identity
 from .keystore import SCRATCH, Bytes, KeyStore
+from .remote import address_identity, open_address
 from .sqlitestore import SQLITE_MAGIC, SqliteStore
 from .zipstore import END_RECORD, LOCAL_MAGIC, ROOT_KEYS, ZipFileStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: The folders that one directory store remembers as lying inside it.
+KNOWN_FOLDERS = 100_000
 EMPTY_ZIP_MAGIC = b'PK\5\6'
 
 
-def open_store(location: str | os.PathLike[str] | ByteSource) -> KeyStore:
+def open_store(location: str | os.PathLike[str] | ByteSource | KeyStore) -> KeyStore:
     """Return a read-only zarr store.
 
     :param location: a directory; the ``zarr.json``, ``.zgroup``, ``.zattrs`` or ``.zarray`` in it; a zip or
-        SQLite file of any name; or such a file as a ByteSource.
+        SQLite file of any name; the address of any of these (http, https, s3, gs) on a host that
+        ``addresses.py`` allows; a zip or SQLite file as a ByteSource; or a store that is open already.
     :raises MissingImageError: there is nothing.
     :raises UnreadableImageError: it is something else.
     """
+    if isinstance(location, KeyStore):
+        return location
     if isinstance(location, (str, os.PathLike)):
         text = os.fspath(location)
         if '://' in text:
-            msg = f'{text} is an address; images are opened from files and directories.'
-            raise UnreadableImageError(msg)
+            found = open_address(text)
+            return found if isinstance(found, KeyStore) else _open_bytes(found)
         try:
             mode = Path(text).stat().st_mode
         except (OSError, ValueError):
@@ -53,6 +60,8 @@ def location_identity(location: str | os.PathLike[str] | ByteSource) -> str:
     """Return a text that changes when what lies at a location changes; for nothing, an empty one."""
     if not isinstance(location, (str, os.PathLike)):
         return location.identity
+    if '://' in os.fspath(location):
+        return address_identity(os.fspath(location))
     path = Path(location)
     try:
         if path.name in ROOT_KEYS:
@@ -87,6 +96,39 @@ class DirectoryStore(KeyStore):
         text = os.fspath(path) or '.'
         super().__init__(text, directory_identity(text))
         self._prefix = text.rstrip('/') + '/'
+        self._root = os.path.realpath(text)
+        self._inside: set[str] = set()
+
+    def _path(self, key: str) -> str:
+        """Return a key's path. Folders of the hierarchy that are links to other places are refused.
+
+        :raises UnreadableImageError: the folder of the key lies elsewhere.
+        """
+        path = self._prefix + key
+        folder = key.rpartition('/')[0]
+        if folder not in self._inside:
+            self._check_inside(os.path.realpath(self._prefix + folder), key)
+            if len(self._inside) >= KNOWN_FOLDERS:
+                self._inside.clear()
+            self._inside.add(folder)
+        return path
+
+    def _check_inside(self, real: str, key: str) -> None:
+        if real != self._root and not real.startswith(self._root.rstrip('/') + '/'):
+            msg = f'{key} in {self.name} is a link to another place; such links are not followed.'
+            raise UnreadableImageError(msg)
+
+    def _descriptor(self, key: str) -> int:
+        """Return a descriptor of a key's file; a link has to lead to a place in the hierarchy."""
+        path = self._path(key)
+        try:
+            return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+        real = os.path.realpath(path)
+        self._check_inside(real, key)
+        return os.open(real, os.O_RDONLY | os.O_NOFOLLOW)
 
     def read(self, key: str, limit: int | None = None) -> bytes | None:
         """Return a value; see the base class."""
@@ -106,7 +148,7 @@ class DirectoryStore(KeyStore):
         self, key: str, start: int, length: int | None, limit: int | None, *, scratch: bool
     ) -> Bytes | None:
         try:
-            descriptor = os.open(self._prefix + key, os.O_RDONLY)
+            descriptor = self._descriptor(key)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
             return None
         except OSError as error:

@@ -1,0 +1,87 @@
+"""A file over the network: small reads beside each other become one request."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .bytesource import ByteSource
+
+#: Small reads fetch blocks of this size, each beginning at a multiple of it. 64 KiB take as long as one byte.
+BLOCK = 64 * 2**10
+#: The first and the last read of a file; zips have their directory at the end and, from most writers, their
+#: metadata at the beginning.
+ENDS = 256 * 2**10
+KEPT_BLOCKS = 64
+
+
+class BufferedBytes:
+    """Ranged reads of another source, of which blocks are kept. Safe under many threads.
+
+    :param source: where each read costs a request.
+    :param block: bytes.
+    """
+
+    def __init__(self, source: ByteSource, block: int = BLOCK, kept: int = KEPT_BLOCKS) -> None:
+        self._source = source
+        self.name, self.size, self.identity = source.name, source.size, source.identity
+        self._block = block
+        self._most = kept
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly ``length`` bytes from ``offset``; see :class:`.bytesource.ByteSource`."""
+        block = self._block
+        if length >= block or length <= 0 or offset < 0 or offset + length > self.size:
+            return self._read_large(offset, length)
+        first, last = offset // block, (offset + length - 1) // block
+        found = [self._known(number) for number in range(first, last + 1)]
+        if any(piece is None for piece in found):
+            self._fetch(first, last)
+            found = [self._known(number) for number in range(first, last + 1)]
+            if any(piece is None for piece in found):  # other threads have pushed them out
+                return self._source.read(offset, length)
+        data = b''.join(piece for piece in found if piece is not None)
+        return data[offset - first * block : offset - first * block + length]
+
+    def _read_large(self, offset: int, length: int) -> bytes:
+        """Read past the blocks, except for what is kept of them at the beginning or at the end."""
+        block, size = self._block, self.size
+        if length > 0 and offset >= 0 and offset + length <= size:
+            numbers = range(offset // block, (offset + length - 1) // block + 1)
+            if len(numbers) <= self._most // 2:
+                found = [self._known(number) for number in numbers]
+                if all(piece is not None for piece in found):
+                    data = b''.join(piece for piece in found if piece is not None)
+                    return data[offset - numbers[0] * block : offset - numbers[0] * block + length]
+        return self._source.read(offset, length)
+
+    def _known(self, number: int) -> bytes | None:
+        with self._lock:
+            found = self._kept.get(number)
+            if found is not None:
+                self._kept.move_to_end(number)
+            return found
+
+    def _fetch(self, first: int, last: int) -> None:
+        block = self._block
+        ends = ENDS // block
+        if last < ends:
+            first, last = 0, ends - 1
+        start = first * block
+        stop = min(self.size, (last + 1) * block)
+        if stop > self.size - ENDS // 2:
+            # Begins with the asked block so that what is read lies on the blocks.
+            start = min(start, max(0, (self.size - ENDS) // block * block))
+            stop = self.size
+        data = self._source.read(start, stop - start)
+        with self._lock:
+            for number in range(start // block, -(-stop // block)):
+                piece = data[number * block - start : (number + 1) * block - start]
+                self._kept[number] = piece
+                self._kept.move_to_end(number)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
