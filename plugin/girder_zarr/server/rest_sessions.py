@@ -15,13 +15,14 @@ from girder_zarr.errors import InvalidInputError
 from . import finalize, paging, request_body
 from .http_errors import answers_errors
 from .rest_patches import PatchRoutes
+from .rest_preview import PreviewRoutes
 from .sessions import Document, StitchSession, require_folder, view
 
 _SORTS = ('updated', 'created', 'name', 'state')
 _NOTES = 'See docs/rest.md of girder_zarr for the fields.'
 
 
-class StitchSessionResource(PatchRoutes, Resource):
+class StitchSessionResource(PatchRoutes, PreviewRoutes, Resource):
     """``/stitch_session``."""
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class StitchSessionResource(PatchRoutes, Resource):
         self.route('POST', (':id', 'finalize'), self.finalizeSession)
         self.route('POST', (':id', 'cancel'), self.cancelSession)
         self.route_patches()
+        self.route_preview()
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @describeRoute(

@@ -35,9 +35,8 @@ from .preview_index import BLOCK, PatchIndex, blocks_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-    from .plan import Frame
     from .preview_cache import PreviewCache
-    from .preview_index import BlockKey
+    from .preview_index import BlockKey, Frame
     from .spec import StitchSpec
 
 #: Patches that are decoded at the same time, for all previews of a process together.
@@ -306,10 +305,13 @@ def _halved(planes: np.ndarray) -> np.ndarray:
 
 def _region_of(plan: Plan, frame: Frame, top: int, left: int, side: int) -> tuple[slice, ...]:
     """Return a square of one frame as a region of a plan; it may reach beyond the plan's size."""
-    t, c, z = frame
-    places = {'t': slice(t, t + 1), 'c': slice(c * plan.bands, (c + 1) * plan.bands), 'z': slice(z, z + 1)}
+    indices = dict(frame)
+    outer = []
+    for axis in plan.axes[:-2]:
+        index, count = indices.get(axis, 0), plan.bands if axis == 'c' else 1
+        outer.append(slice(index * count, (index + 1) * count))
     y, x = top - plan.origin[0], left - plan.origin[1]
-    return (*(places[axis] for axis in plan.axes[:-2]), slice(y, y + side), slice(x, x + side))
+    return (*outer, slice(y, y + side), slice(x, x + side))
 
 
 class PreviewLevel:
@@ -331,16 +333,25 @@ class PreviewLevel:
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Return the pixels of a region; see `LevelReader`."""
-        shape = tuple(part.stop - part.start for part in region)
-        out = np.empty(shape, self.dtype)
+        out = np.empty(tuple(part.stop - part.start for part in region), self.dtype)
+        shape = (self._plan.bands, *out.shape[-2:])
         top, left = (start >> self._level for start in self.origin)
-        for frame, place, bands in self._plan.frames(region):
-            planes = self._image.read(
-                self._level,
-                frame,
-                top + region[-2].start,
-                left + region[-1].start,
-                (self._plan.bands, *shape[-2:]),
-            )[bands]
-            out[place] = planes if any(isinstance(part, slice) for part in place) else planes[0]
+        corner = top + region[-2].start, left + region[-1].start
+        frames: dict[Frame, np.ndarray] = {}
+        for place in np.ndindex(out.shape[:-2]):
+            frame, band = self._frame(place, region)
+            if frame not in frames:
+                frames[frame] = self._image.read(self._level, frame, *corner, shape)
+            out[place] = frames[frame][band]
         return out
+
+    def _frame(self, place: tuple[int, ...], region: tuple[slice, ...]) -> tuple[Frame, int]:
+        """Return frame and band of a plane of a region."""
+        indices, band = {}, 0
+        for axis, offset, part in zip(self._plan.axes, place, region, strict=False):
+            index = part.start + offset
+            if axis == 'c':
+                index, band = divmod(index, self._plan.bands)
+            indices[axis] = index
+        named = self._plan.extent.frame
+        return tuple(sorted((axis, index) for axis, index in indices.items() if axis in named)), band

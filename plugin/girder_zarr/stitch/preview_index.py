@@ -9,29 +9,23 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from .patch import FRAME_AXES
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from .patch import Patch
-    from .plan import Frame
 
 #: The side of a block, in pixels of its level.
 BLOCK = 512
+#: The index along each axis besides y and x that the patches name, as sorted pairs (`Placement.frame`).
+Frame = tuple[tuple[str, int], ...]
 #: Level, frame, row and column of a block.
-BlockKey = tuple[int, 'Frame', int, int]
+BlockKey = tuple[int, Frame, int, int]
 #: The side of the squares by which patches are found, in full-resolution pixels.
 _CELL = 1024
 #: From this level on it is known whether a block is empty without looking at what is below it.
 FIRST_COUNTED = 3
 #: Levels beyond this one have a single block, however large the image.
 LAST = 21
-
-
-def frame_of(patch: Patch) -> Frame:
-    """Return the index of a patch along each of ``FRAME_AXES``."""
-    return tuple(patch.placement.index(axis) for axis in FRAME_AXES)
 
 
 def touched(patch: Patch, side: int) -> Iterator[tuple[int, int]]:
@@ -44,7 +38,7 @@ def touched(patch: Patch, side: int) -> Iterator[tuple[int, int]]:
 
 def blocks_of(patch: Patch, first: int = 0) -> Iterator[BlockKey]:
     """Yield the blocks that a patch touches, of all levels from one on."""
-    frame = frame_of(patch)
+    frame = patch.placement.frame
     for level in range(first, LAST + 1):
         for row, column in touched(patch, BLOCK << level):
             yield level, frame, row, column
@@ -61,7 +55,7 @@ class PatchIndex:
     def add(self, patch: Patch) -> None:
         """Add a patch under a key that is free."""
         self.patches[patch.key] = patch
-        frame = frame_of(patch)
+        frame = patch.placement.frame
         for cell in touched(patch, _CELL):
             self._cells[frame, *cell].add(patch.key)
         self._counts.update(blocks_of(patch, FIRST_COUNTED))
@@ -69,7 +63,7 @@ class PatchIndex:
     def remove(self, key: str) -> Patch:
         """Remove and return a patch."""
         patch = self.patches.pop(key)
-        frame = frame_of(patch)
+        frame = patch.placement.frame
         for cell in touched(patch, _CELL):
             self._cells[frame, *cell].discard(key)
             if not self._cells[frame, *cell]:

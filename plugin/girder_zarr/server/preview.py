@@ -1,0 +1,219 @@
+"""Sessions as tile sources: what has arrived so far, in any number of server processes.
+
+All that counts is in the database: the session's ``revision``, which every change of its patches raises, and
+the patches. A process keeps, for a few sessions, the places of the patches, and follows them: whoever asks
+for something gets what has changed since. See `patches.py` for the order in which a change of a patch becomes
+visible.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from girder_zarr.errors import NotFoundError
+from girder_zarr.image.source import ZarrFileTileSource
+from girder_zarr.stitch.preview import PreviewImage, Sources, load_each
+from girder_zarr.stitch.preview_cache import PreviewCache
+
+from .patches import StitchPatch, to_patch
+from .reducer import reduce_and_store
+from .sessions import Document, StitchSession, bounds_of, spec_of
+from .small_copies import SmallCopy
+from .tasks import load_patch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from girder_zarr.image.series import Series
+    from girder_zarr.stitch.patch import Patch
+
+#: Bytes of pixels that a process keeps for all previews together, and of decoded patches.
+CACHE_BYTES = 256 * 2**20
+DECODED_BYTES = 128 * 2**20
+#: How many sessions a process follows.
+MOST_SESSIONS = 16
+#: How many tile sources are kept for one state of a session: they differ in encoding and style.
+MOST_SOURCES = 8
+#: Patches that were changed so long before the newest are looked at again: clocks of servers differ, and a
+#: change can become visible a moment after its time.
+OVERLAP = dt.timedelta(seconds=10)
+#: How long after all patches were read they are read again at the soonest, when their number is not what the
+#: session says: so many times what it took, and never longer than these seconds.
+_RELOAD_SHARE = 3
+_RELOAD_SECONDS = 1.5
+
+_blocks = PreviewCache(CACHE_BYTES)
+_decoded = PreviewCache(DECODED_BYTES)
+
+
+class PreviewTileSource(ZarrFileTileSource):
+    """Provides tile access to what has arrived of a session.
+
+    :param state: a state of a session; see :class:`SessionState`.
+    """
+
+    cacheName = 'tilesource'
+    name = 'stitch_session'
+    extensions: dict[str | None, Any] = {}
+    mimeTypes: dict[str | None, Any] = {}
+    nameMatches: dict[str, Any] = {}
+
+    def _initOpen(self, **kwargs: Any) -> None:
+        del kwargs
+        self._describe([self.largeImagePath.series])
+        self._imageDescription = None
+        self._frameAxes = self._frameUnits = self._frameValues = None
+
+    def _getLargeImagePath(self) -> Any:
+        return self.largeImagePath
+
+    def getMetadata(self) -> Any:
+        """Return large_image's metadata, and what is known of the session's state."""
+        return {**super().getMetadata(), 'stitchSession': self.largeImagePath.describe()}
+
+
+class SessionState:
+    """A session as it was at some revision; its tile sources.
+
+    :param etag: names what is shown, in any process; None while a patch is about to change.
+    """
+
+    def __init__(self, session: Document, image: PreviewImage, etag: str | None) -> None:
+        self.session = session
+        self.image = image
+        self.etag = etag
+        self.series: Series = image.series(session['name'])
+        self._lock = threading.Lock()
+        self._sources: OrderedDict[str, PreviewTileSource] = OrderedDict()
+
+    def source(self, **options: Any) -> PreviewTileSource:
+        """Return a tile source; ``options`` are those of large_image."""
+        key = repr(sorted(options.items()))
+        with self._lock:
+            found = self._sources.get(key)
+            if found is None:
+                found = self._sources[key] = PreviewTileSource(self, noCache=True, **options)
+                while len(self._sources) > MOST_SOURCES:
+                    self._sources.popitem(last=False)
+            return found
+
+    def describe(self) -> Document:
+        """Return what the metadata say of the session."""
+        top, left = self.series.levels[0].origin  # type: ignore[attr-defined]
+        return {
+            'revision': self.session['revision'],
+            'patches': len(self.image),
+            'origin': {'x': left, 'y': top},
+            'bounds': bounds_of(self.session),
+            'problems': self.image.problems,
+        }
+
+
+class SessionPreview:
+    """Follows the patches of one session. Thread safe."""
+
+    def __init__(self, session: Document) -> None:
+        self._id = session['_id']
+        self.spec = session['spec']
+        self.image = PreviewImage(self._id, spec_of(session), Sources(self._full, self._small), _blocks)
+        self._lock = threading.Lock()
+        self._state: SessionState | None = None
+        self._newest: dt.datetime | None = None
+        self._reload_from = 0.0
+        self._drift = 0
+
+    def state(self, session: Document) -> SessionState:
+        """Return the session as it is now.
+
+        :param session: as just read from the database.
+        :raises NotFoundError: it has no patches.
+        """
+        with self._lock:
+            known = self._state
+            if known is not None and known.etag and known.session['revision'] >= session['revision']:
+                return known
+            settled = self._follow(session)
+            if not len(self.image):
+                self._state = None
+                msg = 'The session has no patches yet; there is nothing to show.'
+                raise NotFoundError(msg)
+            etag = f'{self._id}-{session["revision"]}' if settled else None
+            self._state = SessionState(session, self.image, etag)
+            return self._state
+
+    def _follow(self, session: Document) -> bool:
+        """Take over what has changed; return whether that is all there is at the session's revision."""
+        if self._newest is None:
+            return self._reload(session)
+        query = {
+            'sessionId': self._id,
+            '$or': [{'updated': {'$gte': self._newest - OVERLAP}}, {'held': {'$ne': None}}],
+        }
+        settled = self._take(list(StitchPatch().find(query)))
+        # Removed patches are found by their number. While others come in, it is that of a moment ago.
+        if settled and len(self.image) != session['counts']['patches'] - self._drift:
+            return time.monotonic() >= self._reload_from and self._reload(session)
+        return settled
+
+    def _reload(self, session: Document) -> bool:
+        begun = time.monotonic()
+        documents = list(StitchPatch().find({'sessionId': self._id}))
+        settled = self._take(documents)
+        self.image.keep_only({document['key'] for document in documents if document['stored']})
+        spent = time.monotonic() - begun
+        self._reload_from = begun + spent + min(_RELOAD_SHARE * spent, _RELOAD_SECONDS)
+        current = StitchSession().findOne({'_id': self._id}, fields=['revision', 'counts'])
+        if current is None or current['revision'] != session['revision']:
+            return False
+        # A server that died between two steps leaves a wrong number behind, for good.
+        self._drift = current['counts']['patches'] - len(self.image) if settled else 0
+        return settled
+
+    def _take(self, documents: list[Document]) -> bool:
+        """Put patches into the image; return whether none of them is about to change."""
+        self.image.put([to_patch(document) for document in documents if document['stored']])
+        times = [document['updated'] for document in documents]
+        self._newest = max([*times, *([self._newest] if self._newest else [])], default=None)
+        return all(document['held'] is None for document in documents)
+
+    def _full(self, patch: Patch) -> Any:
+        return _decoded.fetch(patch.source, lambda: (load_patch(patch), True))
+
+    def _small(self, patches: Sequence[Patch]) -> dict[str, Any]:
+        found = {patch.key: _decoded.get(('small', patch.source)) for patch in patches}
+        found = {key: pixels for key, pixels in found.items() if pixels is not None}
+        missing = [patch for patch in patches if patch.key not in found]
+        if missing:
+            stored = SmallCopy().read(missing)
+            missing = [patch for patch in missing if patch.key not in stored]
+            made = load_each(lambda patch: reduce_and_store(self._id, patch), missing)
+            fresh = {**stored, **made}
+            for patch in patches:
+                if not isinstance(fresh.get(patch.key), (str, type(None))):
+                    _decoded.put(('small', patch.source), fresh[patch.key])
+            found.update(fresh)
+        return found
+
+
+_lock = threading.Lock()
+_previews: OrderedDict[Any, SessionPreview] = OrderedDict()
+
+
+def state_of(session: Document) -> SessionState:
+    """Return a session as it is now.
+
+    :param session: as just read from the database.
+    :raises NotFoundError: it has no patches.
+    """
+    with _lock:
+        preview = _previews.get(session['_id'])
+        if preview is None or preview.spec != session['spec']:
+            preview = _previews[session['_id']] = SessionPreview(session)
+        _previews.move_to_end(session['_id'])
+        while len(_previews) > MOST_SESSIONS:
+            _previews.popitem(last=False)
+    return preview.state(session)

@@ -1,0 +1,79 @@
+"""The small copies of patches: made after a patch is stored, kept in the database, read by previews.
+
+No request waits for them, and they are never needed: one that is missing is made from the patch's file when
+somebody looks.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from bson import Binary, ObjectId
+from girder.constants import SortDir
+from girder.models.model_base import Model
+
+from girder_zarr.errors import UnreadableImageError
+from girder_zarr.stitch import preview_copy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from girder_zarr.stitch.patch import Patch
+
+    from .sessions import Document
+
+logger = logging.getLogger(__name__)
+
+class SmallCopy(Model):
+    """The small copies of patches, each under the id of the patch's file, which changes with the patch."""
+
+    def initialize(self) -> None:
+        """Name the collection and its index."""
+        self.name = 'stitch_small_copy'
+        self.ensureIndex(([('sessionId', SortDir.ASCENDING)], {}))
+
+    def validate(self, doc: Document) -> Document:
+        """Accept the document, which is made here."""
+        return doc
+
+    def read(self, patches: Sequence[Patch]) -> dict[str, Any]:
+        """Return the small copies that are stored, by the patches' keys."""
+        by_source = {ObjectId(patch.source): patch for patch in patches}
+        found = {}
+        for document in self.collection.find({'_id': {'$in': list(by_source)}}, {'data': 1, 'place': 1}):
+            patch = by_source[document['_id']]
+            if document['place'] != _place(patch):
+                continue
+            try:
+                found[patch.key] = preview_copy.decode_small(patch, document['data'])
+            except UnreadableImageError as error:
+                logger.warning('%s', error)
+        return found
+
+    def store(self, session_id: ObjectId, patch: Patch, pixels: Any) -> None:
+        """Store a small copy, unless the patch is gone by now."""
+        from .patches import StitchPatch
+
+        data = preview_copy.encode_small(pixels)
+        if len(data) > preview_copy.MAX_BYTES:
+            return
+        source = ObjectId(patch.source)
+        fields = {'sessionId': session_id, 'place': _place(patch), 'data': Binary(data)}
+        self.collection.replace_one({'_id': source}, fields, upsert=True)
+        # A patch is removed before its small copy is; one that went before this was stored is found here.
+        if StitchPatch().findOne({'sessionId': session_id, 'key': patch.key, 'fileId': source}) is None:
+            self.forget(source)
+
+    def forget(self, file_id: ObjectId) -> None:
+        """Remove the small copy of a patch that is removed or replaced."""
+        self.collection.delete_one({'_id': file_id})
+
+    def forget_session(self, session: Document) -> None:
+        """Remove the small copies of a session whose patches are removed."""
+        self.collection.delete_many({'sessionId': session['_id']})
+
+
+def _place(patch: Patch) -> list[int]:
+    """Return what of a patch's position its small copy depends on."""
+    return [patch.placement.y % preview_copy.FACTOR, patch.placement.x % preview_copy.FACTOR]
