@@ -21,6 +21,7 @@ import numpy as np
 from girder_zarr.errors import UnreadableImageError
 
 from .limits import IMAGE_CODECS, IMAGECODECS_BYTES
+from .memory import room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,12 +36,12 @@ imagecodecs: Any = importlib.import_module('imagecodecs')
 
 
 def _into(decode: Callable[..., Buffer], data: Buffer, size: int) -> Buffer:
-    return decode(data, out=np.empty(size, np.uint8))
+    return decode(data, out=room(size))
 
 
 def _gzip(data: Buffer, size: int) -> Buffer:
     try:
-        return imagecodecs.gzip_decode(data, out=np.empty(size, np.uint8))
+        return imagecodecs.gzip_decode(data, out=room(size))
     except imagecodecs.DeflateError:
         # A file of several members; rare.
         out = b''
@@ -186,10 +187,13 @@ class ChunkDecoder:
             data = step(data, self.size if index == last else self._most)
         if not isinstance(data, np.ndarray):
             data = np.frombuffer(data, np.uint8)
-        flat = data.copy() if self._borrows else data
-        if flat.nbytes != self.size:
-            msg = f'{self.size} bytes were expected, {flat.nbytes} found'
+        if data.nbytes != self.size:
+            msg = f'{self.size} bytes were expected, {data.nbytes} found'
             raise ValueError(msg)
+        flat = data
+        if self._borrows:
+            flat = room(self.size)
+            flat[:] = data
         if self.dtype == bool:
             pixels: np.ndarray = flat != 0
         else:

@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from large_image.cache_util import LruCacheMetaclass, methodcache, strhash
+from large_image.cache_util import methodcache, strhash
 from large_image.constants import (
     NEW_IMAGE_PATH_FLAG,
     TILE_FORMAT_IMAGE,
@@ -21,11 +21,14 @@ from large_image.tilesource.utilities import ImageBytes
 from .bytesource import ByteSource
 from .display import encode_jpeg, to_uint8
 from .frames import channel_names, frame_records, frame_values, lay_out, native_dtype
+from .histogram import COUNTED, HISTOGRAM_OPTIONS, count_values, summarize
 from .ngff.units import millimeters
 from .picture import associated_picture, frame_windows, read_frame, sides_of
 from .reduce import choose_level
+from .regions import MEANS, read_region
 from .report import describe
 from .sink import SinkMixin
+from .sink_shared import SourceMeta
 from .stores import location_identity, open_store
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from .series import Series
 
 
-class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass):  # type: ignore[misc,metaclass]
+class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):  # type: ignore[misc,metaclass]
     """Provides tile access to OME-Zarr images and other zarr arrays, and writes new ones."""
 
     cacheName = 'tilesource'
@@ -151,6 +154,8 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass)
     @classmethod
     def canRead(cls, path: Any, *args: Any, **kwargs: Any) -> bool:
         """Return whether an image can be opened; never raises."""
+        if str(path).startswith(NEW_IMAGE_PATH_FLAG):
+            return True
         try:
             cls(path, *args, **kwargs)
         except Exception:  # noqa: BLE001 - whatever is wrong, the answer is no
@@ -159,6 +164,7 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass)
 
     def getState(self) -> str:
         """Return what tells this source's cached tiles from others; a new image changes it as it grows."""
+        self._takeNew()
         state: str = super().getState()
         return f'{state},{self._cacheValue}' if hasattr(self, '_cacheValue') else state
 
@@ -195,6 +201,7 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass)
 
     def getMetadata(self) -> Any:
         """Return large_image's metadata; see the base class."""
+        self._takeNew()
         result = super().getMetadata()
         if self._layout.count > 1:
             result['frames'] = frame_records(self._series, self._layout)
@@ -237,14 +244,27 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass)
     def _pixels(self, x: int, y: int, z: int, frame: int) -> np.ndarray:
         """Return a tile's pixels as (y, x, band), smaller at the right and bottom edges."""
         left, top, right, bottom, step = self._xyzToCorners(x, y, z)
+        corners = (left // step, top // step, -(-right // step), -(-bottom // step))
+        return self._part(corners, step, frame)
+
+    def _part(self, corners: tuple[int, int, int, int], step: int, frame: int) -> np.ndarray:
+        """Return what lies between left, top, right and bottom of a frame, ``step`` times smaller."""
         number = frame // self._framesPerSeries
         series = self._series[number]
         choice = self._choices[step]
         if number and series.levels is not self._series[0].levels:
             choice = choose_level(sides_of(series, self._layout), step)
         region = self._layout.fixed(frame % self._framesPerSeries)
-        corners = (left // step, top // step, -(-right // step), -(-bottom // step))
         return read_frame(series, self._layout, region, corners, choice)
+
+    def _regionPixels(self, corners: tuple[int, int, int, int], level: int, frame: int) -> np.ndarray:
+        """Return a part of one of large_image's levels, which count from the lowest resolution, as shown."""
+        pixels = self._part(corners, 2 ** (self.levels - 1 - level), frame)
+        return to_uint8(pixels, self._frameWindows(frame)) if self._asShown else pixels
+
+    def _isPlain(self) -> bool:
+        """Whether pixels are given as they are: no style, no color profile, nothing done to the edges."""
+        return not (getattr(self, '_style', None) or self.edge or hasattr(self, '_iccprofiles'))
 
     def _outputTile(  # type: ignore[no-untyped-def]
         self,
@@ -260,22 +280,56 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=LruCacheMetaclass)
     ):
         """Return a tile as asked for; see the base class. JPEG is encoded without PIL, which is faster."""
         place = (x, y, z)
+        whole = isinstance(tile, np.ndarray) and tile.shape[:2] == (self.tileHeight, self.tileWidth)
+        if whole and numpyAllowed and self._isPlain():
+            return tile
         if self.encoding != 'JPEG' or numpyAllowed or pilImageAllowed:
             return super()._outputTile(
                 tile, tileEncoding, *place, pilImageAllowed, numpyAllowed, applyStyle, **kwargs
             )
-        tile = super()._outputTile(tile, tileEncoding, *place, False, 'always', applyStyle, **kwargs)
+        if not whole or not self._isPlain():
+            tile = super()._outputTile(tile, tileEncoding, *place, False, 'always', applyStyle, **kwargs)
         data = encode_jpeg(tile, self.jpegQuality, self.jpegSubsampling)
         if data is not None:
             return ImageBytes(data, mimetype='image/jpeg')
         return super()._outputTile(tile, TILE_FORMAT_NUMPY, *place, applyStyle=False, **kwargs)
 
+    def histogram(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a histogram; see the base class. Values of up to 16 bits are counted in one pass."""
+        bins = kwargs.get('bins', 256)
+        simple = not args and kwargs.get('dtype') is None and isinstance(bins, int)
+        if simple and self._dtype.name in COUNTED and self._isPlain():
+            rest = {name: value for name, value in kwargs.items() if name not in HISTOGRAM_OPTIONS}
+            tiles = (tile['tile'] for tile in self.tileIterator(format=TILE_FORMAT_NUMPY, **rest))
+            counts = count_values(tiles, self._dtype)
+            if counts is not None and counts.any(axis=1).all():
+                density, only_range = kwargs.get('density', False), kwargs.get('onlyMinMax', False)
+                return summarize(
+                    counts,
+                    self._dtype,
+                    bins=bins,
+                    density=density,
+                    limits=kwargs.get('range'),
+                    only_range=only_range,
+                )
+        return super().histogram(*args, **kwargs)
+
+    def getThumbnail(self, width: Any = None, height: Any = None, **kwargs: Any) -> Any:
+        """Return a thumbnail; see the base class. Its pixels are means, as those of lower levels are."""
+        return super().getThumbnail(width, height, **{**kwargs, MEANS: True})
+
     def getRegion(self, format: Any = (TILE_FORMAT_IMAGE,), **kwargs: Any) -> Any:  # noqa: A002
         """Return a region; see the base class."""
+        self._takeNew()
         formats = format if isinstance(format, (tuple, set, list)) else (format,)
+        means = kwargs.pop(MEANS, False)
         keeps = TILE_FORMAT_NUMPY in formats or kwargs.get('encoding') in ('TIFF', 'TILED')
         if not keeps and self._isShownOtherwise():
-            return self._shown().getRegion(format=format, **kwargs)
+            return self._shown().getRegion(format=format, **kwargs, **({MEANS: True} if means else {}))
+        if self._isPlain():
+            found = read_region(self, self._regionPixels, formats, kwargs, means=means)
+            if found is not None:
+                return found
         return super().getRegion(format=format, **kwargs)
 
     def _isShownOtherwise(self) -> bool:

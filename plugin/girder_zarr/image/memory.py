@@ -1,0 +1,57 @@
+"""Memory for decoded chunks that is used again once nobody looks at the pixels any more.
+
+The C library gives large blocks back to the system as soon as they are freed, and the system clears each page
+of a new block when it is first touched, one thread of a process at a time. For a tile that decodes quickly
+this takes longer than reading and decoding it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+#: The smallest and the largest block that is kept; others are allocated each time.
+SMALLEST, LARGEST = 2**16, 2**22
+#: Blocks of one size that are kept, at most; fewer of large ones, so that 64 MiB is the most for all sizes.
+KEPT, KEPT_BYTES = 4, 2**22
+#: Sizes from one power of two to the next.
+STEPS = 4
+
+_shelves: dict[int, deque[np.ndarray]] = {}
+
+
+def _rounded(size: int) -> int:
+    """Return the size of the block that serves ``size`` bytes."""
+    step = (1 << (size - 1).bit_length()) // (2 * STEPS)
+    return -(-size // step) * step
+
+
+class _Lent:
+    """A block in use. Arrays made from it refer to it; when the last of them is gone, it is put back."""
+
+    __slots__ = ('__array_interface__', '_block', '_shelf')
+
+    def __init__(self, block: np.ndarray, shelf: deque[np.ndarray]) -> None:
+        self._block = block
+        self._shelf = shelf
+        self.__array_interface__ = block.__array_interface__
+
+    def __del__(self) -> None:
+        # A full shelf lets go of its oldest block.
+        self._shelf.append(self._block)
+
+
+def room(size: int) -> np.ndarray:
+    """Return ``size`` bytes of any content as a flat array of uint8, for the caller to keep."""
+    if not SMALLEST <= size <= LARGEST:
+        return np.empty(size, np.uint8)
+    rounded = _rounded(size)
+    shelf = _shelves.get(rounded)
+    if shelf is None:
+        shelf = _shelves.setdefault(rounded, deque(maxlen=max(1, min(KEPT, KEPT_BYTES // rounded))))
+    try:
+        block = shelf.pop()
+    except IndexError:
+        block = np.empty(rounded, np.uint8)
+    return np.asarray(_Lent(block, shelf))[:size]
