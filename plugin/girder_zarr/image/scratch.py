@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
+import threading
 import time
 import weakref
 from pathlib import Path
+
+from girder_zarr.errors import EditError
+
+try:
+    import fcntl
+except ImportError as exc:
+    raise ImportError(
+        'girder_zarr.image needs the file locks of Linux, macOS or another POSIX system (the module fcntl), '
+        'which Windows does not have; the Windows Subsystem for Linux does'
+    ) from exc
 
 _PREFIX = 'girder-zarr-'
 _LOCK = 'lock'
@@ -29,17 +39,30 @@ class Scratch:
     def __init__(self, name: str, parent: str | os.PathLike[str] | None = None) -> None:
         self.path = Path(parent or tempfile.gettempdir(), _PREFIX + name)
         self._lock: int | None = None
+        self._guard = threading.Lock()
         self._finalizer: weakref.finalize[..., Scratch] | None = None
 
     def directory(self) -> Path:
         """Return the folder, which exists from now on until :meth:`close`."""
-        if self._finalizer is None:
-            sweep(self.path.parent)
-            self.path.mkdir(mode=0o700)
-            self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self._finalizer = weakref.finalize(self, _remove, self.path, self._lock, os.getpid())
+        with self._guard:
+            if self._finalizer is None:
+                sweep(self.path.parent)
+                try:
+                    self.path.mkdir(mode=0o700)
+                    self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+                except OSError as exc:
+                    raise EditError(f'Temporary data cannot be written to {self.path}: {exc}') from exc
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                self._finalizer = weakref.finalize(self, _remove, self.path, self._lock, os.getpid())
         return self.path
+
+    def leave(self) -> None:
+        """Leave the folder to the process that this one was forked from."""
+        self._guard = threading.Lock()
+        if self._finalizer is not None and self._lock is not None:
+            self._finalizer.detach()
+            os.close(self._lock)
+            self._lock = None
 
     def close(self) -> None:
         """Remove the folder and all it holds."""
@@ -50,10 +73,14 @@ class Scratch:
 
 def _remove(path: Path, lock: int, owner: int) -> None:
     """Remove the folder, unless this process is a fork of its owner."""
+    if os.getpid() == owner:
+        # under another name first: what other processes would still add has nowhere to go from now on
+        gone = path.with_name(f'{path.name}.gone')
+        with contextlib.suppress(OSError):
+            path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
     with contextlib.suppress(OSError):
         os.close(lock)
-    if os.getpid() == owner:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def sweep(parent: Path) -> None:
@@ -66,6 +93,21 @@ def sweep(parent: Path) -> None:
                 and _is_free(path)
             ):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def is_owned(path: Path) -> bool:
+    """Return whether there is such a folder and its owner lives."""
+    try:
+        handle = os.open(path / _LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _is_free(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,8 @@ from .ngff.model import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
 from .scratch import Scratch
 from .series import Series
 from .sink_properties import PropertiesMixin, hex_color
-from .sink_tiles import read_tile, to_pixels
+from .sink_shared import SharedMixin
+from .sink_tiles import NewTile, read_tile, to_pixels
 from .spec import default_channels
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .resample import Resample
 
 
-class SinkMixin(PropertiesMixin):
+class SinkMixin(SharedMixin, PropertiesMixin):
     """What a tile source needs to be written to; `source.py` mixes it into ZarrFileTileSource."""
 
     _editable: bool = False
@@ -44,6 +44,7 @@ class SinkMixin(PropertiesMixin):
         *,
         memory: int = MEMORY,
         temporary: str | os.PathLike[str] | None = None,
+        follow: tuple[str, Sequence[str]] | None = None,
         **_kwargs: Any,
     ) -> None:
         """Set the source up as a new, empty image.
@@ -51,12 +52,16 @@ class SinkMixin(PropertiesMixin):
         :param path: large_image's NEW_IMAGE_PATH_FLAG followed by a unique name.
         :param memory: bytes of pixels that are held in memory before the oldest go to a temporary file.
         :param temporary: the folder for temporary files; None: what ``TMPDIR`` says.
+        :param follow: the temporary folder of an image in another process, and its frame axes: what is added
+            to this image goes there.
         """
         self._editable = True
         self._largeImagePath = None
-        self._sinkLock = threading.RLock()
-        self._scratch = Scratch(str(path).strip('_'), temporary)
-        self._canvas = Canvas(self._scratch, memory=memory)
+        if follow is None:
+            self._own(Scratch(str(path).strip('_'), temporary))
+            self._canvas = Canvas(self._scratch, memory=memory)
+        else:
+            self._follow(Path(follow[0]), follow[1])
         self._newAssociated: dict[str, np.ndarray] = {}
         self._revision = 0
         self._uniqueName = uuid.uuid4().hex
@@ -72,7 +77,16 @@ class SinkMixin(PropertiesMixin):
         self._cacheValue = self._uniqueName
 
     def _checkEditable(self) -> None:
-        """Raise EditError unless this is an image that can be added to."""
+        """Raise EditError unless this is an image whose properties can be set, and that can be written."""
+        self._checkAddable()
+        if self._follows:
+            raise EditError(
+                'This process can only add to the image; its properties are set, and it is written, in the '
+                'one that made it'
+            )
+
+    def _checkAddable(self) -> None:
+        """Raise EditError unless tiles can be added to this image."""
         if not self._editable:
             raise EditError('Not an editable image: it was opened for reading')
 
@@ -93,21 +107,36 @@ class SinkMixin(PropertiesMixin):
             written.
         :raises EditError: the tile does not fit; the image is as it was.
         """
-        self._checkEditable()
-        extent = self._canvas.extent()
-        new = read_tile(tile, x, y, mask, axes, kwargs, () if extent is None else extent.axes)
+        self._checkAddable()
+        new = read_tile(tile, x, y, mask, axes, kwargs, self._frameAxesNow())
         if str(kwargs.get('level', 0)) not in {'0', '0.0'}:
             return
-        grown = self._canvas.add(new.pixels, new.axes, new.start, mask=new.mask, band=new.band)
+        if self._follows and self._mailbox is not None:
+            self._mailbox.post_tile(new)
+            return
+        self._takeNew()
+        if self._accept(new):
+            self._changed()
+
+    def _accept(self, tile: NewTile) -> bool:
+        """Put a tile down; return whether the reading half has to be told."""
+        grown = self._canvas.add(tile.pixels, tile.axes, tile.start, mask=tile.mask, band=tile.band)
         with self._sinkLock:
-            if new.values:
+            if tile.values:
                 self._frameValues, self._frameAxes = with_values(
-                    self._frameValues, self._frameAxes or [], new.start, new.values
+                    self._frameValues, self._frameAxes or [], tile.start, tile.values
                 )
-            if grown or new.values:
-                self._changed()
-            self._revision += 1
-            self._cacheValue = f'{self._uniqueName}-{self._revision}'
+            self._revised()
+        return grown or bool(tile.values)
+
+    def _revised(self) -> None:
+        """Let no tile that was shown before be shown again."""
+        self._revision += 1
+        self._cacheValue = f'{self._uniqueName}-{self._revision}'
+
+    def _frameAxesNow(self) -> tuple[str, ...]:
+        extent = None if self._follows else self._canvas.extent()
+        return self._knownAxes if extent is None else extent.axes
 
     def _changed(self) -> None:
         """Bring what the reading half shows up to date."""
@@ -117,8 +146,7 @@ class SinkMixin(PropertiesMixin):
                 return
             level = CanvasLevel(self._canvas, extent)
             self._describe([Series(self._describedCanvas(extent), (level,))])
-            self._revision += 1
-            self._cacheValue = f'{self._uniqueName}-{self._revision}'
+            self._revised()
 
     def _describedCanvas(self, extent: Extent) -> Multiscale:
         """Return the metadata of the image as it is on the canvas: frame axes, y, x, bands."""
@@ -158,20 +186,27 @@ class SinkMixin(PropertiesMixin):
         :param imageKey: its name; an image of the same name is replaced. By default ``image_1`` and so on.
         :raises EditError: it is not an image, or the name cannot be one.
         """
-        self._checkEditable()
+        self._checkAddable()
         pixels = to_pixels(image)
         if pixels.ndim not in {2, 3} or 0 in pixels.shape:
             raise EditError(
                 f'An associated image must be (y, x) or (y, x, band); found the shape {pixels.shape}'
             )
+        if imageKey is not None and not sink_write.is_name(imageKey):
+            raise EditError(
+                f'The name of an associated image must be letters, digits, _ - . or blanks; '
+                f'found {imageKey!r}'
+            )
         pixels = np.array(pixels if pixels.ndim == 3 else pixels[..., np.newaxis])
+        if self._follows and self._mailbox is not None:
+            self._mailbox.post_associated(imageKey, pixels)
+            return
+        self._takeNew()
+        self._acceptAssociated(imageKey, pixels)
+
+    def _acceptAssociated(self, key: str | None, pixels: np.ndarray) -> None:
         with self._sinkLock:
-            key = imageKey if imageKey is not None else self._freeKey()
-            if not sink_write.is_name(key):
-                raise EditError(
-                    f'The name of an associated image must be letters, digits, _ - . or blanks; found {key!r}'
-                )
-            self._newAssociated[key] = pixels
+            self._newAssociated[self._freeKey() if key is None else key] = pixels
 
     def _freeKey(self) -> str:
         number = len(self._newAssociated) + 1
@@ -210,6 +245,7 @@ class SinkMixin(PropertiesMixin):
         :raises EditError: the image is empty, or a parameter is not acceptable.
         """
         self._checkEditable()
+        self._takeNew()
         sink_write.write(
             self,
             Path(path),
@@ -224,7 +260,8 @@ class SinkMixin(PropertiesMixin):
         """Remove the temporary data of a new image; nothing can be added or written afterwards."""
         if self._editable:
             self._editable = False
-            self._scratch.close()
+            if not self._follows:
+                self._scratch.close()
 
     def _outputColors(self) -> list[str]:
         return [hex_color(color) for color in self._channelColors or ()]

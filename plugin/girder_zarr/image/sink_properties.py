@@ -60,6 +60,9 @@ class PropertiesMixin:
     def _changed(self) -> None:
         """Tell the reading half that what it shows of a new image is out of date."""
 
+    def _takeNew(self) -> None:
+        """Take in what other processes have added."""
+
     @property
     def crop(self) -> tuple[int, int, int, int] | None:
         """What is written of the image: x, y, width and height in pixels, or None for all."""
@@ -192,6 +195,7 @@ class PropertiesMixin:
     @property
     def frameAxes(self) -> list[str] | None:
         """The axes that ``frameValues`` has values for, in its order."""
+        self._takeNew()
         return self._frameAxes
 
     @frameAxes.setter
@@ -217,6 +221,7 @@ class PropertiesMixin:
     @property
     def frameValues(self) -> np.ndarray | None:
         """The values of every frame: one dimension for each of frameAxes, and a last one over them."""
+        self._takeNew()
         return self._frameValues
 
     @frameValues.setter

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .series import Series
 
 
-class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):  # type: ignore[misc,metaclass]
+class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
     """Provides tile access to OME-Zarr images and other zarr arrays, and writes new ones."""
 
     cacheName = 'tilesource'
