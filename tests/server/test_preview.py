@@ -15,7 +15,9 @@ from .conftest import npy, png, random_pixels
 pytestmark = pytest.mark.plugin('zarr')
 
 EVERYONE = ('admin', 'owner', 'writer', 'reader', 'stranger', 'nobody')
-ROUTES = ('', '/internal_metadata', '/zxy/0/0/0', '/fzxy/0/0/0/0', '/region', '/thumbnail')
+ROUTES = (
+    '', '/internal_metadata', '/zxy/0/0/0', '/fzxy/0/0/0/0', '/region', '/thumbnail', '/../coverage',
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +38,7 @@ class Viewer:
     def get(self, path='', params=None, *, headers=None, is_json=None):
         return self.api.call(
             'GET',
-            self.base + path,
+            (self.base + path).replace('/tiles/..', ''),
             params,
             user=self.user,
             headers=headers,
@@ -267,7 +269,8 @@ def test_before_the_first_patch_there_is_nothing_to_see(viewer, path):
         ('/region', {'left': 'nan'}, 400, 'left: expected a number'),
         ('/region', {'units': 'miles'}, 400, 'units: expected'),
         ('/region', {'fill': 'no color', 'width': 10, 'height': 99}, 400, ''),
-        ('/region', {'frame': '2'}, 404, ''),
+        ('/region', {'frame': '2'}, 404, 'frame: the image has 1 frames'),
+        ('/thumbnail', {'frame': '1'}, 404, 'frame: the image has 1 frames'),
         ('/thumbnail', {'width': '0'}, 400, 'width: expected'),
         ('/thumbnail', {'width': '70000'}, 400, 'width: expected'),
     ],
@@ -342,6 +345,24 @@ def test_small_copies_are_made_as_patches_arrive_and_go_with_them(api, session, 
     assert viewer.picture('/zxy/0/0/0').any()
     api.delete(session)
     assert count() == 0
+
+
+def test_holes_are_where_patches_are_missing(api, session, viewer):
+    for x in range(3):
+        for y in range(3):
+            if (x, y) != (1, 2):
+                api.put(session, f'{x}-{y}', png(random_pixels(40, 50, 1)), x=50 * x - 50, y=40 * y)
+    status, found = api.call('GET', f'/stitch_session/{session["_id"]}/coverage')
+    assert status == 200
+    _, session = api.get(session)
+    assert found == {
+        'revision': session['revision'],
+        'covered': pytest.approx(8 / 9),
+        'cell': 1,
+        'frames': 1,
+        'emptyFrames': 0,
+        'holes': [{'x': [0, 50], 'y': [80, 120], 'pixels': 2000}],
+    }
 
 
 def test_a_damaged_patch_is_named_and_hides_nothing_else(api, session, viewer):

@@ -9,6 +9,7 @@ visible.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import threading
 import time
 from collections import OrderedDict
@@ -18,6 +19,7 @@ from girder_zarr.errors import NotFoundError
 from girder_zarr.image.source import ZarrFileTileSource
 from girder_zarr.stitch.preview import PreviewImage, Sources, load_each
 from girder_zarr.stitch.preview_cache import PreviewCache
+from girder_zarr.stitch.preview_coverage import cover
 
 from .patches import StitchPatch, to_patch
 from .reducer import reduce_and_store
@@ -100,6 +102,22 @@ class SessionState:
                 while len(self._sources) > MOST_SOURCES:
                     self._sources.popitem(last=False)
             return found
+
+    @functools.cached_property
+    def coverage(self) -> Document:
+        """What has arrived of the image, as docs/rest.md shows it."""
+        found = cover(self.image.patches(), self.image.spec)
+        holes = [
+            {'x': list(hole.x), 'y': list(hole.y), **dict(hole.frame), 'pixels': hole.pixels}
+            for hole in found.holes
+        ]
+        return {
+            'covered': found.share,
+            'cell': found.cell,
+            'frames': found.frames,
+            'emptyFrames': found.empty_frames,
+            'holes': holes,
+        }
 
     def describe(self) -> Document:
         """Return what the metadata say of the session."""

@@ -59,6 +59,7 @@ class PreviewRoutes:
         self.route('GET', (':id', 'tiles', 'fzxy', ':frame', ':z', ':x', ':y'), self.getTileOfFrame)
         self.route('GET', (':id', 'tiles', 'region'), self.getTilesRegion)
         self.route('GET', (':id', 'tiles', 'thumbnail'), self.getTilesThumbnail)
+        self.route('GET', (':id', 'coverage'), self.getCoverage)
 
     def _state(self, session_id: str) -> preview.SessionState:
         session = StitchSession().require(session_id, self.getCurrentUser(), AccessType.READ)
@@ -77,6 +78,20 @@ class PreviewRoutes:
         state = self._state(id)
         setResponseHeader('Cache-Control', 'private, no-store')
         return state.source().getMetadata()
+
+    @access.public(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('Get how much of the image has arrived, and where the holes are.')
+        .param('id', 'The session.', paramType='path')
+        .errorResponse('Read access was denied on the folder.', 403)
+        .errorResponse('There is no such session, or it has no patches.', 404)
+    )
+    @answers_errors
+    def getCoverage(self, id: str) -> Document:  # noqa: A002
+        """Return what is covered."""
+        state = self._state(id)
+        setResponseHeader('Cache-Control', 'private, no-store')
+        return {'revision': state.session['revision'], **state.coverage}
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -115,6 +130,7 @@ class PreviewRoutes:
 
         def make() -> Any:
             source = state.source(**options)
+            _check_frame(source, frame)
             return source.getTile(place['x'], place['y'], place['z'], **frame), source.getTileMimeType()
 
         return _picture(state, ['tile', place, options, frame], make)
@@ -163,6 +179,7 @@ class PreviewRoutes:
 
         def make() -> Any:
             source = state.source(**options)
+            _check_frame(source, arguments)
             _check_size(source, arguments)
             return source.getRegion(**arguments, encoding=options.get('encoding', 'JPEG'))
 
@@ -192,9 +209,21 @@ class PreviewRoutes:
             values.update(width=_THUMBNAIL, height=_THUMBNAIL)
 
         def make() -> Any:
-            return state.source(**options).getThumbnail(**values)
+            source = state.source(**options)
+            _check_frame(source, values)
+            return source.getThumbnail(**values)
 
         return _picture(state, ['thumbnail', values, options], make)
+
+
+def _check_frame(source: preview.PreviewTileSource, arguments: Document) -> None:
+    """Check that there is such a frame.
+
+    :raises NotFoundError: there is not.
+    """
+    if arguments.get('frame', 0) >= source.frames:
+        msg = f'frame: the image has {source.frames} frames, counted from 0; found {arguments["frame"]}.'
+        raise NotFoundError(msg)
 
 
 def _check_size(source: Any, arguments: Document) -> None:

@@ -24,7 +24,7 @@ from pymongo import ReturnDocument
 from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError
 from girder_zarr.stitch.spec import StitchSpec
 
-from . import limits
+from . import limits, live
 
 OPEN, FINALIZING, COMPLETE, ERROR, CANCELLED = 'open', 'finalizing', 'complete', 'error', 'cancelled'
 #: Patches may be put and removed in these; the session is open again afterwards.
@@ -38,7 +38,7 @@ MAX_RUNS = 3
 MAX_NAME = 200
 MAX_ERROR = 1000
 
-_NO_PROGRESS = {'current': 0, 'total': 0, 'message': ''}
+_NO_PROGRESS = {'current': 0, 'total': 0, 'message': '', 'timeLeft': None}
 Document = dict[str, Any]
 
 
@@ -135,6 +135,8 @@ class StitchSession(AccessControlMixin, Model):
         found: Document | None = self.collection.find_one_and_update(
             {'_id': session_id, 'deleting': False, **query}, update, return_document=ReturnDocument.AFTER
         )
+        if found is not None:
+            live.announce(found)
         return found
 
     # States
@@ -199,12 +201,18 @@ class StitchSession(AccessControlMixin, Model):
                 raise ConflictError(msg)
         return changed or session
 
-    def report(self, session: Document, current: int, total: int, message: str) -> None:
-        """Show how far the attempt is."""
+    def report(
+        self, session: Document, current: int, total: int, message: str, time_left: int | None = None
+    ) -> None:
+        """Show how far the attempt is.
+
+        :param time_left: seconds, where that can be told.
+        """
+        progress = {'current': current, 'total': total, 'message': message, 'timeLeft': time_left}
         self.change(
             session['_id'],
             {'state': FINALIZING, 'attempt': session['attempt']},
-            {'$set': {'progress': {'current': current, 'total': total, 'message': message}}},
+            {'$set': {'progress': progress}},
         )
 
     # Removal
@@ -254,9 +262,12 @@ def view(session: Document) -> Document:
     """Return the session as docs/rest.md shows it."""
     shown = (
         '_id', 'name', 'folderId', 'creatorId', 'state', 'spec', 'counts', 'dtype', 'bands', 'jobId',
-        'itemId', 'fileId', 'progress', 'error', 'created', 'updated',
+        'itemId', 'fileId', 'progress', 'error', 'revision', 'created', 'updated',
     )  # fmt: skip
-    return {**{name: session[name] for name in shown}, 'bounds': bounds_of(session)}
+    found = {**{name: session[name] for name in shown}, 'bounds': bounds_of(session)}
+    if session['state'] != FINALIZING:
+        found['progress'] = {**session['progress'], 'timeLeft': None}
+    return found
 
 
 def require_folder(folder_id: Any, user: Document | None, level: int) -> Document:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import shutil
 import tempfile
 import threading
@@ -42,6 +43,8 @@ logger = logging.getLogger(__name__)
 QUEUE = 'local'
 _REPORT_SECONDS = 0.5
 _CHECK_SECONDS = 0.5
+#: After so long the time that is left is told.
+_PACE_SECONDS = 1.0
 _STOPPED = (CustomJobStatus.CANCELING, JobStatus.CANCELED)
 
 
@@ -147,11 +150,12 @@ class Reporter:
         self._job_id = job_id
         self._lock = threading.Lock()
         self._current, self._total, self._message = 0, 0, ''
-        self._reported = self._checked = 0.0
+        self._reported = self._checked = self._begun = 0.0
 
     def begin(self, total: int, message: str) -> None:
         """Set what there is to do."""
         self._total = total
+        self._begun = time.monotonic()
         self.say(message)
 
     def say(self, message: str) -> None:
@@ -201,8 +205,16 @@ class Reporter:
 
     def _report(self) -> None:
         self._reported = time.monotonic()
-        StitchSession().report(self._session, self._current, self._total, self._message)
+        left = self._time_left()
+        StitchSession().report(self._session, self._current, self._total, self._message, left)
         self._update_job()
+
+    def _time_left(self) -> int | None:
+        """Return the seconds that the pixels will take at the pace so far, once there is one."""
+        spent = time.monotonic() - self._begun
+        if not self._current or spent < _PACE_SECONDS:
+            return None
+        return math.ceil(spent * (self._total - self._current) / self._current)
 
     def _update_job(self, **fields: Any) -> None:
         job = self._job()
