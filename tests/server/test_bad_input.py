@@ -38,7 +38,7 @@ def gif():
         ('a', npy(np.zeros((2, 2), complex)), {}, {}, 415, 'complex'),
         ('a', bomb(), {}, {}, 415, 'announces'),
         ('a', GOOD, {'x': 'left'}, {}, 400, 'x'),
-        ('a', GOOD, {'x': 1.5}, {}, 400, 'x'),
+        ('a', GOOD, {'x': 'nan'}, {}, 400, 'x'),
         ('a', GOOD, {'x': 2**40}, {}, 400, 'x: expected'),
         ('a', GOOD, {'z': -1}, {}, 400, 'z: expected'),
         ('a', GOOD, {'order': 2**40}, {}, 400, 'order: expected'),
@@ -81,7 +81,7 @@ def test_a_failure_after_the_file_was_stored_leaves_nothing(api, session, stored
         raise RuntimeError('the database is gone')
 
     before = stored()
-    monkeypatch.setattr(StitchPatch, '_commit', fail)
+    monkeypatch.setattr(StitchPatch, 'commit', fail)
     with pytest.raises(AssertionError, match='the database is gone'):
         api.put(session, 'a', GOOD)
     assert stored() == before

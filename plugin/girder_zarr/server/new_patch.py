@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from girder_zarr.errors import ConflictError
 from girder_zarr.stitch.plan import Extent
+from girder_zarr.stitch.said import Options
 
 from .limits import current as limits_now
 from .sessions import EDITABLE, Document, spec_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from girder_zarr.stitch.formats import PatchInfo
     from girder_zarr.stitch.patch import Placement
 
@@ -32,6 +35,7 @@ class NewPatch:
     size: int
     info: PatchInfo
     stream: IO[bytes]
+    options: Options = field(default_factory=Options)
 
     @property
     def fields(self) -> Document:
@@ -44,11 +48,24 @@ class NewPatch:
             'dtype': self.info.dtype,
             'position': self.placement.as_dict(),
             'order': self.order,
+            'options': self.options.to_json(),
         }
+
+    @property
+    def kind(self) -> Document:
+        """What all patches of a session have in common."""
+        return {'dtype': self.info.dtype, 'bands': self.info.shape[2], 'axes': list(self.placement.axes)}
 
     def same_as(self, document: Document) -> bool:
         """Return whether it is what the document describes."""
-        return all(document[name] == self.fields[name] for name in ('digest', 'position', 'order'))
+        return not self.differences(document)
+
+    def differences(self, document: Document) -> list[str]:
+        """Return in what it differs from what the document describes, in words."""
+        found = [name for name in ('digest', 'position', 'order') if document[name] != self.fields[name]]
+        if document.get('options', {}) != self.options.to_json():
+            found.append('weight, mask or layout')
+        return found
 
 
 def check_editable(session: Document) -> None:
@@ -101,6 +118,24 @@ def edges_of(new: NewPatch) -> dict[str, tuple[int, int]]:
     return _box(new.placement.as_dict(), new.info.shape)
 
 
+def edges_together(news: Sequence[NewPatch]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return where what new patches of the same axes cover begins and ends, for each axis."""
+    boxes = [edges_of(new) for new in news]
+    return (
+        {axis: min(box[axis][0] for box in boxes) for axis in boxes[0]},
+        {axis: max(box[axis][1] for box in boxes) for axis in boxes[0]},
+    )
+
+
+def reaches_edge(session: Document, document: Document) -> bool:
+    """Return whether what the session covers may shrink without a stored patch."""
+    extent = session['extent']
+    return any(
+        low <= extent.get(axis + '0', low) or high >= extent.get(axis + '1', high)
+        for axis, (low, high) in _box(document['position'], document['shape']).items()
+    )
+
+
 def _box(position: dict[str, int], shape: Any) -> dict[str, tuple[int, int]]:
     lengths = {'y': shape[0], 'x': shape[1]}
     return {axis: (start, start + lengths.get(axis, 1)) for axis, start in position.items()}
@@ -122,7 +157,7 @@ def decide(existing: Document, new: NewPatch, *, replace: bool) -> str:
     if new.same_as(existing):
         return UNCHANGED
     if not replace:
-        differs = [name for name in ('digest', 'position', 'order') if existing[name] != new.fields[name]]
-        msg = f'Patch {new.key} exists with another {" and ".join(differs)}; replace=true replaces it.'
+        differs = ' and '.join(new.differences(existing))
+        msg = f'Patch {new.key} exists with another {differs}; replace=true replaces it.'
         raise ConflictError(msg)
     return REPLACED

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import InvalidInputError
-from girder_zarr.stitch.patch import FRAME_AXES, Placement, check_key, check_order, parse_digest
+from girder_zarr.stitch import said as said_of
+from girder_zarr.stitch.patch import check_key, parse_digest
+from girder_zarr.stitch.spec import StitchSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_INTEGER = re.compile(r'[+-]?[0-9]{1,15}')
+    from girder_zarr.stitch.patch import Placement
+    from girder_zarr.stitch.said import Options
+
 _BOOLEANS = {'true': True, '1': True, 'false': False, '0': False}
 #: The names that `read` knows.
-NAMES = ('key', 'x', 'y', *FRAME_AXES, 'order', 'digest', 'replace')
+NAMES = ('key', *said_of.NAMES, 'digest', 'replace')
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,13 @@ class PatchFields:
     order: int
     digest: str | None
     replace: bool | None
+    options: Options
 
 
-def read(given: Mapping[str, Any]) -> PatchFields:
+def read(given: Mapping[str, Any], spec: StitchSpec | None = None) -> PatchFields:
     """Check and return what was said; values may be text, as in a table, where '' is nothing.
 
+    :param spec: the session's, which rows, columns and units of length need.
     :raises InvalidInputError: a field is missing, unknown or malformed; the message names it.
     """
     said = {name: value for name, value in given.items() if value is not None and value != ''}
@@ -48,24 +53,15 @@ def read(given: Mapping[str, Any]) -> PatchFields:
         msg = f'key: expected a text, found {key!r:.80}.'
         raise InvalidInputError(msg)
     check_key(key)
-    frame = {axis: _integer(axis, said[axis]) for axis in FRAME_AXES if axis in said}
-    placement = Placement.make(_integer('x', said.get('x')), _integer('y', said.get('y')), frame)
+    found = said_of.read(said, spec or StitchSpec())
     return PatchFields(
         key=key,
-        placement=placement,
-        order=check_order(_integer('order', said.get('order', 0))),
+        placement=found.placement,
+        order=found.order,
+        options=found.options,
         digest=_digest(said.get('digest')),
         replace=_boolean('replace', said.get('replace')),
     )
-
-
-def _integer(name: str, value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-        return int(value)
-    msg = f'{name}: expected an integer, found {value!r:.80}.'
-    raise InvalidInputError(msg)
 
 
 def _boolean(name: str, value: Any) -> bool | None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 from typing import IO, TYPE_CHECKING, Any
 
+from bson import ObjectId
 from girder.models.file import File
 from girder.models.folder import Folder
 from girder.models.upload import Upload
 from girder.utility import RequestBodyStream
 
+from girder_zarr.errors import UnsupportedFormatError
+
+from .file_store import open_bytes
 from .sessions import ATTACHED_TO, Document
 
 if TYPE_CHECKING:
-    from bson import ObjectId
+    from collections.abc import Sequence
+
+    from girder_zarr.stitch.patch import Patch
 
     from .new_patch import NewPatch
 
@@ -22,7 +30,10 @@ _MIME_TYPES = {
     'png': 'image/png',
     'jpeg': 'image/jpeg',
     'tiff': 'image/tiff',
+    'webp': 'image/webp',
+    'jxl': 'image/jxl',
     'npy': 'application/octet-stream',
+    'raw': 'application/octet-stream',
 }
 
 
@@ -31,15 +42,34 @@ def store_file(session: Document, new: NewPatch, user: Document) -> Document:
 
     The upload is made into the folder, which is what quotas look at; `attach_upload` ties it to the session.
     """
-    folder = Folder().load(session['folderId'], force=True)
     name, mime_type = f'patch.{new.info.format}', _MIME_TYPES[new.info.format]
+    return _store(session, name, mime_type, new.size, new.stream, user)
+
+
+def store_pack(session: Document, news: Sequence[NewPatch], user: Document) -> tuple[Document, list[int]]:
+    """Store the bytes of patches one after the other in one Girder file attached to the session.
+
+    :returns: the file, and where in it each patch begins. It is held in memory: keep it small.
+    """
+    pack, offsets = io.BytesIO(), []
+    for new in news:
+        offsets.append(pack.tell())
+        new.stream.seek(0)
+        shutil.copyfileobj(new.stream, pack, 2**20)
+    return _store(session, 'patches.bin', _MIME_TYPES['raw'], pack.tell(), pack, user), offsets
+
+
+def _store(
+    session: Document, name: str, mime_type: str, size: int, stream: IO[bytes], user: Document
+) -> Document:
+    folder = Folder().load(session['folderId'], force=True)
     upload = Upload().createUpload(
-        user, name, 'folder', folder, new.size, mimeType=mime_type, attachParent=True, save=False
+        user, name, 'folder', folder, size, mimeType=mime_type, attachParent=True, save=False
     )
     upload['stitchSessionId'] = session['_id']
     upload = Upload().save(upload)
     try:
-        return send_file(upload, new.stream)
+        return send_file(upload, stream)
     except BaseException:
         Upload().cancelUpload(upload)
         raise
@@ -78,6 +108,53 @@ def attach_upload(event: Any) -> None:
     session_id = event.info['upload'].get('stitchSessionId')
     if session_id is not None:
         event.info['file'].update(attachedToType=list(ATTACHED_TO), attachedToId=session_id)
+
+
+def source_of(document: Document) -> str:
+    """Return where the bytes of a stored patch are, for :func:`read_source`; another patch's differ.
+
+    It is the id of a file, with offset and size where the patch is a part of it, and ``shared`` where the
+    file is not the session's own.
+    """
+    file_id, offset = document['fileId'], document.get('offset')
+    if document.get('shared'):
+        return f'{file_id}:0:{document["size"]}:shared'
+    return str(file_id) if offset is None else f'{file_id}:{offset}:{document["size"]}'
+
+
+def read_source(patch: Patch) -> bytes:
+    """Return the bytes of a patch.
+
+    :raises UnsupportedFormatError: they are gone or not what they were; the message says so.
+    """
+    file_id, *part = patch.source.split(':')
+    file = File().load(ObjectId(file_id), force=True)
+    if file is None:
+        msg = f'Patch {patch.key}: its file is gone{" from Girder" if part[2:] else ""}.'
+        raise UnsupportedFormatError(msg)
+    source = open_bytes(file)
+    if not part:
+        return source.read(0, source.size)
+    offset, size = int(part[0]), int(part[1])
+    if part[2:] and source.size != size:
+        msg = f'Patch {patch.key}: its file {file_id} had {size} bytes and now has {source.size}.'
+        raise UnsupportedFormatError(msg)
+    return source.read(offset, size)
+
+
+def remove_bytes(document: Document) -> None:
+    """Remove the bytes of a patch that is not stored any more, unless they are not its own.
+
+    A file that several patches share goes with the last of them.
+    """
+    from .patches import StitchPatch
+
+    if document.get('shared') or not document['fileId']:
+        return
+    others = {'sessionId': document['sessionId'], 'fileId': document['fileId']}
+    if document.get('offset') is not None and StitchPatch().findOne(others) is not None:
+        return
+    remove_file(document['fileId'])
 
 
 def remove_file(file_id: ObjectId | None) -> None:

@@ -26,6 +26,7 @@ from pymongo.errors import DuplicateKeyError
 
 from girder_zarr.errors import ConflictError, NotFoundError
 from girder_zarr.stitch.patch import Patch, Placement
+from girder_zarr.stitch.said import Options
 
 from .limits import current as limits_now
 from .new_patch import (
@@ -36,20 +37,24 @@ from .new_patch import (
     check_editable,
     check_fits,
     decide,
-    edges_of,
+    edges_together,
     extent_of,
+    reaches_edge,
 )
-from .patch_files import remove_file, store_file
+from .patch_files import remove_bytes, source_of, store_file
+from .references import StitchReference
 from .sessions import ATTACHED_TO, EDITABLE, FINALIZING, OPEN, Document, StitchSession
 from .small_copies import SmallCopy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 #: How long a hold is respected, and how long another request waits for one.
 STALE_SECONDS = 60
 WAIT_SECONDS = 10
 _PAUSE = 0.02
+#: How often a change of the session is tried while others change it.
+_TRIES = 20
 
 
 class StitchPatch(Model):
@@ -59,7 +64,7 @@ class StitchPatch(Model):
         """Name the collection and its unique index."""
         self.name = 'stitch_patch'
         keys = [('sessionId', SortDir.ASCENDING), ('key', SortDir.ASCENDING)]
-        self.ensureIndex((keys, {'unique': True}))
+        self.ensureIndices([(keys, {'unique': True}), 'fileId'])
 
     def validate(self, doc: Document) -> Document:
         """Accept the document; everything in it was checked where it came in."""
@@ -87,6 +92,11 @@ class StitchPatch(Model):
         """Return a cursor over the stored patches of a session, ordered by key."""
         query = {'sessionId': session['_id'], 'stored': True}
         return self.find(query, limit=limit, offset=offset, sort=[('key', SortDir.ASCENDING)])
+
+    def mask_keys(self, session: Document) -> list[str]:
+        """Return the keys of the reference images that patches name as their masks."""
+        query = {'sessionId': session['_id'], 'stored': True, 'options.maskKey': {'$exists': True}}
+        return list(self.collection.distinct('options.maskKey', query))
 
     def count(self, session: Document) -> int:
         """Return how many patches are stored."""
@@ -137,17 +147,18 @@ class StitchPatch(Model):
                 break
         try:
             change = new.size - (held['size'] if outcome == REPLACED else 0)
-            self._commit(session, new, patches=int(outcome == CREATED), nbytes=change)
+            arrival = self.commit(session, [new], int(outcome == CREATED), change)
         except BaseException:
             self._let_go(held)
             if not held['stored']:
                 self.measure(session)
             raise
-        fields = {**new.fields, 'fileId': file['_id'], 'stored': True, 'held': None, 'updated': _now()}
-        document = self._update(held, {'$set': fields})
+        fields = {**new.fields, 'fileId': file['_id'], 'stored': True, 'held': None, 'updated': now()}
+        update = {'$set': {**fields, 'arrival': arrival}, '$unset': {'offset': '', 'shared': ''}}
+        document = self._update(held, update)
         if outcome == REPLACED:
-            remove_file(held['fileId'])
-            SmallCopy().forget(held['fileId'])
+            remove_bytes(held)
+            SmallCopy().forget(source_of(held))
             self.measure(session)
         return document, outcome
 
@@ -178,30 +189,35 @@ class StitchPatch(Model):
 
     def _insert(self, session: Document, new: NewPatch) -> Document | None:
         """Insert a held document that is not stored yet; None if the key is taken by now."""
-        now = _now()
-        document = {
-            'sessionId': session['_id'],
-            'key': new.key,
-            **new.fields,
-            'fileId': None,
-            'stored': False,
-            'held': uuid.uuid4().hex,
-            'heldAt': now,
-            'created': now,
-            'updated': now,
-        }
+        document = self.document(session, new, uuid.uuid4().hex)
         try:
             document['_id'] = self.collection.insert_one(document).inserted_id
         except DuplicateKeyError:
             return None
         return document
 
+    @staticmethod
+    def document(session: Document, new: NewPatch, held: str) -> Document:
+        """Return the document of a patch that is held and not stored yet."""
+        moment = now()
+        return {
+            'sessionId': session['_id'],
+            'key': new.key,
+            **new.fields,
+            'fileId': None,
+            'stored': False,
+            'held': held,
+            'heldAt': moment,
+            'created': moment,
+            'updated': moment,
+        }
+
     def _hold(self, document: Document) -> Document | None:
         """Hold a stored patch as it was found; None if it has changed."""
         query = {'_id': document['_id'], 'held': None, 'fileId': document['fileId']}
         found: Document | None = self.collection.find_one_and_update(
             query,
-            {'$set': {'held': uuid.uuid4().hex, 'heldAt': _now()}},
+            {'$set': {'held': uuid.uuid4().hex, 'heldAt': now()}},
             return_document=ReturnDocument.AFTER,
         )
         return found
@@ -223,35 +239,39 @@ class StitchPatch(Model):
             raise ConflictError(msg)
         return found
 
-    def _commit(self, session: Document, new: NewPatch, *, patches: int, nbytes: int) -> None:
-        """Let the session know of a patch, if it still takes it.
+    def commit(self, session: Document, news: Sequence[NewPatch], patches: int, nbytes: int) -> int:
+        """Let the session know of patches that agree in kind, if it still takes them.
 
-        :raises ConflictError: it does not.
+        :param patches: how many more it will have.
+        :param nbytes: how many more bytes it will have.
+        :returns: the arrival of the first.
+        :raises ConflictError: it does not take them. :raises LimitExceededError: it has no room for them.
         """
-        kind = {'dtype': new.info.dtype, 'bands': new.info.shape[2], 'axes': list(new.placement.axes)}
-        edges = edges_of(new)
         limits = limits_now()
-        changed = StitchSession().change(
-            session['_id'],
-            {
+        kind = news[0].kind
+        lows, highs = edges_together(news)
+        update = {
+            '$set': {**kind, 'state': OPEN, 'error': None},
+            '$inc': {'counts.patches': patches, 'counts.bytes': nbytes, 'revision': len(news)},
+            '$min': {f'extent.{axis}0': low for axis, low in lows.items()},
+            '$max': {f'extent.{axis}1': high for axis, high in highs.items()},
+        }
+        for _ in range(_TRIES):
+            query = {
                 'state': {'$in': EDITABLE},
                 'specRevision': session.get('specRevision'),
                 '$or': [{'dtype': None}, kind],
                 **limits.room_for(patches, nbytes),
-            },
-            {
-                '$set': {**kind, 'state': OPEN, 'error': None},
-                '$inc': {'counts.patches': patches, 'counts.bytes': nbytes, 'revision': 1},
-                '$min': {f'extent.{axis}0': low for axis, (low, _) in edges.items()},
-                '$max': {f'extent.{axis}1': high for axis, (_, high) in edges.items()},
-            },
-        )
-        if changed is None:
+            }
+            changed = StitchSession().change(session['_id'], query, update)
+            if changed is not None:
+                return int(changed['revision']) - len(news) + 1
             session = StitchSession().get(session['_id'])
-            check_fits(session, new, limits)
+            for new in news:
+                check_fits(session, new, limits)
             limits.check_session(session['counts'], patches, nbytes)
-            msg = 'The session changed while the patch was stored; try again.'
-            raise ConflictError(msg)
+        msg = 'The session goes on changing while patches are stored; try again.'
+        raise ConflictError(msg)
 
     # Removing
 
@@ -280,9 +300,10 @@ class StitchPatch(Model):
             msg = 'The session changed while the patch was removed; try again.'
             raise ConflictError(msg)
         self.collection.delete_one({'_id': held['_id']})
-        remove_file(held['fileId'])
-        SmallCopy().forget(held['fileId'])
-        self.measure(session)
+        remove_bytes(held)
+        SmallCopy().forget(source_of(held))
+        if reaches_edge(changed, held):
+            self.measure(session)
 
     def measure(self, session: Document) -> None:
         """Set the session's extent from its patches, and forget dtype, bands and axes when none is left."""
@@ -300,16 +321,19 @@ class StitchPatch(Model):
 
     def recount(self, session: Document, documents: list[Document]) -> None:
         """Set a finalizing session's counts and extent, which a dead server may have left wrong."""
-        counts = {'patches': len(documents), 'bytes': sum(document['size'] for document in documents)}
+        references = StitchReference().list_session(session)
+        nbytes = sum(document['size'] for document in (*documents, *references))
+        counts = {'patches': len(documents), 'bytes': nbytes}
         query = {'state': FINALIZING, 'attempt': session['attempt']}
         fields = {'counts': counts, 'extent': extent_of(documents)}
         StitchSession().change(session['_id'], query, {'$set': fields})
 
     def remove_all(self, session: Document) -> None:
-        """Remove all patches of a session with their files."""
+        """Remove all patches and reference images of a session with their files."""
         for file in list(File().find({'attachedToType': ATTACHED_TO, 'attachedToId': session['_id']})):
             File().remove(file)
         self.collection.delete_many({'sessionId': session['_id']})
+        StitchReference().remove_session(session)
         SmallCopy().forget_session(session)
 
 
@@ -322,19 +346,28 @@ def to_patch(document: Document) -> Patch:
         shape=(height, width, bands),
         dtype=document['dtype'],
         order=document['order'],
-        source=str(document['fileId']),
+        source=source_of(document),
+        arrival=document.get('arrival', 0),
+        digest=document['digest'],
+        **Options.from_json(document.get('options')).for_patch,
     )
 
 
 def view(document: Document, status: str | None = None) -> Document:
     """Return the patch as docs/rest.md shows it."""
     shown = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order')
-    return {**{name: document[name] for name in shown}, **({'status': status} if status else {})}
+    options = {name: value for name, value in document.get('options', {}).items() if name != 'layout'}
+    return {
+        **{name: document[name] for name in shown},
+        **options,
+        **({'status': status} if status else {}),
+    }
 
 
 def _is_stale(document: Document) -> bool:
-    return _now() - document['heldAt'] > dt.timedelta(seconds=STALE_SECONDS)
+    return now() - document['heldAt'] > dt.timedelta(seconds=STALE_SECONDS)
 
 
-def _now() -> dt.datetime:
+def now() -> dt.datetime:
+    """Return the time as it is stored."""
     return dt.datetime.now(dt.UTC)

@@ -18,10 +18,12 @@ SPOOL_BYTES = 4 * 2**20
 #: What is left of a refused body is read and thrown away, so that the client gets to see the answer.
 MAX_DRAIN = 2**31
 _TOOL = 'girder_zarr_raw_body'
+#: The ends of paths to which bodies are posted that are not parsed.
+RAW_POSTS = ('/patches',)
 
 
 class _RawBodyTool(cherrypy.Tool):
-    """Keeps CherryPy from parsing the body of a PUT as a form; empties the connection before the answer."""
+    """Keeps CherryPy from parsing bodies of patches as forms; empties the connection before the answer."""
 
     def __init__(self) -> None:
         super().__init__('before_request_body', self._begin, name=_TOOL)
@@ -32,8 +34,14 @@ class _RawBodyTool(cherrypy.Tool):
 
     @staticmethod
     def _begin() -> None:
-        if cherrypy.request.method == 'PUT':
+        if is_raw(cherrypy.request):
             cherrypy.request.process_request_body = False
+
+
+def is_raw(request: Any) -> bool:
+    """Return whether a request's body is left alone: those that carry patches, whatever they call it."""
+    many = request.method == 'POST' and request.path_info.rstrip('/').endswith(RAW_POSTS)
+    return bool(request.method == 'PUT' or many)
 
 
 def install(tree: Any, path: str) -> None:
@@ -81,7 +89,7 @@ def _content_length() -> int | None:
 
 def _drain() -> None:
     request = cherrypy.request
-    if request.method != 'PUT' or not hasattr(request.body, 'fp') or request.process_request_body:
+    if not is_raw(request) or not hasattr(request.body, 'fp') or request.process_request_body:
         return
     try:
         left = MAX_DRAIN
@@ -127,22 +135,80 @@ def spool(limit: int) -> tuple[IO[bytes], int, str]:
     return stream, size, format_digest(digest.digest())
 
 
-def read_json(limit: int = 2**20) -> dict[str, Any]:
-    """Return the JSON object that is the body.
+class BodyReader:
+    """The body as a stream that is read once, from its beginning to its end.
+
+    :param limit: bytes that are read at most.
+    :raises LimitExceededError: more are announced.
+    """
+
+    def __init__(self, limit: int) -> None:
+        length = _content_length()
+        self._limit = limit
+        if length is not None and length > limit:
+            raise self._too_large()
+        self._pieces, self._piece, self._at, self._read = _pieces(), b'', 0, 0
+
+    def _too_large(self) -> LimitExceededError:
+        return LimitExceededError(f'The body has more than {self._limit} bytes, which is the limit.')
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, fewer than asked for only at the end.
+
+        :raises LimitExceededError: the body has more than the limit.
+        """
+        parts = []
+        while size > 0:
+            part = self.read_some(size)
+            if not part:
+                break
+            parts.append(part)
+            size -= len(part)
+        return parts[0] if len(parts) == 1 else b''.join(parts)
+
+    def read_some(self, size: int) -> bytes:
+        """Return from 1 to ``size`` of the next bytes, or none at the end.
+
+        :raises LimitExceededError: the body has more than the limit.
+        """
+        if self._at == len(self._piece):
+            self._piece, self._at = next(self._pieces, b''), 0
+            self._read += len(self._piece)
+            if self._read > self._limit:
+                raise self._too_large()
+        part = self._piece[self._at : self._at + size]
+        self._at += len(part)
+        return part
+
+
+def read_json(limit: int = 2**20, *, kind: type = dict) -> Any:
+    """Return the JSON object (or list) that is the body.
 
     :raises InvalidInputError: it is something else. :raises LimitExceededError: it is larger than the limit.
     """
+    if is_raw(cherrypy.request):
+        return parse_json(BodyReader(limit).read(limit), kind)
     data = cherrypy.request.body.read(limit + 1) or b''
     if len(data) > limit:
         msg = f'The body has more than {limit} bytes, which is the limit.'
         raise LimitExceededError(msg)
+    return parse_json(data, kind)
+
+
+def parse_json(data: bytes, kind: type | tuple[type, ...] = dict, what: str = 'The body') -> Any:
+    """Return a JSON object or list.
+
+    :raises InvalidInputError: it is something else.
+    """
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    expected = ' or '.join({dict: 'object', list: 'list'}[one] for one in kinds)
     try:
         value = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        msg = f'The body: expected a JSON object, found something that is not JSON ({error}).'
+        msg = f'{what}: expected a JSON {expected}, found something that is not JSON ({error}).'
         raise InvalidInputError(msg) from error
-    if not isinstance(value, dict):
-        msg = f'The body: expected a JSON object, found {type(value).__name__}.'
+    if not isinstance(value, kinds):
+        msg = f'{what}: expected a JSON {expected}, found {type(value).__name__}.'
         raise InvalidInputError(msg)
     return value
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cherrypy
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute
 from girder.constants import AccessType, TokenScope
 
 from girder_zarr.errors import InvalidInputError
-from girder_zarr.stitch import formats
-from girder_zarr.stitch.patch import Placement, check_key, check_order, parse_digest
+from girder_zarr.stitch import formats, said
+from girder_zarr.stitch.patch import check_key, parse_digest
 
 from . import limits, paging, request_body
 from .http_errors import answers_errors
 from .new_patch import CREATED, UNCHANGED, NewPatch, check_editable
 from .patches import StitchPatch, to_patch, view
 from .reducer import reducer
-from .sessions import Document, StitchSession
+from .rest_references import ReferenceRoutes
+from .sessions import Document, StitchSession, spec_of
 
 
-class PatchRoutes:
-    """``/stitch_session/:id/patch``, mixed into the resource of the sessions."""
+class PatchRoutes(ReferenceRoutes):
+    """``/stitch_session/:id/patch`` and ``reference``, mixed into the resource of the sessions."""
 
     def route_patches(self) -> None:
         """Add the routes."""
@@ -28,22 +31,28 @@ class PatchRoutes:
         self.route('GET', (':id', 'patch', ':key'), self.getPatch)
         self.route('PUT', (':id', 'patch', ':key'), self.putPatch)
         self.route('DELETE', (':id', 'patch', ':key'), self.deletePatch)
+        self.route_references()
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
         Description('Store a patch under a key of your choice.')
         .notes(
-            'The body is the image file: PNG, JPEG, TIFF or npy, recognised by its first bytes. '
+            'The body is the image file, recognised by its first bytes: PNG, JPEG, TIFF, WebP, JPEG XL, npy; '
+            'or raw pixels, whose shape and dtype are given. '
             'The same patch again changes nothing. '
             'With the header Content-Digest (RFC 9530, sha-256) the server checks what arrived.'
         )
         .param('id', 'The session.', paramType='path')
         .param('key', '1 to 200 of the characters A-Z a-z 0-9 . _ ~ - , @ = +', paramType='path')
-        .param('x', 'Column of the first pixel, may be negative.', dataType='integer')
-        .param('y', 'Row of the first pixel, may be negative.', dataType='integer')
+        .param('x', 'Where its first pixel lies; may be negative.', dataType='number', required=False)
+        .param('y', 'The same, downwards.', dataType='number', required=False)
+        .param('unit', 'Of x and y: pixel or, with spec.pixelSize, a unit of length.', required=False)
+        .param('row', 'In place of x and y, with spec.grid.', dataType='integer', required=False)
+        .param('column', 'The same, along x.', dataType='integer', required=False)
         .param('t', 'Index in time.', dataType='integer', required=False)
         .param('z', 'Index of the plane.', dataType='integer', required=False)
         .param('c', 'Index of the channel.', dataType='integer', required=False)
+        .param('index', 'Indices along axes of other names, such as {"angle": 2}.', required=False)
         .param(
             'order',
             'Decides, before the key, what counts in overlaps.',
@@ -51,6 +60,12 @@ class PatchRoutes:
             required=False,
             default=0,
         )
+        .param('weight', 'How much it counts in means, 1 if not given.', dataType='number', required=False)
+        .param('mask', "'alpha': pixels count by their alpha.", required=False)
+        .param('maskKey', 'The key of the reference image by which pixels count.', required=False)
+        .param('shape', 'Of raw pixels: y,x or y,x,bands.', required=False)
+        .param('dtype', 'Of raw pixels, such as uint16 or >uint16.', required=False)
+        .param('compression', 'Of raw pixels: gzip or zstd.', required=False)
         .param(
             'replace',
             'Put it in the place of another patch.',
@@ -71,20 +86,14 @@ class PatchRoutes:
         self,
         id: str,  # noqa: A002 - Girder's name for it
         key: str,
-        x: int,
-        y: int,
-        t: int | None,
-        z: int | None,
-        c: int | None,
-        order: int,
         replace: bool,
+        **given: Any,
     ) -> Document:
         """Store a patch."""
         user = self.getCurrentUser()
         session = StitchSession().require(id, user, AccessType.WRITE)
         check_key(key)
-        placement = Placement.make(x, y, {'t': t, 'z': z, 'c': c})
-        check_order(order)
+        fields = said.read(given, spec_of(session))
         announced = parse_digest(cherrypy.request.headers.get('Content-Digest', ''))
         check_editable(session)
         allowed = limits.current()
@@ -93,8 +102,8 @@ class PatchRoutes:
             if announced not in {None, digest}:
                 msg = f'Content-Digest: announced {announced}, the body that arrived has {digest}.'
                 raise InvalidInputError(msg)
-            info = formats.inspect(stream, allowed.for_formats)
-            new = NewPatch(key, placement, order, digest, size, info, stream)
+            info = formats.inspect(stream, allowed.for_formats, **fields.options.for_formats)
+            new = NewPatch(key, fields.placement, fields.order, digest, size, info, stream, fields.options)
             document, status = StitchPatch().put(session, new, user, replace=replace)
         if status != UNCHANGED:
             reducer.offer(session['_id'], to_patch(document))

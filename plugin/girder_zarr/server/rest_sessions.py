@@ -14,6 +14,7 @@ from girder_zarr.errors import InvalidInputError
 
 from . import finalize, paging, request_body
 from .http_errors import answers_errors
+from .rest_bulk import BulkRoutes
 from .rest_patches import PatchRoutes
 from .rest_preview import PreviewRoutes
 from .sessions import Document, StitchSession, require_folder, view
@@ -22,7 +23,7 @@ _SORTS = ('updated', 'created', 'name', 'state')
 _NOTES = 'See docs/rest.md of girder_zarr for the fields.'
 
 
-class StitchSessionResource(PatchRoutes, PreviewRoutes, Resource):
+class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
     """``/stitch_session``."""
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class StitchSessionResource(PatchRoutes, PreviewRoutes, Resource):
         self.route('POST', (':id', 'finalize'), self.finalizeSession)
         self.route('POST', (':id', 'cancel'), self.cancelSession)
         self.route_patches()
+        self.route_bulk()
         self.route_preview()
 
     @access.user(scope=TokenScope.DATA_WRITE)

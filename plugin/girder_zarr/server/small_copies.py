@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+
 class SmallCopy(Model):
-    """The small copies of patches, each under the id of the patch's file, which changes with the patch."""
+    """The small copies of patches, each under where the patch's bytes are, which changes with the patch."""
 
     def initialize(self) -> None:
         """Name the collection and its index."""
@@ -39,7 +40,7 @@ class SmallCopy(Model):
 
     def read(self, patches: Sequence[Patch]) -> dict[str, Any]:
         """Return the small copies that are stored, by the patches' keys."""
-        by_source = {ObjectId(patch.source): patch for patch in patches}
+        by_source = {patch.source: patch for patch in patches}
         found = {}
         for document in self.collection.find({'_id': {'$in': list(by_source)}}, {'data': 1, 'place': 1}):
             patch = by_source[document['_id']]
@@ -53,21 +54,23 @@ class SmallCopy(Model):
 
     def store(self, session_id: ObjectId, patch: Patch, pixels: Any) -> None:
         """Store a small copy, unless the patch is gone by now."""
+        from .patch_files import source_of
         from .patches import StitchPatch
 
         data = preview_copy.encode_small(pixels)
         if len(data) > preview_copy.MAX_BYTES:
             return
-        source = ObjectId(patch.source)
+        source = patch.source
         fields = {'sessionId': session_id, 'place': _place(patch), 'data': Binary(data)}
         self.collection.replace_one({'_id': source}, fields, upsert=True)
         # A patch is removed before its small copy is; one that went before this was stored is found here.
-        if StitchPatch().findOne({'sessionId': session_id, 'key': patch.key, 'fileId': source}) is None:
+        there = StitchPatch().findOne({'sessionId': session_id, 'key': patch.key})
+        if there is None or source_of(there) != source:
             self.forget(source)
 
-    def forget(self, file_id: ObjectId) -> None:
+    def forget(self, source: str) -> None:
         """Remove the small copy of a patch that is removed or replaced."""
-        self.collection.delete_one({'_id': file_id})
+        self.collection.delete_one({'_id': source})
 
     def forget_session(self, session: Document) -> None:
         """Remove the small copies of a session whose patches are removed."""

@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from girder.models.file import File
 from girder.models.user import User
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
@@ -25,17 +24,18 @@ from girder_worker.app import app
 
 from girder_zarr.errors import CancelledError, GirderZarrError, InvalidInputError, UnsupportedFormatError
 from girder_zarr.stitch import formats
-from girder_zarr.stitch.assemble import assemble_file, values_of
-from girder_zarr.stitch.plan import Plan
+from girder_zarr.stitch.assemble import assemble_file, make_plan, values_of
 from girder_zarr.stitch.verify import verify_file
 
 from . import publish
-from .file_store import open_bytes
+from .patch_files import read_source
 from .patches import StitchPatch, to_patch
+from .references import references_of
 from .sessions import CANCELLED, MAX_RUNS, Document, StitchSession, may_write, spec_of
 
 if TYPE_CHECKING:
     from girder_zarr.stitch.patch import Patch
+    from girder_zarr.stitch.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,9 @@ def _make(session: Document, directory: Path, reporter: Reporter) -> None:
     StitchPatch().recount(session, documents)
     patches = [to_patch(document) for document in documents]
     spec = spec_of(session)
-    plan = Plan(patches, spec)
+    if spec.registration is not None:
+        reporter.say(f'Comparing {len(patches)} patches with their neighbours')
+    plan = make_plan(patches, load_patch, spec, references_of(session), check=reporter.check)
     reporter.begin(values_of(plan), f'Stitching {len(patches)} patches into {_size_text(plan)}')
     target = directory / publish.file_name(session)
     assemble_file(
@@ -130,13 +132,9 @@ def load_patch(patch: Patch) -> Any:
 
     :raises UnsupportedFormatError: it cannot be read or decoded; the message names it.
     """
-    file = File().load(patch.source, force=True)
-    if file is None:
-        msg = f'Patch {patch.key}: its file is gone.'
-        raise UnsupportedFormatError(msg)
-    source = open_bytes(file)
+    data = read_source(patch)
     try:
-        return formats.decode(io.BytesIO(source.read(0, source.size)))
+        return formats.decode(io.BytesIO(data), layout=patch.layout, alpha=patch.alpha)
     except GirderZarrError as error:
         msg = f'Patch {patch.key}: {error}'
         raise UnsupportedFormatError(msg) from error
