@@ -7,14 +7,18 @@ same compressor (zarr v2); a shard as the `sharding_indexed` codec of zarr v3 wi
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import google_crc32c
 import imagecodecs
 import numpy as np
 
 from girder_zarr.errors import EditError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SHUFFLES = ('noshuffle', 'shuffle', 'bitshuffle')
 _ABSENT = np.uint64(2**64 - 1)
@@ -66,6 +70,18 @@ class Codec:
             numthreads=1,
         )
         return bytes(encoded)
+
+    def decode(self, content: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        """Return the chunk that :meth:`encode` turned into these bytes."""
+        chunk = np.empty(shape, dtype.newbyteorder('<'))
+        flat: Any = chunk.reshape(-1).view(np.uint8)
+        if self.name == 'none':
+            flat[:] = np.frombuffer(content, np.uint8)
+        elif self.name == 'zstd':
+            imagecodecs.zstd_decode(content, out=flat)
+        else:
+            imagecodecs.blosc_decode(content, numthreads=1, out=flat)
+        return chunk.astype(dtype, copy=False)
 
     def v3(self, dtype: np.dtype[Any]) -> list[dict[str, Any]]:
         """Return the codecs of a zarr v3 array (https://zarr-specs.readthedocs.io, v3/codecs)."""
@@ -160,6 +176,28 @@ class ChunkEncoder:
             parts.append(encoded)
         table = index.tobytes()
         return b''.join([*parts, table, google_crc32c.value(table).to_bytes(4, 'little')])
+
+    def decode(
+        self, index: tuple[int, ...], get: Callable[[int, int | None], bytes | None]
+    ) -> np.ndarray | None:
+        """Return one chunk of a stored block, or None where it is not stored: all fill value.
+
+        :param index: which chunk of the block.
+        :param get: returns part of the stored block: its first byte (negative: from the end), and its length.
+        """
+        start, length = 0, None
+        if self.block != self.chunk:
+            counts = [size // side for size, side in zip(self.block, self.chunk, strict=True)]
+            size = 16 * math.prod(counts)
+            table = get(-size - 4, size)
+            if table is None:
+                return None
+            entry = np.frombuffer(table, '<u8').reshape(*counts, 2)[index]
+            if (entry == _ABSENT).all():
+                return None
+            start, length = (int(value) for value in entry)
+        content = get(start, length)
+        return None if content is None else self.codec.decode(content, self.chunk, self.dtype)
 
     def v3_codecs(self) -> list[dict[str, Any]]:
         """Return the codecs of a zarr v3 array, shards included."""

@@ -26,8 +26,12 @@ class Outlet(Protocol):
     def put(self, name: str, content: bytes) -> None:
         """Store a file; ``name`` is relative, with forward slashes."""
 
-    def get(self, name: str) -> bytes | None:
-        """Return a file that was put, or None."""
+    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
+        """Return a file that was put, or None.
+
+        :param start: the first byte; negative: counted from the end.
+        :param length: how many bytes; None: up to the end.
+        """
 
 
 class DirectoryOutlet:
@@ -46,10 +50,13 @@ class DirectoryOutlet:
         with open(f'{self.directory}/{name}', 'xb') as file:  # noqa: PTH123 - a Path costs as much as a small chunk
             file.write(content)
 
-    def get(self, name: str) -> bytes | None:
-        """Return a file that was put, or None."""
+    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
+        """Return a file that was put, or None; see :class:`Outlet`."""
         try:
-            return (self.directory / name).read_bytes()
+            with open(f'{self.directory}/{name}', 'rb') as file:  # noqa: PTH123 - as above
+                if start:
+                    file.seek(start, os.SEEK_END if start < 0 else os.SEEK_SET)
+                return file.read(-1 if length is None else length)
         except FileNotFoundError:
             return None
 
@@ -94,7 +101,7 @@ class ZipOutlet:
         self._comment, self._zip64 = comment, zip64
         self._file = path.open('x+b')
         self._lock = threading.Lock()
-        self._offset = 0
+        self._offset = self._flushed = 0
         self._entries: dict[str, _Entry] = {}
         now = time.localtime()
         self._time = now.tm_hour << 11 | now.tm_min << 5 | now.tm_sec // 2
@@ -116,14 +123,18 @@ class ZipOutlet:
             self._file.write(content)
             self._offset += len(header) + len(raw) + size
 
-    def get(self, name: str) -> bytes | None:
-        """Return a file that was put, or None."""
+    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
+        """Return a file that was put, or None; see :class:`Outlet`."""
         with self._lock:
             entry = self._entries.get(name)
             if entry is None:
                 return None
-            self._file.flush()
-        return os.pread(self._file.fileno(), entry.size, entry.offset + 30 + len(entry.name))
+            if entry.offset + entry.size >= self._flushed:
+                self._file.flush()
+                self._flushed = self._offset
+        first = start % entry.size if start < 0 else start
+        count = entry.size - first if length is None else length
+        return os.pread(self._file.fileno(), count, entry.offset + 30 + len(entry.name) + first)
 
     def finish(self) -> None:
         """Write the central directory, and return when everything is on the disk."""
@@ -208,10 +219,16 @@ class SqliteOutlet:
         with self._lock:
             self._database.execute('INSERT INTO zarr(k, v) VALUES(?, ?)', (name, content))
 
-    def get(self, name: str) -> bytes | None:
-        """Return a file that was put, or None."""
+    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
+        """Return a file that was put, or None; see :class:`Outlet`."""
+        # the first byte is number 1; without a length substr goes to the end
+        at = start if start < 0 else start + 1
+        query = 'SELECT substr(v, ?) FROM zarr WHERE k = ?'
+        values: tuple[object, ...] = (at, name)
+        if length is not None:
+            query, values = 'SELECT substr(v, ?, ?) FROM zarr WHERE k = ?', (at, length, name)
         with self._lock:
-            row = self._database.execute('SELECT v FROM zarr WHERE k = ?', (name,)).fetchone()
+            row = self._database.execute(query, values).fetchone()
         return None if row is None else bytes(row[0])
 
     def finish(self) -> None:

@@ -3,6 +3,7 @@
 The levels form a tree: the block of a level is made from the (up to) four blocks below it. The tree is
 walked depth first, so that the blocks below are still in memory; each is asked for once and encoded once.
 Subtrees run in parallel threads. Memory holds one block a level and thread, whatever the size of the image.
+Methods that look beyond a block go level by level instead, see `seamless.py`.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ import itertools
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
 from girder_zarr.errors import EditError
 
-from .encode import ChunkEncoder
+from .blocks import Blocks, Node, Region, Watch, encoder_of
 from .ngff import emit
 from .outlet import DirectoryOutlet, Outlet
-from .resample import halve
+from .resample import margin
+from .seamless import KEPT, LevelPass
 
 if TYPE_CHECKING:
     from .spec import OutputSpec
@@ -63,7 +65,7 @@ def write_image(
     outlet = DirectoryOutlet(directory) if isinstance(directory, Path) else directory
     for name, content in metadata_documents(spec).items():
         outlet.put(prefix + name, content)
-    writer = _Writer(spec, outlet, read_block, occupied, _Watch(progress, check), prefix)
+    writer = _Writer(Blocks(spec, outlet, prefix), read_block, occupied, Watch(progress, check))
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     writer.run(threads)
@@ -83,54 +85,49 @@ def metadata_documents(spec: OutputSpec) -> dict[str, bytes]:
             compressor = spec.codec.v2(spec.dtype)
             files = emit.array_documents_v2(shape, spec.blocks, spec.dtype, compressor, spec.fill_value)
         else:
-            codecs = _encoder(spec).v3_codecs()
+            codecs = encoder_of(spec).v3_codecs()
             files = emit.array_documents_v3(shape, spec.blocks, spec.dtype, codecs, spec.fill_value, names)
         found |= {f'{level.path}/{name}': content for name, content in files.items()}
     return found
-
-
-def _encoder(spec: OutputSpec) -> ChunkEncoder:
-    return ChunkEncoder(spec.dtype, spec.blocks, spec.chunks, spec.fill_value, spec.codec)
-
-
-Region: TypeAlias = tuple[slice, ...]
-Node: TypeAlias = tuple[int, int]
 
 
 class _Writer:
     """Walks the tree of one image. A node is the row and column of a block of some level."""
 
     def __init__(
-        self,
-        spec: OutputSpec,
-        outlet: Outlet,
-        read_block: BlockReader,
-        occupied: Occupied | None,
-        watch: _Watch,
-        prefix: str,
+        self, blocks: Blocks, read_block: BlockReader, occupied: Occupied | None, watch: Watch
     ) -> None:
-        self.spec, self.outlet, self.read_block, self.occupied = spec, outlet, read_block, occupied
-        self.watch, self.prefix = watch, prefix
-        self.shapes = spec.level_shapes()
-        self.top = len(self.shapes) - 1
-        self.encoder = _encoder(spec)
-        self.separator = '' if spec.zarr_format == 2 else 'c/'
-        axis = spec.multiscale.axis_index('c')
-        together = spec.bands > 1 and axis is not None and spec.blocks[axis] == spec.bands
-        # bands weigh on each other only where those of a pixel lie together in one block
-        self.band_axis = axis if together else None
-        self.alpha = together and spec.bands in {2, 4}
+        self.blocks, self.read_block, self.watch = blocks, read_block, watch
+        self.occupied = occupied or (lambda _region: True)
+        self.top = blocks.top
 
     def run(self, threads: int) -> None:
         """Write all blocks of all levels."""
-        counts = [-(-size // side) for size, side in zip(self.spec.shape, self.spec.blocks, strict=True)][:-2]
-        outers = itertools.product(*(range(count) for count in counts))
-        if math.prod(counts) >= 4 * threads:
+        outers = itertools.product(*(range(count) for count in self.blocks.counts))
+        apart = math.prod(self.blocks.counts) >= 4 * threads
+        if margin(self.blocks.spec.resample):
+            self._run_level_by_level(outers, threads, apart=apart)
+        elif apart:
             in_parallel(lambda outer: self._tree(outer, self.top, None), outers, threads)
-            return
-        split = next(level for level in range(self.top + 1) if len(self._nodes(level)) <= SUBTREES)
+        else:
+            self._run_in_subtrees(outers, threads)
+
+    def _run_level_by_level(self, outers: Iterable[tuple[int, ...]], threads: int, *, apart: bool) -> None:
+        """Write one level after the other; the outer positions in parallel (``apart``), or their blocks."""
+        together = 1 if apart else threads
+
+        def write(outer: tuple[int, ...]) -> None:
+            level_pass = LevelPass(
+                self.blocks, outer, self._read, self.occupied, self.watch, KEPT * together // threads
+            )
+            level_pass.run(lambda work, nodes: in_parallel(work, nodes, together))
+
+        in_parallel(write, outers, threads if apart else 1)
+
+    def _run_in_subtrees(self, outers: Iterable[tuple[int, ...]], threads: int) -> None:
+        split = next(level for level in range(self.top + 1) if len(self.blocks.grid(level)) <= SUBTREES)
         for outer in outers:
-            nodes = self._nodes(split)
+            nodes = self.blocks.grid(split)
             halves = in_parallel(functools.partial(self._subtree, split, outer), nodes, threads)
             if split < self.top:
                 self._tree(outer, split, dict(zip(nodes, halves, strict=True)))
@@ -138,58 +135,35 @@ class _Writer:
     def _subtree(self, level: int, outer: tuple[int, ...], node: Node) -> np.ndarray | None:
         return self._node(level, outer, node, None)
 
-    def _nodes(self, level: int) -> Sequence[Node]:
-        rows, columns = (-(-self.shapes[level][axis] // self.spec.blocks[axis]) for axis in (-2, -1))
-        return _Grid(rows, columns)
-
     def _tree(
         self, outer: tuple[int, ...], ready_level: int, ready: dict[Node, np.ndarray | None] | None
     ) -> None:
         """Write everything of one outer position that is not ``ready``."""
         level = -1 if ready is None else ready_level
-        for node in self._nodes(self.top):
+        for node in self.blocks.grid(self.top):
             self._node(self.top, outer, node, _Ready(level, ready or {}))
 
     def _node(
         self, level: int, outer: tuple[int, ...], node: Node, ready: _Ready | None
     ) -> np.ndarray | None:
         """Write a block and everything below it; return its half for the block above, or None: empty."""
-        region = self._region(level, outer, node)
-        if self.occupied is not None and not self.occupied(self._below(level, region)):
-            self.watch.done(self._pixels(level, region))
+        region = self.blocks.region(level, outer, node)
+        below = self.blocks.below(level, region)
+        if not self.occupied(below):
+            self.watch.done(math.prod(part.stop - part.start for part in below))
             return None
         block = self._read(region) if level == 0 else self._join(level, outer, node, region, ready)
-        if block is None:
+        if block is None or not self.blocks.put(level, outer, node, block):
             return None
-        encoded = self.encoder.encode(block)
-        if encoded is None:
-            return None
-        indices = '/'.join(str(index) for index in (*outer, *node))
-        self.outlet.put(f'{self.prefix}{level}/{self.separator}{indices}', encoded)
-        return self._half(block) if level < self.top else None
-
-    def _region(self, level: int, outer: tuple[int, ...], node: Node) -> Region:
-        where = zip((*outer, *node), self.spec.blocks, self.shapes[level], strict=True)
-        return tuple(slice(at * side, min((at + 1) * side, size)) for at, side, size in where)
-
-    def _below(self, level: int, region: Region) -> Region:
-        """Return the full-resolution region that a level's region is made from."""
-        plane = zip(region[-2:], self.spec.shape[-2:], strict=True)
-        return (
-            *region[:-2],
-            *(slice(part.start << level, min(part.stop << level, size)) for part, size in plane),
-        )
-
-    def _pixels(self, level: int, region: Region) -> int:
-        return math.prod(part.stop - part.start for part in self._below(level, region))
+        return self.blocks.half(block) if level < self.top else None
 
     def _read(self, region: Region) -> np.ndarray | None:
         self.watch.check()
         shape = tuple(part.stop - part.start for part in region)
         block = self.read_block(region)
-        if block is not None and (block.shape != shape or block.dtype != self.spec.dtype):
+        if block is not None and (block.shape != shape or block.dtype != self.blocks.spec.dtype):
             raise EditError(
-                f'read_block must return {self.spec.dtype} {shape}, not {block.dtype} {block.shape}'
+                f'read_block must return {self.blocks.spec.dtype} {shape}, not {block.dtype} {block.shape}'
             )
         self.watch.done(math.prod(shape))
         return block
@@ -199,7 +173,7 @@ class _Writer:
     ) -> np.ndarray | None:
         """Make a block from the halves of the blocks below it."""
         block = None
-        grid = self._nodes(level - 1)
+        grid = self.blocks.grid(level - 1)
         for child in itertools.product((2 * node[0], 2 * node[0] + 1), (2 * node[1], 2 * node[1] + 1)):
             if child not in grid:
                 continue
@@ -211,41 +185,12 @@ class _Writer:
                 continue
             if block is None:
                 shape = tuple(part.stop - part.start for part in region)
-                block = np.full(shape, self.spec.fill_value, self.spec.dtype)
-            top, left = ((at % 2) * side // 2 for at, side in zip(child, self.spec.blocks[-2:], strict=True))
+                block = np.full(shape, self.blocks.spec.fill_value, self.blocks.spec.dtype)
+            top, left = (
+                (at % 2) * side // 2 for at, side in zip(child, self.blocks.spec.blocks[-2:], strict=True)
+            )
             block[..., top : top + half.shape[-2], left : left + half.shape[-1]] = half
         return block
-
-    def _half(self, block: np.ndarray) -> np.ndarray:
-        if self.band_axis is None:
-            return halve(block, self.spec.resample)
-        together = np.ascontiguousarray(np.moveaxis(block, self.band_axis, -3))
-        half = halve(together, self.spec.resample, bands=True, alpha=self.alpha)
-        return np.moveaxis(half, -3, self.band_axis)
-
-
-class _Grid(Sequence[Node]):
-    """The nodes of a level, row by row, without a list of them."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        self.rows, self.columns = rows, columns
-
-    def __len__(self) -> int:
-        return self.rows * self.columns
-
-    def __contains__(self, node: object) -> bool:
-        return isinstance(node, tuple) and 0 <= node[0] < self.rows and 0 <= node[1] < self.columns
-
-    @overload
-    def __getitem__(self, index: int) -> Node: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Node]: ...
-    def __getitem__(self, index: int | slice) -> Node | list[Node]:
-        if isinstance(index, slice):
-            return [self[one] for one in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return divmod(index, self.columns)
 
 
 @dataclass(frozen=True)
@@ -254,24 +199,6 @@ class _Ready:
 
     level: int
     halves: dict[Node, np.ndarray | None]
-
-
-class _Watch:
-    """Tells how far the work is and asks whether it shall go on, one thread at a time."""
-
-    def __init__(self, progress: Callable[[int], None] | None, check: Callable[[], None] | None) -> None:
-        self._progress, self._check = progress, check
-        self._lock = threading.Lock()
-
-    def check(self) -> None:
-        if self._check is not None:
-            with self._lock:
-                self._check()
-
-    def done(self, pixels: int) -> None:
-        if self._progress is not None:
-            with self._lock:
-                self._progress(pixels)
 
 
 T = TypeVar('T')

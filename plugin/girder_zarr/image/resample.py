@@ -6,13 +6,19 @@ both. Where a size is odd, the last row or column is its own neighbour: the mean
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
+import PIL.Image
 from large_image.tilesource.resample import ResampleMethod, downsampleTileHalfRes
 
 from girder_zarr.errors import EditError
+
+from .kernels import from_wide, halve_exactly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Resample: TypeAlias = ResampleMethod | Literal['area', 'nearest']
 
@@ -29,12 +35,22 @@ MARGINS: dict[ResampleMethod, int] = {
     ResampleMethod.PIL_HAMMING: 2,
 }
 #: What Pillow resizes without a change of type.
-_PIL_TYPES = {np.dtype(name) for name in ('uint8', 'float32')}
+_PIL_TYPES = {np.dtype(name) for name in ('uint8', 'uint16', 'float32')}
+#: What it resizes as another type that holds every value.
+_PIL_BY_WAY_OF = {
+    np.dtype(name): np.dtype(way)
+    for name, way in {'int8': 'int32', 'int16': 'int32', 'float16': 'float32', 'bool': 'float32'}.items()
+}
 
 
 def margin(method: Resample) -> int:
     """Return how many pixels around a block its reduction needs to be free of seams."""
     return MARGINS.get(method, 0) if isinstance(method, ResampleMethod) else 0
+
+
+def is_pillow(method: Resample) -> bool:
+    """Whether large_image lets Pillow do this."""
+    return isinstance(method, ResampleMethod) and method.value <= ResampleMethod.PIL_MAX_ENUM.value
 
 
 def check_method(method: Resample) -> None:
@@ -61,7 +77,7 @@ def halve(
     if method == NEAREST or method in {ResampleMethod.NP_NEAREST, ResampleMethod.PIL_NEAREST}:
         return _halve_nearest(block, method)
     assert isinstance(method, ResampleMethod)
-    return _halve_named(block, method, bands=bands)
+    return _halve_named(block, method, bands=bands, alpha=alpha)
 
 
 def _even(block: np.ndarray) -> np.ndarray:
@@ -88,7 +104,7 @@ def _halve_area(block: np.ndarray) -> np.ndarray:
         # the sum of four large floats may overflow there; below they are divided first
         if even.dtype.kind != 'f' or np.isfinite(half).all():
             return half
-    quads = [even[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
+    quads = _quads(even)
     if even.dtype == bool:
         return np.ascontiguousarray(sum(quad.astype(np.uint8) for quad in quads) >= 2)
     if np.issubdtype(even.dtype, np.floating):
@@ -97,6 +113,11 @@ def _halve_area(block: np.ndarray) -> np.ndarray:
         total = sum(quad.astype(wide) * quarter for quad in quads)
         return np.ascontiguousarray(total, dtype=even.dtype)
     return _mean_of_integers(quads)
+
+
+def _quads(even: np.ndarray) -> list[np.ndarray]:
+    """Return the four pixels of every result, as four arrays."""
+    return [even[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
 
 
 def _halve_cv2(even: np.ndarray) -> np.ndarray:
@@ -127,9 +148,8 @@ def _halve_with_alpha(block: np.ndarray) -> np.ndarray:
     if not np.any(opacity != full):
         return _halve_area(block)
     even = _even(opacity).astype(np.float64)
-    weights = [even[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
-    bands = _even(colour).astype(np.float64)
-    values = [bands[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
+    weights = _quads(even)
+    values = _quads(_even(colour).astype(np.float64))
     weight = sum(weights)
     total = sum(value * part for value, part in zip(values, weights, strict=True))
     mean = np.divide(total, weight, out=np.zeros_like(total), where=np.asarray(weight) > 0)
@@ -143,35 +163,92 @@ def opacity_of(dtype: np.dtype[Any]) -> int | float:
     return int(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1
 
 
-def _halve_named(block: np.ndarray, method: ResampleMethod, *, bands: bool) -> np.ndarray:
-    """Halve with large_image's own function, plane by plane where the method looks at one band only."""
-    pil = method.value <= ResampleMethod.PIL_MAX_ENUM.value
-    by_colour = method in {ResampleMethod.NP_MODE, ResampleMethod.NP_MAX_COLOR, ResampleMethod.NP_MIN_COLOR}
-    if by_colour:
+def _halve_named(block: np.ndarray, method: ResampleMethod, *, bands: bool, alpha: bool) -> np.ndarray:
+    """Halve as large_image's own function does, which knows fewer types and takes odd sizes in other ways."""
+    if is_pillow(method):
+        even = _even(block)
+        if alpha:
+            return _pillow_with_alpha(even, method)
+        if bands and even.shape[-3] == 3 and even.dtype == np.uint8:
+            return _pillow_together(even, method)
+        return _by_plane(even, lambda plane: _pillow_plane(plane, method))
+    if method in {ResampleMethod.NP_MODE, ResampleMethod.NP_MAX_COLOR, ResampleMethod.NP_MIN_COLOR}:
         count = block.shape[-3] if bands else 1
         flat = np.moveaxis(block.reshape(-1, count, *block.shape[-2:]), 1, -1)
         halved = np.stack([downsampleTileHalfRes(image, method) for image in flat])
         return np.ascontiguousarray(np.moveaxis(halved, -1, 1)).reshape(*block.shape[:-2], *halved.shape[1:3])
-    planes = block.reshape(-1, *block.shape[-2:])
-    halved = np.stack(
-        [_pil_plane(plane, method) if pil else downsampleTileHalfRes(plane, method) for plane in planes]
-    )
-    return np.ascontiguousarray(halved).reshape(*block.shape[:-2], *halved.shape[-2:])
+    if block.dtype.itemsize == 8 and block.dtype.kind in 'iu':
+        exact = {ResampleMethod.NP_MEAN: _mean_of_long, ResampleMethod.NP_MEDIAN: _median_of_long}.get(method)
+        if exact is not None:
+            return exact(_quads(_even(block)))
+    return _by_plane(block, lambda plane: np.asarray(downsampleTileHalfRes(plane, method)))
 
 
-def _pil_plane(plane: np.ndarray, method: ResampleMethod) -> np.ndarray:
-    """Resize one plane with Pillow, through float32 where it does not know the type; refuse larger types."""
-    plane = np.ascontiguousarray(plane)
+def _by_plane(block: np.ndarray, work: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    halved = np.stack([work(np.ascontiguousarray(plane)) for plane in block.reshape(-1, *block.shape[-2:])])
+    return halved.reshape(*block.shape[:-2], *halved.shape[-2:])
+
+
+def _mean_of_long(quads: list[np.ndarray]) -> np.ndarray:
+    """Return the mean without its fraction, as large_image's does, of 64 bit integers that no float holds."""
+    dtype = quads[0].dtype
+    two, three = dtype.type(2), dtype.type(3)
+    down = sum(quad >> two for quad in quads) + (sum(quad & three for quad in quads) >> two)
+    left = sum(quad & three for quad in quads) & three
+    return np.asarray(np.where((down < 0) & (left > 0), down + dtype.type(1), down), dtype=dtype)
+
+
+def _median_of_long(quads: list[np.ndarray]) -> np.ndarray:
+    """Return the mean of the middle two of four, without its fraction."""
+    ranked = np.sort(np.stack(quads), axis=0)
+    one, low, high = ranked.dtype.type(1), ranked[1], ranked[2]
+    down = (low >> one) + (high >> one) + (low & high & one)
+    return np.asarray(np.where((down < 0) & (((low ^ high) & one) > 0), down + one, down), dtype=low.dtype)
+
+
+def _pillow_together(even: np.ndarray, method: ResampleMethod) -> np.ndarray:
+    """Resize bytes ``(..., bands, y, x)``, the bands of a pixel at once; the last of 2 or 4 is opacity."""
+    *outer, bands, height, width = even.shape
+    result = np.empty((*outer, bands, height // 2, width // 2), even.dtype)
+    planes = result.reshape(-1, bands, height // 2, width // 2)
+    for index, image in enumerate(even.reshape(-1, bands, height, width)):
+        half = _pillow(cv2.merge(list(image)), method)
+        for band in range(bands):
+            cv2.extractChannel(half, band, dst=planes[index, band])
+    return result
+
+
+def _pillow_with_alpha(even: np.ndarray, method: ResampleMethod) -> np.ndarray:
+    """Resize ``(..., bands, y, x)`` with colours weighted by the last band."""
+    if even.dtype == np.uint8:
+        return _pillow_together(even, method)
+    opacity = even[..., -1:, :, :].astype(np.float64)
+    weighted = even[..., :-1, :, :].astype(np.float64) * opacity
+    weight, total = halve_exactly(opacity, method), halve_exactly(weighted, method)
+    colour = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    return from_wide(np.concatenate([colour, weight], axis=-3), even.dtype)
+
+
+def _pillow(even: np.ndarray, method: ResampleMethod) -> np.ndarray:
+    """Halve ``(y, x)`` or ``(y, x, band)`` with Pillow, lines before columns.
+
+    Pillow rounds in between and takes the columns first where an image is more than twice as high as wide.
+    Blocks of all shapes must be rounded alike to fit together.
+    """
+    height, width = even.shape[:2]
+    if height <= 2 * width:
+        return np.asarray(downsampleTileHalfRes(even, method))
+    image = PIL.Image.fromarray(even)
+    weighted = image.convert({'LA': 'La', 'RGBA': 'RGBa'}.get(image.mode, image.mode))
+    lines = weighted.resize((width // 2, height), method.value)
+    return np.asarray(lines.resize((width // 2, height // 2), method.value).convert(image.mode))
+
+
+def _pillow_plane(plane: np.ndarray, method: ResampleMethod) -> np.ndarray:
+    """Resize one plane of even sides: with Pillow where it keeps the type, else as it would."""
     if plane.dtype in _PIL_TYPES:
-        return np.asarray(downsampleTileHalfRes(plane, method))
-    if plane.dtype.itemsize > 2 or plane.dtype.kind not in 'iufb':
-        raise EditError(
-            f'{method.name} is exact for 8 and 16 bit integers and float32 only, not for {plane.dtype}'
-        )
-    resized = np.asarray(downsampleTileHalfRes(plane.astype(np.float32), method))
-    if plane.dtype.kind in 'iu':
-        limits = np.iinfo(plane.dtype)
-        resized = np.clip(np.floor(resized + np.float32(0.5)), limits.min, limits.max)
-    elif plane.dtype.kind == 'b':
-        resized = resized >= np.float32(0.5)
-    return resized.astype(plane.dtype)
+        return _pillow(plane, method)
+    if plane.dtype in _PIL_BY_WAY_OF:
+        way = _PIL_BY_WAY_OF[plane.dtype]
+        return from_wide(_pillow(plane.astype(way), method), plane.dtype)
+    return from_wide(halve_exactly(plane, method), plane.dtype)
