@@ -24,11 +24,20 @@ if importlib.util.find_spec('girder') is not None:
             for required in ('jobs', 'worker', 'large_image'):
                 getPlugin(required).load(info)
 
-            from .server import events, priorities, rest_sessions, sessions, tilesource, web_client
+            from .server import (
+                allowed_hosts,
+                events,
+                priorities,
+                rest_sessions,
+                sessions,
+                tilesource,
+                web_client,
+            )
 
             tilesource.take_over()
             sessions.register_models()
             rest_sessions.register(info)
             priorities.register(info)
+            allowed_hosts.install()
             events.bind_server()
             web_client.register(info)

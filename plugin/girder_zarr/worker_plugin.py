@@ -21,12 +21,14 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         self.app = app
         if not girder3.has_sessions():
             return
-        from .server import priorities, sessions, tilesource
+        from .server import allowed_hosts, imports, priorities, sessions, tilesource
 
         tilesource.prefer_ours()
         sessions.register_models()
         priorities.install()
         sessions.follow_folders()
+        imports.install()
+        allowed_hosts.install()
 
     def task_imports(self) -> list[str]:
         """Return the modules that hold tasks."""

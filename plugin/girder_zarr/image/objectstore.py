@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 KEPT_BYTES, KEPT_DOCUMENT = 32 * 2**20, 4 * 2**20
 #: The most folders that are looked into to list keys.
 MOST_FOLDERS = 10_000
+#: The most entries of one folder.
+MOST_LISTED = 1_000_000
 METADATA = (*ROOT_KEYS, '.zmetadata')
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from girder import events
 
-from . import finalize, patch_files, upload_guard
+from . import finalize, imports, patch_files, upload_guard
 from .sessions import HANDLER, follow_folders
 
 
@@ -13,4 +13,6 @@ def bind_server() -> None:
     follow_folders()
     events.bind(upload_guard.EVENT, HANDLER, upload_guard.refuse_unreadable)
     events.bind('model.file.finalizeUpload.before', HANDLER, patch_files.attach_upload)
+    imports.install()
+    imports.bind()
     events.bind('jobs.job.update.after', HANDLER, finalize.follow_job)

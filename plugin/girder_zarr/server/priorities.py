@@ -38,29 +38,33 @@ ATTRIBUTES = ('extensions', 'mimeTypes', 'nameMatches')
 _HANDLER = 'zarr.source_priorities'
 _MARK = 'watched_by_girder_zarr'
 _EVENTS = ('model.setting.save.after', 'model.setting.remove')
-_VARIABLE = f'GIRDER_SETTING_{SettingKey.SOURCE_PRIORITIES.replace(".", "_").upper()}'
 
 Settings = Mapping[str, Any]
 Registry = dict[str, type]
 
 
+def _variable(key: str) -> str:
+    return f'GIRDER_SETTING_{key.replace(".", "_").upper()}'
+
+
 def fixed_by_environment() -> bool:
     """Whether an environment variable stands before what is stored, as for all of Girder's settings."""
-    return _VARIABLE in os.environ
+    return _variable(SettingKey.SOURCE_PRIORITIES) in os.environ
 
 
-def stored_value() -> object:
-    """Fetch the setting as it is now, from the environment or the database.
+def stored_value(key: str = SettingKey.SOURCE_PRIORITIES) -> object:
+    """Fetch a setting as it is now, from the environment or the database.
 
     `Setting.get` may answer from a cache of this process that never ages, hence the detour.
     """
-    if fixed_by_environment():
+    fixed = os.environ.get(_variable(key))
+    if fixed is not None:
         try:
-            return json.loads(os.environ[_VARIABLE])
+            return json.loads(fixed)
         except ValueError:
-            return os.environ[_VARIABLE]
+            return fixed
     _require_database()
-    document = Setting().findOne({'key': SettingKey.SOURCE_PRIORITIES})
+    document = Setting().findOne({'key': key})
     return None if document is None else document.get('value')
 
 

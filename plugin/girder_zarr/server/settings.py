@@ -13,6 +13,8 @@ from girder.exceptions import ValidationException
 from girder.utility import setting_utilities
 from large_image.constants import SourcePriority
 
+from girder_zarr.image.addresses import parse_allowed
+
 OFF = 'off'
 DEFAULT = 'default'
 MAX_SOURCES = 200
@@ -28,6 +30,7 @@ class SettingKey:
     """Keys in Girder's settings."""
 
     SOURCE_PRIORITIES = 'zarr.source_priorities'
+    ALLOWED_HOSTS = 'zarr.allowed_hosts'
 
 
 def normalise_source_priorities(value: object) -> dict[str, Any]:
@@ -139,3 +142,38 @@ def _validate_source_priorities(doc: dict[str, Any]) -> None:
 
 # Replacing keeps a second import of this module from chaining the validator to itself.
 setting_utilities.validator(SettingKey.SOURCE_PRIORITIES, replace=True)(_validate_source_priorities)
+
+
+def normalise_allowed_hosts(value: object) -> list[str]:
+    """Check and normalise the hosts that images may be read from.
+
+    :param value: a list, or a text with commas or line ends between, of what
+        `girder_zarr.image.addresses.parse_allowed` takes. None is an empty list.
+    :returns: lower case, each once, in their order.
+    :raises ValidationException: with what was expected and what was found.
+    """
+    if isinstance(value, str):
+        value = [text for text in re.split(r'[,\s]+', value) if text]
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        msg = f'{SettingKey.ALLOWED_HOSTS}: expected a list, found {_describe(value)}.'
+        raise ValidationException(msg, 'value')
+    try:
+        parse_allowed(value)
+    except ValueError as error:
+        msg = f'{SettingKey.ALLOWED_HOSTS}: {error}.'
+        raise ValidationException(msg, 'value') from None
+    return list(dict.fromkeys(text.strip().lower() for text in value))
+
+
+@setting_utilities.default(SettingKey.ALLOWED_HOSTS)
+def _default_allowed_hosts() -> list[str]:
+    return []
+
+
+def _validate_allowed_hosts(doc: dict[str, Any]) -> None:
+    doc['value'] = normalise_allowed_hosts(doc['value'])
+
+
+setting_utilities.validator(SettingKey.ALLOWED_HOSTS, replace=True)(_validate_allowed_hosts)

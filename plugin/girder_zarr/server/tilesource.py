@@ -15,7 +15,7 @@ from large_image.exceptions import TileSourceError
 
 from girder_zarr.image import ZarrFileTileSource
 
-from .file_store import GirderFileBytes, local_path
+from .file_store import open_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,23 +27,19 @@ OTHER_DISTRIBUTION = 'large-image-source-zarr'
 
 
 class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
-    """Provides tile access to a Girder item that is an OME-Zarr image in one file."""
+    """Provides tile access to a Girder item that is an OME-Zarr image."""
 
     cacheName = 'tilesource'
     name = NAME
 
     def _getLargeImagePath(self) -> Any:
-        """Return the local path of the item's file, or its bytes over ranged reads where it has none.
-
-        An assetstore keeps no suffixes, so that what it is gets decided by its content.
-        """
+        """Return where the image lies that the item's file stands for; see ``file_store.open_location``."""
         file_id = self.item['largeImage']['fileId']
         file = File().load(file_id, force=True)
         if file is None:
             msg = f'The item has no large image file: there is no file {file_id}.'
             raise TileSourceError(msg)
-        path = local_path(file)
-        return path if path is not None else GirderFileBytes(file)
+        return open_location(file)
 
 
 SOURCES = {'large_image.source': ZarrFileTileSource, 'girder_large_image.source': ZarrGirderTileSource}

@@ -46,15 +46,21 @@ def _find_file(item_id: str, file_id: str | None) -> tuple[dict[str, Any], dict[
         return None
     files = list(Item().childFiles(item, limit=2))
     file = File().load(file_id, force=True) if file_id else files[0] if len(files) == 1 else None
-    if file is None or file.get('itemId') != item['_id'] or not file.get('assetstoreId'):
+    if file is None or file.get('itemId') != item['_id'] or not _is_somewhere(file):
         return None
     return item, file
 
 
+def _is_somewhere(file: dict[str, Any]) -> bool:
+    return bool(file.get('assetstoreId') or file.get('linkUrl'))
+
+
 def claims_zarr(file: dict[str, Any]) -> bool:
-    """Return whether a file is named like a zarr, or is a zip that holds zarr metadata."""
-    if file['name'].lower().endswith(SUFFIXES):
+    """Return whether a file is named like a zarr or its metadata, or is a zip that holds such metadata."""
+    if file['name'].lower().endswith(SUFFIXES) or file['name'] in MARKERS:
         return True
+    if not file.get('assetstoreId'):
+        return False
     try:
         keys = open_store(open_bytes(file)).keys()
         return any(key.rpartition('/')[2] in MARKERS for key in keys)

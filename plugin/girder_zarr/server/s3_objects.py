@@ -1,0 +1,118 @@
+"""Objects of an S3 assetstore by ranged requests with its own client: one a read, connections kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from girder.utility.s3_assetstore_adapter import S3AssetstoreAdapter
+
+from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.objectstore import MOST_LISTED, ObjectStore
+
+_MISSING = ('NoSuchKey', '404')
+_NO_SUCH_RANGE = ('InvalidRange', '416')
+
+
+class S3Bucket:
+    """The bucket of an assetstore. Safe under many threads, as boto3's clients are.
+
+    :param adapter: of the assetstore.
+    """
+
+    def __init__(self, adapter: S3AssetstoreAdapter) -> None:
+        self.name = adapter.assetstore['bucket']
+        self._client = adapter.client
+
+    def get(self, key: str, start: int | None, length: int) -> bytes | None:
+        """Return bytes of an object, or None where there is none.
+
+        :param start: None: the whole object, which has at most ``length`` bytes. Otherwise exactly ``length``
+            bytes from there; negative counts from the end.
+        :raises UnreadableImageError: it is larger or smaller, or S3 does not give it.
+        """
+        if start is not None and length == 0:
+            return b''
+        asked = {}
+        if start is not None:
+            asked['Range'] = f'bytes={start}-{start + length - 1}' if start >= 0 else f'bytes={start}'
+        try:
+            answer = self._client.get_object(Bucket=self.name, Key=key, **asked)
+            with answer['Body'] as body:
+                data = body.read(length + 1)
+        except ClientError as error:
+            code = str(error.response.get('Error', {}).get('Code'))
+            if code in _MISSING:
+                return None
+            what = 'it is shorter than expected' if code in _NO_SUCH_RANGE else code
+            raise self._unreadable(key, what) from error
+        except (BotoCoreError, OSError) as error:
+            raise self._unreadable(key, str(error)) from error
+        if start is None:
+            if len(data) > length:
+                raise self._unreadable(key, f'it has more than the {length} bytes that were expected')
+            return data
+        data = data[:length]
+        if len(data) != length:
+            raise self._unreadable(key, f'it gave {len(data)} of {length} bytes from {start}')
+        return data
+
+    def size(self, key: str) -> int | None:
+        """Return the bytes of an object, or None where there is none.
+
+        :raises UnreadableImageError: S3 does not say.
+        """
+        try:
+            return int(self._client.head_object(Bucket=self.name, Key=key)['ContentLength'])
+        except ClientError as error:
+            code = str(error.response.get('Error', {}).get('Code'))
+            if code in _MISSING:
+                return None
+            raise self._unreadable(key, code) from error
+        except (BotoCoreError, OSError) as error:
+            raise self._unreadable(key, str(error)) from error
+
+    def list_folder(self, prefix: str) -> list[str]:
+        """Return what lies directly below a prefix (empty, or ending with a slash); folders end with one."""
+        found: list[str] = []
+        try:
+            pages = self._client.get_paginator('list_objects_v2').paginate(
+                Bucket=self.name, Prefix=prefix, Delimiter='/'
+            )
+            for page in pages:
+                found += [entry['Key'][len(prefix) :] for entry in page.get('Contents', ())]
+                found += [entry['Prefix'][len(prefix) :] for entry in page.get('CommonPrefixes', ())]
+                if len(found) > MOST_LISTED:
+                    raise self._unreadable(prefix, f'there are more than {MOST_LISTED} objects in one folder')
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise self._unreadable(prefix, str(error)) from error
+        return [name for name in found if name]
+
+    def _unreadable(self, key: str, why: str) -> UnreadableImageError:
+        return UnreadableImageError(f'{key} in the bucket {self.name} cannot be read: {why.rstrip(".")}.')
+
+
+class S3Hierarchy(ObjectStore):
+    """A zarr hierarchy below a prefix of a bucket.
+
+    :param prefix: empty, or ends with a slash.
+    :param identity: see the base class.
+    """
+
+    def __init__(self, bucket: S3Bucket, prefix: str, identity: str) -> None:
+        super().__init__(prefix.rstrip('/') or bucket.name, identity)
+        self._bucket = bucket
+        self._prefix = prefix
+
+    def fetch(self, key: str, start: int | None, length: int) -> bytes | None:
+        """Return bytes of a value; see the base class."""
+        return self._bucket.get(self._prefix + key, start, length)
+
+    def list_folder(self, folder: str) -> list[str]:
+        """Return what lies directly in a folder; see the base class."""
+        return self._bucket.list_folder(self._prefix + (folder + '/' if folder else ''))
+
+
+def bucket_of(adapter: Any) -> S3Bucket | None:
+    """Return an assetstore's bucket, or None where it has none."""
+    return S3Bucket(adapter) if isinstance(adapter, S3AssetstoreAdapter) else None

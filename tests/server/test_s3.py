@@ -1,0 +1,221 @@
+"""Images in an S3 assetstore, on moto's server: ranged reads only, few of them, and our results going in."""
+
+import io
+
+import boto3
+import numpy as np
+import pytest
+import zarr
+from girder.exceptions import FilePathException
+from girder.models.assetstore import Assetstore
+from girder.models.file import File
+from girder.models.folder import Folder
+from girder.models.item import Item
+from girder.utility import assetstore_utilities
+from girder.utility.progress import noProgress
+from moto.server import ThreadedMotoServer
+from PIL import Image
+
+import girder_zarr.image as gz
+from girder_zarr.image import addresses
+from girder_zarr.image.pack import pack
+from girder_zarr.server.file_store import GirderFileBytes
+from girder_zarr.server.s3_objects import S3Bucket
+from girder_zarr.server.tilesource import ZarrGirderTileSource
+
+from .conftest import random_pixels
+from .test_tilesource import write_zarr
+
+pytestmark = pytest.mark.plugin('zarr')
+KEYS = {'aws_access_key_id': 'key', 'aws_secret_access_key': 'secret', 'region_name': 'us-east-1'}
+
+
+@pytest.fixture(scope='module')
+def moto_server():
+    served = ThreadedMotoServer(ip_address='127.0.0.1', port=0)
+    served.start()
+    yield 'http://{}:{}'.format(*served.get_host_and_port())
+    served.stop()
+
+
+@pytest.fixture
+def bucket(moto_server, request):
+    client = boto3.client('s3', endpoint_url=moto_server, **KEYS)
+    name = f'slides-{abs(hash(request.node.name)) % 10**8}'
+    client.create_bucket(Bucket=name)
+    client.bucket = name
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def assetstore(zarr_server, bucket, moto_server):
+    made = Assetstore().createS3Assetstore(
+        's3', bucket.bucket, 'key', 'secret', service=moto_server, region='us-east-1'
+    )
+    made['current'] = True
+    return Assetstore().save(made)
+
+
+@pytest.fixture
+def requests(monkeypatch):
+    """Every read from a bucket, as (key, start, length)."""
+    asked = []
+    original = S3Bucket.get
+
+    def get(self, key, start, length):
+        asked.append((key, start, length))
+        return original(self, key, start, length)
+
+    monkeypatch.setattr(S3Bucket, 'get', get)
+    return asked
+
+
+def put_tree(client, folder, prefix):
+    for path in folder.rglob('*'):
+        if path.is_file():
+            client.put_object(
+                Bucket=client.bucket, Key=f'{prefix}/{path.relative_to(folder)}', Body=path.read_bytes()
+            )
+
+
+def import_into(assetstore, path, folder, user, kind='folder'):
+    Assetstore().importData(
+        Assetstore().load(assetstore['_id']), parent=folder, parentType=kind,
+        params={'importPath': path}, progress=noProgress, user=user, leafFoldersAsItems=False,
+    )  # fmt: skip
+
+
+def shown(api, item):
+    status, body = api.call('GET', f'/item/{item["_id"]}/tiles/region', {'encoding': 'PNG'}, is_json=False)
+    assert status == 200, body
+    return np.asarray(Image.open(io.BytesIO(body)).convert('L'))
+
+
+def test_an_imported_file_is_read_by_ranges(api, people, folder, tmp_path, bucket, assetstore, requests):
+    pixels = random_pixels(700, 900, 1)
+    body = write_zarr(tmp_path / 'z', '0.5', pixels, 'yx')
+    bucket.put_object(Bucket=bucket.bucket, Key='scans/slide.zip', Body=body)
+    import_into(assetstore, 'scans/', folder, people['owner'])
+    item = Item().findOne({'name': 'slide.zip'})
+    assert item['largeImage']['sourceName'] == 'zarr'
+    file = File().load(item['largeImage']['fileId'], force=True)
+    with pytest.raises(FilePathException):
+        File().getLocalFilePath(file)
+    assert np.array_equal(shown(api, item), pixels)
+    assert requests
+    assert all(start is not None and length < len(body) for _, start, length in requests)
+    source = GirderFileBytes(file)
+    for offset, length in ((0, 10), (123, 70_000), (len(body) - 1, 1), (len(body), 0)):
+        assert source.read(offset, length) == body[offset : offset + length]
+
+
+def sparse_slide(folder, target):
+    """Write a slide of 10 GB, of which few chunks are stored, and return the pixels that are."""
+    side, levels = 60_416, 8
+    datasets = [
+        {
+            'path': str(level),
+            'coordinateTransformations': [{'type': 'scale', 'scale': [1, 2**level, 2**level]}],
+        }
+        for level in range(levels)
+    ]
+    axes = [{'name': name, 'type': 'channel' if name == 'c' else 'space'} for name in 'cyx']
+    attributes = {'ome': {'version': '0.5', 'multiscales': [{'axes': axes, 'datasets': datasets}]}}
+    group = zarr.open_group(folder, mode='w', attributes=attributes)
+    for level in range(levels):
+        array = group.create_array(
+            str(level), shape=(3, side >> level, side >> level), chunks=(3, 512, 512),
+            shards=(3, 4096, 4096), dtype='uint8',
+        )  # fmt: skip
+        if level == 0:
+            pixels = np.random.default_rng(0).integers(0, 255, (3, 1024, 2048)).astype('uint8')
+            array[:, 8192 : 8192 + 1024, 4096 : 4096 + 2048] = pixels
+    pack(folder, target)
+    return pixels
+
+
+def test_the_first_tile_of_a_large_slide_costs_few_requests(
+    zarr_server, people, folder, tmp_path, bucket, assetstore, requests
+):
+    pixels = sparse_slide(tmp_path / 'slide.zarr', tmp_path / 'slide.ozx')
+    with (tmp_path / 'slide.ozx').open('rb') as stream:
+        bucket.upload_fileobj(stream, bucket.bucket, 'scans/slide.ozx')
+    import_into(assetstore, 'scans/', folder, people['owner'])
+    item = Item().findOne({'name': 'slide.ozx'})
+    assert item['largeImage']['sourceName'] == 'zarr'
+    requests.clear()
+    source = ZarrGirderTileSource(item, noCache=True)
+    assert source.sizeX * source.sizeY * 3 > 10 * 10**9
+    z, place = source.levels - 1, (4096 // 512, 8192 // 512)
+    for number, (column, row) in enumerate([(0, 0), (1, 0), (2, 0), (3, 1), (0, 1)]):
+        tile = source.getTile(place[0] + column, place[1] + row, z, numpyAllowed='always')
+        expected = pixels[:, row * 512 : row * 512 + 512, column * 512 : column * 512 + 512]
+        assert np.array_equal(tile, np.moveaxis(expected, 0, -1))
+        assert len(requests) <= (6 if number == 0 else 1), requests
+        requests.clear()
+
+
+@pytest.mark.parametrize('version', ['0.4', '0.5'])
+def test_an_imported_directory_is_one_image(
+    api, people, folder, tmp_path, bucket, assetstore, requests, version
+):
+    pixels = random_pixels(150, 200, 1)
+    write_zarr(tmp_path / 'slide.zarr', version, pixels, 'yx')
+    put_tree(bucket, tmp_path / 'slide.zarr', 'scans/day 1/slide.zarr')
+    bucket.put_object(Bucket=bucket.bucket, Key='scans/notes.txt', Body=b'words')
+    import_into(assetstore, 'scans/', folder, people['owner'])
+    assert sorted(item['name'] for item in Item().find()) == ['notes.txt', 'slide.zarr']
+    assert sorted(found['name'] for found in Folder().find({'parentCollection': 'folder'})) == ['day 1']
+    item = Item().findOne({'name': 'slide.zarr'})
+    assert item['largeImage']['sourceName'] == 'zarr'
+    assert np.array_equal(shown(api, item), pixels)
+    import_into(assetstore, 'scans/', folder, people['owner'])
+    assert Item().find().count() == 2
+    assert len(list(File().find({'itemId': item['_id']}))) == 1
+
+
+def test_results_go_into_the_assetstore(api, people, folder, assetstore, session, dispatched):
+    from .conftest import png, region_of
+
+    pixels = random_pixels(200, 300)
+    assert api.put(session, 'a', png(pixels), 0, 0)[0] == 200
+    assert api.finalize(session)[0] == 200
+    dispatched.run()
+    status, done = api.get(session)
+    assert (status, done['state']) == (200, 'complete')
+    file = File().load(done['fileId'], force=True)
+    assert file['s3Key']
+    assert np.array_equal(region_of(api, done), pixels)
+
+
+def test_a_large_result_goes_up_in_pieces(zarr_server, people, folder, assetstore, bucket, tmp_path):
+    from girder.models.upload import Upload
+
+    from girder_zarr.server.patch_files import UPLOAD_PIECE, send_file
+
+    size = UPLOAD_PIECE + 5 * 2**20
+    data = np.random.default_rng(0).bytes(2**20) * (size // 2**20)
+    upload = Upload().createUpload(people['owner'], 'big.ozx', 'folder', folder, size)
+    file = send_file(upload, io.BytesIO(data))
+    adapter = assetstore_utilities.getAssetstoreAdapter(Assetstore().load(file['assetstoreId']))
+    head = adapter.client.head_object(Bucket=bucket.bucket, Key=file['s3Key'])
+    assert head['ContentLength'] == size
+    assert head['ETag'].strip('"').endswith('-2')  # two parts
+    assert GirderFileBytes(file).read(UPLOAD_PIECE - 10, 20) == data[UPLOAD_PIECE - 10 : UPLOAD_PIECE + 10]
+
+
+def test_s3_addresses_of_the_library(moto_server, bucket, tmp_path, monkeypatch):
+    pixels = random_pixels(150, 200, 1)
+    write_zarr(tmp_path / 'slide.zarr', '0.5', pixels, 'yx')
+    put_tree(bucket, tmp_path / 'slide.zarr', 'slide.zarr')
+    monkeypatch.setenv('AWS_ENDPOINT_URL', moto_server)
+    monkeypatch.setenv('AWS_ACCESS_KEY_ID', 'key')
+    monkeypatch.setenv('AWS_SECRET_ACCESS_KEY', 'secret')
+    addresses.allow_hosts([f's3://{bucket.bucket}', '127.0.0.1'])
+    try:
+        source = gz.open(f's3://{bucket.bucket}/slide.zarr', noCache=True)
+        assert np.array_equal(source.getRegion(format='numpy')[0][..., 0], pixels)
+        assert not gz.canRead('s3://another-bucket/slide.zarr')
+    finally:
+        addresses.follow(None)
