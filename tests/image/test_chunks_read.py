@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import imagecodecs
@@ -121,19 +122,106 @@ def test_v3_codecs(tmp_path: Path, chain: dict[str, Any], dtype: str) -> None:
     np.testing.assert_array_equal(whole(level), independent.read().result())
 
 
-def test_what_only_zarr_decodes(tmp_path: Path) -> None:
-    values = some_values((40, 33), 'float64')
+FILTERS: list[tuple[str, list[Any], dict[str, Any]]] = [
+    ('int32', [numcodecs.Delta('<i4', '<i2')], {}),
+    ('uint16', [numcodecs.Delta('<u2')], {'compressors': numcodecs.Zlib()}),
+    ('float64', [numcodecs.FixedScaleOffset(0, 10, '<f8', '<i4')], {}),
+    ('float64', [numcodecs.FixedScaleOffset(0, 10, '<f8', '<i4'), numcodecs.Delta('<i4')], {}),
+    ('float32', [numcodecs.Quantize(2, '<f4')], {'compressors': numcodecs.Blosc()}),
+    ('float32', [numcodecs.BitRound(10)], {'compressors': numcodecs.Zstd()}),
+    ('float64', [numcodecs.AsType('<f4', '<f8')], {'order': 'F'}),
+    ('bool', [numcodecs.PackBits()], {'compressors': numcodecs.LZ4()}),
+    ('>u2', [numcodecs.Delta('>u2'), numcodecs.Shuffle(2)], {'compressors': numcodecs.Zlib()}),
+]
+
+
+@pytest.mark.parametrize(('dtype', 'filters', 'options'), FILTERS, ids=str)
+def test_v2_filters(tmp_path: Path, dtype: str, filters: list[Any], options: dict[str, Any]) -> None:
+    values = (
+        some_values((40, 33), 'uint8') % 2 if dtype == 'bool' else some_values((40, 33), 'uint8')
+    ).astype(dtype)
     array = zarr.create_array(
-        tmp_path / 'a.zarr', shape=values.shape, chunks=(16, 20), dtype='float64', zarr_format=2,
-        filters=[numcodecs.FixedScaleOffset(0, 10, '<f8', '<i4')],
+        tmp_path / 'a.zarr', shape=values.shape, chunks=(16, 20), dtype=dtype, zarr_format=2,
+        filters=filters, **options,
     )  # fmt: skip
     array[...] = values
     level = level_of(tmp_path / 'a.zarr')
-    assert level.info.decoder is None
-    np.testing.assert_array_equal(level.read((slice(3, 20), slice(0, 33))), values[3:20])
+    np.testing.assert_array_equal(whole(level), array[...])
+    np.testing.assert_array_equal(level.read((slice(3, 20), slice(0, 33))), array[3:20])
     next(path for path in (tmp_path / 'a.zarr').iterdir() if path.name[0].isdigit()).write_bytes(b'broken')
     with pytest.raises(UnreadableChunkError):
         whole(level)
+
+
+@pytest.mark.filterwarnings('ignore:Numcodecs codecs are not in the Zarr version 3')
+def test_v3_filters(tmp_path: Path) -> None:
+    from zarr.codecs import numcodecs as wrapped
+
+    chains: list[tuple[str, list[Any]]] = [
+        ('int32', [wrapped.Delta(dtype='<i4', astype='<i2')]),
+        ('float64', [wrapped.FixedScaleOffset(offset=0, scale=10, dtype='<f8', astype='<i4')]),
+        ('float64', [TransposeCodec(order=(1, 0)), wrapped.AsType(encode_dtype='<f4', decode_dtype='<f8')]),
+        ('float32', [wrapped.BitRound(keepbits=10)]),
+    ]
+    for number, (dtype, filters) in enumerate(chains):
+        values = some_values((40, 33), 'uint8').astype(dtype)
+        array = zarr.create_array(
+            tmp_path / f'{number}.zarr', shape=values.shape, chunks=(16, 20), dtype=dtype, filters=filters
+        )
+        array[...] = values
+        np.testing.assert_array_equal(whole(level_of(tmp_path / f'{number}.zarr')), array[...])
+
+
+BOMBS: list[list[dict[str, Any]]] = [
+    [{'id': 'astype', 'encode_dtype': '|u1', 'decode_dtype': '|V100000'}],
+    [{'id': 'delta', 'dtype': '|V100000', 'astype': '|u1'}],
+    [{'id': 'fixedscaleoffset', 'offset': 0, 'scale': 1, 'dtype': '<U1000', 'astype': '|u1'}],
+    [{'id': 'delta', 'dtype': '<f8', 'astype': '|u1'}],
+    [{'id': 'packbits'}, {'id': 'packbits'}],
+    [{'id': 'zlib'}, {'id': 'delta', 'dtype': '|u1'}],
+    [{'id': 'zfpy'}],
+    [{'id': 'pcodec'}],
+]
+
+
+@pytest.mark.parametrize('filters', BOMBS, ids=str)
+def test_filters_that_multiply_are_refused(tmp_path: Path, filters: list[dict[str, Any]]) -> None:
+    folder = tmp_path / 'a.zarr'
+    folder.mkdir()
+    document = {
+        'zarr_format': 2, 'shape': [1024, 1024], 'chunks': [1024, 1024], 'dtype': '|u1', 'order': 'C',
+        'compressor': None, 'filters': filters, 'fill_value': 0,
+    }  # fmt: skip
+    (folder / '.zarray').write_text(json.dumps(document))
+    with pytest.raises(UnreadableImageError):
+        level_of(folder)
+
+
+@pytest.mark.parametrize(
+    'codec', ['avif', 'jpeg2k', 'jpegls', 'jpegxl', 'jpegxr', 'ljpeg', 'png', 'qoi', 'webp']
+)
+def test_pictures_that_say_they_are_large(tmp_path: Path, codec: str) -> None:
+    gray = codec in ('ljpeg', 'jpegls')
+    shape = [64, 64] if gray else [64, 64, 3]
+    folder = tmp_path / 'a.zarr'
+    folder.mkdir()
+    document = {
+        'zarr_format': 2, 'shape': shape, 'chunks': shape, 'dtype': '|u1', 'order': 'C',
+        'compressor': {'id': f'imagecodecs_{codec}', 'numthreads': 10**6}, 'filters': None, 'fill_value': 0,
+    }  # fmt: skip
+    (folder / '.zarray').write_text(json.dumps(document))
+    level = level_of(folder)
+    name = folder / ('0.0' if gray else '0.0.0')
+    name.write_bytes(getattr(imagecodecs, f'{codec}_encode')(np.zeros((1200, 1200, *shape[2:]), np.uint8)))
+    tracemalloc.start()
+    with pytest.raises(UnreadableChunkError):
+        whole(level)
+    assert tracemalloc.get_traced_memory()[1] < 2 * 2**20
+    tracemalloc.stop()
+    small = np.arange(64, 128, dtype=np.uint8).reshape(64, 1, 1) + np.zeros((64, 64, 3), np.uint8)
+    small = small[..., 0].copy() if gray else small
+    name.write_bytes(getattr(imagecodecs, f'{codec}_encode')(small))
+    np.testing.assert_allclose(whole(level).astype(int), small, atol=8)
 
 
 @pytest.mark.parametrize('codec', ['jpeg', 'png', 'webp', 'jpegxl', 'jpeg2k'])

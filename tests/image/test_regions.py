@@ -1,4 +1,4 @@
-"""Regions, thumbnails and histograms that are read at once equal what large_image puts together from tiles."""
+"""Regions, thumbnails and histograms read at once equal what large_image puts together from tiles."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ def test_region_as_array(
 
 @pytest.mark.parametrize('box', BOXES)
 @pytest.mark.parametrize('encoding', ['JPEG', 'PNG', 'TIFF'])
-def test_region_as_picture(
-    images: dict[tuple[str, int], Path], box: dict[str, Any], encoding: str
-) -> None:
+def test_region_as_picture(images: dict[tuple[str, int], Path], box: dict[str, Any], encoding: str) -> None:
     source = gz.open(images['uint8', 3])
     data, kind = source.getRegion(encoding=encoding, **box)
     expected, _ = FileTileSource.getRegion(source, encoding=encoding, **box)

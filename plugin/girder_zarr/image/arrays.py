@@ -15,6 +15,7 @@ import numpy as np
 from girder_zarr.errors import UnreadableImageError
 
 from .codecs import ChunkDecoder, codec_object, decompressor, is_image_codec
+from .filters import NUMBER_FILTERS, number_filters
 from .limits import DEFAULT, check_chunk, check_codec, check_dtype, check_shape, load_json
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ class ArrayInfo:
 
     :param path: in the store; ``''`` is the root.
     :param chunks: what is decoded at once; the inner chunks where the array is sharded.
-    :param decoder: None where only zarr can decode the chunks.
     :param key_prefix: what a chunk's key begins with, ahead of the numbers.
     :param codecs: as stored, for people to read.
     """
@@ -63,7 +63,7 @@ class ArrayInfo:
     dtype: np.dtype[Any]
     chunks: tuple[int, ...]
     fill: np.ndarray
-    decoder: ChunkDecoder | None
+    decoder: ChunkDecoder
     key_prefix: str
     separator: str
     sharding: Sharding | None = None
@@ -103,7 +103,7 @@ def parse_v2(path: str, document: dict[str, Any]) -> ArrayInfo:
         dtype=dtype.newbyteorder('='),
         chunks=chunks,
         fill=_fill(document.get('fill_value'), dtype, where),
-        decoder=_decoder_v2(chunks, dtype, compressor, filters, order),
+        decoder=_decoder_v2(chunks, dtype, compressor, filters, order, where),
         key_prefix=path + '/' if path else '',
         separator=separator,
         codecs={'compressor': compressor, 'filters': filters or None, 'order': order},
@@ -116,18 +116,39 @@ def _decoder_v2(
     compressor: dict[str, Any] | None,
     filters: list[Any],
     order: str,
-) -> ChunkDecoder | None:
-    chain = [*filters, *([] if compressor is None else [compressor])]
+    where: str,
+) -> ChunkDecoder:
+    chain = [(codec['id'], codec) for codec in [*filters, *([] if compressor is None else [compressor])]]
     image = None
-    if chain and is_image_codec(chain[0]['id']):
-        if order != 'C':
-            return None
-        image = codec_object(chain[0]['id'], chain[0])
-        chain = chain[1:]
-    steps = [decompressor(codec['id'], codec) for codec in reversed(chain)]
-    if any(step is None for step in steps):
-        return None
-    return ChunkDecoder(chunks, dtype, steps, image=image, order=order)
+    if chain and is_image_codec(chain[0][0]) and order == 'C':
+        image = _image_codec(chain.pop(0), chunks, dtype, where)
+    numbers = []
+    while chain and image is None and chain[0][0] in NUMBER_FILTERS:
+        numbers.append(chain.pop(0))
+    undone = number_filters(numbers, dtype, math.prod(chunks), where)[0]
+    return ChunkDecoder(chunks, dtype, _steps(chain, where), image=image, order=order, filters=undone)
+
+
+def _steps(chain: Sequence[tuple[str, dict[str, Any]]], where: str) -> list[Any]:
+    """Return what undoes bytes-to-bytes codecs, in the order of decoding."""
+    steps = []
+    for name, config in reversed(chain):
+        step = decompressor(name, config)
+        if step is None:
+            msg = f'{where} is stored with the codec {name!r} in a place where it is not read.'
+            raise UnreadableImageError(msg)
+        steps.append(step)
+    return steps
+
+
+def _image_codec(
+    codec: tuple[str, dict[str, Any]], chunks: Sequence[int], dtype: np.dtype[Any], where: str
+) -> Any:
+    size = math.prod(chunks) * dtype.itemsize
+    if size > DEFAULT.image_chunk_bytes:
+        msg = f'{where} has pictures of {size} bytes as chunks; at most {DEFAULT.image_chunk_bytes} are read.'
+        raise UnreadableImageError(msg)
+    return codec_object(*codec)
 
 
 def parse_v3(path: str, document: dict[str, Any]) -> ArrayInfo:
@@ -217,11 +238,11 @@ def _sharding(
         msg = f'{where} has {math.prod(grid)} chunks in a shard; at most {DEFAULT.shard_chunks} are read.'
         raise UnreadableImageError(msg)
     index_codecs = _codec_list(config.get('index_codecs'), where)
-    index = _decoder_v3((*grid, 2), np.dtype('<u8'), index_codecs, where)
     extra = 4 * sum(name == 'crc32c' for name, _ in index_codecs)
-    if index is None or any(name not in ('bytes', 'crc32c') for name, _ in index_codecs):
+    if any(name not in ('bytes', 'crc32c') for name, _ in index_codecs):
         msg = f'{where} has a shard index that is compressed; its codecs should be bytes and crc32c.'
         raise UnreadableImageError(msg)
+    index = _decoder_v3((*grid, 2), np.dtype('<u8'), index_codecs, where)
     sharding = Sharding(
         grid, index, math.prod(grid) * 16 + extra, config.get('index_location', 'end') != 'start'
     )
@@ -242,7 +263,7 @@ def _key_encoding(value: object, where: str) -> tuple[str, str]:
 
 def _decoder_v3(
     chunks: Sequence[int], dtype: np.dtype[Any], codecs: list[tuple[str, dict[str, Any]]], where: str
-) -> ChunkDecoder | None:
+) -> ChunkDecoder:
     shape = tuple(chunks)
     order = tuple(range(len(shape)))
     rest = list(codecs)
@@ -250,26 +271,27 @@ def _decoder_v3(
         step = _permutation(rest.pop(0)[1].get('order'), len(shape), where)
         shape = tuple(shape[axis] for axis in step)
         order = tuple(order[axis] for axis in step)
+    numbers = []
+    while rest and rest[0][0].removeprefix('numcodecs.') in NUMBER_FILTERS:
+        numbers.append(rest.pop(0))
+    filters, _, stored = number_filters(numbers, dtype, math.prod(shape), where)
     if not rest:
         msg = f'{where} has no codec that turns its chunks into bytes.'
         raise UnreadableImageError(msg)
     name, config = rest.pop(0)
     image = None
-    if is_image_codec(name):
-        image = codec_object(name, config)
-    elif name != 'bytes':
-        return None
-    elif config.get('endian', 'little') == 'big':
-        dtype = dtype.newbyteorder('>')
-    elif dtype.itemsize > 1:
-        dtype = dtype.newbyteorder('<')
-    steps = [decompressor(name, config) for name, config in reversed(rest)]
-    if any(step is None for step in steps):
-        return None
+    if is_image_codec(name) and not numbers:
+        image = _image_codec((name, config), shape, dtype, where)
+    elif name != 'bytes' or (numbers and stored.itemsize > 1 and config.get('endian') == 'big'):
+        msg = f'{where} is stored with the codec {name!r} in a place where it is not read.'
+        raise UnreadableImageError(msg)
+    elif not numbers:
+        dtype = dtype.newbyteorder('>' if config.get('endian', 'little') == 'big' else '<')
+    steps = _steps(rest, where)
     back = None
     if order != tuple(range(len(shape))):
         back = tuple(order.index(axis) for axis in range(len(shape)))
-    return ChunkDecoder(shape, dtype, steps, image=image, transpose=back)
+    return ChunkDecoder(shape, dtype, steps, image=image, transpose=back, filters=filters)
 
 
 def _permutation(value: object, length: int, where: str) -> tuple[int, ...]:

@@ -33,18 +33,15 @@ class StoredLevel:
         self.shape = info.shape
         self.dtype = info.dtype
         self.chunks = info.chunks
-        self._zarr: Any = None
         self._shards = None if info.sharding is None else ShardIndexes(store, info.sharding, self._fail)
-        # A compressed chunk is hardly larger than its pixels.
-        self._most = 0 if info.decoder is None else info.decoder.size * 2 + 2**16
+        # No compressor makes a chunk much larger than its pixels.
+        self._most = info.decoder.stored_size * 9 // 8 + 2**16
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Return the pixels of a region; see :class:`.series.LevelReader`.
 
         :raises UnreadableChunkError: a chunk exists and cannot be read or decoded.
         """
-        if self.info.decoder is None:
-            return self._read_with_zarr(region)
         ranges = [
             range(part.start // side, (part.stop - 1) // side + 1)
             for part, side in zip(region, self.chunks, strict=True)
@@ -69,7 +66,9 @@ class StoredLevel:
         pixels = self.chunk(chunk)
         if pixels is None:
             return np.broadcast_to(self.info.fill, shape)
-        return pixels[self._overlap(chunk, region)[0]]
+        part = pixels[self._overlap(chunk, region)[0]]
+        # A small part that is kept must not keep all of a large chunk.
+        return part if part.nbytes * 2 >= pixels.nbytes else part.copy()
 
     def _filled(self, shape: tuple[int, ...]) -> np.ndarray:
         if not self.info.fill:
@@ -93,13 +92,11 @@ class StoredLevel:
 
         :raises UnreadableChunkError: it exists and cannot be read or decoded.
         """
-        decoder = self.info.decoder
-        assert decoder is not None
         key, data = self.stored(chunk)
         if data is None:
             return None
         try:
-            return decoder.decode(data)
+            return self.info.decoder.decode(data)
         except Exception as error:  # every decoder has errors of its own
             raise self._fail(key, error) from error
 
@@ -122,29 +119,6 @@ class StoredLevel:
     def _fail(self, key: str, error: Exception) -> UnreadableChunkError:
         reason = str(error).rstrip('.') or type(error).__name__
         return UnreadableChunkError(f'The chunk {key} of {self.store.name} cannot be read: {reason}.')
-
-    def array(self) -> Any:
-        """Return the zarr array itself.
-
-        :raises UnreadableImageError: zarr does not open it.
-        """
-        if self._zarr is None:
-            import zarr
-
-            try:
-                self._zarr = zarr.open_array(store=self.store, path=self.info.path, mode='r')
-            except Exception as error:  # zarr and its codecs raise whatever they like
-                msg = f'zarr does not open the array {self.info.path!r} of {self.store.name}: {error}.'
-                raise UnreadableImageError(msg) from error
-        return self._zarr
-
-    def _read_with_zarr(self, region: tuple[slice, ...]) -> np.ndarray:
-        array = self.array()
-        try:
-            return np.asarray(array[region]).astype(self.dtype, copy=False)
-        except Exception as error:  # zarr and its codecs raise whatever they like
-            place = ', '.join(f'{part.start}:{part.stop}' for part in region)
-            raise self._fail(f'{self.info.path}[{place}]', error) from error
 
 
 class ShardIndexes:

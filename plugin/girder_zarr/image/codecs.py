@@ -1,7 +1,7 @@
 """Stored bytes to the pixels of one chunk, with a bound on what a decoder may put out.
 
 imagecodecs decodes into memory of ours, lets other threads run meanwhile and needs no lock; numcodecs' blosc
-gets slower with every thread. Codecs that are not listed here are left to zarr.
+gets slower with every thread. What is not here or in filters.py is not read.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ import numpy as np
 
 from girder_zarr.errors import UnreadableImageError
 
+from .headers import check_stated_size
 from .limits import IMAGE_CODECS, IMAGECODECS_BYTES
 from .memory import room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from .filters import NumberFilter
 
 #: bytes, bytearray, memoryview or an array of uint8
 Buffer = Any
@@ -119,6 +122,8 @@ def codec_object(name: str, config: Mapping[str, Any]) -> Any:
     """
     from numcodecs.registry import get_codec
 
+    # How much is done at once is for us to say.
+    config = {key: value for key, value in config.items() if key not in ('numthreads', 'verbose')}
     try:
         return get_codec({**config, 'id': name})
     except Exception as error:  # noqa: BLE001 - each codec checks its configuration in its own way
@@ -146,6 +151,7 @@ class ChunkDecoder:
     :param image: an image codec in place of plain bytes, or None.
     :param order: ``'C'`` or ``'F'``.
     :param transpose: the axes order that turns the stored chunk into one with the array's axes, or None.
+    :param filters: what turns the bytes that come out of the steps into those of ``dtype``.
     """
 
     def __init__(
@@ -157,19 +163,23 @@ class ChunkDecoder:
         image: Any = None,
         order: str = 'C',
         transpose: tuple[int, ...] | None = None,
+        filters: Sequence[NumberFilter] = (),
     ) -> None:
         self.shape = tuple(shape)
         self.dtype = dtype
         self.native = dtype.newbyteorder('=')
         self.size = math.prod(self.shape) * dtype.itemsize
+        #: The bytes that come out of the steps.
+        self.stored_size = filters[0].given if filters else self.size
+        self._filters = tuple(filters)
         self._steps = tuple(steps)
         self._image = image
         self._order = order
         self._transpose = transpose
         # These steps hand on a part of what they are given, which may be memory that is used again.
-        self._borrows = not any(_gives_own_memory(step) for step in self._steps)
+        self._borrows = not filters and not any(_gives_own_memory(step) for step in self._steps)
         # Checksums and the like may still be there after a step that is not the last.
-        self._most = self.size + 64 * max(0, len(self._steps) - 1)
+        self._most = self.stored_size + 64 * max(0, len(self._steps) - 1)
 
     def decode(self, data: Buffer) -> np.ndarray:
         """Return the pixels with the array's axes, in native byte order.
@@ -184,22 +194,25 @@ class ChunkDecoder:
     def _decode_bytes(self, data: Buffer) -> np.ndarray:
         last = len(self._steps) - 1
         for index, step in enumerate(self._steps):
-            data = step(data, self.size if index == last else self._most)
+            data = step(data, self.stored_size if index == last else self._most)
         if not isinstance(data, np.ndarray):
             data = np.frombuffer(data, np.uint8)
-        if data.nbytes != self.size:
-            msg = f'{self.size} bytes were expected, {data.nbytes} found'
+        if data.nbytes != self.stored_size:
+            msg = f'{self.stored_size} bytes were expected, {data.nbytes} found'
             raise ValueError(msg)
         flat = data
-        if self._borrows:
-            flat = room(self.size)
+        for one in self._filters:
+            flat = one(flat)
+        if self._borrows or not flat.flags.writeable:
+            data, flat = flat, room(self.size)
             flat[:] = data
+        # Large chunks are changed where they are.
         if self.dtype == bool:
-            pixels: np.ndarray = flat != 0
+            pixels: np.ndarray = np.not_equal(flat, 0, out=flat.view(bool))
         else:
             pixels = flat.view(self.dtype)
             if not self.dtype.isnative:
-                pixels = pixels.astype(self.native)
+                pixels = pixels.byteswap(inplace=True).view(self.native)
         return pixels.reshape(self.shape) if self._order == 'C' else pixels.reshape(self.shape[::-1]).T
 
     def _decode_image(self, data: Buffer) -> np.ndarray:
@@ -208,6 +221,7 @@ class ChunkDecoder:
         # The codec stored the chunk without its axes of length 1; a wrong size is refused before decoding.
         squeezed = tuple(side for side in self.shape if side != 1)
         shape = (1,) * (2 - len(squeezed)) + squeezed
+        check_stated_size(self._image.codec_id.removeprefix('imagecodecs_'), data, math.prod(shape))
         out = np.empty(shape, self.native)
         decoded = self._image.decode(data, out=out)
         if decoded is not out:
