@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import itertools
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from girder_zarr.errors import EditError
 
-from .bands import common_type, convert, meet
+from .bands import common_type, meet
 from .canvas_chunk import Chunk, Held, Key
+from .canvas_form import Extent, Form, pieces, place_of, stripped
 from .coverage import Coverage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from .scratch import Scratch
+    from .underlay import Underlay
 
 #: The side of a chunk along y and x.
 SIDE = 512
@@ -34,53 +35,21 @@ MEMORY = 128 * 2**20
 READ_AGAIN = 16 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """What a canvas holds at some moment.
-
-    :param axes: the frame axes, the slowest first: an axis that came later is slower.
-    :param sizes: positions along each of them.
-    :param top: and ``left``: the lattice position of the image's first pixel; zero or negative.
-    """
-
-    axes: tuple[str, ...]
-    sizes: tuple[int, ...]
-    top: int
-    left: int
-    height: int
-    width: int
-    bands: int
-    dtype: np.dtype[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What a pixel of the image is.
-
-    :param numbered: the bands came to be so many because a tile said at which band it goes; see `bands.py`.
-    """
-
-    dtype: np.dtype[Any]
-    bands: int
-    numbered: bool
-
-    def of(self, pixels: np.ndarray) -> np.ndarray:
-        """Return pixels of a narrower form in this one; where nothing is to be done, the same array."""
-        if pixels.shape[-1] == self.bands:
-            return pixels.astype(self.dtype, copy=False)
-        return convert(pixels.astype(self.dtype, copy=False), self.bands, numbered=self.numbered)
-
-
 class Canvas:
     """Pixels on an endless lattice, one plane for each position along the frame axes. Thread safe.
 
     :param scratch: where chunks go that do not fit in memory.
     :param memory: bytes of pixels to hold in memory.
     :param side: of a chunk, along y and x.
+    :param underlay: what the image is before anything is added: each chunk is read from there when it is
+        first needed. Its first pixel lies at position 0, 0 of the lattice.
     """
 
-    def __init__(self, scratch: Scratch, *, memory: int = MEMORY, side: int = SIDE) -> None:
+    def __init__(
+        self, scratch: Scratch, *, memory: int = MEMORY, side: int = SIDE, underlay: Underlay | None = None
+    ) -> None:
         self._scratch = scratch
+        self._underlay = underlay
         self.side = side
         self._lock = threading.RLock()
         self._chunks: dict[Key, Chunk] = {}
@@ -95,6 +64,11 @@ class Canvas:
         self._span: list[int] | None = None
         #: every type and number of bands that the image has had, the present one last
         self._forms: list[Form] = []
+        if underlay is not None:
+            self._sizes = underlay.sizes
+            self._axes, self._shown = list(self._sizes), list(self._sizes)
+            self._span = [0, underlay.height, 0, underlay.width]
+            self._forms.append(Form(underlay.dtype, underlay.layout.bands, numbered=False))
 
     def extent(self) -> Extent | None:
         """Return what there is now, or None where nothing was added."""
@@ -102,11 +76,9 @@ class Canvas:
             if self._span is None:
                 return None
             top, bottom, left, right = self._span
-            sizes = tuple(self._sizes[axis] for axis in self._shown)
-            form = self._forms[-1]
-            return Extent(
-                tuple(self._shown), sizes, top, left, bottom - top, right - left, form.bands, form.dtype
-            )
+            sizes, form = tuple(self._sizes[axis] for axis in self._shown), self._forms[-1]
+            sides = bottom - top, right - left
+            return Extent(tuple(self._shown), sizes, top, left, *sides, form.bands, form.dtype)
 
     def add(
         self,
@@ -142,7 +114,7 @@ class Canvas:
             position = dict(start) | {
                 axis: start.get(axis, 0) + index for axis, index in zip(axes, where, strict=True)
             }
-            tail = _stripped([position.get(axis, 0) for axis in order])
+            tail = stripped([position.get(axis, 0) for axis in order])
             plane = None if mask is None else mask[where]
             self._add_plane(
                 pixels[where], plane, position.get('y', 0), position.get('x', 0), tail, band, step
@@ -189,8 +161,8 @@ class Canvas:
         step: int,
     ) -> None:
         height, width = pixels.shape[:2]
-        for row, rows, own_rows in _cut(y, height, self.side):
-            for column, columns, own_columns in _cut(x, width, self.side):
+        for row, rows, own_rows in pieces(y, height, self.side):
+            for column, columns, own_columns in pieces(x, width, self.side):
                 part = pixels[own_rows, own_columns]
                 cut = None if mask is None else mask[own_rows, own_columns]
                 if cut is not None and not cut.any():
@@ -219,7 +191,7 @@ class Canvas:
                 chunk.data = np.array(part, self._forms[chunk.step].dtype, order='C')
                 chunk.covered.fill()
             else:
-                data = self._open(chunk)[rows, columns]
+                data = self._open(key, chunk)[rows, columns]
                 if band is None:
                     part = self._formed(part, step, chunk.step)
                 else:
@@ -238,12 +210,14 @@ class Canvas:
             part = form.of(part)
         return part
 
-    def _open(self, chunk: Chunk) -> np.ndarray:
+    def _open(self, key: Key, chunk: Chunk) -> np.ndarray:
         """Return a chunk's pixels in the present type, with the present bands. Its lock is held."""
         last = len(self._forms) - 1
         if chunk.data is None and chunk.path is not None:
             chunk.data = chunk.load()
             chunk.changed = False
+        if chunk.data is None:
+            self._uncover(key, chunk)
         if chunk.data is None:
             form = self._forms[last]
             chunk.data = np.zeros((self.side, self.side, form.bands), form.dtype)
@@ -256,6 +230,60 @@ class Canvas:
                 grown[hole] = 0
             chunk.data, chunk.changed = grown, True
         return chunk.data
+
+    def _uncover(self, key: Key, chunk: Chunk) -> bool:
+        """Read a chunk's pixels from the underlay; return whether it has any. Its lock is held."""
+        if self._underlay is None:
+            return False
+        place = place_of(key, self._axes, self.side)
+        part = self._underlay.inside(*place)
+        pixels = None if part is None else self._underlay.read(place[0], *part)
+        if part is None or pixels is None:
+            return False
+        rows, columns = (
+            slice(one.start - whole.start, one.stop - whole.start)
+            for one, whole in zip(part, place[1:], strict=True)
+        )
+        chunk.data = np.zeros((self.side, self.side, pixels.shape[-1]), pixels.dtype)
+        chunk.data[rows, columns] = pixels
+        chunk.covered.add(rows, columns)
+        chunk.step, chunk.changed = 0, False
+        return True
+
+    def _reach(self, key: Key) -> Chunk | None:
+        """Return a chunk that has pixels, in the canvas or in the underlay."""
+        chunk = self._chunks.get(key)
+        if chunk is not None or self._underlay is None:
+            return chunk
+        chunk = Chunk(Coverage(self.side))
+        with chunk.lock:
+            if not self._uncover(key, chunk):
+                return None
+            with self._lock:
+                return self._chunks.setdefault(key, chunk)
+
+    def detach(self) -> None:
+        """Read all that only the underlay has, which may go away afterwards.
+
+        :raises UnreadableChunkError: a chunk of it cannot be decoded.
+        """
+        if self._underlay is None:
+            return
+        rows, columns = (
+            range(-(-length // self.side)) for length in (self._underlay.height, self._underlay.width)
+        )
+        sizes = self._underlay.sizes
+        for where in np.ndindex(*(sizes.get(axis, 1) for axis in self._axes)):
+            for row, column in itertools.product(rows, columns):
+                key = (row, column, *stripped(list(where)))
+                chunk = self._reach(key)
+                if chunk is not None:
+                    with chunk.lock:
+                        self._open(key, chunk)
+                        chunk.changed = chunk.changed or chunk.path is None
+                        self._note(key, chunk)
+                    self._make_room()
+        self._underlay = None
 
     def _note(self, key: Key, chunk: Chunk) -> None:
         """Remember that a chunk was touched just now. Its lock is held."""
@@ -286,7 +314,7 @@ class Canvas:
         """Move a chunk's pixels to its file, unless they are there already. Its lock is held."""
         if chunk.data is None:
             return
-        if chunk.changed or chunk.path is None:
+        if chunk.changed:
             path = chunk.path
             if path is None:
                 with self._lock:
@@ -297,12 +325,6 @@ class Canvas:
                 path.unlink(missing_ok=True)
                 chunk.path, chunk.changed = None, True
                 raise EditError(f'Temporary data cannot be written to {path.parent}: {exc}') from exc
-            chunk.path, chunk.shape, chunk.dtype, chunk.changed = (
-                path,
-                chunk.data.shape,
-                chunk.data.dtype,
-                False,
-            )
         chunk.data = None
         with self._lock:
             self._written.drop(key)
@@ -317,7 +339,7 @@ class Canvas:
         :returns: a fresh array ``(height, width, bands)``, zero where nothing was added; None: nothing at
             all.
         """
-        tail = _stripped([position.get(axis, 0) for axis in self._axes])
+        tail = stripped([position.get(axis, 0) for axis in self._axes])
         whole = height == width == self.side and top % self.side == left % self.side == 0
         while True:
             if whole:
@@ -329,11 +351,11 @@ class Canvas:
                 return result
 
     def _read_chunk(self, key: Key) -> np.ndarray | None:
-        chunk = self._chunks.get(key)
+        chunk = self._reach(key)
         if chunk is None:
             return None
         with chunk.lock:
-            result = self._open(chunk).copy()
+            result = self._open(key, chunk).copy()
             self._note(key, chunk)
         return result
 
@@ -342,14 +364,14 @@ class Canvas:
     ) -> tuple[np.ndarray | None, bool]:
         """Return a rectangle, and whether all of it has one type and one number of bands."""
         result = None
-        for row, rows, own_rows in _cut(top, height, self.side):
-            for column, columns, own_columns in _cut(left, width, self.side):
+        for row, rows, own_rows in pieces(top, height, self.side):
+            for column, columns, own_columns in pieces(left, width, self.side):
                 key = (row, column, *tail)
-                chunk = self._chunks.get(key)
+                chunk = self._reach(key)
                 if chunk is None:
                     continue
                 with chunk.lock:
-                    data = self._open(chunk)
+                    data = self._open(key, chunk)
                     self._note(key, chunk)
                     if result is None:
                         result = np.zeros((height, width, data.shape[-1]), data.dtype)
@@ -361,7 +383,10 @@ class Canvas:
 
     def occupied(self, position: Mapping[str, int], top: int, left: int, height: int, width: int) -> bool:
         """Return whether there is a chunk that touches a rectangle: False is sure, True may be wrong."""
-        tail = _stripped([position.get(axis, 0) for axis in self._axes])
+        area = slice(top, top + height), slice(left, left + width)
+        if self._underlay is not None and self._underlay.inside(position, *area):
+            return True
+        tail = stripped([position.get(axis, 0) for axis in self._axes])
         first, last = top // self.side, (top + height - 1) // self.side
         start, end = left // self.side, (left + width - 1) // self.side
         if (last - first + 1) * (end - start + 1) <= len(self._chunks):
@@ -369,20 +394,3 @@ class Canvas:
             return any((row, column, *tail) in self._chunks for row in rows for column in columns)
         keys = list(self._chunks)
         return any(first <= key[0] <= last and start <= key[1] <= end and key[2:] == tail for key in keys)
-
-
-def _stripped(position: list[int]) -> Key:
-    """Positions without trailing zeros, so that a key stays the same when an axis is added."""
-    while position and position[-1] == 0:
-        position.pop()
-    return tuple(position)
-
-
-def _cut(start: int, length: int, side: int) -> Iterator[tuple[int, slice, slice]]:
-    """Cut an interval at the lattice: chunk index, part inside the chunk, part inside the interval."""
-    at, end = start, start + length
-    while at < end:
-        index = at // side
-        stop = min((index + 1) * side, end)
-        yield index, slice(at - index * side, stop - index * side), slice(at - start, stop - start)
-        at = stop

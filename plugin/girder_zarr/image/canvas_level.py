@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .canvas import Canvas, Extent
+    from .canvas import Canvas
+    from .canvas_form import Extent
 
 
 @dataclass(frozen=True, slots=True)

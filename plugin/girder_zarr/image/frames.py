@@ -217,10 +217,11 @@ def _value(values: Sequence[Any], position: int, frame: int, count: int, frames:
 
 
 def frame_values(
-    multiscale: Multiscale, layout: FrameLayout
+    multiscale: Multiscale, layout: FrameLayout, missing: object = 0
 ) -> tuple[list[str] | None, dict[str, str] | None, np.ndarray | None]:
     """Return large_image's frameAxes, frameUnits and frameValues, or None for each where no axis has values.
 
+    :param missing: what stands where a position has no value.
     :returns: the axes that have values, their units by name, and an object array with one axis for each of
         them and a last one that tells whose value it is.
     """
@@ -228,7 +229,7 @@ def frame_values(
     axes.sort(key=lambda axis: axis.index or 0)
     if not axes:
         return None, None, None
-    values = np.zeros((*(axis.count for axis in axes), len(axes)), dtype=object)
+    values = np.full((*(axis.count for axis in axes), len(axes)), missing, dtype=object)
     for frame in range(layout.count):
         places = tuple(frame // axis.stride % axis.count for axis in axes)
         for number, axis in enumerate(axes):

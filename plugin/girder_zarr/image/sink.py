@@ -16,8 +16,10 @@ from .canvas_level import ArrayLevel, CanvasLevel
 from .frame_values import axis_values, with_values
 from .frames import FrameLayout
 from .ngff.model import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
+from .pack import SUFFIXES
 from .scratch import Scratch
 from .series import Series
+from .sink_edit import EditMixin
 from .sink_properties import PropertiesMixin, hex_color
 from .sink_shared import SharedMixin
 from .sink_tiles import NewTile, read_tile, to_pixels
@@ -27,15 +29,18 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from .canvas import Extent
+    from .canvas_form import Extent
     from .resample import Resample
+    from .sink_edit import Edited
 
 
-class SinkMixin(SharedMixin, PropertiesMixin):
+class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
     """What a tile source needs to be written to; `source.py` mixes it into ZarrFileTileSource."""
 
     _editable: bool = False
     _canvas: Canvas
+    #: Associated images that were added, or are edited, as (y, x, band).
+    _newAssociated: dict[str, np.ndarray] = {}
     _describe: Callable[[Sequence[Series]], None]
 
     def _initNew(
@@ -62,7 +67,7 @@ class SinkMixin(SharedMixin, PropertiesMixin):
             self._canvas = Canvas(self._scratch, memory=memory)
         else:
             self._follow(Path(follow[0]), follow[1])
-        self._newAssociated: dict[str, np.ndarray] = {}
+        self._newAssociated = {}
         self._revision = 0
         self._uniqueName = uuid.uuid4().hex
         self.sizeX = self.sizeY = self.levels = 0
@@ -88,7 +93,7 @@ class SinkMixin(SharedMixin, PropertiesMixin):
     def _checkAddable(self) -> None:
         """Raise EditError unless tiles can be added to this image."""
         if not self._editable:
-            raise EditError('Not an editable image: it was opened for reading')
+            raise EditError('Not an editable image: it was opened for reading, without editable=True')
 
     def addTile(
         self, tile: Any, x: Any = 0, y: Any = 0, mask: Any = None, axes: Any = None, **kwargs: Any
@@ -127,7 +132,7 @@ class SinkMixin(SharedMixin, PropertiesMixin):
                     self._frameValues, self._frameAxes or [], tile.start, tile.values
                 )
             self._revised()
-        return grown or bool(tile.values)
+        return grown or bool(tile.values) or not self._shownAsEdited
 
     def _revised(self) -> None:
         """Let no tile that was shown before be shown again."""
@@ -144,6 +149,7 @@ class SinkMixin(SharedMixin, PropertiesMixin):
             extent = self._canvas.extent()
             if extent is None:
                 return
+            self._shownAsEdited = True
             level = CanvasLevel(self._canvas, extent)
             self._describe([Series(self._describedCanvas(extent), (level,))])
             self._revised()
@@ -166,7 +172,7 @@ class SinkMixin(SharedMixin, PropertiesMixin):
         """
         sizes = dict(zip(extent.axes, extent.sizes, strict=True))
         values = axis_values(self._frameValues, self._frameAxes or [], order, sizes)
-        units = self._frameUnits or {}
+        units = {name: self._fileUnit(name) for name in order} | (self._frameUnits or {})
         return [
             Axis(name, DEFAULT_AXIS_TYPES.get(name, 'custom'), units.get(name), values.get(name))
             for name in order
@@ -174,9 +180,31 @@ class SinkMixin(SharedMixin, PropertiesMixin):
 
     def _planeAxes(self) -> list[Axis]:
         return [
-            Axis('y', 'space', 'millimeter' if self._mm_y else None),
-            Axis('x', 'space', 'millimeter' if self._mm_x else None),
+            Axis('y', 'space', 'millimeter' if self._mm_y else self._fileUnit('y')),
+            Axis('x', 'space', 'millimeter' if self._mm_x else self._fileUnit('x')),
         ]
+
+    def _fileUnit(self, name: str) -> str | None:
+        axis = None if self._edited is None else self._edited.axis(name)
+        return None if axis is None else axis.unit
+
+    def _transforms(self, left: int, top: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the size of a step along each axis that has one, and where the first pixel lies.
+
+        :param left: pixels that were cut off, or negative added, on the left since the file was opened.
+        :param top: likewise.
+        """
+        sizes = {'x': self._mm_x or 1.0, 'y': self._mm_y or 1.0}
+        if self._edited is None:
+            return sizes, {}
+        steps = {axis.name: self._edited.transform(axis.name) for axis in self._edited.multiscale.axes}
+        scales = {name: step[0] for name, step in steps.items() if name not in {'c', 's'}}
+        offsets = {name: step[1] for name, step in steps.items() if name not in {'c', 's'}}
+        for name, known, cut in (('x', self._mm_x, left), ('y', self._mm_y, top)):
+            factor = (known or scales[name]) / scales[name]
+            scales[name] *= factor
+            offsets[name] = offsets[name] * factor + cut * scales[name]
+        return scales, offsets
 
     def addAssociatedImage(self, image: Any, imageKey: str | None = None) -> None:
         """Add an image that belongs to this one, such as a label or an overview.
@@ -246,15 +274,32 @@ class SinkMixin(SharedMixin, PropertiesMixin):
         """
         self._checkEditable()
         self._takeNew()
+        path = Path(path)
         sink_write.write(
             self,
-            Path(path),
+            path,
             lossy=lossy,
             alpha=alpha,
             overwrite=overwriteAllowed,
             resample=resample,
-            params=params,
+            params=params if self._edited is None else self._editedParams(self._edited, path, params),
         )
+
+    def _editedParams(self, edited: Edited, path: Path, params: dict[str, Any]) -> dict[str, Any]:
+        """Return the parameters of ``write`` with what the edited file says; get ready to replace it."""
+        extent = self._canvas.extent()
+        if path.suffix not in SUFFIXES or extent is None:
+            return params
+        found = edited.options(extent.bands) | params
+        if found.pop('labels', True):
+            window = sink_write._window(self, extent)
+            moved = (extent.left + window.x, extent.top + window.y) != (0, 0)
+            edited.check_labels(found['version'], moved=moved, sides=(window.out_height, window.out_width))
+            found['further'] = edited.copy_labels
+        if edited.lies_at(path):
+            self._canvas.detach()
+            self._changed()
+        return found
 
     def close(self) -> None:
         """Remove the temporary data of a new image; nothing can be added or written afterwards."""

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from .canvas import Canvas, Extent
+    from .canvas import Canvas
+    from .canvas_form import Extent
     from .outlet import Outlet
     from .pyramid import Region
     from .sink import SinkMixin
@@ -60,6 +61,7 @@ class ZarrOptions:
     :param name: the name of the image; by default the file's name without its suffix.
     :param progress: called with the number of samples written since the last call.
     :param check: called before every chunk; raises to stop.
+    :param further: called when the image is written with where it goes, to put further files beside it.
     """
 
     version: Version = '0.5'
@@ -72,6 +74,7 @@ class ZarrOptions:
     name: str | None = None
     progress: Callable[[int], None] | None = None
     check: Callable[[], None] | None = None
+    further: Callable[[Outlet], None] | None = None
 
     @classmethod
     def read(cls, params: Mapping[str, Any]) -> ZarrOptions:
@@ -162,6 +165,8 @@ def _write_zarr(
             occupied=reader.occupied,
         )
         _write_associated(sink, outlet, options)
+        if options.further is not None:
+            options.further(outlet)
 
 
 def _stem(path: Path) -> str:
@@ -201,13 +206,14 @@ def _spec(
     shape = [sizes.get(axis.name, 1) * (bands if axis.name == 'c' else 1) for axis in axes]
     shape += [window.out_height, window.out_width]
     channel = next((axis for axis in axes if axis.name == 'c'), None)
-    scale = {'x': sink.mm_x or 1.0, 'y': sink.mm_y or 1.0}
+    scale, translation = sink._transforms(extent.left + window.x, extent.top + window.y)
     return OutputSpec.create(
         shape,
         extent.dtype,
         axes=[*axes, *sink._planeAxes()],
         bands=bands if channel is not None else 0,
         scale=scale,
+        translation=translation,
         name=options.name,
         description=sink.imageDescription if isinstance(sink.imageDescription, str) else None,
         channels=None if channel is None else _channels(sink, axes, shape, extent, bands, options),

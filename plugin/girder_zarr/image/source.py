@@ -86,7 +86,7 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
         self._windows: dict[int, tuple[tuple[float, float], ...]] = {}
         self._asShown = False
         self._shownTwin: ZarrFileTileSource | None = None
-        if str(path).startswith(NEW_IMAGE_PATH_FLAG):
+        if str(path).startswith(NEW_IMAGE_PATH_FLAG) or kwargs.get('follow'):
             self._initNew(path, **kwargs)
         else:
             self._initOpen(**kwargs)
@@ -94,7 +94,6 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
     def _initOpen(self, **kwargs: Any) -> None:
         from .opening import open_hierarchy
 
-        del kwargs
         location = self._getLargeImagePath()
         self._largeImagePath: Any = location if isinstance(location, ByteSource) else str(location)
         self._store = open_store(location)
@@ -106,6 +105,8 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
         native = self.getNativeMagnification()
         self._mm_x, self._mm_y = native['mm_x'], native['mm_y']
         self._frameAxes, self._frameUnits, self._frameValues = frame_values(multiscale, self._layout)
+        if kwargs.get('editable'):
+            self._initEdit(opened, self._store, location, kwargs)
 
     def _describe(self, series: Sequence[Series]) -> None:
         """Set sizes, levels, frames and bands from series that share axes, type and all lengths but y and x.
@@ -215,13 +216,15 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
 
     def getAssociatedImagesList(self) -> list[str]:
         """Return the names of the labels and other small images."""
-        return list(self._opened.associated if self._opened is not None else self._newAssociatedSeries())
+        self._takeNew()
+        stored = self._opened.associated if self._opened is not None else ()
+        return list(dict.fromkeys([*stored, *self._newAssociated]))
 
     def _getAssociatedImage(self, imageKey: str) -> PIL.Image.Image | None:
-        if self._opened is None:
-            new = self._newAssociatedSeries().get(imageKey)
-            return None if new is None else associated_picture(new)
-        if imageKey not in self._opened.associated:
+        new = self._newAssociatedSeries().get(imageKey)
+        if new is not None:
+            return associated_picture(new)
+        if self._opened is None or imageKey not in self._opened.associated:
             return None
         return associated_picture(self._opened.associated[imageKey]())
 
