@@ -30,9 +30,7 @@ def test_a_missing_patch_is_a_hole_at_its_place() -> None:
 
 @given(
     st.lists(
-        st.tuples(
-            st.integers(-30, 60), st.integers(-30, 60), st.integers(1, 40), st.integers(1, 40)
-        ),
+        st.tuples(st.integers(-30, 60), st.integers(-30, 60), st.integers(1, 40), st.integers(1, 40)),
         min_size=1,
         max_size=8,
     )

@@ -1,4 +1,5 @@
 import PrioritiesView from './views/PrioritiesView';
+import StitchPreviewView from './views/StitchPreviewView';
 
 const { events, router } = girder;
 const { exposePluginConfig } = girder.utilities.PluginUtils;
@@ -7,4 +8,8 @@ exposePluginConfig('zarr', 'plugins/zarr/config');
 
 router.route('plugins/zarr/config', 'zarrConfig', () => {
     events.trigger('g:navigateTo', PrioritiesView);
+});
+
+router.route('stitch_session/:id/preview', 'stitchPreview', (sessionId) => {
+    events.trigger('g:navigateTo', StitchPreviewView, { sessionId });
 });

@@ -1,3 +1,4 @@
+import { timeLeftText } from '../preview';
 import { messageOf } from '../priorities';
 import { actionsOf, isIncomplete, isLive, newlyComplete, patchesText, percentOf } from '../sessions';
 import template from '../templates/stitchSessions.pug';
@@ -42,6 +43,11 @@ const StitchSessionsView = View.extend({
 
         this._refreshSoon = _.debounce(() => this.refresh(), 200);
         this.listenTo(eventStream, 'g:event.job_status g:event.job_progress g:event.progress', this._refreshSoon);
+        this.listenTo(eventStream, 'g:event.stitch_session', (event) => {
+            if (event.data.folderId === this.folderId) {
+                this._refreshSoon();
+            }
+        });
         this._onVisibility = () => {
             if (!document.hidden) {
                 this.refresh();
@@ -137,7 +143,10 @@ const StitchSessionsView = View.extend({
             state: session.state,
             patches: patchesText(session),
             size: formatSize((session.counts && session.counts.bytes) || 0),
+            // Patches can be gone after the end, when the spec does not keep them.
+            previewed: session.state !== 'complete' || (session.counts && session.counts.patches > 0),
             percent: percentOf(session),
+            timeLeft: timeLeftText(session.progress && session.progress.timeLeft),
             progressMessage: (session.progress && session.progress.message) || '',
             itemId: session.state === 'complete' ? session.itemId : null,
             // A job belongs to the one who finalized; readers of the folder could not open it.

@@ -1,0 +1,92 @@
+const { getApiRoot } = girder.rest;
+
+/** How long a state may take to load before the next one is shown in its place. */
+const PATIENCE = 10000;
+
+let SessionViewer = null;
+
+/** large_image's GeoJS viewer, over the tiles of a session; defined at first use, when its plugin has loaded. */
+function define() {
+    const plugin = girder.plugins.large_image;
+    const Viewer = plugin && plugin.views && plugin.views.imageViewerWidget && plugin.views.imageViewerWidget.geojs;
+    if (!Viewer || !window.geo) {
+        return null;
+    }
+    return Viewer.extend({
+        initialize: function (settings) {
+            this.sessionId = settings.sessionId;
+            this._take(settings.metadata, settings.frame);
+            this.render();
+            this._first = this.view();
+        },
+
+        _take: function (metadata, frame) {
+            // Frames are shown one at a time here; the viewer's own way with them needs routes of items.
+            this.metadata = { ...metadata, frames: undefined };
+            this.shown = metadata;
+            this.frame = frame;
+            ['levels', 'tileWidth', 'tileHeight', 'sizeX', 'sizeY'].forEach((key) => {
+                this[key] = metadata[key];
+            });
+        },
+
+        _getTileUrl: function (level, x, y) {
+            const { revision } = this.shown.stitchSession;
+            return `${getApiRoot()}/stitch_session/${this.sessionId}/tiles/fzxy/${this.frame}/${level}/${x}/${y}` +
+                `?revision=${revision}`;
+        },
+
+        /** Show another state of the same size: its tiles replace those before when they are there. */
+        update: function (metadata, frame, done) {
+            this._take(metadata, frame);
+            const before = this._layer;
+            this._layer = this.viewer.createLayer('osm', {
+                ...before._options, url: this._getTileUrl('{z}', '{x}', '{y}'), zIndex: undefined
+            });
+            this.whenLoaded(() => {
+                if (this.viewer) {
+                    this.viewer.deleteLayer(before);
+                }
+                done();
+            });
+        },
+
+        /** Call once when all tiles in sight are there, or have taken too long. */
+        whenLoaded: function (done) {
+            let called = false;
+            const once = () => {
+                if (!called) {
+                    called = true;
+                    done();
+                }
+            };
+            this._layer.onIdle(once);
+            window.setTimeout(once, PATIENCE);
+        },
+
+        view: function () {
+            const { x, y } = this.viewer.center();
+            return { center: { x, y }, zoom: this.viewer.zoom() };
+        },
+
+        look: function ({ center, zoom }) {
+            this.viewer.zoom(zoom);
+            this.viewer.center(center);
+        },
+
+        /** Whether somebody has moved or zoomed the map since it was made. */
+        isMoved: function () {
+            const { center, zoom } = this.view();
+            return Math.abs(zoom - this._first.zoom) > 1e-6 || Math.abs(center.x - this._first.center.x) > 1e-3 ||
+                Math.abs(center.y - this._first.center.y) > 1e-3;
+        }
+    });
+}
+
+/** A viewer of a session's image, or null where large_image's viewer is not there. */
+function createViewer(settings) {
+    SessionViewer = SessionViewer || define();
+    return SessionViewer && new SessionViewer(settings);
+}
+
+export { createViewer };

@@ -1,0 +1,106 @@
+"""What a user sees of a session while its patches arrive, in Chromium."""
+
+import time
+
+import numpy as np
+import pytest
+
+from girder_zarr.client import StitchClient
+from girder_zarr.stack.demo_job import read_picture
+
+from .test_browser import SECONDS, chromium, find_picture, page, pixels_of  # noqa: F401 - fixtures
+
+#: A quarter is missing; images of over 1024 pixels are looked at in squares.
+ROUGHLY = ('74.9 % covered, 1 hole', '75 % covered, 1 hole')
+
+
+@pytest.fixture
+def client(girder):
+    return StitchClient(girder)
+
+
+@pytest.fixture(autouse=True)
+def _cookie(page, girder, stack):  # noqa: F811 - the fixture
+    """A login in the page leaves a cookie as well, with which the browser asks for pictures."""
+    page.context.add_cookies([{'name': 'girderToken', 'value': girder.token, 'url': stack.url}])
+
+
+@pytest.fixture
+def folder(girder, request):
+    collection = girder.createCollection(f'previews of {request.node.name}'[:100])
+    return girder.createFolder(collection['_id'], 'arriving', parentType='collection')['_id']
+
+
+def wait_for_picture(viewer, expected, correlation=0.97):
+    """Wait until the viewer shows a picture as a whole."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        best, shown, fitted = find_picture(pixels_of(viewer), expected)
+        if best > correlation:
+            return shown, fitted
+        assert time.monotonic() < deadline, f'the viewer shows something else: correlation {best:.3f}'
+
+
+def open_preview(page, stack, folder, session):  # noqa: F811 - the fixture
+    page.goto(f'{stack.url}#folder/{folder}')
+    row = page.locator(f'.g-stitch-session[data-session-id="{session}"]')
+    row.locator('.g-stitch-session-preview').click()
+    page.wait_for_url(f'**#stitch_session/{session}/preview')
+    return page.locator('.g-stitch-preview-image')
+
+
+def test_patches_appear_as_they_arrive(page, stack, client, folder):  # noqa: F811
+    picture = read_picture('retina.jpg')
+    height, width = picture.shape[0] // 2, picture.shape[1] // 2
+    session = client.create(folder, 'arriving', {'expected': 4})['_id']
+    viewer = open_preview(page, stack, folder, session)
+    page.locator('.g-stitch-preview-empty').wait_for()
+    expected = np.zeros_like(picture)
+    corners = [(1, 1), (0, 0), (1, 0), (0, 1)]
+    for number, (row, column) in enumerate(corners, 1):
+        y, x = row * height, column * width
+        piece = picture[y : y + height, x : x + width]
+        client.put_patch(session, f'{row}-{column}', piece, x, y)
+        expected[y : y + height, x : x + width] = piece
+        page.locator('.g-stitch-preview-patches', has_text=f'{number} of 4').wait_for()
+        shown, fitted = wait_for_picture(viewer, expected[: 2 * height, : 2 * width])
+    difference = np.abs(shown.mean(axis=(0, 1)) - fitted.mean(axis=(0, 1)))
+    assert difference.max() < 3, f'the mean color is off by {difference}'
+    assert page.locator('.g-stitch-preview-coverage').inner_text() == '100 % covered'
+    assert f'x 0 to {2 * width - 1}' in page.locator('.g-stitch-preview-bounds').inner_text()
+    client.delete_patch(session, '0-0')
+    expected[:height, :width] = 0
+    wait_for_picture(viewer, expected[: 2 * height, : 2 * width])
+    assert page.locator('.g-stitch-preview-coverage').inner_text() in ROUGHLY
+
+
+def test_an_image_that_grows_to_the_left_keeps_its_place(page, stack, client, folder):  # noqa: F811
+    picture = read_picture('ihc.png')
+    session = client.create(folder, 'to the left')['_id']
+    client.put_patch(session, 'right', picture[:, 256:], 0, 0)
+    viewer = open_preview(page, stack, folder, session)
+    wait_for_picture(viewer, picture[:, 256:])
+    client.put_patch(session, 'left', picture[:, :256], -256, 0)
+    wait_for_picture(viewer, picture)
+    assert viewer.locator('.geojs-map').count() == 1
+
+
+def test_planes_are_chosen_with_a_slider(page, stack, client, folder):  # noqa: F811
+    picture = read_picture('ihc.png')
+    session = client.create(folder, 'planes')['_id']
+    client.put_patch(session, 'a', picture, 0, 0, z=0)
+    client.put_patch(session, 'b', picture[::-1].copy(), 0, 0, z=1)
+    viewer = open_preview(page, stack, folder, session)
+    wait_for_picture(viewer, picture)
+    page.locator('.g-stitch-preview-axis').fill('1')
+    wait_for_picture(viewer, picture[::-1])
+
+
+def test_a_finished_session_leads_to_its_image(page, stack, client, folder):  # noqa: F811
+    session = client.create(folder, 'finished')['_id']
+    client.put_patch(session, 'a', np.full((64, 64), 200, np.uint8), 0, 0)
+    open_preview(page, stack, folder, session)
+    client.finalize(session)
+    item = client.wait(session)['itemId']
+    page.locator('.g-stitch-preview .g-stitch-session-result').click()
+    page.wait_for_url(f'**#item/{item}*')
