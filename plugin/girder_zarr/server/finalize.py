@@ -17,6 +17,7 @@ from girder_zarr.stitch.plan import Extent
 
 from . import tasks
 from .patches import StitchPatch
+from .references import StitchReference
 from .sessions import CANCELLED, COMPLETE, ERROR, FINALIZING, Document, StitchSession, spec_of
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def finalize(session: Document, user: Document, *, force: bool) -> Document:
 def check_ready(session: Document, *, force: bool) -> None:
     """Check that there is something to make an image of.
 
-    :raises ConflictError: there is not, or not all that was expected.
+    :raises ConflictError: there is not, or not all that was expected, or a reference image is missing.
     :raises LimitExceededError: it would be too large.
     """
     count, expected = StitchPatch().count(session), session['spec']['expected']
@@ -64,6 +65,7 @@ def check_ready(session: Document, *, force: bool) -> None:
             f'The session has {count} of {expected} expected patches; force=true goes on without the others.'
         )
         raise ConflictError(msg)
+    StitchReference().check_complete(session, StitchPatch().mask_keys(session))
     extent, axes = session['extent'], session['axes'] or ()
     frame = {axis: extent[axis + '1'] for axis in axes}
     box = Extent((extent['x0'], extent['x1']), (extent['y0'], extent['y1']), frame)
