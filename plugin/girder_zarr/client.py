@@ -9,22 +9,18 @@ print(client.item_url(client.wait(session['_id'])['itemId']))
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
-import io
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import requests
 from girder_client import GirderClient, HttpError
 
+from .client_patch import Patch, content_digest, guarded, progress_bar, tar_of
 from .errors import (
     CancelledError,
     ConflictError,
@@ -39,6 +35,8 @@ from .errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+__all__ = ['Patch', 'StitchClient', 'StitchFailedError', 'WaitTimeoutError', 'content_digest']
+
 #: What a refusal of the server becomes here; every other status is a plain GirderZarrError.
 ERRORS: dict[int, type[GirderZarrError]] = {
     400: InvalidInputError,
@@ -50,6 +48,9 @@ ERRORS: dict[int, type[GirderZarrError]] = {
 }
 #: Seconds to connect, and to wait for an answer: storing a large patch may take a while.
 TIMEOUT = (10, 300)
+#: What goes with one request at most: so many patches, of so many bytes together.
+BATCH_PATCHES = 32
+BATCH_BYTES = 16 * 2**20
 FINAL_STATES = frozenset({'complete', 'error', 'cancelled'})
 
 
@@ -59,60 +60,6 @@ class StitchFailedError(GirderZarrError):
 
 class WaitTimeoutError(GirderZarrError, TimeoutError):
     """The image was not finished in time; the job goes on."""
-
-
-@dataclass(frozen=True)
-class Patch:
-    """One patch to be uploaded.
-
-    :param key: names it within its session: 1 to 200 of ``A-Z a-z 0-9 . _ ~ - , @ = +``.
-    :param data: the bytes of an image file, the path of one, or an array of shape (y, x) or (y, x, bands).
-    :param x: column of the left upper pixel; may be negative.
-    :param y: row of the left upper pixel; may be negative.
-    :param order: decides where patches overlap: with ``last`` the highest counts.
-    """
-
-    key: str
-    data: Any
-    x: int
-    y: int
-    order: int = 0
-    t: int | None = None
-    z: int | None = None
-    c: int | None = None
-
-    @property
-    def position(self) -> dict[str, int]:
-        """The position along each axis that is given."""
-        axes = {'x': self.x, 'y': self.y, 't': self.t, 'z': self.z, 'c': self.c}
-        return {axis: value for axis, value in axes.items() if value is not None}
-
-    def read(self) -> bytes:
-        """Return what is sent: the file's bytes, or the array as npy.
-
-        :raises InvalidInputError: there is no such file, or the data is neither bytes, path nor array.
-        """
-        if isinstance(self.data, bytes | bytearray | memoryview):
-            return bytes(self.data)
-        if isinstance(self.data, str | Path):
-            try:
-                return Path(self.data).read_bytes()
-            except OSError as error:
-                msg = f'The file {self.data} of patch {self.key} cannot be read: {error.strerror}.'
-                raise InvalidInputError(msg) from error
-        if not hasattr(self.data, '__array__'):
-            msg = f'Patch {self.key} has to be bytes, a path or an array, not {type(self.data).__name__}.'
-            raise InvalidInputError(msg)
-        import numpy as np
-
-        buffer = io.BytesIO()
-        np.save(buffer, np.asarray(self.data), allow_pickle=False)
-        return buffer.getvalue()
-
-
-def content_digest(data: bytes) -> str:
-    """Return the value of a ``Content-Digest`` header (RFC 9530) with SHA-256."""
-    return f'sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:'
 
 
 class StitchClient:
@@ -152,6 +99,25 @@ class StitchClient:
         """Yield what the server knows of each patch of a session, ordered by key."""
         return self._pages(f'stitch_session/{session_id}/patch', {})
 
+    def missing(self, session_id: str, keys: Iterable[str | tuple[str, str]]) -> dict[str, Any]:
+        """Ask which of many patches the session does not have, in one request.
+
+        :param keys: keys, or pairs of key and digest (as :func:`content_digest` gives it).
+        :returns: ``{missing: [key], different: [key], present: number}``.
+        """
+        asked = [key if isinstance(key, str) else {'key': key[0], 'digest': key[1]} for key in keys]
+        return self._json('POST', f'stitch_session/{session_id}/missing', json={'keys': asked})
+
+    def put_patches(
+        self, session_id: str, patches: Iterable[Patch], *, replace: bool = False
+    ) -> list[dict[str, Any]]:
+        """Store some patches with one request; return what became of each, ``{key, status, code, message}``.
+
+        A refused patch (status ``refused``) does not keep the others from being stored.
+        """
+        pairs = [(patch, patch.read()) for patch in patches]
+        return self._put_together(self.girder, session_id, pairs, replace=replace)
+
     def put_patch(
         self, session_id: str, key: str, data: Any, x: int, y: int, *, replace: bool = False, **place: Any
     ) -> dict[str, Any]:
@@ -169,6 +135,7 @@ class StitchClient:
         patches: Iterable[Patch],
         *,
         threads: int = 4,
+        batch: int = BATCH_PATCHES,
         progress: bool | Callable[[str], None] = True,
         replace: bool = False,
     ) -> Counter[str]:
@@ -176,12 +143,13 @@ class StitchClient:
 
         :param patches: any number; taken one by one, so that they need not all be in memory.
         :param threads: requests at the same time.
+        :param batch: how many small patches go with one request at most; 1: each with its own.
         :param progress: a progress bar on a terminal, or a function that is told the outcome of each patch.
         :param replace: whether a patch may take the place of another one with its key.
         :returns: how many were ``created``, ``replaced``, ``unchanged``, or ``skipped`` without being sent.
         :raises GirderZarrError: the first refusal; no further patch is sent.
         """
-        known = {patch['key']: patch for patch in self.patches(session_id)}
+        known = self._known(session_id)
         source, lock, stopped = iter(patches), threading.Lock(), threading.Event()
         outcomes: Counter[str] = Counter()
 
@@ -189,14 +157,15 @@ class StitchClient:
             client = self._clone()
             with client.session():
                 while not stopped.is_set():
-                    with lock:
-                        patch = next(source, None)
-                    if patch is None:
+                    group, done = self._gather(source, lock, known, batch)
+                    for outcome in self._send(client, session_id, group, replace=replace):
+                        done.append(outcome)
+                    if not done:
                         return
-                    outcome = self._put_unless_known(client, session_id, patch, known, replace=replace)
                     with lock:
-                        outcomes[outcome] += 1
-                        advance(outcome)
+                        outcomes.update(done)
+                        for outcome in done:
+                            advance(outcome)
 
         total = len(patches) if hasattr(patches, '__len__') else None
         with progress_bar(progress, total) as advance, ThreadPoolExecutor(threads) as pool:
@@ -263,18 +232,77 @@ class StitchClient:
         client.setToken(self.girder.token)
         return client
 
-    def _put_unless_known(
-        self, client: GirderClient, session_id: str, patch: Patch, known: Mapping[str, Any], *, replace: bool
-    ) -> str:
-        data = patch.read()
-        there = known.get(patch.key)
-        if (
-            there is not None
-            and there['digest'] == content_digest(data)
-            and (there['position'], there['order']) == (patch.position, patch.order)
-        ):
-            return 'skipped'
-        return str(self._put(client, session_id, patch, data, replace=replace)['status'])
+    def _known(self, session_id: str) -> dict[str, dict[str, Any]]:
+        """Return what the session has, by key."""
+        pages = self._pages(
+            f'stitch_session/{session_id}/patch', {'fields': 'key,digest,position,order'}, size=5000
+        )
+        return {patch['key']: patch for patch in pages}
+
+    @staticmethod
+    def _gather(
+        source: Iterator[Patch], lock: threading.Lock, known: Mapping[str, Any], batch: int
+    ) -> tuple[list[tuple[Patch, bytes]], list[str]]:
+        """Take as many patches as one request carries, with their bytes; pass over those that are there.
+
+        :returns: the patches to be sent, and ``skipped`` for each of the others.
+        """
+        group: list[tuple[Patch, bytes]] = []
+        skipped: list[str] = []
+        size = 0
+        while len(group) < batch and size < BATCH_BYTES and len(skipped) < BATCH_PATCHES:
+            with lock:
+                patch = next(source, None)
+            if patch is None:
+                break
+            data = patch.read()
+            there = known.get(patch.key)
+            if (
+                there is not None
+                and there['digest'] == content_digest(data)
+                and (there['position'], there['order']) == (patch.position, patch.order)
+            ):
+                skipped.append('skipped')
+                continue
+            group.append((patch, data))
+            size += len(data)
+        return group, skipped
+
+    def _send(
+        self, client: GirderClient, session_id: str, group: list[tuple[Patch, bytes]], *, replace: bool
+    ) -> Iterator[str]:
+        """Store patches, together if that is worth it; yield what became of each.
+
+        :raises GirderZarrError: the first refusal.
+        """
+        small = [pair for pair in group if len(pair[1]) <= BATCH_BYTES // 4]
+        together = small if len(small) > 1 else []
+        by_key = {patch.key: (patch, data) for patch, data in together}
+        if len(by_key) < len(together):
+            together, by_key = [], {}
+        alone = [pair for pair in group if pair[0].key not in by_key]
+        if together:
+            for found in self._put_together(client, session_id, together, replace=replace):
+                if found['status'] == 'refused':
+                    alone.append(by_key[found['key']])
+                else:
+                    yield found['status']
+        # What was refused is asked for once more: the answer is the error, unless another request was faster.
+        for patch, data in alone:
+            yield str(self._put(client, session_id, patch, data, replace=replace)['status'])
+
+    def _put_together(
+        self, client: GirderClient, session_id: str, pairs: list[tuple[Patch, bytes]], *, replace: bool
+    ) -> list[dict[str, Any]]:
+        answer = self._json(
+            'POST',
+            f'stitch_session/{session_id}/patches',
+            client=client,
+            parameters={'replace': 'true'} if replace else {},
+            data=tar_of(pairs),
+            headers={'Content-Type': 'application/x-tar'},
+        )
+        return list(answer['patches'])
 
     def _put(
         self, client: GirderClient, session_id: str, patch: Patch, data: bytes, *, replace: bool
@@ -332,37 +360,6 @@ class StitchClient:
                 return answer.json() if answer.content else None
             time.sleep(self.pause * 2 ** (attempt - 1))
         return None
-
-
-def guarded(
-    work: Callable[[Callable[[str], None]], None], advance: Callable[[str], None], stopped: threading.Event
-) -> None:
-    """Work, and stop the other threads when it fails."""
-    try:
-        work(advance)
-    except BaseException:
-        stopped.set()
-        raise
-
-
-@contextlib.contextmanager
-def progress_bar(
-    progress: bool | Callable[[str], None], total: int | None
-) -> Iterator[Callable[[str], None]]:
-    """Yield a function that is called once a patch."""
-    if callable(progress):
-        yield progress
-        return
-    tqdm = None
-    if progress:
-        with contextlib.suppress(ImportError):
-            from tqdm import tqdm
-    if tqdm is None:
-        yield lambda _outcome: None
-        return
-    # disable=None: no bar where stderr is not a terminal.
-    with tqdm(total=total, unit='patch', disable=None) as bar:
-        yield lambda _outcome: bar.update() and None
 
 
 def refusal(error: HttpError) -> GirderZarrError:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from girder_zarr.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def check(limit: int, offset: int) -> None:
@@ -14,3 +19,18 @@ def check(limit: int, offset: int) -> None:
         if not 0 <= value < 2**31:
             msg = f'{name}: expected an integer from 0 to {2**31 - 1}, found {value}.'
             raise InvalidInputError(msg)
+
+
+def fields(text: str | None, known: Sequence[str]) -> list[str] | None:
+    """Return the fields that are wanted, or None for all.
+
+    :raises InvalidInputError: one is not known.
+    """
+    if text is None or not text.strip():
+        return None
+    names = [name.strip() for name in text.split(',')]
+    for name in names:
+        if name not in known:
+            msg = f'fields: expected names of {", ".join(known)}, found {name[:80]!r}.'
+            raise InvalidInputError(msg)
+    return names

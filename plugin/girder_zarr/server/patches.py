@@ -47,14 +47,17 @@ from .sessions import ATTACHED_TO, EDITABLE, FINALIZING, OPEN, Document, StitchS
 from .small_copies import SmallCopy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 #: How long a hold is respected, and how long another request waits for one.
 STALE_SECONDS = 60
 WAIT_SECONDS = 10
 _PAUSE = 0.02
+_ASKED_AT_ONCE = 5000
 #: How often a change of the session is tried while others change it.
 _TRIES = 20
+#: What lists show of a patch, besides what is not the default.
+SHOWN = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order')
 
 
 class StitchPatch(Model):
@@ -88,10 +91,29 @@ class StitchPatch(Model):
             raise NotFoundError(msg)
         return found
 
-    def list_session(self, session: Document, limit: int = 0, offset: int = 0) -> Any:
-        """Return a cursor over the stored patches of a session, ordered by key."""
+    def list_session(
+        self, session: Document, limit: int = 0, offset: int = 0, fields: Sequence[str] | None = None
+    ) -> Any:
+        """Return a cursor over the stored patches of a session, ordered by key.
+
+        :param fields: what is wanted of each; None: everything.
+        """
         query = {'sessionId': session['_id'], 'stored': True}
-        return self.find(query, limit=limit, offset=offset, sort=[('key', SortDir.ASCENDING)])
+        sort = [('key', SortDir.ASCENDING)]
+        return self.find(query, limit=limit, offset=offset, sort=sort, fields=fields)
+
+    def compare(self, session: Document, asked: Mapping[str, str | None]) -> Document:
+        """Return which of the asked keys are missing, and which have another digest than the one given."""
+        keys, missing, different = list(asked), [], []
+        for at in range(0, len(keys), _ASKED_AT_ONCE):
+            some = keys[at : at + _ASKED_AT_ONCE]
+            query = {'sessionId': session['_id'], 'key': {'$in': some}, 'stored': True}
+            found = self.collection.find(query, {'_id': 0, 'key': 1, 'digest': 1})
+            there = {document['key']: document['digest'] for document in found}
+            missing += [key for key in some if key not in there]
+            different += [key for key in some if key in there and asked[key] not in {None, there[key]}]
+        present = len(keys) - len(missing) - len(different)
+        return {'missing': missing, 'different': different, 'present': present}
 
     def mask_keys(self, session: Document) -> list[str]:
         """Return the keys of the reference images that patches name as their masks."""
@@ -355,10 +377,9 @@ def to_patch(document: Document) -> Patch:
 
 def view(document: Document, status: str | None = None) -> Document:
     """Return the patch as docs/rest.md shows it."""
-    shown = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order')
     options = {name: value for name, value in document.get('options', {}).items() if name != 'layout'}
     return {
-        **{name: document[name] for name in shown},
+        **{name: document[name] for name in SHOWN},
         **options,
         **({'status': status} if status else {}),
     }

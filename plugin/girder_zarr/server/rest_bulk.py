@@ -10,18 +10,22 @@ from girder.api.describe import Description, autoDescribeRoute
 from girder.constants import AccessType, TokenScope
 from girder.exceptions import RestException
 
-from girder_zarr.errors import GirderZarrError
+from girder_zarr.errors import GirderZarrError, InvalidInputError
+from girder_zarr.stitch.patch import check_key, parse_digest
 
 from . import archives, limits, request_body
 from .bulk import Intake
 from .http_errors import answers_errors, status_of
 from .new_patch import UNCHANGED, check_editable
-from .patches import to_patch
+from .patches import StitchPatch, to_patch
 from .reducer import reducer
 from .sessions import Document, StitchSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+#: The list of what a client would send: a hundred thousand keys with digests take about 16 MB.
+MAX_MISSING_BYTES = 2**26
 
 
 class BulkRoutes:
@@ -30,6 +34,7 @@ class BulkRoutes:
     def route_bulk(self) -> None:
         """Add the routes."""
         self.route('POST', (':id', 'patches'), self.putPatches)
+        self.route('POST', (':id', 'missing'), self.findMissing)
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
@@ -70,6 +75,47 @@ class BulkRoutes:
             extra = {'patches': [outcome.view for outcome in intake.outcomes]}
             raise RestException(str(error), code=status_of(error), extra=extra) from error
         return {'patches': [outcome.view for outcome in intake.outcomes]}
+
+    @access.public(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('Say which of many patches the session does not have.')
+        .notes(
+            'The body is {"keys": [...]}, each a key or {"key": ..., "digest": ...}. '
+            'The answer lists the keys that are missing and those whose digest differs.'
+        )
+        .param('id', 'The session.', paramType='path')
+        .param('body', 'A JSON object with keys.', paramType='body')
+        .errorResponse('The body is malformed.')
+        .errorResponse('Read access was denied on the folder.', 403)
+        .errorResponse('There is no such session.', 404)
+        .errorResponse('The body exceeds a limit.', 413)
+    )
+    @answers_errors
+    def findMissing(self, id: str) -> Document:  # noqa: A002
+        """Say which of many patches are missing."""
+        session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
+        asked = _asked(request_body.read_json(MAX_MISSING_BYTES))
+        return StitchPatch().compare(session, asked)
+
+
+def _asked(body: Document) -> dict[str, str | None]:
+    """Return the digests that are asked for, or None, by key."""
+    entries = body.get('keys')
+    if set(body) != {'keys'} or not isinstance(entries, list):
+        msg = f'The body: expected an object with the list keys, found the fields {sorted(body)}.'[:300]
+        raise InvalidInputError(msg)
+    asked: dict[str, str | None] = {}
+    for at, entry in enumerate(entries):
+        given = {'key': entry} if isinstance(entry, str) else entry
+        if not isinstance(given, dict) or not set(given) <= {'key', 'digest'}:
+            msg = f'keys[{at}]: expected a key, or an object with key and digest, found {str(entry)[:80]!r}.'
+            raise InvalidInputError(msg)
+        key, digest = given.get('key'), given.get('digest')
+        if not isinstance(key, str) or not isinstance(digest, str | None):
+            msg = f'keys[{at}]: expected texts as key and digest, found {str(entry)[:80]!r}.'
+            raise InvalidInputError(msg)
+        asked[check_key(key)] = None if digest is None else parse_digest(digest)
+    return asked
 
 
 def _offer(session: Document) -> Callable[[Document, str], None]:

@@ -16,7 +16,7 @@ from girder_zarr.stitch.patch import check_key, parse_digest
 from . import limits, paging, request_body
 from .http_errors import answers_errors
 from .new_patch import CREATED, UNCHANGED, NewPatch, check_editable
-from .patches import StitchPatch, to_patch, view
+from .patches import SHOWN, StitchPatch, to_patch, view
 from .reducer import reducer
 from .rest_references import ReferenceRoutes
 from .sessions import Document, StitchSession, spec_of
@@ -117,16 +117,28 @@ class PatchRoutes(ReferenceRoutes):
         .param('id', 'The session.', paramType='path')
         .param('limit', 'How many; 0 for all.', dataType='integer', required=False, default=50)
         .param('offset', 'How many to pass over.', dataType='integer', required=False, default=0)
+        .param('fields', 'Only these, such as key,digest.', required=False)
+        .errorResponse('A parameter is malformed.')
         .errorResponse('Read access was denied on the folder.', 403)
         .errorResponse('There is no such session.', 404)
     )
     @answers_errors
-    def listPatches(self, id: str, limit: int, offset: int) -> list[Document]:  # noqa: A002
+    def listPatches(
+        self,
+        id: str,  # noqa: A002
+        limit: int,
+        offset: int,
+        fields: str | None,
+    ) -> list[Document]:
         """List the patches of a session."""
         paging.check(limit, offset)
+        wanted = paging.fields(fields, SHOWN)
         session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
         cherrypy.response.headers['Girder-Total-Count'] = str(StitchPatch().count(session))
-        return [view(document) for document in StitchPatch().list_session(session, limit, offset)]
+        found = StitchPatch().list_session(session, limit, offset, wanted)
+        if wanted is None:
+            return [view(document) for document in found]
+        return [{name: document[name] for name in wanted} for document in found]
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
