@@ -27,6 +27,7 @@ if importlib.util.find_spec('girder') is not None:
             from .server import (
                 allowed_hosts,
                 events,
+                image_limits,
                 priorities,
                 rest_sessions,
                 sessions,
@@ -39,5 +40,6 @@ if importlib.util.find_spec('girder') is not None:
             rest_sessions.register(info)
             priorities.register(info)
             allowed_hosts.install()
+            image_limits.install()
             events.bind_server()
             web_client.register(info)

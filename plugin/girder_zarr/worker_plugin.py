@@ -21,7 +21,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         self.app = app
         if not girder3.has_sessions():
             return
-        from .server import allowed_hosts, imports, priorities, sessions, tilesource
+        from .server import allowed_hosts, image_limits, imports, priorities, sessions, tilesource
 
         tilesource.prefer_ours()
         sessions.register_models()
@@ -29,6 +29,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         sessions.follow_folders()
         imports.install()
         allowed_hosts.install()
+        image_limits.install()
 
     def task_imports(self) -> list[str]:
         """Return the modules that hold tasks."""

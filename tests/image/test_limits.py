@@ -12,7 +12,7 @@ from large_image.exceptions import TileSourceError
 
 import girder_zarr.image as gz
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.limits import Limits, check_relative_path, load_json
+from girder_zarr.image.limits import Limits, check_relative_path, follow, load_json, parse_limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -232,3 +232,24 @@ def test_any_attributes_give_our_errors_alone(
         source.getThumbnail()
     except TileSourceError:
         pass
+
+
+def test_limits_that_are_set(tmp_path: Path) -> None:
+    own = Limits()
+    assert parse_limits(None) == parse_limits({}) == own
+    changed = parse_limits({'chunk_bytes': 512, 'frames': 7})
+    assert (changed.chunk_bytes, changed.frames, changed.levels) == (512, 7, own.levels)
+    bad = [[], 5, {'chunk_byte': 1}, {'frames': 0}, {'frames': -1}, {'frames': 2.5}, {'frames': True},
+           {'frames': '7'}, {'frames': 2**60}, {5: 1}]  # fmt: skip
+    for value in bad:
+        with pytest.raises(ValueError, match='expected'):
+            parse_limits(value)
+    (tmp_path / '.zarray').write_text(json.dumps(V2))
+    assert gz.canRead(tmp_path, noCache=True)
+    try:
+        follow(lambda: changed)
+        with pytest.raises(TileSourceError, match='at most 512 are read'):
+            gz.open(tmp_path, noCache=True)
+    finally:
+        follow(lambda: own)
+    assert gz.canRead(tmp_path, noCache=True)

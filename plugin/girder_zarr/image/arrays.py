@@ -88,7 +88,7 @@ def parse_v2(path: str, document: dict[str, Any]) -> ArrayInfo:
         msg = f'{where}: filters should be a list; found {type(filters).__name__}.'
         raise UnreadableImageError(msg)
     for codec in [*filters, *([] if compressor is None else [compressor])]:
-        check_codec(codec.get('id') if isinstance(codec, dict) else codec, where, version=2)
+        check_codec(codec.get('id') if isinstance(codec, dict) else None, where, version=2)
     separator = document.get('dimension_separator', '.')
     order = document.get('order', 'C')
     if separator not in ('.', '/') or order not in ('C', 'F'):

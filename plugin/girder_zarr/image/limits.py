@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from girder_zarr.errors import UnreadableImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Limits:
     :param chunk_bytes: one decoded chunk (the inner chunk where the array is sharded).
     :param image_chunk_bytes: one chunk of a picture format; some of their decoders take four times as much.
     :param shard_chunks: the inner chunks of one shard.
+    :param frames: two-dimensional pictures in an image; large_image lists each of them.
     :param side: the pixels along one axis.
     """
 
@@ -30,6 +31,7 @@ class Limits:
     axes: int = 16
     levels: int = 64
     series: int = 100_000
+    frames: int = 500_000
     side: int = 2**40
     chunk_bytes: int = 128 * 2**20
     image_chunk_bytes: int = 64 * 2**20
@@ -40,7 +42,50 @@ class Limits:
     name_bytes: int = 4096
 
 
-DEFAULT = Limits()
+#: No limit can be set higher.
+HIGHEST = 2**53
+
+
+def parse_limits(value: object) -> Limits:
+    """Return limits from a JSON object that names those that differ from ours; None names none.
+
+    :raises ValueError: it is no object, names something else, or a limit is not a whole number above 0.
+    """
+    if value is None:
+        return Limits()
+    if not isinstance(value, dict):
+        msg = f'expected a JSON object of limits, found {_short(value)}'
+        raise ValueError(msg)
+    names = [field.name for field in fields(Limits)]
+    for name, number in value.items():
+        if name not in names:
+            msg = f'expected some of {", ".join(names)}, found {_short(name)}'
+            raise ValueError(msg)
+        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= HIGHEST:
+            msg = f'{name}: expected a whole number from 1 to {HIGHEST}, found {_short(number)}'
+            raise ValueError(msg)
+    return Limits(**value)
+
+
+class _Current:
+    """The limits in force, as if it were one of them."""
+
+    def __init__(self) -> None:
+        own = Limits()
+        self.source: Callable[[], Limits] = lambda: own
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.source(), name)
+
+
+_current = _Current()
+#: The limits in force: our own, or those that :func:`follow` brings in.
+DEFAULT = cast('Limits', _current)
+
+
+def follow(source: Callable[[], Limits]) -> None:
+    """Take the limits from a function from now on; it is called for every look at one of them."""
+    _current.source = source
 
 #: zarr v2 compressor and filter ids. Nothing here runs code from the file or makes Python objects.
 V2_CODECS = frozenset(

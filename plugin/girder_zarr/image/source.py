@@ -18,10 +18,13 @@ from large_image.constants import (
 from large_image.tilesource import FileTileSource
 from large_image.tilesource.utilities import ImageBytes
 
+from girder_zarr.errors import UnreadableImageError
+
 from .bytesource import ByteSource
 from .display import encode_jpeg, to_uint8
 from .frames import channel_names, frame_records, frame_values, lay_out, native_dtype
 from .histogram import COUNTED, HISTOGRAM_OPTIONS, count_values, summarize
+from .limits import DEFAULT
 from .ngff.units import millimeters
 from .picture import associated_picture, frame_windows, read_frame, sides_of
 from .reduce import choose_level
@@ -116,6 +119,9 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
         first = series[0]
         self._series = list(series)
         self._layout = layout = lay_out(series, stored_order=self._editable)
+        if layout.count > DEFAULT.frames and not self._editable:
+            msg = f'The image has {layout.count} frames; at most {DEFAULT.frames} are listed.'
+            raise UnreadableImageError(msg)
         sides = [one.levels[0].shape for one in series]
         self.sizeX, self.sizeY = max(s[layout.x] for s in sides), max(s[layout.y] for s in sides)
         chunks = first.levels[0].chunks

@@ -5,6 +5,7 @@ Validators store a normalised value, so that whoever reads a setting needs no se
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from girder.utility import setting_utilities
 from large_image.constants import SourcePriority
 
 from girder_zarr.image.addresses import parse_allowed
+from girder_zarr.image.limits import parse_limits
 
 OFF = 'off'
 DEFAULT = 'default'
@@ -31,6 +33,7 @@ class SettingKey:
 
     SOURCE_PRIORITIES = 'zarr.source_priorities'
     ALLOWED_HOSTS = 'zarr.allowed_hosts'
+    LIMITS = 'zarr.limits'
 
 
 def normalise_source_priorities(value: object) -> dict[str, Any]:
@@ -177,3 +180,23 @@ def _validate_allowed_hosts(doc: dict[str, Any]) -> None:
 
 
 setting_utilities.validator(SettingKey.ALLOWED_HOSTS, replace=True)(_validate_allowed_hosts)
+
+
+@setting_utilities.default(SettingKey.LIMITS)
+def _default_limits() -> dict[str, int]:
+    return {}
+
+
+def _validate_limits(doc: dict[str, Any]) -> None:
+    """Check what differs from the limits of `girder_zarr.image.limits.Limits`; a text is taken for JSON."""
+    value = doc['value']
+    try:
+        value = json.loads(value or '{}') if isinstance(value, str) else value
+        parse_limits(value)
+    except ValueError as error:
+        msg = f'{SettingKey.LIMITS}: {error}.'
+        raise ValidationException(msg, 'value') from None
+    doc['value'] = value or {}
+
+
+setting_utilities.validator(SettingKey.LIMITS, replace=True)(_validate_limits)
