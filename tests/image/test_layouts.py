@@ -207,6 +207,7 @@ def test_a_plate_shows_every_field(tmp_path: Path, picture: np.ndarray, zarr_for
     fields[7] = np.zeros_like(fields[7])
     source = opened(folder)
     frames = source.getMetadata()['frames']
+    assert frames.pop()['Overview'] == 'plate'
     assert [(frame['Row'], frame['Column'], frame['Field']) for frame in frames] == [
         (row, column, field) for row in 'AB' for column in '12' for field in (0, 1)
     ]
@@ -214,7 +215,7 @@ def test_a_plate_shows_every_field(tmp_path: Path, picture: np.ndarray, zarr_for
     for number, pixels in fields.items():
         np.testing.assert_array_equal(region(source, frame=number)[..., 0], pixels)
     well_source = opened(folder / 'A' / '2')
-    assert well_source.frames == 2
+    assert well_source.frames == 3  # with the overview
     np.testing.assert_array_equal(region(well_source, frame=1)[..., 0], fields[3])
 
 

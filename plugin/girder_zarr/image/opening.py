@@ -11,10 +11,12 @@ from girder_zarr.errors import UnreadableImageError
 
 from .arrays import ArrayInfo, read_array
 from .chunks import StoredLevel
+from .folding import unfold
 from .guess import guess
 from .limits import DEFAULT, check_relative_path, load_json
 from .ngff.model import Multiscale
 from .ngff.parse import Parsed, ome_attributes, parse_attributes
+from .overview import overview_series
 from .plates import field_series, plate_fields, well_fields
 from .series import Series
 
@@ -159,7 +161,7 @@ def _series(
         extra=multiscale.extra,
     )
     readers = tuple(StoredLevel(store, info) for _, info in levels)
-    return Series(kept, readers, multiscale.name or path or None, ome_attributes(attributes))
+    return unfold(Series(kept, readers, multiscale.name or path or None, ome_attributes(attributes)))
 
 
 def _collection(store: KeyStore, attributes: dict[str, Any]) -> Iterator[str]:
@@ -291,8 +293,11 @@ def _positions(store: KeyStore, attributes: dict[str, Any], kind: str) -> Opened
     """Open a plate or a well: the fields are frames. Only the first field's arrays are looked at now."""
     parsed = parse_attributes(attributes)
     opened = Opened(kind, (), attributes, problems=list(parsed.problems))
-    fields = plate_fields(store, parsed, read_group) if kind == 'plate' else well_fields(parsed)
-    for path, _ in fields[:FIELDS_TRIED]:
+    if kind == 'plate':
+        fields = plate_fields(store, parsed, read_group)
+    else:
+        fields = well_fields(store, attributes, read_group)
+    for path in [one.path for one in fields[:FIELDS_TRIED]]:
         try:
             group = read_group(store, path) or {}
             opened.parsed, series = read_image(store, path, group)
@@ -304,6 +309,10 @@ def _positions(store: KeyStore, attributes: dict[str, Any], kind: str) -> Opened
             opened.series = tuple(field_series(store, series[0], path, fields))
             if len(fields) == 1:
                 _add_labels(store, path, opened)
+            else:
+                overview = overview_series(opened.series, fields, kind)
+                opened.series += (overview,)
+                opened.associated['overview'] = partial(_same, overview)
             return opened
     why = ' '.join(opened.problems[:1])
     msg = f'{store.name} is a {kind} with {len(fields)} fields, but none that was tried can be read. {why}'
