@@ -126,6 +126,7 @@ setup(
         'client': client,
         'remote': remote,
         'embedded': embedded,
+        'registration': ['scikit-image>=0.25'],
         'demo': demo,
         'core-test': core_test,
         'test': test,

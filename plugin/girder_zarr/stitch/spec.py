@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from large_image.tilesource.resample import ResampleMethod
 
 from girder_zarr.errors import ConflictError, LimitExceededError
 from girder_zarr.image.encode import Codec
@@ -148,7 +147,7 @@ class StitchSpec:
     def check_dtype(self, dtype: str) -> None:
         """Check that patches of a dtype can be stitched under this spec.
 
-        :raises ConflictError: the background is not a value of the dtype, or `resample` does not know it.
+        :raises ConflictError: the background is not a value of the dtype.
         """
         kind = np.dtype(dtype)
         if kind.kind == 'f':
@@ -161,15 +160,6 @@ class StitchSpec:
         if not fits:
             msg = f'The session has background {self.background}, which is not a value of {dtype}.'
             raise ConflictError(msg)
-        method = self.resample
-        by_pillow = isinstance(method, ResampleMethod) and method.value <= ResampleMethod.PIL_MAX_ENUM.value
-        if by_pillow and kind.itemsize > 2 and dtype != 'float32' and self.resample_name != 'PIL_NEAREST':
-            msg = (
-                f'spec.resample: {self.resample_name} is for 8 and 16 bit integers and float32; '
-                f'the patches have {dtype}.'
-            )
-            raise ConflictError(msg)
-
 
     def check_block(self, dtype: str, bands: int) -> None:
         """Check that what is written at once is not too large.
