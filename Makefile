@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv-dev
 ARGS ?=
 
-.PHONY: demo test test-girder3 lint bench clean
+.PHONY: demo test test-girder3 lint bench fuzz clean
 
 demo: $(VENV)/.demo
 	$(VENV)/bin/girder-zarr demo $(ARGS)
@@ -27,6 +27,11 @@ $(VENV)/.demo: setup.py pyproject.toml | $(VENV)/bin/python
 $(VENV)/.tox: tox.ini | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet 'tox>=4.20'
 	touch $@
+
+# SECONDS=3600 make fuzz: an hour of damaged files
+fuzz: $(VENV)/.tox
+	GIRDER_ZARR_FUZZ_SECONDS=$${SECONDS:-600} GIRDER_ZARR_FUZZ_SEED=$${SEED:-$$(date +%s)} \
+		$(VENV)/bin/tox -e core -- -k test_fuzz -q
 
 clean:
 	rm -rf $(VENV) .tox build plugin/*.egg-info plugin/girder_zarr/web_client plugin/web_client/node_modules
