@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias, overload
 
 import numpy as np
@@ -33,7 +35,9 @@ class Blocks:
 
     def __init__(self, spec: OutputSpec, outlet: Outlet, prefix: str) -> None:
         self.spec, self.outlet, self.prefix = spec, outlet, prefix
-        self.shapes = spec.level_shapes()
+        self.shapes = spec.halvings()
+        #: how many halvings lie between levels that are written
+        self.step = spec.factor.bit_length() - 1
         self.top = len(self.shapes) - 1
         self.encoder = encoder_of(spec)
         self.separator = '' if spec.zarr_format == 2 else 'c/'
@@ -64,12 +68,43 @@ class Blocks:
             *(slice(part.start << shift, min(part.stop << shift, size)) for part, size in plane),
         )
 
+    def occupied_nodes(
+        self, outer: tuple[int, ...], occupied: Callable[[Region], bool], watch: Watch | None = None
+    ) -> Iterator[Node]:
+        """Return the nodes of the full resolution that may hold pixels, close ones together."""
+        return self._occupied_below(self.top, self.grid(self.top), outer, occupied, watch)
+
+    def _occupied_below(
+        self,
+        level: int,
+        nodes: Iterable[Node],
+        outer: tuple[int, ...],
+        occupied: Callable[[Region], bool],
+        watch: Watch | None,
+    ) -> Iterator[Node]:
+        for node in nodes:
+            region = self.below(level, self.region(level, outer, node))
+            if not occupied(region):
+                if watch is not None:
+                    watch.done(math.prod(part.stop - part.start for part in region))
+            elif level == 0:
+                yield node
+            else:
+                rows, columns = ((2 * at, 2 * at + 1) for at in node)
+                grid = self.grid(level - 1)
+                children = [child for child in itertools.product(rows, columns) if child in grid]
+                yield from self._occupied_below(level - 1, children, outer, occupied, watch)
+
     def name(self, level: int, indices: Sequence[int]) -> str:
         """Return the name of the file of a block."""
-        return f'{self.prefix}{level}/{self.separator}{"/".join(str(index) for index in indices)}'
+        return (
+            f'{self.prefix}{level // self.step}/{self.separator}{"/".join(str(index) for index in indices)}'
+        )
 
     def put(self, level: int, outer: tuple[int, ...], node: Node, block: np.ndarray) -> bool:
         """Store a block; return False where all of it is the fill value and nothing is stored."""
+        if level % self.step:
+            return not self.encoder.is_empty(block)
         encoded = self.encoder.encode(block)
         if encoded is None:
             return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
 import google_crc32c
@@ -20,31 +21,70 @@ from girder_zarr.errors import EditError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: Codecs that lose detail: a chunk is a picture.
+LOSSY = ('jpeg', 'jpegxl')
 _SHUFFLES = ('noshuffle', 'shuffle', 'bitshuffle')
 _ABSENT = np.uint64(2**64 - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A lossless compressor.
+    """A compressor.
 
-    :param name: ``blosc`` (with zstd inside), ``zstd``, or ``none``.
-    :param level: 1 (fast) to 9 for blosc, to 22 for zstd.
+    :param name: ``blosc`` (with zstd inside), ``zstd``, or ``none``; ``jpeg`` and ``jpegxl`` lose detail.
+    :param level: 1 (fast) to 9 for blosc, to 22 for zstd; the quality, 1 to 100, of jpeg and jpegxl.
     :param shuffle: for blosc; ``auto`` is ``shuffle`` for pixels of more than one byte, else ``noshuffle``.
     """
 
-    name: Literal['blosc', 'zstd', 'none'] = 'blosc'
+    name: Literal['blosc', 'zstd', 'none', 'jpeg', 'jpegxl'] = 'blosc'
     level: int = 1
     shuffle: Literal['auto', 'noshuffle', 'shuffle', 'bitshuffle'] = 'auto'
 
     def __post_init__(self) -> None:
-        if self.name not in {'blosc', 'zstd', 'none'}:
-            raise EditError(f"codec must be 'blosc', 'zstd' or 'none', not {self.name!r}")
+        if self.name not in {'blosc', 'zstd', 'none', *LOSSY}:
+            raise EditError(f'codec must be blosc, zstd, none, jpeg or jpegxl, not {self.name!r}')
+        if self.lossy and not 1 <= self.level <= 100:
+            raise EditError(f'The quality of {self.name} must lie between 1 and 100, not {self.level}')
         top = 22 if self.name == 'zstd' else 9
-        if not 0 <= self.level <= top:
+        if not self.lossy and not 0 <= self.level <= top:
             raise EditError(f'The level of {self.name} must lie between 0 and {top}, not {self.level}')
         if self.shuffle not in {'auto', *_SHUFFLES}:
             raise EditError(f'shuffle must be auto, {", ".join(_SHUFFLES)}, not {self.shuffle!r}')
+
+    @property
+    def lossy(self) -> bool:
+        """Whether what is read is not exactly what was written."""
+        return self.name in LOSSY
+
+    def check(self, dtype: np.dtype[Any], zarr_format: int, *, bands: int) -> None:
+        """Raise EditError where this codec cannot hold such pixels, or others could not read them."""
+        if not self.lossy:
+            return
+        types = ('uint8',) if self.name == 'jpeg' else ('uint8', 'uint16')
+        if dtype.name not in types:
+            raise EditError(f'{self.name} holds {" or ".join(types)}, not {dtype}')
+        if bands in {2, 4}:
+            raise EditError(
+                f'{self.name} chunks hold no opacity: write with alpha=False, or with a lossless codec'
+            )
+        if zarr_format == 3 and not entry_points(group='zarr.codecs', name=f'imagecodecs_{self.name}'):
+            raise EditError(
+                f'{self.name} chunks in zarr v3 need imagecodecs-zarr, which needs Python 3.12 or later: '
+                "write version='0.4', or with a lossless codec"
+            )
+
+    def _picture(self, chunk: np.ndarray) -> bytes:
+        image = chunk.reshape(chunk.shape[-2:])
+        if self.name == 'jpeg':
+            return bytes(imagecodecs.jpeg8_encode(image, level=self.level))
+        return bytes(imagecodecs.jpegxl_encode(image, **self._settings(), numthreads=1))
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the parameters of the codec of the same name in imagecodecs."""
+        if self.name == 'jpeg':
+            return {'level': self.level}
+        # what libjxl takes for a quality of 30 to 100; below, its distance goes on to grow as steadily
+        return {'distance': round(max(0.1, 0.1 + (100 - self.level) * 0.09), 3), 'lossless': False}
 
     def _shuffle(self, itemsize: int) -> int:
         if self.shuffle == 'auto':
@@ -54,6 +94,8 @@ class Codec:
     def encode(self, chunk: np.ndarray) -> bytes:
         """Return the stored form of one whole chunk, C order and little-endian."""
         data = np.ascontiguousarray(chunk)
+        if self.lossy:
+            return self._picture(data)
         if data.dtype.byteorder == '>' or (data.dtype.byteorder == '=' and not np.little_endian):
             data = data.astype(data.dtype.newbyteorder('<'))
         if self.name == 'none':
@@ -73,6 +115,9 @@ class Codec:
 
     def decode(self, content: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         """Return the chunk that :meth:`encode` turned into these bytes."""
+        if self.lossy:
+            decode = imagecodecs.jpeg8_decode if self.name == 'jpeg' else imagecodecs.jpegxl_decode
+            return np.asarray(decode(content)).reshape(shape)
         chunk = np.empty(shape, dtype.newbyteorder('<'))
         flat: Any = chunk.reshape(-1).view(np.uint8)
         if self.name == 'none':
@@ -85,6 +130,8 @@ class Codec:
 
     def v3(self, dtype: np.dtype[Any]) -> list[dict[str, Any]]:
         """Return the codecs of a zarr v3 array (https://zarr-specs.readthedocs.io, v3/codecs)."""
+        if self.lossy:
+            return [{'name': f'imagecodecs_{self.name}', 'configuration': self._settings()}]
         chain: list[dict[str, Any]] = [{'name': 'bytes', 'configuration': {'endian': 'little'}}]
         if dtype.itemsize == 1:
             chain = [{'name': 'bytes'}]
@@ -105,6 +152,8 @@ class Codec:
         """Return the compressor of a zarr v2 array."""
         if self.name == 'none':
             return None
+        if self.lossy:
+            return {'id': f'imagecodecs_{self.name}', **self._settings()}
         if self.name == 'zstd':
             return {'id': 'zstd', 'level': self.level}
         shuffle = self._shuffle(dtype.itemsize)
@@ -155,6 +204,10 @@ class ChunkEncoder:
     def _whole(self, pixels: np.ndarray) -> np.ndarray:
         if pixels.shape == self.chunk:
             return pixels.astype(self.dtype, copy=False)
+        if self.codec.lossy:
+            # what lies beyond the image must not shine into it
+            pad = [(0, side - size) for side, size in zip(self.chunk, pixels.shape, strict=True)]
+            return np.pad(pixels.astype(self.dtype, copy=False), pad, mode='edge')
         whole = np.full(self.chunk, self.fill_value, self.dtype)
         whole[tuple(slice(0, size) for size in pixels.shape)] = pixels
         return whole

@@ -69,7 +69,8 @@ def halve_exactly(even: np.ndarray, method: ResampleMethod) -> np.ndarray:
     :param even: of even sides.
     :raises EditError: 64 bit integers on a machine that has no type for their sums.
     """
-    wide, base = np.dtype(np.float64), 0
+    wide: np.dtype[Any] = np.dtype(np.float64)
+    base: Any = 0
     if even.dtype.kind in 'iu' and even.dtype.itemsize == 8:
         wide = np.dtype(np.longdouble)
         # counted from some pixel, so that what is flat stays so to the last of 64 bits
@@ -79,7 +80,7 @@ def halve_exactly(even: np.ndarray, method: ResampleMethod) -> np.ndarray:
     values = _half_of_lines(even.astype(wide) - base, method)
     if even.dtype.kind in 'iu':
         values = _rounded(values + base, even.dtype) - base
-    return _half_of_lines(values.swapaxes(-1, -2), method).swapaxes(-1, -2) + base
+    return np.asarray(_half_of_lines(values.swapaxes(-1, -2), method).swapaxes(-1, -2) + base)
 
 
 def _half_of_lines(values: np.ndarray, method: ResampleMethod) -> np.ndarray:

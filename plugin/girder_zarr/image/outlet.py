@@ -34,6 +34,21 @@ class Outlet(Protocol):
         """
 
 
+class _Nowhere:
+    """Takes everything and has nothing."""
+
+    def put(self, name: str, content: bytes) -> None:
+        """Do nothing."""
+
+    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
+        """Return None."""
+        del name, start, length
+        return None
+
+
+NOWHERE = _Nowhere()
+
+
 class DirectoryOutlet:
     """Files below an existing directory."""
 

@@ -24,7 +24,7 @@ from girder_zarr.errors import EditError
 
 from .blocks import Blocks, Node, Region, Watch, encoder_of
 from .ngff import emit
-from .outlet import DirectoryOutlet, Outlet
+from .outlet import NOWHERE, DirectoryOutlet, Outlet
 from .resample import margin
 from .seamless import KEPT, LevelPass
 
@@ -66,9 +66,22 @@ def write_image(
     for name, content in metadata_documents(spec).items():
         outlet.put(prefix + name, content)
     writer = _Writer(Blocks(spec, outlet, prefix), read_block, occupied, Watch(progress, check))
-    if threads is None:
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    writer.run(threads)
+    writer.run(threads or processors())
+
+
+def visit_blocks(
+    spec: OutputSpec, visit: Callable[[Region], None], occupied: Occupied, threads: int | None = None
+) -> None:
+    """Call ``visit`` with the region of every block of the full resolution that may hold pixels."""
+    blocks = Blocks(spec, NOWHERE, '')
+    outers = itertools.product(*(range(count) for count in blocks.counts))
+    places = ((outer, node) for outer in outers for node in blocks.occupied_nodes(outer, occupied))
+    in_parallel(lambda place: visit(blocks.region(0, *place)), places, threads or processors())
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def metadata_documents(spec: OutputSpec) -> dict[str, bytes]:
@@ -125,7 +138,8 @@ class _Writer:
         in_parallel(write, outers, threads if apart else 1)
 
     def _run_in_subtrees(self, outers: Iterable[tuple[int, ...]], threads: int) -> None:
-        split = next(level for level in range(self.top + 1) if len(self.blocks.grid(level)) <= SUBTREES)
+        few = (level for level in range(self.top) if len(self.blocks.grid(level)) <= SUBTREES)
+        split = next(few, self.top)
         for outer in outers:
             nodes = self.blocks.grid(split)
             halves = in_parallel(functools.partial(self._subtree, split, outer), nodes, threads)

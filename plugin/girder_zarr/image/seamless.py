@@ -8,7 +8,6 @@ the image; they are walked in strips for that.
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
@@ -59,26 +58,10 @@ class LevelPass:
 
         :param each: calls a function with every node, in whichever threads.
         """
-        each(self._write_full, self._occupied_nodes(self.blocks.top))
+        each(self._write_full, self.blocks.occupied_nodes(self.outer, self._occupied, self._watch))
         for level in range(1, self.blocks.top + 1):
             self._kept.clear()
             each(lambda node, level=level: self._write(level, node), self._nodes_to_make(level))  # type: ignore[misc]
-
-    def _occupied_nodes(self, level: int, parent: Node | None = None) -> Iterator[Node]:
-        """Return the nodes of the full resolution that may hold pixels, close ones together."""
-        grid = self.blocks.grid(level)
-        children: Iterable[Node] = grid
-        if parent is not None:
-            rows, columns = ((2 * at, 2 * at + 1) for at in parent)
-            children = [node for node in itertools.product(rows, columns) if node in grid]
-        for node in children:
-            region = self.blocks.below(level, self.blocks.region(level, self.outer, node))
-            if not self._occupied(region):
-                self._watch.done(math.prod(part.stop - part.start for part in region))
-            elif level == 0:
-                yield node
-            else:
-                yield from self._occupied_nodes(level - 1, node)
 
     def _write_full(self, node: Node) -> None:
         block = self._read(self.blocks.region(0, self.outer, node))

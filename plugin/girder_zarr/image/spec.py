@@ -12,7 +12,7 @@ from girder_zarr.errors import EditError
 
 from .encode import Codec
 from .ngff.model import DEFAULT_AXIS_TYPES, Axis, Channel, Level, Multiscale, Version, Window
-from .resample import AREA, Resample, check_method
+from .resample import AREA, Resample, check_method, margin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +39,7 @@ class OutputSpec:
     :param codec: how a chunk is compressed.
     :param resample: how levels are made; see `resample.py`.
     :param max_levels: the number of levels at most; None: until the image fits in one chunk.
+    :param factor: how many times smaller each level is than the one before, a power of two.
     :param bands: how many positions of axis c are the bands of one pixel (0: none, c is frames).
     :raises EditError: the parts do not fit together.
     """
@@ -54,6 +55,7 @@ class OutputSpec:
     resample: Resample = AREA
     max_levels: int | None = None
     bands: int = 0
+    factor: int = 2
 
     def __post_init__(self) -> None:
         self._check_axes()
@@ -65,6 +67,17 @@ class OutputSpec:
         if self.max_levels is not None and self.max_levels < 1:
             raise EditError(f'max_levels must be at least 1, not {self.max_levels}')
         check_method(self.resample)
+        self._check_factor()
+        self.codec.check(self.dtype, self.zarr_format, bands=self.bands)
+
+    def _check_factor(self) -> None:
+        if not isinstance(self.factor, int) or self.factor < 2 or self.factor & (self.factor - 1):
+            raise EditError(f'factor must be a power of two from 2 on, not {self.factor!r}')
+        if self.factor > 2 and margin(self.resample):
+            raise EditError(
+                'Methods that look beyond 2 x 2 pixels need every level: a factor of 2 instead of '
+                f'{self.factor}, or another method'
+            )
 
     def _check_axes(self) -> None:
         names = [axis.name for axis in self.multiscale.axes]
@@ -109,13 +122,18 @@ class OutputSpec:
         return 2 if self.version == '0.4' else 3
 
     def level_shapes(self) -> list[tuple[int, ...]]:
-        """Return the shape of every level: y and x halve, rounded up, until one chunk holds them."""
-        shapes = [self.shape]
+        """Return the shape of every level: y and x shrink, rounded up, until one chunk holds them."""
+        return self.halvings()[:: self.factor.bit_length() - 1]
+
+    def halvings(self) -> list[tuple[int, ...]]:
+        """Return the shape at every halving; where the factor is 2, each of them is a level."""
+        shapes, step = [self.shape], self.factor.bit_length() - 1
         while any(size > chunk for size, chunk in zip(shapes[-1][-2:], self.chunks[-2:], strict=True)):
-            if self.max_levels is not None and len(shapes) >= self.max_levels:
+            if self.max_levels is not None and len(shapes) > (self.max_levels - 1) * step:
                 break
-            *outer, height, width = shapes[-1]
-            shapes.append((*outer, math.ceil(height / 2), math.ceil(width / 2)))
+            for _ in range(step):
+                *outer, height, width = shapes[-1]
+                shapes.append((*outer, math.ceil(height / 2), math.ceil(width / 2)))
         return shapes
 
     def described(self) -> Multiscale:
@@ -123,7 +141,7 @@ class OutputSpec:
         base = self.multiscale.levels[0]
         levels = []
         for index in range(len(self.level_shapes())):
-            factors = [1] * (len(self.shape) - 2) + [2**index] * 2
+            factors = [1] * (len(self.shape) - 2) + [self.factor**index] * 2
             scale = tuple(size * factor for size, factor in zip(base.scale, factors, strict=True))
             shift = zip(base.translation, base.scale, scale, strict=True)
             levels.append(
@@ -171,7 +189,9 @@ class OutputSpec:
                 f'shape must hold one size for each of the axes {[one.name for one in listed]}, not {sizes}'
             )
         sides = (chunk, chunk) if isinstance(chunk, int) else chunk
-        chunks = [bands if bands and axis.name == 'c' else 1 for axis in listed[:-2]]
+        # a chunk of JPEG is one gray picture
+        together = 1 if 'codec' in options and options['codec'].lossy else bands
+        chunks = [together if together and axis.name == 'c' else 1 for axis in listed[:-2]]
         chunks += [min(side, size) for side, size in zip(sides, sizes[-2:], strict=True)]
         if shard is not None:
             options['shards'] = _shards(shard, chunks, sizes)
