@@ -34,7 +34,11 @@ def test_a_spec_survives_its_own_document() -> None:
         'flatField': ['flat', None],
         'darkField': None,
         'registration': {
-            'maxShift': 8, 'minOverlap': 10, 'minCorrelation': 0.5, 'maxPairs': 100, 'channel': None,
+            'maxShift': 8,
+            'minOverlap': 10,
+            'minCorrelation': 0.5,
+            'maxPairs': 100,
+            'channel': None,
         },
         'overlapBy': 'arrival',
         'chunk': 256,

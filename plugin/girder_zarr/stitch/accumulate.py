@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .spec import Overlap
 
+
 @dataclass(frozen=True, slots=True)
 class Added:
     """What one piece adds to a block.

@@ -47,6 +47,21 @@ class Options:
     mask_key: str = ''
     layout: Layout | None = None
 
+    @property
+    def for_patch(self) -> dict[str, Any]:
+        """The same as arguments of `Patch`."""
+        return {
+            'weight': self.weight,
+            'alpha': self.alpha,
+            'mask_key': self.mask_key,
+            'layout': self.layout,
+        }
+
+    @property
+    def for_formats(self) -> dict[str, Any]:
+        """What `formats.inspect` and `formats.decode` need to know."""
+        return {'layout': self.layout, 'alpha': self.alpha}
+
     def to_json(self) -> dict[str, Any]:
         """Return what is not the default, by the names of docs/rest.md; the layout under ``layout``."""
         found: dict[str, Any] = {}
