@@ -36,10 +36,12 @@ class Desk:
         self.spec = spec or StitchSpec()
         self.image = PreviewImage('desk', self.spec, Sources(self._full, self._small), PreviewCache(budget))
 
-    def put(self, key: str, pixels: np.ndarray, x: int, y: int, order: int = 0, **frame: int) -> None:
-        shape = (pixels.shape[0], pixels.shape[1], pixels.shape[2])
+    def put(
+        self, key: str, pixels: np.ndarray, x: int, y: int, order: int = 0, alpha: bool = False, **frame: int
+    ) -> None:
+        shape = (pixels.shape[0], pixels.shape[1], pixels.shape[2] - alpha)
         source = f'{key} {len(self.pixels)}'
-        patch = Patch(key, Placement.make(x, y, frame), shape, pixels.dtype.name, order, source)
+        patch = Patch(key, Placement.make(x, y, frame), shape, pixels.dtype.name, order, source, alpha=alpha)
         self.patches[key], self.pixels[source] = patch, pixels
         self.image.put([patch])
 
@@ -227,6 +229,42 @@ def test_a_size_that_was_asked_for_cuts_the_image() -> None:
     series = desk.image.series()
     assert [level.shape for level in series.levels] == [(3, 640, 1100), (3, 320, 550), (3, 160, 275)]
     assert np.array_equal(whole(series, 0), picture[100:740, 200:1300])
+
+
+@pytest.mark.parametrize('place', [(0, 0), (700, 300), (-77, -33)])
+def test_a_crop_shows_the_part_that_is_wanted(place: tuple[int, int]) -> None:
+    crop = {'x': place[1], 'y': place[0], 'width': 1200, 'height': 900}
+    desk, picture = Desk(StitchSpec.from_json({'crop': crop})), smooth(2000, 2000, 1)
+    for y in (0, 1000):
+        desk.put(f'{y}', picture[y : y + 1000], 0, y)
+    series = desk.image.series()
+    level: Any = series.levels[0]
+    top, left = level.origin
+    step = 2 ** (len(series.levels) - 1)
+    assert 0 <= place[0] - top < step
+    assert 0 <= place[1] - left < step
+    shown = whole(series, 0)[place[0] - top :, place[1] - left :]
+    assert shown.shape == (900, 1200, 1)
+    expected = np.zeros_like(shown)
+    rows, columns = max(-place[0], 0), max(-place[1], 0)
+    part = picture[max(place[0], 0) :, max(place[1], 0) :][: 900 - rows, : 1200 - columns]
+    expected[rows:, columns:] = part
+    assert np.array_equal(shown, expected)
+
+
+def test_pixels_that_a_mask_hides_are_seen_at_no_level() -> None:
+    desk = Desk()
+    hidden = np.full((2048, 4096, 4), 255, np.uint8)
+    hidden[:, 1000:, :3] = 40
+    hidden[:, :1000, 3] = 0
+    desk.put('below', np.full((2048, 4096, 3), 90, np.uint8), 0, 0)
+    desk.put('masked', hidden, 0, 0, order=1, alpha=True)
+    series = desk.image.series()
+    for level in range(len(series.levels)):
+        step = 2**level
+        shown = whole(series, level)
+        assert (shown[:, : 1000 // step] == 90).all()
+        assert (shown[:, 1000 // step + 1 :] == 40).all()
 
 
 def test_clear_pixels_give_no_color() -> None:

@@ -8,6 +8,9 @@ one below.
 All blocks lie on grids that begin at position 0. The image begins at the smallest position (at 0 if none is
 negative), rounded down to a whole pixel of the lowest level. So an image with negative positions can have
 some background at its left and upper edge that the finished image will not have.
+
+Patches are shown as they came: what needs other images or all patches (masks and fields that are images of
+their own, registration) is left to the finished image.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from .assemble import BlockMaker, output_spec
 from .patch import Patch, Placement
 from .plan import Extent, Plan
 from .preview_index import BLOCK, PatchIndex, blocks_of
+from .spec_fields import Crop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -184,12 +188,13 @@ class PreviewImage:
             extent = self._extent
         if some is None or extent is None:
             return Plan([], self.spec)
-        top, left = extent.origin(self.spec)
-        bottom, right = extent.y[1], extent.x[1]
+        (top, left), (height, width) = extent.origin(self.spec), extent.size(self.spec)
+        bottom, right = top + height, left + width
         step = 1
         while step < (found := 2 ** (count_levels((bottom - top, right - left)) - 1)):
             step = found
             top, left = top // step * step, left // step * step
+        crop = self.spec.crop and Crop(left, top, right - left, bottom - top)
         last = {axis: count - 1 for axis, count in extent.frame.items()}
         corners = [
             replace(some, key=key, placement=Placement.make(x, y, frame), shape=(1, 1, some.shape[2]))
@@ -198,7 +203,7 @@ class PreviewImage:
                 ('last', right - 1, bottom - 1, last),
             )
         ]
-        return Plan(corners, self.spec)
+        return Plan(corners, replace(self.spec, crop=crop))
 
     def read(self, level: int, frame: Frame, top: int, left: int, shape: tuple[int, int, int]) -> np.ndarray:
         """Return a part of one frame as ``(bands, y, x)``.
@@ -274,7 +279,7 @@ class PreviewImage:
             return None, False
         placed = [preview_copy.small_patch(patch) for patch in shown] if small else shown
         side = BLOCK if small else BLOCK << level
-        plan = Plan(placed, replace(self.spec, size=None))
+        plan = Plan(placed, replace(self.spec, size=None, crop=None))
         pixels: Mapping[str, Any] = found
         maker = BlockMaker(plan, lambda patch: pixels[patch.key])
         block = maker.read(_region_of(plan, frame, row * side, column * side, side))

@@ -43,16 +43,19 @@ def small_patch(patch: Patch) -> Patch:
 def make_small(patch: Patch, pixels: np.ndarray) -> np.ndarray:
     """Return the small copy of a patch.
 
-    :param pixels: ``(y, x, bands)`` of the patch.
-    :returns: an array of the shape and dtype of :func:`small_patch`.
+    :param pixels: ``(y, x, bands)`` of the patch, with its mask as one more band if ``patch.alpha``.
+    :returns: an array of the shape and dtype of :func:`small_patch`, with the mask likewise.
     """
+    weighted = patch.alpha or patch.shape[2] == _RGBA
     rows = _split(patch.placement.y, patch.shape[0])
     columns = _split(patch.placement.x, patch.shape[1])
-    parts = [
-        [_reduced(pixels[top:bottom, left:right], (down, across)) for left, right, across in columns]
-        for top, bottom, down in rows
-    ]
-    return np.ascontiguousarray(np.concatenate([np.concatenate(row, axis=1) for row in parts]))
+    lines = []
+    for top, bottom, down in rows:
+        parts = (pixels[top:bottom, left:right] for left, right, _ in columns)
+        factors = ((down, across) for _, _, across in columns)
+        line = [_reduced(part, factor, weighted) for part, factor in zip(parts, factors, strict=True)]
+        lines.append(np.concatenate(line, axis=1))
+    return np.ascontiguousarray(np.concatenate(lines))
 
 
 def _split(start: int, length: int) -> list[tuple[int, int, int]]:
@@ -66,14 +69,14 @@ def _split(start: int, length: int) -> list[tuple[int, int, int]]:
     return [part for part in parts if part[1] > part[0]]
 
 
-def _reduced(pixels: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
-    if pixels.shape[2] != _RGBA:
+def _reduced(pixels: np.ndarray, factor: tuple[int, int], weighted: bool) -> np.ndarray:
+    """Return the means of squares; ``weighted``: with the last band as the weight of the others."""
+    if not weighted:
         return reduce_whole(pixels, factor)
-    # Colours are weighted with their opacity, as in the finished image.
-    opacity = reduce_whole(pixels[..., 3:], factor)
-    weights = pixels[..., 3:].astype(np.float64)
+    opacity = reduce_whole(pixels[..., -1:], factor)
+    weights = pixels[..., -1:].astype(np.float64)
     total = _sums(weights, factor)
-    color = _sums(pixels[..., :3] * weights, factor)
+    color = _sums(pixels[..., :-1] * weights, factor)
     mean = np.divide(color, total, out=np.zeros_like(color), where=total > 0)
     if pixels.dtype.kind in 'iu':
         mean = np.floor(mean + 0.5)
@@ -100,7 +103,8 @@ def decode_small(patch: Patch, data: bytes) -> np.ndarray:
     """
     small = small_patch(patch)
     dtype = np.dtype(small.dtype)
-    expected = math.prod(small.shape) * dtype.itemsize
+    shape = (*small.shape[:2], small.shape[2] + patch.alpha)
+    expected = math.prod(shape) * dtype.itemsize
     try:
         raw = imagecodecs.zstd_decode(data, out=expected)
     except RuntimeError as error:
@@ -109,4 +113,4 @@ def decode_small(patch: Patch, data: bytes) -> np.ndarray:
     if len(raw) != expected:
         msg = f'The small copy of patch {patch.key} should have {expected} bytes; found {len(raw)}.'
         raise UnreadableImageError(msg)
-    return np.frombuffer(raw, dtype.newbyteorder('<')).astype(dtype, copy=False).reshape(small.shape)
+    return np.frombuffer(raw, dtype.newbyteorder('<')).astype(dtype, copy=False).reshape(shape)
