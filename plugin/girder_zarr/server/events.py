@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from girder import events
 
-from . import finalize, imports, patch_files, upload_guard
+from . import finalize, imports, patch_files, upload_guard, uploads
 from .sessions import HANDLER, follow_folders
 
 
@@ -12,6 +12,9 @@ def bind_server() -> None:
     """Bind all handlers."""
     follow_folders()
     events.bind(upload_guard.EVENT, HANDLER, upload_guard.refuse_unreadable)
+    events.bind('rest.post.file.before', HANDLER, uploads.check_upload)
+    events.bind('model.upload.finalize', HANDLER, uploads.take_upload)
+    events.bind('data.process', HANDLER, uploads.make_patch)
     events.bind('model.file.finalizeUpload.before', HANDLER, patch_files.attach_upload)
     imports.install()
     imports.bind()

@@ -152,10 +152,12 @@ def extent_of(documents: list[Document]) -> dict[str, int]:
 def decide(existing: Document, new: NewPatch, *, replace: bool) -> str:
     """Return what becomes of a patch whose key is taken.
 
+    One that reads a file of somebody else, which may be gone, is replaced by the same if this is asked for.
+
     :raises ConflictError: it differs and shall not replace the other.
     """
     if new.same_as(existing):
-        return UNCHANGED
+        return REPLACED if replace and existing.get('shared') else UNCHANGED
     if not replace:
         differs = ' and '.join(new.differences(existing))
         msg = f'Patch {new.key} exists with another {differs}; replace=true replaces it.'

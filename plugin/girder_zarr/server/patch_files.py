@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import shutil
 from typing import IO, TYPE_CHECKING, Any
@@ -12,9 +13,12 @@ from girder.models.folder import Folder
 from girder.models.upload import Upload
 from girder.utility import RequestBodyStream
 
-from girder_zarr.errors import UnsupportedFormatError
+from girder_zarr.errors import InvalidInputError, LimitExceededError, UnsupportedFormatError
+from girder_zarr.stitch import formats
+from girder_zarr.stitch.patch import format_digest
 
 from .file_store import open_bytes
+from .new_patch import NewPatch
 from .sessions import ATTACHED_TO, Document
 
 if TYPE_CHECKING:
@@ -22,7 +26,8 @@ if TYPE_CHECKING:
 
     from girder_zarr.stitch.patch import Patch
 
-    from .new_patch import NewPatch
+    from .limits import StitchLimits
+    from .patch_fields import PatchFields
 
 #: Files go to the assetstore in pieces of this size; S3 adapters accept no smaller ones.
 UPLOAD_PIECE = 64 * 2**20
@@ -136,10 +141,64 @@ def read_source(patch: Patch) -> bytes:
     if not part:
         return source.read(0, source.size)
     offset, size = int(part[0]), int(part[1])
-    if part[2:] and source.size != size:
-        msg = f'Patch {patch.key}: its file {file_id} had {size} bytes and now has {source.size}.'
+    if not part[2:]:
+        return source.read(offset, size)
+    data = source.read(0, size) if source.size == size else b''
+    if format_digest(hashlib.sha256(data).digest()) != patch.digest:
+        msg = f'Patch {patch.key}: file {file_id} in Girder is not what it was when it became a patch.'
         raise UnsupportedFormatError(msg)
-    return source.read(offset, size)
+    return data
+
+
+class FileStream(io.RawIOBase):
+    """A Girder file in whichever assetstore as a stream that can be sought."""
+
+    def __init__(self, file: Document) -> None:
+        self._source, self._at = open_bytes(file), 0
+
+    def readable(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a position and return it."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._source.size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as there are bytes; return how many."""
+        length = max(0, min(len(buffer), self._source.size - self._at))
+        buffer[:length] = self._source.read(self._at, length) if length else b''
+        self._at += length
+        return length
+
+
+def patch_of_file(file: Document, fields: PatchFields, limits: StitchLimits) -> NewPatch:
+    """Return the patch that a Girder file is.
+
+    :raises LimitExceededError: it is too large. :raises InvalidInputError: it is empty, or not what was said.
+    :raises UnsupportedFormatError: it is no image of a known format.
+    """
+    if file['size'] > limits.patchBytes:
+        msg = f'The file has {file["size"]} bytes; the limit is {limits.patchBytes}.'
+        raise LimitExceededError(msg)
+    if not file['size'] or not file.get('assetstoreId'):
+        msg = f'The file {file["name"][:80]} is empty or only a link; expected an image.'
+        raise InvalidInputError(msg)
+    stream = io.BufferedReader(FileStream(file), 2**18)
+    digest = format_digest(hashlib.file_digest(stream, 'sha256').digest())
+    if fields.digest not in {None, digest}:
+        msg = f'digest: announced {fields.digest}, the file has {digest}.'
+        raise InvalidInputError(msg)
+    info = formats.inspect(stream, limits.for_formats, **fields.options.for_formats)
+    return NewPatch(
+        fields.key, fields.placement, fields.order, digest, file['size'], info, stream, fields.options
+    )
 
 
 def remove_bytes(document: Document) -> None:

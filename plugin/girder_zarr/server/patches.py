@@ -154,15 +154,26 @@ class StitchPatch(Model):
             File().remove(file)
             raise
 
+    def put_file(
+        self, session: Document, new: NewPatch, file: Document, *, replace: bool, shared: bool = False
+    ) -> tuple[Document, str]:
+        """Store a patch whose bytes are a Girder file already; errors are those of :meth:`put`.
+
+        :param shared: the file is not the session's own and is never removed.
+        """
+        check_fits(session, new)
+        return self._put_file(session, new, file, replace=replace, shared=shared)
+
     def _put_file(
-        self, session: Document, new: NewPatch, file: Document, *, replace: bool
+        self, session: Document, new: NewPatch, file: Document, *, replace: bool, shared: bool = False
     ) -> tuple[Document, str]:
         while True:
             existing = self._await_free(session, new.key)
             outcome = CREATED if existing is None else decide(existing, new, replace=replace)
             if outcome == UNCHANGED:
                 # The same patch came in twice at the same time.
-                File().remove(file)
+                if not shared:
+                    File().remove(file)
                 return existing or {}, UNCHANGED
             held = self._insert(session, new) if existing is None else self._hold(existing)
             if held is not None:
@@ -176,7 +187,8 @@ class StitchPatch(Model):
                 self.measure(session)
             raise
         fields = {**new.fields, 'fileId': file['_id'], 'stored': True, 'held': None, 'updated': now()}
-        update = {'$set': {**fields, 'arrival': arrival}, '$unset': {'offset': '', 'shared': ''}}
+        update: Document = {'$set': {**fields, 'arrival': arrival}, '$unset': {'offset': ''}}
+        update['$set' if shared else '$unset']['shared'] = True
         document = self._update(held, update)
         if outcome == REPLACED:
             remove_bytes(held)

@@ -19,7 +19,7 @@ SPOOL_BYTES = 4 * 2**20
 MAX_DRAIN = 2**31
 _TOOL = 'girder_zarr_raw_body'
 #: The ends of paths to which bodies are posted that are not parsed.
-RAW_POSTS = ('/patches', '/missing')
+RAW_POSTS = ('/patches', '/missing', '/files')
 
 
 class _RawBodyTool(cherrypy.Tool):

@@ -13,7 +13,7 @@ from girder.exceptions import RestException
 from girder_zarr.errors import GirderZarrError, InvalidInputError
 from girder_zarr.stitch.patch import check_key, parse_digest
 
-from . import archives, limits, request_body
+from . import archives, limits, manifest, request_body, uploads
 from .bulk import Intake
 from .http_errors import answers_errors, status_of
 from .new_patch import UNCHANGED, check_editable
@@ -35,6 +35,7 @@ class BulkRoutes:
         """Add the routes."""
         self.route('POST', (':id', 'patches'), self.putPatches)
         self.route('POST', (':id', 'missing'), self.findMissing)
+        self.route('POST', (':id', 'files'), self.addFiles)
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
@@ -96,6 +97,41 @@ class BulkRoutes:
         session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
         asked = _asked(request_body.read_json(MAX_MISSING_BYTES))
         return StitchPatch().compare(session, asked)
+
+    @access.user(scope=TokenScope.DATA_WRITE)
+    @autoDescribeRoute(
+        Description('Let files that are in Girder already be patches.')
+        .notes(
+            'The body is a manifest, JSON or CSV, whose entries name a fileId or an itemId '
+            'besides the fields of a patch. '
+            'The files stay where they are and are read when the image is made.'
+        )
+        .param('id', 'The session.', paramType='path')
+        .param(
+            'replace',
+            'Put them in the place of others.',
+            dataType='boolean',
+            required=False,
+            default=False,
+        )
+        .param('body', 'The manifest.', paramType='body')
+        .errorResponse('The manifest is malformed.')
+        .errorResponse('Write access was denied on the folder.', 403)
+        .errorResponse('There is no such session.', 404)
+        .errorResponse('The session is finalizing or complete.', 409)
+        .errorResponse('The manifest exceeds a limit.', 413)
+    )
+    @answers_errors
+    def addFiles(self, id: str, replace: bool) -> Document:  # noqa: A002
+        """Let files be patches."""
+        user = self.getCurrentUser()
+        session = StitchSession().require(id, user, AccessType.WRITE)
+        check_editable(session)
+        allowed = limits.current()
+        body = request_body.BodyReader(manifest.MAX_BYTES).read(manifest.MAX_BYTES)
+        entries = manifest.parse(body, allowed.requestPatches)
+        outcomes = uploads.add_files(session, entries, user, replace=replace, stored=_offer(session))
+        return {'patches': [outcome.view for outcome in outcomes]}
 
 
 def _asked(body: Document) -> dict[str, str | None]:
