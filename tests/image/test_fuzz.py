@@ -25,6 +25,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from large_image.exceptions import TileSourceError
+from zarr.codecs import Crc32cCodec, GzipCodec, TransposeCodec
 
 import girder_zarr.image as gz
 from girder_zarr.errors import UnreadableImageError
@@ -95,8 +96,8 @@ def written(folder: Path) -> Iterator[Files]:
         {'zarr_format': 2, 'compressors': numcodecs.BZ2()},
         {'zarr_format': 3},
         {'zarr_format': 3, 'shards': (2, 64, 64)},
-        {'zarr_format': 3, 'compressors': [zarr.codecs.GzipCodec(), zarr.codecs.Crc32cCodec()]},
-        {'zarr_format': 3, 'compressors': None, 'filters': [zarr.codecs.TransposeCodec(order=(2, 0, 1))]},
+        {'zarr_format': 3, 'compressors': [GzipCodec(), Crc32cCodec()]},
+        {'zarr_format': 3, 'compressors': None, 'filters': [TransposeCodec(order=(2, 0, 1))]},
     ]
     for number, chain in enumerate(chains):
         group = zarr.create_group(folder / f'{number}.zarr', zarr_format=chain['zarr_format'])

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .chunks import StoredLevel
+from .ngff.schemas import check_schemas
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,28 @@ def describe(opened: Opened | None, series: Sequence[Series], layout: FrameLayou
             for name, one in list(opened.others.items())[:MOST_LISTED]
         ]
         result['problems'] = opened.problems[:MOST_LISTED]
+        result['schemas'] = _by_schemas(opened, first, result['problems'])
     return result
+
+
+def _by_schemas(opened: Opened, first: Series, problems: list[str]) -> str:
+    """Add to the problems what the official schemas find; return a sentence on what they were asked."""
+    said = []
+    documents = [opened.attributes]
+    if first.attributes and first.attributes.get('multiscales') != _content(opened.attributes):
+        documents.append(first.attributes)
+    for document in documents:
+        found, sentence = check_schemas(document, first.multiscale.version)
+        problems.extend(one for one in found if one not in problems)
+        if sentence not in said:
+            said.append(sentence)
+    done = [sentence for sentence in said if sentence.startswith('Checked')]
+    return ' '.join(done or said)
+
+
+def _content(attributes: dict[str, Any]) -> object:
+    inner = attributes.get('ome')
+    return (inner if isinstance(inner, dict) else attributes).get('multiscales')
 
 
 def _level(level: Any) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""What the official JSON schemas of OME-NGFF say of metadata.
+
+The schemas come with ngff-zarr (MIT), jsonschema applies them; both belong to the extra ``validate`` and are
+looked for when somebody asks. ngff-zarr is not imported, since it brings much else along.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import re
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXTRA = "pip install 'girder-zarr[validate]'"
+#: The schemas by the key that a document of their kind has.
+MODELS = {'multiscales': 'image', 'plate': 'plate', 'well': 'well', 'image-label': 'label'}
+#: Objects, lists and values of a document; larger ones take long, and say the same thing many times.
+MOST_VALUES = 20_000
+MOST_PROBLEMS, MOST_LETTERS = 50, 300
+
+
+def check_schemas(attributes: dict[str, Any], version: str | None) -> tuple[list[str], str]:
+    """Return what is wrong with the attributes of a group by the schemas, and a sentence on what was done.
+
+    :param attributes: as they are stored.
+    :param version: of OME-NGFF; a development version is checked as the release that it leads to.
+    """
+    content = attributes.get('ome') if isinstance(attributes.get('ome'), dict) else attributes
+    assert isinstance(content, dict)
+    models = [model for key, model in MODELS.items() if key in content]
+    number = re.match(r'0\.\d+', version or '')
+    folder = _folder()
+    if not models or number is None:
+        return [], 'Not checked: there is no OME-NGFF metadata, or it names no version.'
+    if folder is None:
+        return [], f'Not checked: the official JSON schemas are not installed; {EXTRA}.'
+    if sum(1 for _ in islice(_values(attributes), MOST_VALUES)) == MOST_VALUES:
+        return [], f'Not checked: the metadata has more than {MOST_VALUES} values.'
+    validators = {model: _validator(folder / number[0] / 'schemas', model) for model in models}
+    checked = sorted(model for model, validator in validators.items() if validator is not None)
+    if not checked:
+        return [], f'Not checked: there are no official JSON schemas of version {number[0]} for it.'
+    found: list[str] = []
+    for model in checked:
+        errors = islice(validators[model].iter_errors(attributes), MOST_PROBLEMS)
+        found.extend(f'{model} schema {number[0]}, {one.json_path}: {_short(one.message)}' for one in errors)
+    return found, f'Checked by the official JSON schemas of version {number[0]}: {", ".join(checked)}.'
+
+
+def _short(message: str) -> str:
+    """Return a message without the middle; what is expected stands at its end."""
+    half = MOST_LETTERS // 2
+    return message if len(message) <= MOST_LETTERS else f'{message[:half]} ... {message[-half:]}'
+
+
+def _values(value: object) -> Iterator[object]:
+    """Iterate over all values in a document; long texts count as several."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        if isinstance(one, str):
+            waiting.extend([None] * (len(one) // MOST_LETTERS))
+        if isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+
+
+@functools.cache
+def _folder() -> Path | None:
+    """Return where the schemas of all versions lie, or None where something is not installed."""
+    if importlib.util.find_spec('jsonschema') is None or importlib.util.find_spec('referencing') is None:
+        return None
+    package = importlib.util.find_spec('ngff_zarr')
+    for place in (package.submodule_search_locations or ()) if package is not None else ():
+        if (Path(place) / 'spec').is_dir():
+            return Path(place) / 'spec'
+    return None
+
+
+@functools.cache
+def _validator(folder: Path, model: str) -> Any:
+    """Return what checks a document, or None where there is no such schema. Nothing is fetched."""
+    jsonschema: Any = importlib.import_module('jsonschema')
+    referencing: Any = importlib.import_module('referencing')
+    draft = importlib.import_module('referencing.jsonschema').DRAFT202012
+    if not (folder / f'{model}.schema').is_file():
+        return None
+    schemas = {path.stem: json.loads(path.read_bytes()) for path in sorted(folder.glob('*.schema'))}
+    resources = [
+        (schema.get('$id', name), referencing.Resource.from_contents(schema, default_specification=draft))
+        for name, schema in schemas.items()
+    ]
+    registry = referencing.Registry().with_resources(resources)
+    return jsonschema.Draft202012Validator(schemas[model], registry=registry)
