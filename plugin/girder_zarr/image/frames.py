@@ -159,7 +159,12 @@ def channel_names(multiscale: Multiscale, layout: FrameLayout) -> list[str] | No
     With bands, a channel takes the label that its first band has.
     """
     axis = next((axis for axis in layout.axes if axis.name == 'c'), None)
-    if axis is None or not multiscale.channels:
+    if axis is None:
+        return None
+    stored = multiscale.extra.get('channelNames')
+    if isinstance(stored, list) and len(stored) == axis.count and all(isinstance(one, str) for one in stored):
+        return list(stored)
+    if not multiscale.channels:
         return None
     step = layout.bands if axis.index == layout.band_axis else 1
     labels = [channel.label for channel in multiscale.channels[::step]][: axis.count]

@@ -11,6 +11,7 @@ from girder_zarr.errors import UnreadableImageError
 
 from .arrays import ArrayInfo, read_array
 from .chunks import StoredLevel
+from .folding import unfold
 from .guess import guess
 from .limits import DEFAULT, check_relative_path, load_json
 from .ngff.model import Multiscale
@@ -160,7 +161,7 @@ def _series(
         extra=multiscale.extra,
     )
     readers = tuple(StoredLevel(store, info) for _, info in levels)
-    return Series(kept, readers, multiscale.name or path or None, ome_attributes(attributes))
+    return unfold(Series(kept, readers, multiscale.name or path or None, ome_attributes(attributes)))
 
 
 def _collection(store: KeyStore, attributes: dict[str, Any]) -> Iterator[str]:

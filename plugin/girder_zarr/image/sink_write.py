@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -12,22 +13,25 @@ import numpy as np
 from girder_zarr.errors import EditError
 
 from .encode import Codec
+from .folding import Folding, fold
 from .ngff.emit import group_documents
-from .ngff.model import Axis, Channel, Version, Window
+from .ngff.model import Axis
 from .pack import SUFFIXES, check_target, outlet_for
-from .pyramid import write_image
+from .pyramid import visit_blocks, write_image
 from .resample import AREA, NEAREST, Resample
+from .sink_channels import output_channels
 from .sink_convert import convert_to
-from .spec import CHUNK_SIDE, OutputSpec, default_channels
+from .sink_options import Ranges, ZarrOptions, shown
+from .spec import OutputSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from .blocks import Region
     from .canvas import Canvas
     from .canvas_form import Extent
     from .outlet import Outlet
-    from .pyramid import Region
     from .sink import SinkMixin
 
 #: The order of axes that NGFF asks for; others come where channel is.
@@ -35,67 +39,11 @@ _RANK = {'time': 0, 'custom': 1, 'channel': 2, 'space': 3}
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_\-. ]{0,99}')
 #: Where associated images lie in the hierarchy.
 ASSOCIATED = 'associated'
-#: Options of large_image_converter that mean nothing for OME-Zarr and are let pass.
-_CONVERTER_ONLY = {
-    'tileSize', 'format', 'onlyFrame', 'compression', 'quality', 'level', 'predictor', 'psnr', 'cr',
-    'subifds', 'overwrite', 'keepFloat', 'geospatial', '_concurrency',
-}  # fmt: skip
 
 
 def is_name(key: object) -> bool:
     """Whether this can be the name of an associated image, and of a folder."""
     return isinstance(key, str) and bool(_NAME.fullmatch(key))
-
-
-@dataclass(frozen=True)
-class ZarrOptions:
-    """What can be asked of OME-Zarr output, as keyword arguments of ``write``.
-
-    :param version: of OME-NGFF: 0.5 (zarr v3), 0.4 (zarr v2) or 0.6.
-    :param chunk: the side of a chunk in pixels.
-    :param shard: the side of a shard, a multiple of ``chunk``; None: no shards.
-    :param codec: a Codec, or the name of one: blosc, zstd, none.
-    :param windows: (start, end) of each channel, to be displayed; by default all values of the type.
-    :param maxLevels: the number of levels at most.
-    :param threads: how many; None: one a processor.
-    :param name: the name of the image; by default the file's name without its suffix.
-    :param progress: called with the number of samples written since the last call.
-    :param check: called before every chunk; raises to stop.
-    :param further: called when the image is written with where it goes, to put further files beside it.
-    """
-
-    version: Version = '0.5'
-    chunk: int = CHUNK_SIDE
-    shard: int | None = None
-    codec: Codec | str = 'blosc'
-    windows: Sequence[tuple[float, float]] | None = None
-    maxLevels: int | None = None
-    threads: int | None = None
-    name: str | None = None
-    progress: Callable[[int], None] | None = None
-    check: Callable[[], None] | None = None
-    further: Callable[[Outlet], None] | None = None
-
-    @classmethod
-    def read(cls, params: Mapping[str, Any]) -> ZarrOptions:
-        """Return the options among ``params``.
-
-        :raises EditError: one is neither known here nor to the converter.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(params) - known - _CONVERTER_ONLY)
-        if unknown:
-            raise EditError(
-                f'write has no parameter {", ".join(unknown)} for OME-Zarr, but {", ".join(sorted(known))}'
-            )
-        options = cls(**{name: value for name, value in params.items() if name in known})
-        if not isinstance(options.chunk, int) or options.chunk < 1:
-            raise EditError(f'chunk must be a number of pixels from 1 on; found {options.chunk!r}')
-        return options
-
-    def encoder(self) -> Codec:
-        """Return the codec."""
-        return self.codec if isinstance(self.codec, Codec) else Codec(self.codec)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -130,14 +78,14 @@ def write(
         others = {name: value for name, value in params.items() if name not in own}
         convert_to(
             path,
-            lambda folder: _write_zarr(sink, extent, folder, alpha, True, resample, own),
+            lambda folder: _write_zarr(sink, extent, folder, alpha, True, resample, ZarrOptions.read(own)),
             lossy=lossy and extent.dtype == np.uint8,
             overwrite=overwrite,
             params=others,
             georeference=(sink.projection, sink.gcps),
         )
         return
-    _write_zarr(sink, extent, path, alpha, overwrite, resample, params)
+    _write_zarr(sink, extent, path, alpha, overwrite, resample, ZarrOptions.read(params, lossy=lossy))
 
 
 def _write_zarr(
@@ -147,13 +95,16 @@ def _write_zarr(
     alpha: bool,
     overwrite: bool,
     resample: Resample | None,
-    params: Mapping[str, Any],
+    options: ZarrOptions,
 ) -> None:
-    options = ZarrOptions.read(params)
     window = _window(sink, extent)
     bands = extent.bands - 1 if not alpha and extent.bands in {2, 4} else extent.bands
-    spec = _spec(sink, extent, window, bands, resample, replace(options, name=options.name or _stem(path)))
-    reader = _CanvasBlocks(sink._canvas, extent, window, bands, [axis.name for axis in spec.multiscale.axes])
+    named = replace(options, name=options.name or _stem(path))
+    spec, folding = _spec(sink, extent, window, bands, resample, named)
+    axes = [axis.name for axis in spec.multiscale.axes]
+    reader = _CanvasBlocks(sink._canvas, extent, window, bands, axes, folding)
+    if options.windows == 'data':
+        spec = _with_windows_of_data(spec, reader, options.threads)
     with outlet_for(path, version=options.version, overwrite=overwrite) as outlet:
         write_image(
             outlet,
@@ -194,37 +145,64 @@ def _spec(
     bands: int,
     resample: Resample | None,
     options: ZarrOptions,
-) -> OutputSpec:
+) -> tuple[OutputSpec, Folding]:
     sizes = dict(zip(extent.axes, extent.sizes, strict=True))
     frames = [axis.name for axis in _ordered(sink._frameAxesOf(extent.axes, extent))]
     # values that differ from frame to frame are listed in the order in which the reading half counts frames
     counted = sorted(frames, key=lambda name: ('czt'.find(name) % 4, name), reverse=True)
     valued = {axis.name: axis for axis in sink._frameAxesOf(counted, extent)}
     axes = [valued[name] for name in frames]
-    if bands > 1 and 'c' not in sizes:
+    axes, folding = fold(axes, sizes, bands)
+    if bands > 1 and 'c' not in (axis.name for axis in axes):
         axes = _ordered([*axes, Axis('c', 'channel')])
-    shape = [sizes.get(axis.name, 1) * (bands if axis.name == 'c' else 1) for axis in axes]
+    length = math.prod(folding.sizes) * bands
+    shape = [length if axis.name == 'c' else sizes[axis.name] for axis in axes]
     shape += [window.out_height, window.out_width]
-    channel = next((axis for axis in axes if axis.name == 'c'), None)
+    has_channels = any(axis.name == 'c' for axis in axes)
+    channels = output_channels(
+        folding,
+        bands,
+        extent.dtype,
+        names=sink._channelNames or (),
+        colors=sink._outputColors(),
+        windows=() if options.windows == 'data' else options.windows or (),
+    )
     scale, translation = sink._transforms(extent.left + window.x, extent.top + window.y)
-    return OutputSpec.create(
+    spec = OutputSpec.create(
         shape,
         extent.dtype,
         axes=[*axes, *sink._planeAxes()],
-        bands=bands if channel is not None else 0,
+        bands=bands if has_channels else 0,
         scale=scale,
         translation=translation,
         name=options.name,
         description=sink.imageDescription if isinstance(sink.imageDescription, str) else None,
-        channels=None if channel is None else _channels(sink, axes, shape, extent, bands, options),
-        extra=_extra(sink),
+        channels=channels if has_channels else None,
+        extra=_extra(sink, folding),
         chunk=options.chunk,
         shard=options.shard,
         codec=options.encoder(),
         version=options.version,
         resample=resample or default_resample(extent.dtype),
+        factor=options.factor,
         max_levels=options.maxLevels,
     )
+    return spec, folding
+
+
+def _with_windows_of_data(spec: OutputSpec, reader: _CanvasBlocks, threads: int | None) -> OutputSpec:
+    """Return a spec whose channels show their smallest to their largest value; reads every block once."""
+    channels = spec.multiscale.channels
+    if channels is None:
+        return spec
+    axis = spec.multiscale.axis_index('c')
+    ranges = Ranges(axis, len(channels))
+    visit_blocks(spec, lambda region: ranges.see(region, reader.read(region)), reader.occupied, threads)
+    found = []
+    for index, channel in enumerate(channels):
+        ends = ranges.ends(index)
+        found.append(channel if ends is None else replace(channel, window=shown(channel.window, ends)))
+    return replace(spec, multiscale=replace(spec.multiscale, channels=tuple(found)))
 
 
 def default_resample(dtype: np.dtype[Any]) -> Resample:
@@ -236,43 +214,7 @@ def _ordered(axes: Sequence[Axis]) -> list[Axis]:
     return sorted(axes, key=lambda axis: _RANK[axis.type])
 
 
-def _channels(
-    sink: SinkMixin,
-    axes: Sequence[Axis],
-    shape: Sequence[int],
-    extent: Extent,
-    bands: int,
-    options: ZarrOptions,
-) -> list[Channel]:
-    """Return the omero channels: what the user gave, and for the rest what follows from the bands."""
-    found = default_channels(axes, shape, extent.dtype, bands, sink._channelNames or ())
-    colors = sink._outputColors()
-    step = 1 if len(colors) == len(found) else bands
-    for index in range(len(found)):
-        if index // step < len(colors):
-            found[index] = replace(found[index], color=colors[index // step])
-        if index // bands < len(options.windows or ()):
-            shown = _shown(found[index].window, (options.windows or ())[index // bands])
-            found[index] = replace(found[index], window=shown)
-    if sink._channelNames and len(sink._channelNames) == len(found):
-        found = [
-            replace(channel, label=name) for channel, name in zip(found, sink._channelNames, strict=True)
-        ]
-    return found
-
-
-def _shown(window: Window | None, shown: Sequence[float]) -> Window:
-    try:
-        start, end = (float(value) for value in shown)
-    except (TypeError, ValueError) as exc:
-        raise EditError(f'windows must be a list of (start, end); found {shown!r}') from exc
-    if not start < end:
-        raise EditError(f'A window must start before it ends; found {shown!r}')
-    low = min(start, window.min) if window else start
-    return Window(low, max(end, window.max) if window else end, start, end)
-
-
-def _extra(sink: SinkMixin) -> dict[str, Any]:
+def _extra(sink: SinkMixin, folding: Folding) -> dict[str, Any]:
     """Return what our reader restores beyond what NGFF knows; see docs/format.md."""
     description = sink.imageDescription
     found = {
@@ -282,9 +224,20 @@ def _extra(sink: SinkMixin) -> dict[str, Any]:
         'frameAxes': sink.frameAxes if sink.frameValues is not None else None,
         'projection': None if sink.projection is None else str(sink.projection),
         'gcps': sink.gcps,
+        'folded': folding.attribute(),
+        'channelNames': _kept_names(sink, folding),
         'associated': {key: f'{ASSOCIATED}/{key}' for key in sink._newAssociated},
     }
     return {name: value for name, value in found.items() if value is not None and value != {}}
+
+
+def _kept_names(sink: SinkMixin, folding: Folding) -> list[str] | None:
+    """Return the names of the channels where the labels of the file say more than those."""
+    names = sink._channelNames
+    if not names or 'c' not in (axis.name for axis in folding.axes) or len(names) != folding.sizes[-1]:
+        return None
+    extent = sink._canvas.extent()
+    return list(names) if folding.customs or (extent is not None and extent.bands > 1) else None
 
 
 def _write_associated(sink: SinkMixin, outlet: Outlet, options: ZarrOptions) -> None:
@@ -300,7 +253,7 @@ def _write_associated(sink: SinkMixin, outlet: Outlet, options: ZarrOptions) -> 
             axes='cyx',
             bands=planar.shape[0],
             name=key,
-            codec=options.encoder(),
+            codec=Codec() if options.encoder().lossy else options.encoder(),
             version=options.version,
         )
         write_image(outlet, spec, _Whole(planar).read, threads=1, prefix=f'{ASSOCIATED}/{key}/')
@@ -320,6 +273,7 @@ class _CanvasBlocks:
 
     :param bands: how many of the canvas's bands are written.
     :param axes: the axes of the output.
+    :param folding: what the positions of its axis ``c`` stand for.
     """
 
     canvas: Canvas
@@ -327,6 +281,7 @@ class _CanvasBlocks:
     window: _Window
     bands: int
     axes: list[str]
+    folding: Folding
 
     def read(self, region: Region) -> np.ndarray | None:
         """Return the block of one position along the frame axes; see `pyramid.BlockReader`."""
@@ -345,6 +300,10 @@ class _CanvasBlocks:
             whole = np.zeros((self.bands, *shape[-2:]), block.dtype)
             whole[:, :height, :width] = block
             block = whole
+        if self.bands > 1:
+            bands = region[self.axes.index('c')]
+            first = bands.start % self.bands
+            block = block[first : first + bands.stop - bands.start]
         return block.reshape(shape)
 
     def occupied(self, region: Region) -> bool:
@@ -356,8 +315,10 @@ class _CanvasBlocks:
         *outer, rows, columns = region
         position = {}
         for axis, part in zip(self.axes, outer, strict=False):
-            if axis in self.extent.axes:
-                position[axis] = part.start // self.bands if axis == 'c' else part.start
+            if axis == 'c':
+                position.update(self.folding.positions(part.start // self.bands))
+            else:
+                position[axis] = part.start
         height = min(rows.stop, self.window.height) - rows.start
         width = min(columns.stop, self.window.width) - columns.start
         if height <= 0 or width <= 0:
