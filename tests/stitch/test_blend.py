@@ -98,13 +98,13 @@ def scenes(draw: st.DrawFn, weighted: bool = False) -> Scene:
     return pieces, shape, dtype
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scene=scenes(), rule=st.sampled_from(OVERLAPS))
 def test_every_rule_agrees_with_the_model(scene: Scene, rule: Overlap) -> None:
     check_scene(scene, rule)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scene=scenes(weighted=True), rule=st.sampled_from(OVERLAPS))
 def test_masks_and_weights_agree_with_the_model(scene: Scene, rule: Overlap) -> None:
     check_scene(scene, rule)

@@ -177,6 +177,41 @@ class WeightedMean(Accumulator):
         np.copyto(self.out, mean.astype(self.out.dtype, copy=False), where=several)
 
 
+class SmallMean(Accumulator):
+    """The mean of 8 or 16 bit integers by weight, where every piece covers the whole block and has no mask.
+
+    Float32 is enough for it: what a sum of `blend.MAX_CUT` pieces is off by is far less than the distance of
+    its mean to the next half, if all weigh the same.
+    """
+
+    wants_weight = True
+
+    def __init__(self, out: np.ndarray) -> None:
+        super().__init__(out)
+        self._total = np.zeros(out.shape, np.float32)
+        self._norm: Any = np.zeros((*out.shape[:2], 1), np.float32)
+
+    @staticmethod
+    def takes(dtype: np.dtype[Any]) -> bool:
+        """Whether pixels of a dtype can be added."""
+        return dtype.kind in 'iu' and dtype.itemsize <= 2
+
+    def add(self, added: Added) -> None:
+        """Add a piece."""
+        weight = np.asarray(added.weight, np.float32)
+        factor = weight[:, :, np.newaxis] if weight.ndim else weight
+        self._total += added.pixels * factor
+        self._norm += factor
+
+    def finish(self) -> None:
+        """Divide and round to the nearest, halves up."""
+        self._total /= self._norm
+        self._total += np.float32(0.5)
+        if self.out.dtype.kind == 'i':
+            np.floor(self._total, out=self._total)
+        self.out[...] = self._total
+
+
 def rounded(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """Return floats as integers of a dtype: rounded to the nearest, halves up, and cut off at its limits."""
     limits = np.iinfo(dtype)

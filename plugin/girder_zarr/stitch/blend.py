@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .accumulate import Added, Painter, accumulator_of
+from .accumulate import Added, Painter, SmallMean, accumulator_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -140,12 +140,21 @@ def blend(
         return blend_each(ordered, shape, dtype, rule, background, weighted)
     out = np.full(shape, background, dtype)
     for cell, members in _cut(parts, shape):
-        alone = len(members) == 1
-        target = Painter(cell.of(out)) if alone else accumulator_of(rule, cell.of(out), weighted=weighted)
+        target = _target(rule, cell.of(out), members, weighted=weighted)
         for part in members:
             part.add_to(target, cell, rule)
         target.finish()
     return out
+
+
+def _target(rule: Overlap, out: np.ndarray, members: Sequence[_Part], *, weighted: bool) -> Accumulator:
+    """Return what collects the pieces of a cell, each of which covers all of it."""
+    if len(members) == 1:
+        return Painter(out)
+    masked = any(part.piece.mask is not None for part in members)
+    if rule in {'mean', 'feather'} and not masked and SmallMean.takes(out.dtype):
+        return SmallMean(out)
+    return accumulator_of(rule, out, weighted=weighted)
 
 
 def blend_each(
