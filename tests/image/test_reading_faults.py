@@ -1,4 +1,4 @@
-"""What large-image-source-zarr 1.35.6 gets wrong when it reads, each as a test; see also the other files here.
+"""What large-image-source-zarr 1.35.6 gets wrong when it reads, each as a test; others lie beside them.
 
 Stores of every kind are in test_stores.py and test_remote.py; levels by three and along z, collections of
 different sizes, labels and small gray associated images in test_layouts.py.
