@@ -1,13 +1,16 @@
 """The preview of a session with many patches, on the embedded stack, over HTTP.
 
-    python benchmarks/preview.py [--patches 10000] [--side 512] [--threads 4] [--tiles 20]
+    python benchmarks/preview.py [--patches 10000] [--sent 400] [--side 512] [--threads 4] [--tiles 20]
 
-Patches are parts of one generated picture; a few bodies are made and sent again at other places. Said are the
+The first patches are sent over HTTP. The others are copies of their documents in the database at other
+places, each with a file and a small copy of its own; only the bytes in the assetstore are shared. Said are the
 rate of the upload; then, after a restart of the stack, so that nothing is left but the database, the times of
 tiles of each level asked for the first and the second time; and how soon a replaced patch is in them.
 """
 
 import argparse
+import contextlib
+import datetime as dt
 import io
 import json
 import os
@@ -22,9 +25,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import bson
 import girder_client
 import imagecodecs
 import numpy as np
+import pymongo
 import requests
 
 LOGIN, PASSWORD = 'admin', 'correct horse battery'
@@ -52,6 +57,19 @@ class Stack:
         self.girder = girder_client.GirderClient(apiUrl=f'{self.url}api/v1')
         self.girder.authenticate(LOGIN, PASSWORD)
         self.local = threading.local()
+
+    def mongo_uri(self):
+        """Return the address of the embedded database, which the server is told in its environment."""
+        for entry in Path('/proc').glob('[0-9]*/environ'):
+            with contextlib.suppress(OSError):
+                variables = dict(
+                    one.split('=', 1) for one in entry.read_text(errors='replace').split('\0') if '=' in one
+                )
+                if variables.get('GIRDER_ZARR_STACK') == str(self.data.resolve()) and (
+                    uri := variables.get('GIRDER_MONGO_URI')
+                ):
+                    return uri
+        sys.exit('The embedded database is not there.')
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -106,22 +124,54 @@ def measure_levels(stack, session, count):
     return found
 
 
-def upload(stack, session, bodies, count, side, threads):
-    """Send the patches of a square mosaic with an overlap of a sixteenth; return patches a second."""
-    across = round(count**0.5)
+def place_of(number, count, side):
+    """Return row, column, and position of a patch in a square mosaic with an overlap of a sixteenth."""
+    row, column = divmod(number, round(count**0.5))
     step = side - side // 16
+    return row, column, {'x': column * step, 'y': row * step}
+
+
+def upload(stack, session, bodies, arguments):
+    """Send the first patches; return patches a second."""
 
     def put(number):
-        row, column = divmod(number, across)
-        params = {'x': column * step, 'y': row * step}
-        stack.request('PUT', f'/{session}/patch/{row}_{column}', params=params, data=bodies[number % BODIES])
+        row, column, position = place_of(number, arguments.patches, arguments.side)
+        path = f'/{session}/patch/{row}_{column}'
+        stack.request('PUT', path, params=position, data=bodies[number % BODIES])
 
-    order = list(range(count))
+    order = list(range(arguments.sent))
     random.Random(0).shuffle(order)
     begun = time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(arguments.threads) as pool:
         list(pool.map(put, order))
-    return count / (time.perf_counter() - begun)
+    return arguments.sent / (time.perf_counter() - begun)
+
+
+def multiply(stack, session, arguments):
+    """Add the other patches as copies of the first, in the database."""
+    database = pymongo.MongoClient(stack.mongo_uri()).get_default_database()
+    session = bson.ObjectId(session)
+    patches = list(database.stitch_patch.find({'sessionId': session}))
+    while database.stitch_small_copy.count_documents({'sessionId': session}) < len(patches):
+        time.sleep(0.1)
+    files = {one['_id']: one for one in database.file.find({'_id': {'$in': [p['fileId'] for p in patches]}})}
+    copies = {one['_id']: one for one in database.stitch_small_copy.find({'sessionId': session})}
+    now = dt.datetime.now(dt.UTC)
+    new = {'file': [], 'stitch_patch': [], 'stitch_small_copy': []}
+    for number in range(arguments.sent, arguments.patches):
+        row, column, position = place_of(number, arguments.patches, arguments.side)
+        patch, file_id = patches[number % len(patches)], bson.ObjectId()
+        new['file'].append({**files[patch['fileId']], '_id': file_id})
+        new['stitch_small_copy'].append({**copies[str(patch['fileId'])], '_id': str(file_id)})
+        changed = {'key': f'{row}_{column}', 'position': position, 'fileId': file_id, 'updated': now}
+        new['stitch_patch'].append({**patch, '_id': bson.ObjectId(), **changed})
+    for name, documents in new.items():
+        for first in range(0, len(documents), 500):
+            database[name].insert_many(documents[first : first + 500])
+    _, _, last = place_of(arguments.patches - 1, arguments.patches, arguments.side)
+    extent = {'extent.x1': last['x'] + arguments.side, 'extent.y1': last['y'] + arguments.side}
+    change = {'$set': {'counts.patches': arguments.patches, **extent}, '$inc': {'revision': 1}}
+    database.stitch_session.update_one({'_id': session}, change)
 
 
 def measure_arrival(stack, session, side, runs=10):
@@ -149,6 +199,7 @@ def say(name, times):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--patches', type=int, default=10_000)
+    parser.add_argument('--sent', type=int, default=400)
     parser.add_argument('--side', type=int, default=512)
     parser.add_argument('--threads', type=int, default=4)
     parser.add_argument('--tiles', type=int, default=20)
@@ -162,10 +213,9 @@ def main():
             parent = stack.girder.createFolder(collection['_id'], 'preview', parentType='collection')['_id']
             session = stack.request('POST', '', data=json.dumps({'folderId': parent, 'name': 'many'})).json()
             session = session['_id']
-            rate = upload(
-                stack, session, bodies, arguments.patches, arguments.side, arguments.threads
-            )
-            print(f'{arguments.patches} patches of {arguments.side}: {rate:.0f} a second', flush=True)
+            rate = upload(stack, session, bodies, arguments)
+            print(f'{arguments.sent} patches of {arguments.side} sent: {rate:.0f} a second', flush=True)
+            multiply(stack, session, arguments)
             stack.stop()
             stack.start()
             say('metadata after a restart', [time_of(lambda: stack.request('GET', f'/{session}/tiles'))])
