@@ -91,6 +91,13 @@ class StitchClient:
         """Return a session."""
         return self._json('GET', f'stitch_session/{session_id}')
 
+    def edit(
+        self, session_id: str, *, name: str | None = None, spec: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Change the name and some fields of the spec of an open session."""
+        body = {'name': name, 'spec': None if spec is None else dict(spec)}
+        return self._json('PUT', f'stitch_session/{session_id}', json=body)
+
     def sessions(self, folder_id: str) -> Iterator[dict[str, Any]]:
         """Yield the sessions of a folder."""
         return self._pages('stitch_session', {'folderId': str(folder_id)})

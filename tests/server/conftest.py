@@ -270,6 +270,13 @@ def dispatched(monkeypatch):
     return sent
 
 
+@pytest.fixture(autouse=True)
+def _no_sweeping(monkeypatch):
+    """Expired sessions are removed where a test says so, not in a thread that outlives the database."""
+    monkeypatch.setattr('girder_zarr.server.expiry.INTERVAL_SECONDS', float('inf'))
+    monkeypatch.setattr('girder_zarr.server.expiry._looked', 0.0)
+
+
 def png(pixels):
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, 'PNG')

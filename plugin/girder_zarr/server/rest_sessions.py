@@ -12,7 +12,7 @@ from girder.constants import AccessType, SortDir, TokenScope
 
 from girder_zarr.errors import InvalidInputError
 
-from . import finalize, paging, request_body
+from . import editing, expiry, finalize, paging, request_body
 from .http_errors import answers_errors
 from .rest_bulk import BulkRoutes
 from .rest_patches import PatchRoutes
@@ -32,7 +32,9 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
         self.route('GET', (), self.listSessions)
         self.route('POST', (), self.createSession)
         self.route('GET', (':id',), self.getSession)
+        self.route('PUT', (':id',), self.editSession)
         self.route('DELETE', (':id',), self.deleteSession)
+        self.route('POST', ('sweep',), self.sweepSessions)
         self.route('POST', (':id', 'finalize'), self.finalizeSession)
         self.route('POST', (':id', 'cancel'), self.cancelSession)
         self.route_patches()
@@ -62,7 +64,38 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
             raise InvalidInputError(msg)
         user = self.getCurrentUser()
         folder = require_folder(folder_id, user, AccessType.WRITE)
-        return view(StitchSession().create(folder, user, body.get('name'), body.get('spec')))
+        spec, expires = editing.split(body.get('spec'))
+        made = StitchSession().create(folder, user, body.get('name'), spec, expires)
+        expiry.sweep_if_due()
+        return view(made)
+
+    @access.user(scope=TokenScope.DATA_WRITE)
+    @autoDescribeRoute(
+        Description('Change the name and the spec of a stitch session.')
+        .notes(f'Fields that are not named stay as they are; null stands for the default. {_NOTES}')
+        .param('id', 'The session.', paramType='path')
+        .param('body', 'A JSON object with name or spec.', paramType='body')
+        .errorResponse('A field is unknown or malformed.')
+        .errorResponse('Write access was denied on the folder.', 403)
+        .errorResponse('There is no such session.', 404)
+        .errorResponse('The session is finalizing or complete, or its patches do not fit the spec.', 409)
+        .errorResponse('The image would be too large.', 413)
+    )
+    @answers_errors
+    def editSession(self, id: str) -> Document:  # noqa: A002 - Girder's name for it
+        """Change a session."""
+        session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
+        return view(editing.edit(session, request_body.read_json()))
+
+    @access.admin(scope=TokenScope.DATA_WRITE)
+    @autoDescribeRoute(
+        Description('Remove the sessions that have expired, now.')
+        .notes('Servers do so by themselves from time to time.')
+        .errorResponse('You are not an administrator.', 403)
+    )
+    def sweepSessions(self) -> Document:
+        """Remove expired sessions."""
+        return {'removed': expiry.sweep()}
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -81,6 +114,7 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
             msg = f'sort: expected one of {", ".join(_SORTS)}, found {sort[0][0][:80]!r}.'
             raise InvalidInputError(msg)
         folder = require_folder(folderId, self.getCurrentUser(), AccessType.READ)
+        expiry.sweep_if_due()
         found = StitchSession().list_folder(folder, limit, offset, [sort[0], ('_id', SortDir.ASCENDING)])
         total = StitchSession().collection.count_documents({'folderId': folder['_id'], 'deleting': False})
         cherrypy.response.headers['Girder-Total-Count'] = str(total)

@@ -58,24 +58,32 @@ class StitchSession(AccessControlMixin, Model):
         """Accept the document; everything in it was checked where it came in."""
         return doc
 
-    def create(self, folder: Document, user: Document, name: Any, spec: Any) -> Document:
+    def create(
+        self,
+        folder: Document,
+        user: Document,
+        name: Any,
+        spec: Any,
+        expires: float | dt.datetime | None = None,
+    ) -> Document:
         """Create an open session.
+
+        :param expires: hours without a change, or when.
 
         :raises InvalidInputError: the name or the spec is not acceptable.
         :raises TooManyError: the user has as many open sessions as one may have.
         """
-        if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
-            msg = f'name: expected 1 to {MAX_NAME} printable characters, found {str(name)[:80]!r}.'
-            raise InvalidInputError(msg)
         now = _now()
         session = self.save(
             {
-                'name': name.strip(),
+                'name': check_name(name),
                 'folderId': folder['_id'],
                 'creatorId': user['_id'],
                 'state': OPEN,
                 'deleting': False,
                 'spec': StitchSpec.from_json(spec).to_json(),
+                'specRevision': 0,
+                'expires': expires,
                 'counts': {'patches': 0, 'bytes': 0},
                 'extent': {},
                 'dtype': None,
@@ -244,6 +252,17 @@ class StitchSession(AccessControlMixin, Model):
             self.remove(session)
 
 
+def check_name(name: Any) -> str:
+    """Return the name of a session.
+
+    :raises InvalidInputError: it is none.
+    """
+    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+        msg = f'name: expected 1 to {MAX_NAME} printable characters, found {str(name)[:80]!r}.'
+        raise InvalidInputError(msg)
+    return name.strip()
+
+
 def spec_of(session: Document) -> StitchSpec:
     """Return the session's spec."""
     return StitchSpec.from_json(session['spec'])
@@ -265,6 +284,7 @@ def view(session: Document) -> Document:
         'itemId', 'fileId', 'progress', 'error', 'revision', 'created', 'updated',
     )  # fmt: skip
     found = {**{name: session[name] for name in shown}, 'bounds': bounds_of(session)}
+    found['spec'] = {**session['spec'], 'expires': session.get('expires')}
     if session['state'] != FINALIZING:
         found['progress'] = {**session['progress'], 'timeLeft': None}
     return found
