@@ -3,7 +3,7 @@
     python benchmarks/preview.py [--patches 10000] [--sent 400] [--side 512] [--threads 4] [--tiles 20]
 
 The first patches are sent over HTTP. The others are copies of their documents in the database at other
-places, each with a file and a small copy of its own; only the bytes in the assetstore are shared. Said are the
+places, each with a file and a small copy of its own; only bytes in the assetstore are shared. Said are the
 rate of the upload; then, after a restart of the stack, so that nothing is left but the database, the times of
 tiles of each level asked for the first and the second time; and how soon a replaced patch is in them.
 """
