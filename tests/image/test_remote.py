@@ -151,9 +151,7 @@ def test_entries_that_are_not_understood(entry: object) -> None:
     ['127.0.0.1', '10.0.0.1', '169.254.169.254', '::1', '::ffff:127.0.0.1', 'fd00::1', '64:ff9b::a00:1',
      '2002:7f00:1::', '100.64.0.1', '0.0.0.0', '224.0.0.1'],
 )  # fmt: skip
-def test_a_listed_host_may_not_lead_into_other_networks(
-    monkeypatch: pytest.MonkeyPatch, number: str
-) -> None:
+def test_a_listed_host_may_not_lead_into_other_networks(monkeypatch: pytest.MonkeyPatch, number: str) -> None:
     def answer(host: str, port: int, **_: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, '', (number, port))]
 
@@ -271,3 +269,33 @@ def test_links_out_of_a_directory_are_not_followed(tmp_path: Path, picture: np.n
     linked = tmp_path / 'link.zarr'
     linked.symlink_to(other)
     np.testing.assert_array_equal(region(opened(linked))[..., 0], picture[..., 1])
+
+
+def test_neighbours_in_a_shard_are_one_request(web: Served, tmp_path: Path) -> None:
+    import zarr
+
+    pixels = np.random.default_rng(2).integers(0, 255, (3, 1024, 1024)).astype('uint8')
+    folder = write(tmp_path / 'a.zarr', [pixels], 'cyx', chunks=(1, 512, 512))
+    root = zarr.open_group(folder, mode='r+')
+    del root['s0']
+    array = root.create_array(
+        's0', shape=pixels.shape, chunks=(1, 256, 256), shards=(3, 512, 512), dtype='uint8'
+    )
+    array[...] = pixels
+    zip_folder(folder, web.folder / 'a.ozx')
+    for location in (f'{web.address}/a.ozx', folder):
+        source = opened(location)
+        z = source.levels - 1
+        source.getTile(0, 0, z, numpyAllowed='always')
+        web.asked.clear()
+        tile = source.getTile(1, 1, z, numpyAllowed='always')
+        np.testing.assert_array_equal(tile, np.moveaxis(pixels[:, 256:512, 256:512], 0, -1))
+        assert len(web.asked) <= 3  # three bands, each in a chunk of its own, apart in the shard
+        whole = region(source)
+        np.testing.assert_array_equal(whole, np.moveaxis(pixels, 0, -1))
+    web.asked.clear()
+    level = opened(f'{web.address}/a.ozx')._series[0].levels[0]
+    web.asked.clear()
+    found = level.read((slice(0, 3), slice(512, 1024), slice(512, 1024)))
+    np.testing.assert_array_equal(found, pixels[:, 512:, 512:])
+    assert len(web.asked) <= 3  # the entry's header, the index, all twelve chunks

@@ -12,12 +12,16 @@ import numpy as np
 from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from .arrays import ArrayInfo, Sharding
     from .keystore import Bytes, KeyStore
 
 MISSING = 2**64 - 1
 #: Bytes of shard indexes that one array keeps.
 INDEX_CACHE_BYTES = 16 * 2**20
+#: Of a shard over the network, chunks this near to each other are read at once: so many, and so many bytes.
+TOGETHER_GAP, MOST_TOGETHER, TOGETHER_BYTES = 32 * 2**10, 1024, 32 * 2**20
 
 
 class StoredLevel:
@@ -50,8 +54,11 @@ class StoredLevel:
         if all(len(numbers) == 1 for numbers in ranges):
             return self._read_one(tuple(numbers[0] for numbers in ranges), region, shape)
         out = None
+        ahead: dict[tuple[int, ...], bytes] = {}
+        if self.store.far and self._shards is not None:
+            ahead = self._shards.together(self.info, itertools.product(*ranges), self._most)
         for chunk in itertools.product(*ranges):
-            pixels = self.chunk(chunk)
+            pixels = self.chunk(chunk, ahead.get(chunk))
             if pixels is None:
                 continue
             if out is None:
@@ -87,12 +94,13 @@ class StoredLevel:
             target.append(slice(start - part.start, stop - part.start))
         return tuple(source), tuple(target)
 
-    def chunk(self, chunk: tuple[int, ...]) -> np.ndarray | None:
+    def chunk(self, chunk: tuple[int, ...], known: bytes | None = None) -> np.ndarray | None:
         """Return the pixels of a whole chunk by its numbers, or None where it is not stored.
 
+        :param known: its stored bytes, if they have been read already.
         :raises UnreadableChunkError: it exists and cannot be read or decoded.
         """
-        key, data = self.stored(chunk)
+        key, data = ('/'.join(map(str, chunk)), known) if known is not None else self.stored(chunk)
         if data is None:
             return None
         try:
@@ -119,6 +127,21 @@ class StoredLevel:
     def _fail(self, key: str, error: Exception) -> UnreadableChunkError:
         reason = str(error).rstrip('.') or type(error).__name__
         return UnreadableChunkError(f'The chunk {key} of {self.store.name} cannot be read: {reason}.')
+
+
+def _runs(
+    places: Sequence[tuple[str, int, int, tuple[int, ...]]],
+) -> list[list[tuple[str, int, int, tuple[int, ...]]]]:
+    """Return sorted places (shard, offset, size, chunk) in groups that lie beside each other."""
+    runs: list[list[tuple[str, int, int, tuple[int, ...]]]] = []
+    end = 0
+    for place in places:
+        key, offset, size, _ = place
+        if not runs or runs[-1][0][0] != key or not 0 <= offset - end <= TOGETHER_GAP:
+            runs.append([])
+        runs[-1].append(place)
+        end = offset + size
+    return runs
 
 
 class ShardIndexes:
@@ -157,6 +180,41 @@ class ShardIndexes:
             return name, self._store.read_range(key, offset, size)
         except UnreadableImageError as error:
             raise self._fail(name, error) from error
+
+    def together(
+        self, info: ArrayInfo, chunks: Iterable[tuple[int, ...]], most: int
+    ) -> dict[tuple[int, ...], bytes]:
+        """Return the stored bytes of those chunks that lie beside others in a shard, a run by one read.
+
+        :param most: the bytes that one chunk may have.
+        :raises UnreadableChunkError: a shard or its index cannot be read.
+        """
+        places: list[tuple[str, int, int, tuple[int, ...]]] = []
+        grid = self._sharding.grid
+        for chunk in itertools.islice(chunks, MOST_TOGETHER):
+            shard = tuple(number // count for number, count in zip(chunk, grid, strict=True))
+            inner = tuple(number % count for number, count in zip(chunk, grid, strict=True))
+            key = info.key_prefix + info.separator.join(map(str, shard))
+            index = self._index(key)
+            if index is not None:
+                offset, size = (int(value) for value in index[inner])
+                if size <= most and offset < 2**63:
+                    places.append((key, offset, size, chunk))
+        found: dict[tuple[int, ...], bytes] = {}
+        left = TOGETHER_BYTES
+        for run in _runs(sorted(places)):
+            key, start = run[0][:2]
+            length = max(offset + size for _, offset, size, _ in run) - start
+            if len(run) == 1 or length > left:
+                continue
+            left -= length
+            try:
+                data = self._store.read_range(key, start, length)
+            except UnreadableImageError as error:
+                raise self._fail(f'{key} (bytes {start} to {start + length})', error) from error
+            for _, offset, size, chunk in run if data is not None else ():
+                found[chunk] = data[offset - start : offset - start + size]
+        return found
 
     def _index(self, key: str) -> np.ndarray | None:
         with self._lock:

@@ -60,6 +60,8 @@ class KeyStore(Store):
     supports_writes = False
     supports_deletes = False
     supports_listing = True
+    #: Whether each read costs a request over a network.
+    far = False
 
     def __init__(self, name: str, identity: str) -> None:
         super().__init__(read_only=True)

@@ -33,6 +33,8 @@ class ObjectStore(KeyStore):
     in ``.zmetadata``.
     """
 
+    far = True
+
     def __init__(self, name: str, identity: str) -> None:
         super().__init__(name, identity)
         self._kept: OrderedDict[str, bytes | None] = OrderedDict()

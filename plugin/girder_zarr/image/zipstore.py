@@ -15,6 +15,7 @@ import numpy as np
 
 from girder_zarr.errors import UnreadableImageError
 
+from .bytesource import FileBytes
 from .keystore import SCRATCH, Bytes, KeyStore
 from .limits import DEFAULT, Limits
 
@@ -273,6 +274,7 @@ class ZipFileStore(KeyStore):
     def __init__(self, source: ByteSource, limits: Limits = DEFAULT) -> None:
         super().__init__(source.name, source.identity)
         self._source = source
+        self.far = not isinstance(source, FileBytes)
         self._directory = read_directory(source, limits)
         places = self._directory.places
         top = _find_top(places)
