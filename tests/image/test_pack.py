@@ -6,6 +6,8 @@ import json
 import os
 import sqlite3
 import struct
+import sys
+import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -212,3 +214,45 @@ def test_local_headers_agree_with_the_central_directory(tmp_path: Path) -> None:
         for entry in archive.infolist():
             signature, crc, size = struct.unpack_from('<4s10xII', content, entry.header_offset)
             assert (signature, crc, size) == (b'PK\3\4', entry.CRC, entry.file_size)
+
+
+@pytest.mark.parametrize('suffix', ['.zip', '.zarr', '.db'])
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f'image{suffix}'
+    left, young = (tmp_path / f'.{target.name}.{name * 12}.tmp' for name in 'ab')
+    for path in (left, young):
+        path.mkdir() if suffix == '.zarr' else path.touch()
+    os.utime(left, (0, 0))
+    with outlet_for(target) as outlet:
+        assert not left.exists()
+        outlet.put('zarr.json', b'{}')
+        # a second writer of the same name takes nothing from the first, however long that takes
+        own = next(path for path in tmp_path.iterdir() if path not in {young, target})
+        os.utime(own, (0, 0))
+        with outlet_for(target) as other:
+            other.put('zarr.json', b'{}')
+        assert own.exists()
+    assert names_in(tmp_path) == {young.name, target.name}
+
+
+def test_a_directory_takes_the_place_of_another_in_one_step(tmp_path: Path) -> None:
+    if sys.platform != 'linux':
+        pytest.skip('only Linux lets two names change places')
+    source = written(tmp_path / 'source')
+    target = tmp_path / 'image.zarr'
+    pack(source, target)
+    seen: list[bool] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            seen.append((target / 'zarr.json').is_file())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for _ in range(5):
+        pack(source, target)
+    stop.set()
+    watcher.join()
+    assert all(seen)
+    assert names_in(tmp_path) == {'source', 'image.zarr'}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import glob
+import importlib
 import json
 import os
 import shutil
+import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import EditError
 
@@ -20,6 +24,14 @@ if TYPE_CHECKING:
 
     from .ngff.model import Version
 
+fcntl: Any = None
+with contextlib.suppress(ImportError):
+    fcntl = importlib.import_module('fcntl')  # not on Windows
+
+#: From Linux's fcntl.h and fs.h: paths count from the working directory; names change places.
+_HERE, _EXCHANGE = -100, 2
+#: How many seconds a temporary file may be without its lock: its writer is about to take it.
+_YOUNG = 60.0
 DIRECTORY_SUFFIX = '.zarr'
 ZIP_SUFFIXES = ('.zip', '.ozx')
 DATABASE_SUFFIXES = ('.db', '.sqlite')
@@ -71,21 +83,26 @@ def outlet_for(target: Path, *, version: Version | str = '0.5', overwrite: bool 
         raise EditError(f'The name must end in {", ".join(SUFFIXES)}; found {target.name!r}')
     if target.suffix == '.ozx' and version == '0.4':
         raise EditError('.ozx holds NGFF 0.5 or later, not 0.4')
+    _remove_left(target)
     temporary = temporary_name(target)
     try:
         if target.suffix == DIRECTORY_SUFFIX:
             temporary.mkdir()
             outlet = DirectoryOutlet(temporary)
-            yield outlet
+            with _lock(temporary):
+                yield outlet
             outlet.sync()
         elif target.suffix in DATABASE_SUFFIXES:
-            with contextlib.closing(SqliteOutlet(temporary)) as database:
+            with contextlib.closing(SqliteOutlet(temporary)) as database, _lock(temporary):
                 yield database
                 database.finish()
             sync_path(temporary)
         else:
             comment = ozx_comment(str(version)) if target.suffix == '.ozx' else b''
-            with ZipOutlet(temporary, comment=comment, zip64=target.suffix == '.ozx') as archive:
+            with (
+                ZipOutlet(temporary, comment=comment, zip64=target.suffix == '.ozx') as archive,
+                _lock(temporary),
+            ):
                 yield archive
                 archive.finish()
         put_in_place(temporary, target, overwrite=overwrite)
@@ -115,7 +132,8 @@ def ozx_comment(version: str) -> bytes:
 def put_in_place(temporary: Path, target: Path, *, overwrite: bool) -> None:
     """Rename what was written to its final name; what was there before goes last.
 
-    A file takes the place of a file in one step. With a directory, there is an instant with neither.
+    A file takes the place of a file in one step; a directory does where the system lets two names change
+    places (Linux). Elsewhere there is an instant with neither.
     """
     if not overwrite:
         _rename_new(temporary, target)
@@ -145,6 +163,9 @@ def _swap(temporary: Path, target: Path) -> None:
     if not os.path.lexists(target):
         temporary.rename(target)
         return
+    if _exchange(temporary, target):
+        remove(temporary)
+        return
     old = temporary_name(target)
     target.rename(old)
     try:
@@ -153,6 +174,39 @@ def _swap(temporary: Path, target: Path) -> None:
         old.rename(target)
         raise
     remove(old)
+
+
+def _exchange(one: Path, two: Path) -> bool:
+    """Let two names change places in one step (Linux's renameat2); return whether that could be done."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(call(_HERE, os.fsencode(one), _HERE, os.fsencode(two), _EXCHANGE) == 0)
+
+
+def _remove_left(target: Path) -> None:
+    """Remove what writers of ``target`` have left that were killed: nobody holds a lock on it any more."""
+    for left in target.parent.glob(f'.{glob.escape(target.name)}.*.tmp'):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _YOUNG:
+                with _lock(left):
+                    remove(left)
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock on a file or directory, which goes with the process.
+
+    :raises OSError: another process has it.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def remove(path: Path) -> None:

@@ -79,10 +79,11 @@ def write(
         convert_to(
             path,
             lambda folder: _write_zarr(sink, extent, folder, alpha, True, resample, ZarrOptions.read(own)),
-            lossy=lossy and extent.dtype == np.uint8,
+            dtype=extent.dtype,
+            lossy=lossy,
             overwrite=overwrite,
             params=others,
-            georeference=(sink.projection, sink.gcps),
+            georeference=(sink.projection, sink._outputGcps()),
         )
         return
     _write_zarr(sink, extent, path, alpha, overwrite, resample, ZarrOptions.read(params, lossy=lossy))
@@ -223,7 +224,7 @@ def _extra(sink: SinkMixin, folding: Folding) -> dict[str, Any]:
         'magnification': sink._magnification,
         'frameAxes': sink.frameAxes if sink.frameValues is not None else None,
         'projection': None if sink.projection is None else str(sink.projection),
-        'gcps': sink.gcps,
+        'gcps': sink._outputGcps(),
         'folded': folding.attribute(),
         'channelNames': _kept_names(sink, folding),
         'associated': {key: f'{ASSOCIATED}/{key}' for key in sink._newAssociated},
