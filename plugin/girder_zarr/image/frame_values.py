@@ -15,12 +15,15 @@ def with_values(
     axes: Sequence[str],
     position: Mapping[str, int],
     new: Mapping[str, Any],
+    order: Sequence[str],
 ) -> tuple[np.ndarray, list[str]]:
     """Return the values and their axes after those of one tile are set.
 
     :param values: one dimension for each of ``axes``, and a last one over the axes; or None.
     :param position: where the tile lies along the axes; zero where one is missing.
     :param new: the values at that position, by axis name.
+    :param order: all frame axes of the image, the slowest first; where there are values of further axes now,
+        the values have this order.
     """
     names = [*axes, *(axis for axis in new if axis not in axes)]
     old = np.empty((*[0] * len(axes), len(axes)), object) if values is None else values
@@ -42,7 +45,14 @@ def with_values(
         grown = grown.astype(object)
     for axis, value in new.items():
         grown[(*where, names.index(axis))] = value
-    return grown, names
+    return (grown, names) if len(names) == len(axes) else _in_order(grown, names, order)
+
+
+def _in_order(values: np.ndarray, names: list[str], order: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Return values with their axes in another order."""
+    places = {axis: place for place, axis in enumerate(order)}
+    found = sorted(range(len(names)), key=lambda index: places.get(names[index], len(order)))
+    return values.transpose(*found, len(names))[..., found], [names[index] for index in found]
 
 
 def axis_values(

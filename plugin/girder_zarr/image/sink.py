@@ -129,7 +129,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         with self._sinkLock:
             if tile.values:
                 self._frameValues, self._frameAxes = with_values(
-                    self._frameValues, self._frameAxes or [], tile.start, tile.values
+                    self._frameValues, self._frameAxes or [], tile.start, tile.values, self._frameAxesNow()
                 )
             self._revised()
         return grown or bool(tile.values) or not self._shownAsEdited
@@ -310,3 +310,10 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
 
     def _outputColors(self) -> list[str]:
         return [hex_color(color) for color in self._channelColors or ()]
+
+    def _outputGcps(self) -> list[list[float]] | None:
+        """Return the ground control points in pixels of what is written, which a crop may begin later."""
+        left, top = (self._crop or (0, 0))[:2]
+        if self._gcps is None or (left, top) == (0, 0):
+            return self._gcps
+        return [[*point[:2], point[2] - left, point[3] - top] for point in self._gcps]

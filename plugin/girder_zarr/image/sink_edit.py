@@ -158,9 +158,7 @@ class EditMixin:
         source._revision = 0
         names = source._channels
         source._channelNames = list(names) if names else None
-        channels = (multiscale.channels or ()) if layout.bands == 1 else ()
-        colors = [channel.color for channel in channels]
-        source._channelColors = [color or 'FFFFFF' for color in colors] if any(colors) else None
+        source._channelColors = source._fileColors() or None
         source._frameAxes, source._frameUnits, source._frameValues = frame_values(multiscale, layout, None)
         source._cacheValue = source._uniqueName
         self._shownAsEdited = False

@@ -60,6 +60,13 @@ class PropertiesMixin:
     def _changed(self) -> None:
         """Tell the reading half that what it shows of a new image is out of date."""
 
+    def _fileColors(self) -> list[str]:
+        """Return the colours of the channels of an opened image; those of bands are not channels."""
+        source: Any = self
+        channels = source._series[0].multiscale.channels or ()
+        colors = [channel.color for channel in channels] if source._layout.bands == 1 else []
+        return [color or 'FFFFFF' for color in colors] if any(colors) else []
+
     def _takeNew(self) -> None:
         """Take in what other processes have added."""
 
@@ -158,9 +165,11 @@ class PropertiesMixin:
         self._changed()
 
     @property
-    def channelColors(self) -> list[str] | None:
-        """The colours of the positions of axis c, as given."""
-        return self._channelColors
+    def channelColors(self) -> list[str]:
+        """The colours of the positions of axis c: as given, or as the file has them."""
+        if self._channelColors is None and getattr(self, '_opened', None) is not None:
+            return self._fileColors()
+        return self._channelColors or []
 
     @channelColors.setter
     def channelColors(self, colors: Sequence[str] | None) -> None:

@@ -150,6 +150,13 @@ def _multiscale(
     omero = content.get('omero', metadata.get('omero'))
     description = metadata.get('description')
     extra = content.get('girder_zarr')
+    extra = extra if isinstance(extra, dict) else {}
+    if isinstance(description, dict):
+        # large-image-source-zarr keeps both there
+        extra = {key: description[key] for key in ('additionalMetadata',) if key in description} | extra
+        description = description.get('description')
+        if description is not None and not isinstance(description, str):
+            extra = {'description': description} | extra
     name = item.get('name')
     return Multiscale(
         axes=axes,
@@ -158,7 +165,7 @@ def _multiscale(
         channels=parse_channels(omero, notes),
         version=version,
         description=str(description) if description else None,
-        extra=extra if isinstance(extra, dict) else {},
+        extra=extra,
     )
 
 
