@@ -38,6 +38,7 @@ clean:
 
 bench: $(VENV)/.bench
 	$(VENV)/bin/python benchmarks/run.py $(VENV)/bin/python $(VENV)-1.35.6/bin/python --output docs/benchmarks.md $(ARGS)
+	$(VENV)/bin/python benchmarks/compare_reading.py $(VENV)/bin/python $(VENV)-1.35.6/bin/python --output docs/benchmarks.md
 
 $(VENV)/.bench: setup.py benchmarks/requirements-1.35.6.txt | $(VENV)/bin/python
 	GIRDER_ZARR_SKIP_WEB_BUILD=1 $(VENV)/bin/python -m pip install --quiet --editable '.[bench]'

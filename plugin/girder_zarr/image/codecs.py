@@ -181,6 +181,16 @@ class ChunkDecoder:
         # Checksums and the like may still be there after a step that is not the last.
         self._most = self.stored_size + 64 * max(0, len(self._steps) - 1)
 
+    def is_plain_jpeg(self, settings: Sequence[str]) -> bool:
+        """Return whether a chunk is stored as a JPEG file that shows its pixels.
+
+        :param settings: of the codec, which must not be in use.
+        """
+        if self._image is None or self._steps or self._transpose is not None or self.dtype != np.uint8:
+            return False
+        known = self._image.codec_id == 'imagecodecs_jpeg'
+        return known and all(getattr(self._image, name, None) is None for name in settings)
+
     def decode(self, data: Buffer) -> np.ndarray:
         """Return the pixels with the array's axes, in native byte order.
 

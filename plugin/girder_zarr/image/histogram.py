@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 #: Types whose values are counted one by one.
 COUNTED = frozenset({'uint8', 'uint16', 'int8', 'int16'})
@@ -45,21 +45,13 @@ def _count(plane: np.ndarray, values: int) -> np.ndarray:
     return np.bincount((plane.astype(np.intp) - low).ravel(), minlength=values)
 
 
-def summarize(
-    counts: np.ndarray,
-    dtype: np.dtype[Any],
-    *,
-    bins: int = 256,
-    density: bool = False,
-    limits: Any = None,
-    only_range: bool = False,
-) -> dict[str, Any]:
+def summarize(counts: np.ndarray, dtype: np.dtype[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what large_image's ``histogram`` returns, from counts.
 
     :param counts: (band, value), as :func:`count_values` gives them; each band has at least one pixel.
-    :param limits: ``range`` of large_image: None, 'round' or a pair of numbers.
-    :param only_range: without the histograms.
+    :param options: ``bins``, ``density``, ``range`` and ``onlyMinMax`` of large_image.
     """
+    bins, density, limits = options['bins'], options.get('density', False), options.get('range')
     info = np.iinfo(dtype)
     values = np.arange(info.min, info.max + 1)
     present = [values[band > 0] for band in counts]
@@ -72,7 +64,7 @@ def summarize(
         'mean': means,
         'stdev': np.maximum(squares - means**2, 0) ** 0.5,
     }
-    if only_range:
+    if options.get('onlyMinMax'):
         return result
     result['histogram'] = []
     for band, found in enumerate(present):

@@ -26,6 +26,7 @@ from .frames import channel_names, frame_records, frame_values, lay_out, native_
 from .histogram import COUNTED, HISTOGRAM_OPTIONS, count_values, summarize
 from .limits import DEFAULT
 from .ngff.units import millimeters
+from .passthrough import stored_jpeg
 from .picture import associated_picture, frame_windows, read_frame, sides_of
 from .reduce import choose_level
 from .regions import MEANS, read_region
@@ -243,6 +244,10 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
             return self._shown().getTile(x, y, z, pilImageAllowed, numpyAllowed, **kwargs)
         frame = self._getFrame(**kwargs)
         self._xyzInRange(x, y, z, frame, self._framecount)
+        if self.encoding == 'JPEG' and not (numpyAllowed or pilImageAllowed or self._asShown):
+            stored = self._storedTile(x, y, z, frame)
+            if stored is not None:
+                return ImageBytes(stored, mimetype='image/jpeg')
         tile = self._pixels(x, y, z, frame)
         if self._asShown:
             tile = to_uint8(tile, self._frameWindows(frame))
@@ -255,6 +260,19 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
         left, top, right, bottom, step = self._xyzToCorners(x, y, z)
         corners = (left // step, top // step, -(-right // step), -(-bottom // step))
         return self._part(corners, step, frame)
+
+    def _storedTile(self, x: int, y: int, z: int, frame: int) -> bytes | None:
+        """Return a tile as it is stored, where it is stored as JPEG."""
+        left, top, right, bottom, step = self._xyzToCorners(x, y, z)
+        choice, series = self._choices[step], self._series[frame // self._framesPerSeries]
+        whole = right - left == self.tileWidth * step and bottom - top == self.tileHeight * step
+        if not whole or not choice.exact or series is not self._series[0] or not self._isPlain():
+            return None
+        level = series.levels[choice.level]
+        counts = (axis.index is None or level.shape[axis.index] >= axis.count for axis in self._layout.axes)
+        region = self._layout.fixed(frame % self._framesPerSeries)
+        corners = (left // step, top // step, right // step, bottom // step)
+        return stored_jpeg(level, self._layout, region, corners) if all(counts) else None
 
     def _part(self, corners: tuple[int, int, int, int], step: int, frame: int) -> np.ndarray:
         """Return what lies between left, top, right and bottom of a frame, ``step`` times smaller."""
@@ -306,21 +324,13 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
     def histogram(self, *args: Any, **kwargs: Any) -> Any:
         """Return a histogram; see the base class. Values of up to 16 bits are counted in one pass."""
         bins = kwargs.get('bins', 256)
-        simple = not args and kwargs.get('dtype') is None and isinstance(bins, int)
-        if simple and self._dtype.name in COUNTED and self._isPlain():
+        simple = not args and kwargs.get('dtype') is None and isinstance(bins, int) and self._isPlain()
+        if simple and self._dtype.name in COUNTED:
             rest = {name: value for name, value in kwargs.items() if name not in HISTOGRAM_OPTIONS}
             tiles = (tile['tile'] for tile in self.tileIterator(format=TILE_FORMAT_NUMPY, **rest))
             counts = count_values(tiles, self._dtype)
             if counts is not None and counts.any(axis=1).all():
-                density, only_range = kwargs.get('density', False), kwargs.get('onlyMinMax', False)
-                return summarize(
-                    counts,
-                    self._dtype,
-                    bins=bins,
-                    density=density,
-                    limits=kwargs.get('range'),
-                    only_range=only_range,
-                )
+                return summarize(counts, self._dtype, {**kwargs, 'bins': bins})
         return super().histogram(*args, **kwargs)
 
     def getThumbnail(self, width: Any = None, height: Any = None, **kwargs: Any) -> Any:

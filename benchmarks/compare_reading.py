@@ -1,0 +1,158 @@
+"""Reading with girder_zarr, with large-image-source-zarr 1.35.6 and by hand, in turn, in one run.
+
+    python compare_reading.py OURS_PYTHON THEIRS_PYTHON [--rounds 15] [--output FILE]
+
+Three processes stay up and are asked for the same work one after the other; a row gives the medians of the
+processor time, and the medians of the ratios within each round. The machine is shared: times of the clock
+are given as ratios only. With --output, the table replaces what is between the marks in that file.
+"""
+
+import argparse
+import datetime as dt
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+HEAD = (
+    '| work | 1.35.6, ms | girder_zarr, ms | by hand, ms | 1.35.6 / ours, processor | the same, clock '
+    '| ours / by hand, processor | the same, clock |'
+)
+BEGIN, END = '<!-- reading: begin -->', '<!-- reading: end -->'
+MAKE_INPUT = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import large_image_source_zarr as module
+from work import add_tiles, positions, TILE
+sink = add_tiles(module, positions(TILE, 4096))[0]
+sink.mm_x = sink.mm_y = 0.00025
+sink.write(sys.argv[1], lossy=False)
+"""
+#: What both packages do, and what of it can be done by hand.
+WORKS = {
+    'open': None,
+    'numpy': 'read + decode',
+    'numpy, 2 threads': 'read + decode, 2 threads',
+    'JPEG': 'read + decode + encode',
+    'JPEG, 2 threads': 'read + decode + encode, 2 threads',
+    'thumbnail': None,
+    'region': None,
+    'region JPEG': None,
+    'reduced region': None,
+    'histogram': None,
+}
+LIMITS = ('memory copy', 'decode', 'read + decode', 'encode')
+
+
+class Worker:
+    def __init__(self, python, who, path):
+        self.process = subprocess.Popen(
+            [python, '-W', 'ignore', HERE / 'reading.py', who, path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+
+    def ask(self, work):
+        self.process.stdin.write(work + '\n')
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def rounds(workers, work, count):
+    """Ask all workers in turn; the first round warms up."""
+    asked = {who: WORKS[work] if who == 'by_hand' else work for who in workers}
+    found = [
+        {who: workers[who].ask(name) for who, name in asked.items() if name} for _ in range(count + 1)
+    ]
+    return found[1:]
+
+
+def median_ratio(found, first, second, clock):
+    return statistics.median(one[first][clock] / one[second][clock] for one in found)
+
+
+def row(work, found):
+    def milliseconds(who):
+        return f'{statistics.median(one[who]["cpu"] for one in found) * 1e3:.3g}' if who in found[0] else ''
+
+    cells = [milliseconds(who) for who in ('theirs', 'ours', 'by_hand')]
+    cells += [f'**{median_ratio(found, "theirs", "ours", clock):.2f}**' for clock in ('cpu', 'wall')]
+    for clock in ('cpu', 'wall'):
+        cells.append(f'{median_ratio(found, "ours", "by_hand", clock):.2f}' if 'by_hand' in found[0] else '')
+    return f'| {work} | {" | ".join(cells)} |'
+
+
+def scaling(results, who, work):
+    """How many times the tiles of one thread two serve, by the best rounds of each."""
+    one, two = (min(found[who]['wall'] for found in results[name]) for name in (work, f'{work}, 2 threads'))
+    return one / two
+
+
+def table(workers, count):
+    lines = [
+        BEGIN,
+        f'{dt.datetime.now(dt.UTC).date()}, {os.cpu_count()} cores, Python {platform.python_version()},',
+        f'`python benchmarks/compare_reading.py OURS_PYTHON THEIRS_PYTHON --rounds {count}`',
+        '(part of `make bench`).',
+        'Milliseconds of processor time for one; ratios are medians over the rounds.',
+        '',
+        HEAD,
+        '|---|---|---|---|---|---|---|---|',
+    ]
+    results = {}
+    for work in WORKS:
+        results[work] = rounds(workers, work, count)
+        lines.append(row(work, results[work]))
+        print(lines[-1], flush=True)
+    lines += ['', 'Two threads to one, by the best round of each (less where others use the cores):', '']
+    for work in ('numpy', 'JPEG'):
+        each = ', '.join(f'{who.replace("_", " ")} {scaling(results, who, work):.2f}' for who in workers)
+        lines.append(f'- {work}: {each}')
+    hand = [workers['by_hand'].ask(limit)['cpu'] * 1e3 for limit in LIMITS for _ in range(2)][1::2]
+    limits = ', '.join(f'{limit} {time:.3g}' for limit, time in zip(LIMITS, hand, strict=True))
+    return [*lines, '', f'The limits, ms of processor time for a chunk of 512 x 512 x 3: {limits}.', END]
+
+
+def put(path, lines):
+    """Replace what stands between the marks, or add it."""
+    text = path.read_text(encoding='utf-8') if path.exists() else '# Benchmarks\n\n'
+    before, begin, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2] if begin else '\n'
+    path.write_text(before + '\n'.join(lines) + after, encoding='utf-8')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('ours')
+    parser.add_argument('theirs')
+    parser.add_argument('--rounds', type=int, default=15)
+    parser.add_argument('--output', type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix='girder-zarr-bench-') as name:
+        path = Path(name) / 'input.zarr'
+        subprocess.run([arguments.theirs, '-W', 'ignore', '-c', MAKE_INPUT, path, HERE], check=True)
+        workers = {
+            'theirs': Worker(arguments.theirs, 'large_image_source_zarr', path),
+            'ours': Worker(arguments.ours, 'girder_zarr.image', path),
+            'by_hand': Worker(arguments.ours, 'by_hand', path),
+        }
+        try:
+            lines = table(workers, arguments.rounds)
+        finally:
+            for worker in workers.values():
+                worker.close()
+    print('\n'.join(lines), file=sys.stderr)
+    if arguments.output:
+        put(arguments.output, lines)
+
+
+if __name__ == '__main__':
+    main()
