@@ -219,3 +219,60 @@ def test_s3_addresses_of_the_library(moto_server, bucket, tmp_path, monkeypatch)
         assert not gz.canRead('s3://another-bucket/slide.zarr')
     finally:
         addresses.follow(None)
+
+
+def test_the_same_tiles_from_everywhere(api, people, folder, tmp_path, bucket, assetstore, zarr_server):
+    """Directory, zip, .ozx, SQLite, S3, http and a Girder folder, through the tile routes."""
+    import sqlite3
+
+    from girder.models.setting import Setting
+
+    from girder_zarr.server import allowed_hosts
+    from girder_zarr.server.settings import SettingKey
+    from support.web import serve
+
+    from .test_imports import import_directory, upload_tree
+
+    slide = tmp_path / 'web' / 'slide.zarr'
+    body = write_zarr(slide, '0.4', random_pixels(150, 200, 1), 'yx')
+    database = sqlite3.connect(tmp_path / 'slide.db')
+    database.execute('CREATE TABLE zarr(k TEXT PRIMARY KEY, v BLOB)')
+    rows = [(str(path.relative_to(slide)), path.read_bytes()) for path in slide.rglob('*') if path.is_file()]
+    database.executemany('INSERT INTO zarr VALUES (?, ?)', rows)
+    database.commit()
+    database.close()
+    for name, data in (
+        ('a.zip', body), ('b.ozx', body), ('c.db', (tmp_path / 'slide.db').read_bytes()),
+    ):  # fmt: skip
+        bucket.put_object(Bucket=bucket.bucket, Key=f'all/{name}', Body=data)
+    put_tree(bucket, slide, 'all/in s3.zarr')
+    owner = people['owner']
+    import_into(assetstore, 'all/', folder, owner)
+    assetstore['current'] = False
+    Assetstore().save(assetstore)
+    local = Assetstore().findOne({'type': 0})
+    local['current'] = True
+    Assetstore().save(local)
+    (tmp_path / 'web').joinpath('notes.txt').write_text('words')
+    import_directory(tmp_path / 'web', Folder().createFolder(folder, 'local', creator=owner), owner)
+    root = upload_tree(slide, Folder().createFolder(folder, 'uploaded', creator=owner), owner)
+    with serve(tmp_path / 'web') as served:
+        Setting().set(SettingKey.ALLOWED_HOSTS, [f'127.0.0.1:{served.port}', '127.0.0.1'])
+        allowed_hosts.install()
+        link = Item().createItem('link', owner, folder)
+        File().createLinkFile('slide.zarr', link, 'item', f'{served.address}/slide.zarr', owner)
+        items = [Item().findOne({'name': name}) for name in ('a.zip', 'b.ozx', 'c.db')]
+        items += [Item().findOne({'name': name}) for name in ('in s3.zarr', 'slide.zarr', 'link')]
+        items.append(Item().findOne({'folderId': root['_id'], 'name': '.zattrs'}))
+        tiles = {}
+        for item in items:
+            path = f'/item/{item["_id"]}/tiles'
+            if 'largeImage' not in item:
+                status, answer = api.call('POST', path)
+                assert status == 200, (item['name'], answer)
+            status, tile = api.call('GET', f'{path}/zxy/0/0/0', is_json=False)
+            assert status == 200, item['name']
+            tiles[item['name']] = tile
+    addresses.follow(None)
+    assert len(tiles) == 7
+    assert len(set(tiles.values())) == 1, {name: len(tile) for name, tile in tiles.items()}
