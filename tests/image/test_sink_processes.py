@@ -22,7 +22,7 @@ import girder_zarr.image as gz
 from girder_zarr.errors import EditError
 from girder_zarr.image.mailbox import Mailbox, take
 from girder_zarr.image.scratch import Scratch
-from girder_zarr.image.sink_tiles import NewTile
+from girder_zarr.image.sink_tiles import NewTile, read_tile
 from support.tile_workers import add_associated, add_tiles, message_of
 
 if TYPE_CHECKING:
@@ -188,6 +188,75 @@ def test_a_closed_image_says_so(
     written.write(tmp_path / 'image.zarr')
     opened = pickle.loads(pickle.dumps(gz.open(str(tmp_path / 'image.zarr'))))
     assert opened.sizeX == 4
+
+
+def test_an_image_that_is_edited_takes_tiles_of_other_processes(
+    tmp_path: Path, spawned: concurrent.futures.ProcessPoolExecutor
+) -> None:
+    source = gz.new()
+    source.addTile(np.full((40, 60), 1, np.uint8))
+    source.write(tmp_path / 'image.zarr')
+    edited = gz.open(str(tmp_path / 'image.zarr'), editable=True)
+    spawned.submit(add_tiles, edited, [(np.full((40, 60), 2, np.uint8), {'x': 30})]).result()
+    edited.write(tmp_path / 'image.zarr')
+    pixels = pixels_of(gz.open(str(tmp_path / 'image.zarr')))
+    assert (pixels[:, :30] == 1).all()
+    assert (pixels[:, 30:] == 2).all()
+    assert pixels.shape == (40, 90, 1)
+
+
+def test_a_fork_after_close_makes_no_folder(temporary_directory: Path) -> None:
+    source = gz.new()
+    source.close()
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert not any(temporary_directory.iterdir())
+
+
+tiles = st.fixed_dictionaries(
+    {
+        'y': st.integers(-40, 60),
+        'x': st.integers(-40, 60),
+        'height': st.integers(1, 50),
+        'width': st.integers(1, 50),
+        'dtype': st.sampled_from(['uint8', 'uint8', 'uint16', 'float32']),
+        'bands': st.sampled_from([1, 1, 3]),
+        'frame': st.dictionaries(st.sampled_from(['t', 'w']), st.integers(0, 2), max_size=2),
+        'masked': st.booleans(),
+        'posted': st.booleans(),
+        'read': st.booleans(),
+    }
+)
+
+
+@given(st.lists(tiles, min_size=1, max_size=7))
+@settings(max_examples=60, deadline=None)
+def test_several_processes_give_the_image_that_one_makes(sequence: list[dict[str, Any]]) -> None:
+    """The same tiles in the same order, all added here, and some of them by way of the mailbox."""
+    rng = np.random.default_rng(0)
+    plain, shared = gz.new(), gz.new()
+    mailbox = Mailbox(shared._share())
+    for tile in sequence:
+        shape = (tile['height'], tile['width'], tile['bands'])
+        pixels = (rng.random(shape) * 200).astype(tile['dtype'])
+        mask = rng.random(shape[:2]) > 0.5 if tile['masked'] else None
+        place = {**tile['frame'], **{f'{axis}_value': at * 1.5 for axis, at in tile['frame'].items()}}
+        plain.addTile(pixels, tile['x'], tile['y'], mask, **place)
+        if tile['posted']:
+            mailbox.post_tile(read_tile(pixels, tile['x'], tile['y'], mask, None, place, ()))
+        else:
+            shared.addTile(pixels, tile['x'], tile['y'], mask, **place)
+        if tile['read']:
+            shared.getMetadata()
+    expected, found = plain.getMetadata(), shared.getMetadata()
+    assert found == expected
+    assert shared.dtype == plain.dtype
+    for frame in range(plain.frames):
+        np.testing.assert_array_equal(pixels_of(shared, frame=frame), pixels_of(plain, frame=frame))
+    plain.close()
+    shared.close()
 
 
 OWNER_THAT_DIES = """

@@ -78,7 +78,7 @@ def test_a_crop_keeps_associated_images_values_and_everything_else(tmp_path: Pat
 
 def test_threads_lose_no_frame_and_no_value() -> None:
     """Fault 12 of 1.35.6: growing axes from several threads."""
-    source = gz.new()
+    source: Any = gz.new()
     start = threading.Barrier(4)
 
     def add(worker: int) -> None:
@@ -115,7 +115,7 @@ def test_the_metadata_is_in_order_and_no_other_file_is_left(tmp_path: Path) -> N
 
 def test_values_have_the_axes_order_of_1_35_6() -> None:
     """The axis that was named last is the slowest, also where it comes later than the others."""
-    source = gz.new()
+    source: Any = gz.new()
     for c, z in itertools.product(range(2), range(3)):
         source.addTile(np.full((4, 4), 1, np.uint8), c=c, z=z, c_value=f'dye {c}', z_value=z * 10)
     assert source.frameAxes == ['z', 'c']
@@ -129,7 +129,7 @@ def test_values_have_the_axes_order_of_1_35_6() -> None:
 
 
 def test_values_may_be_given_as_an_array(tmp_path: Path) -> None:
-    source = gz.new()
+    source: Any = gz.new()
     source.addTile(np.ones((2, 3, 8, 8), np.uint8), axes='tzyx')
     source.frameAxes = ['z', 't']
     values = np.zeros((3, 2, 2))

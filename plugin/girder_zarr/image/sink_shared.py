@@ -163,7 +163,8 @@ def _join(
 def _before_fork() -> None:
     for image in list(_images.values()):
         with contextlib.suppress(EditError, OSError):
-            image._share()
+            if image._editable:
+                image._share()
 
 
 def _after_fork() -> None:
