@@ -37,7 +37,7 @@ clean:
 	rm -rf $(VENV) .tox build plugin/*.egg-info plugin/girder_zarr/web_client plugin/web_client/node_modules
 
 bench: $(VENV)/.bench
-	$(VENV)/bin/python benchmarks/run.py $(VENV)/bin/python $(VENV)-1.35.6/bin/python --output docs/benchmarks.md $(ARGS)
+	$(VENV)/bin/python benchmarks/run.py $(VENV)/bin/python $(VENV)-1.35.6/bin/python --output docs/benchmarks-all.md $(ARGS)
 	$(VENV)/bin/python benchmarks/compare_reading.py $(VENV)/bin/python $(VENV)-1.35.6/bin/python --output docs/benchmarks.md
 
 $(VENV)/.bench: setup.py benchmarks/requirements-1.35.6.txt | $(VENV)/bin/python

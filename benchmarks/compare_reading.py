@@ -136,7 +136,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=15)
     parser.add_argument('--output', type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix='girder-zarr-bench-') as name:
+    with tempfile.TemporaryDirectory(prefix='bench-girder-zarr-') as name:
         path = Path(name) / 'input.zarr'
         subprocess.run([arguments.theirs, '-W', 'ignore', '-c', MAKE_INPUT, path, HERE], check=True)
         workers = {

@@ -93,7 +93,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--rounds', type=int, default=15)
     rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory(prefix='girder-zarr-bench-') as name:
+    with tempfile.TemporaryDirectory(prefix='bench-girder-zarr-') as name:
         path = Path(name) / 'a.zarr'
         make(path)
         readers = {way: start(path) for way, start in WAYS.items()}
