@@ -67,7 +67,9 @@ class StitchPatch(Model):
         """Name the collection and its unique index."""
         self.name = 'stitch_patch'
         keys = [('sessionId', SortDir.ASCENDING), ('key', SortDir.ASCENDING)]
-        self.ensureIndices([(keys, {'unique': True}), 'fileId'])
+        # Previews ask for what is changing and what has changed.
+        followed = [([keys[0], (name, SortDir.ASCENDING)], {}) for name in ('held', 'updated')]
+        self.ensureIndices([(keys, {'unique': True}), 'fileId', *followed])
 
     def validate(self, doc: Document) -> Document:
         """Accept the document; everything in it was checked where it came in."""

@@ -167,11 +167,11 @@ class SessionPreview:
         """Take over what has changed; return whether that is all there is at the session's revision."""
         if self._newest is None:
             return self._reload(session)
-        query = {
-            'sessionId': self._id,
-            '$or': [{'updated': {'$gte': self._newest - OVERLAP}}, {'held': {'$ne': None}}],
-        }
-        settled = self._take(list(StitchPatch().find(query)))
+        # Each has an index. What is held comes first: a patch that is settled meanwhile is found by its time.
+        held = {'sessionId': self._id, 'held': {'$gt': ''}}
+        recent = {'sessionId': self._id, 'updated': {'$gte': self._newest - OVERLAP}}
+        documents = list(StitchPatch().find(held))
+        settled = self._take([*documents, *StitchPatch().find(recent)])
         # Removed patches are found by their number. While others come in, it is that of a moment ago.
         if settled and len(self.image) != session['counts']['patches'] - self._drift:
             return time.monotonic() >= self._reload_from and self._reload(session)

@@ -125,7 +125,9 @@ class PreviewImage:
                     self._index.remove(patch.key)
                 self._index.add(patch)
                 self._problems.pop(patch.key, None)
-                self._measure(known, patch)
+                same = known is not None and (known.placement, known.shape) == (patch.placement, patch.shape)
+                if not same:
+                    self._measure(known, patch)
             self._forget(*([known] if known else []), patch)
             changed += 1
         return changed
