@@ -7,10 +7,16 @@ from girder.constants import AccessType, TokenScope
 from girder.models.folder import Folder
 from girder.models.token import Token
 
+from girder_zarr.client import Patch
+from girder_zarr.client_patch import tar_of
+
 from .conftest import png, random_pixels
 
 pytestmark = pytest.mark.plugin('zarr')
 BODY = png(random_pixels(8, 8))
+TAR = tar_of([(Patch('n', BODY, 8, 0), BODY), (Patch('m', BODY, 16, 0), BODY)])
+#: How many routes there are.
+ROUTES = 25
 READERS, WRITERS = {'admin', 'owner', 'writer', 'reader'}, {'admin', 'owner', 'writer'}
 
 
@@ -18,6 +24,7 @@ def routes(session, folder):
     """(name, who may, method, path, params, body) of each route."""
     base = f'/stitch_session/{session["_id"]}'
     create = json.dumps({'folderId': str(folder['_id']), 'name': 'new'})
+    tiles = f'{base}/tiles'
     return [
         ('list', READERS, 'GET', '/stitch_session', {'folderId': str(folder['_id'])}, None),
         ('get', READERS, 'GET', base, None, None),
@@ -29,25 +36,87 @@ def routes(session, folder):
         ('cancel', WRITERS, 'POST', f'{base}/cancel', None, None),
         ('finalize', WRITERS, 'POST', f'{base}/finalize', None, None),
         ('delete', WRITERS, 'DELETE', base, None, None),
+        ('edit', WRITERS, 'PUT', base, None, '{"name": "new"}'),
+        ('bulk', WRITERS, 'POST', f'{base}/patches', None, TAR),
+        ('missing', READERS, 'POST', f'{base}/missing', None, '{"keys": ["a"]}'),
+        ('files', WRITERS, 'POST', f'{base}/files', None, '[]'),
+        ('sweep', {'admin'}, 'POST', '/stitch_session/sweep', None, None),
+        ('references', READERS, 'GET', f'{base}/reference', None, None),
+        ('put reference', WRITERS, 'PUT', f'{base}/reference/r', None, BODY),
+        ('delete reference', WRITERS, 'DELETE', f'{base}/reference/f', None, None),
+        ('coverage', READERS, 'GET', f'{base}/coverage', None, None),
+        ('tiles', READERS, 'GET', tiles, None, None),
+        ('internal', READERS, 'GET', f'{tiles}/internal_metadata', None, None),
+        ('tile', READERS, 'GET', f'{tiles}/zxy/0/0/0', None, None),
+        ('frame', READERS, 'GET', f'{tiles}/fzxy/0/0/0/0', None, None),
+        ('region', READERS, 'GET', f'{tiles}/region', None, None),
+        ('thumbnail', READERS, 'GET', f'{tiles}/thumbnail', None, None),
     ]
 
 
+def test_every_route_is_tried(zarr_server):
+    from girder.api.rest import Resource
+
+    from girder_zarr.server.rest_sessions import StitchSessionResource
+
+    made = StitchSessionResource()
+    assert isinstance(made, Resource)
+    count = sum(len(routes) for by_length in made._routes.values() for routes in by_length.values())
+    assert count == ROUTES
+
+
 @pytest.mark.parametrize('who', ['admin', 'owner', 'writer', 'reader', 'stranger', 'nobody'])
-@pytest.mark.parametrize('index', range(10))
-def test_who_may_do_what(api, people, folder, session, stored, who, index):
-    api.put(session, 'a', BODY)
-    if index == 8:
-        assert routes(session, folder)[index][0] == 'finalize'
-    name, allowed, method, path, params, body = routes(session, folder)[index]
-    before = stored()
+def test_who_may_do_what(api, people, folder, stored, who):
+    for index in range(ROUTES):
+        _, session = api.create(folder)
+        api.put(session, 'a', BODY)
+        path = f'/stitch_session/{session["_id"]}/reference/f'
+        assert api.call('PUT', path, body=BODY, content_type='image/png')[0] == 201
+        route = routes(session, folder)[index]
+        before = stored()
+        status, answer = ask(api, route, people[who])
+        if who in route[1]:
+            assert status in {200, 201}, (route[0], answer)
+        else:
+            assert status == (401 if who == 'nobody' else 403), (route[0], answer)
+            assert stored() == before
+            assert api.get(session)[1]['state'] == 'open'
+        api.cancel(session)
+        api.delete(session)
+
+
+def ask(api, route, user):
+    """Ask for one of `routes`; return status and answer."""
+    name, _, method, path, params, body = route
     content_type = 'application/json' if method == 'POST' and body else 'image/png' if body else None
-    status, answer = api.call(method, path, params, body=body, content_type=content_type, user=people[who])
-    if who in allowed:
-        assert status in {200, 201}, (name, answer)
-    else:
-        assert status == (401 if who == 'nobody' else 403), (name, answer)
+    status, answer = api.call(
+        method, path, params, body=body, content_type=content_type, user=user, is_json=False
+    )
+    return status, answer[:300]
+
+
+@pytest.mark.parametrize(
+    ('scope', 'reading', 'writing'),
+    [
+        (TokenScope.DATA_READ, 200, 401),
+        (TokenScope.DATA_WRITE, 401, 201),
+        (TokenScope.USER_INFO_READ, 401, 401),
+    ],
+)
+def test_a_token_does_what_its_scope_says_on_each_route(
+    zarr_server, people, folder, session, stored, scope, reading, writing
+):
+    token = Token().createToken(people['admin'], scope=scope)
+    for name, allowed, method, path, params, body in routes(session, folder):
+        before = stored()
+        is_reading = allowed == READERS
+        if (reading if is_reading else writing) != 401:
+            continue
+        answer = zarr_server.request(
+            path=path, method=method, params=params, body=body, type='application/json', token=token
+        )
+        assert int(answer.output_status.split()[0]) == 401, name
         assert stored() == before
-        assert api.get(session)[1]['state'] == 'open'
 
 
 @pytest.mark.parametrize(

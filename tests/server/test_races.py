@@ -1,0 +1,149 @@
+"""Everything that changes a session, in every pair at the same moment: only documented states."""
+
+import hashlib
+import io
+import itertools
+import threading
+
+import pymongo.collection
+import pytest
+from girder.exceptions import RestException
+from girder.models.file import File
+
+from girder_zarr.errors import GirderZarrError
+from girder_zarr.server import editing, finalize, limits
+from girder_zarr.server.new_patch import NewPatch
+from girder_zarr.server.patch_group import Entry, put_together
+from girder_zarr.server.patches import StitchPatch
+from girder_zarr.server.sessions import StitchSession
+from girder_zarr.stitch import formats
+from girder_zarr.stitch.patch import Placement, format_digest
+
+from .conftest import png, random_pixels
+
+pytestmark = pytest.mark.plugin('zarr')
+BODIES = {key: png(random_pixels(8, 8, seed=at)) for at, key in enumerate('abcd')}
+ROUNDS = 3
+STATES = {'open', 'finalizing', 'cancelled'}
+
+
+def new_patch(key, x=0):
+    body = BODIES[key]
+    stream = io.BytesIO(body)
+    digest = format_digest(hashlib.sha256(body).digest())
+    return NewPatch(key, Placement.make(x, 0), 0, digest, len(body), formats.inspect(stream), stream)
+
+
+def put(session, user):
+    StitchPatch().put(session, new_patch('b', 8), user, replace=False)
+
+
+def replace(session, user):
+    StitchPatch().put(session, new_patch('a', 30), user, replace=True)
+
+
+def bulk(session, user):
+    entries = [Entry(new_patch(key, 8 * at), replace=False) for at, key in enumerate('bcd', 1)]
+    put_together(session, entries, user, limits.current())
+
+
+ACTIONS = {
+    'finalize': lambda session, user: finalize.finalize(session, user, force=False),
+    'cancel': lambda session, _: finalize.cancel(session),
+    'delete': lambda session, _: StitchSession().delete(session['_id']),
+    'put': put,
+    'replace': replace,
+    'bulk': bulk,
+    'remove': lambda session, _: StitchPatch().discard(session, 'a'),
+    'edit': lambda session, _: editing.edit(session, {'spec': {'background': 3}}),
+}
+
+
+@pytest.fixture
+def one_at_a_time(monkeypatch):
+    """Let single updates of the mock database be atomic, as those of a real one are."""
+    import mongomock.collection
+
+    lock = threading.RLock()
+
+    def guard(kind, name):
+        original = getattr(kind, name)
+
+        def guarded(self, *args, **kwargs):
+            with lock:
+                return original(self, *args, **kwargs)
+
+        monkeypatch.setattr(kind, name, guarded)
+
+    for name in ('find_one_and_update', 'update_one', 'update_many', 'insert_one', 'insert_many'):
+        guard(mongomock.collection.Collection, name)
+    for name in ('delete_one', 'delete_many', 'find_one', 'count_documents'):
+        guard(mongomock.collection.Collection, name)
+    assert pymongo.collection.Collection is not mongomock.collection.Collection
+
+
+def at_once(session, user, names):
+    """Do things at the same moment; return the errors that are no answers."""
+    barrier, unexpected = threading.Barrier(len(names)), []
+
+    def run(name):
+        barrier.wait()
+        try:
+            ACTIONS[name](session, user)
+        except (GirderZarrError, RestException):
+            pass
+        except BaseException as error:  # noqa: BLE001 - shown by the test
+            unexpected.append((name, error))
+
+    threads = [threading.Thread(target=run, args=[name]) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return unexpected
+
+
+def check(session_id, jobs, names):
+    """Hold what is left against the documented states."""
+    session = StitchSession().findOne({'_id': session_id})
+    patches = list(StitchPatch().find({'sessionId': session_id}))
+    files = list(File().find({'attachedToId': session_id}))
+    # Only between two jobs that were asked for can somebody have cancelled the first.
+    assert len(jobs) <= (2 if 'cancel' in names and list(names).count('finalize') > 1 else 1), names
+    if session is None:
+        assert (patches, files) == ([], []), names
+        return
+    assert session['state'] in STATES, names
+    assert not session['deleting']
+    if session['state'] == 'finalizing':
+        assert session['attempt'] in {job['attempt'] for job in jobs}, names
+    assert all(patch['stored'] and patch['held'] is None for patch in patches), names
+    nbytes = sum(patch['size'] for patch in patches)
+    assert session['counts'] == {'patches': len(patches), 'bytes': nbytes}, names
+    assert {file['_id'] for file in files} == {patch['fileId'] for patch in patches}, names
+    if patches:
+        low = min(patch['position']['x'] for patch in patches)
+        high = max(patch['position']['x'] for patch in patches) + 8
+        assert (session['extent']['x0'], session['extent']['x1']) == (low, high), names
+    else:
+        assert session['dtype'] is None, names
+
+
+def race(folder, owner, dispatched, names):
+    session = StitchSession().create(folder, owner, 'race', None)
+    StitchPatch().put(session, new_patch('a'), owner, replace=False)
+    dispatched.clear()
+    assert at_once(StitchSession().get(session['_id']), owner, names) == [], names
+    check(session['_id'], dispatched, names)
+
+
+@pytest.mark.usefixtures('one_at_a_time', 'zarr_server')
+def test_every_pair(people, folder, dispatched):
+    for pair in list(itertools.combinations_with_replacement(ACTIONS, 2)) * ROUNDS:
+        race(folder, people['owner'], dispatched, pair)
+
+
+@pytest.mark.usefixtures('one_at_a_time', 'zarr_server')
+def test_all_of_them(people, folder, dispatched):
+    for _ in range(5 * ROUNDS):
+        race(folder, people['owner'], dispatched, [*ACTIONS, 'put', 'finalize'])
