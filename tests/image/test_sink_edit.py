@@ -158,6 +158,24 @@ def test_pixel_sizes_of_other_axes_and_the_place_in_space_carry_over(tmp_path: P
     np.testing.assert_allclose(translation['translation'], [7, 0.01, 0.02 - 8 * 0.00025])
 
 
+@pytest.mark.parametrize(
+    ('first', 'second'),
+    [('0.4', '0.4'), ('0.5', '0.5'), ('0.4', '0.5'), ('0.6', '0.4')],
+)
+def test_attributes_of_other_programs_carry_over(tmp_path: Path, first: str, second: str) -> None:
+    source = gz.new()
+    source.addTile(RGB[:20, :30])
+    source.write(tmp_path / 'image.zarr', version=first)
+    group: Any = zarr.open_group(tmp_path / 'image.zarr', mode='a')
+    group.attrs['other'] = {'program': [1, 2]}
+    edited = gz.open(str(tmp_path / 'image.zarr'), editable=True)
+    edited.write(tmp_path / 'again.zarr', version=second)
+    attributes: Any = dict(zarr.open_group(tmp_path / 'again.zarr', mode='r').attrs)
+    own = {'multiscales', 'omero', 'girder_zarr'} if second == '0.4' else {'ome'}
+    assert set(attributes) == own | {'other'}
+    assert attributes['other'] == {'program': [1, 2]}
+
+
 def test_only_what_is_touched_is_read_and_the_rest_is_not_held(tmp_path: Path) -> None:
     path = written(tmp_path / 'image.zarr')
     for chunk in (path / '0' / 'c').rglob('*'):

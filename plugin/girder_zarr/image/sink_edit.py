@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 #: What is held in memory of an associated image.
 _MOST = 2**30
+#: The attributes that OME-NGFF defines.
+_OF_NGFF = {
+    'ome', 'multiscales', 'omero', 'girder_zarr', 'bioformats2raw.layout', 'labels', 'image-label', 'plate',
+    'well', 'series',
+}  # fmt: skip
 #: Files that may stand for the directory that they lie in.
 _DOCUMENTS = {'zarr.json', '.zattrs', '.zgroup', '.zarray'}
 _VERSIONS: dict[str, Version] = {'0.5': '0.5', '0.6': '0.6'}
@@ -41,6 +46,7 @@ class Edited:
     :param multiscale: its metadata.
     :param version: in which it is written again unless another is asked for.
     :param labels: names of the files below ``labels``.
+    :param foreign: attributes that other programs put beside the metadata.
     :param height: of the image in the file; ``width`` likewise.
     """
 
@@ -49,6 +55,7 @@ class Edited:
     multiscale: Multiscale
     version: Version
     labels: tuple[str, ...]
+    foreign: dict[str, Any]
     height: int
     width: int
 
@@ -58,7 +65,8 @@ class Edited:
         multiscale, shape = series.multiscale, series.levels[0].shape
         sides = [shape[multiscale.axis_index(name) or 0] for name in 'yx']
         version = _VERSIONS.get((opened.parsed.version or '0.5')[:3], '0.4')
-        return cls(path, store, multiscale, version, tuple(store.keys('labels')), *sides)
+        foreign = {name: value for name, value in opened.attributes.items() if name not in _OF_NGFF}
+        return cls(path, store, multiscale, version, tuple(store.keys('labels/')), foreign, *sides)
 
     def axis(self, name: str) -> Axis | None:
         """Return an axis of the file."""

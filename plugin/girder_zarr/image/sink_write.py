@@ -188,6 +188,8 @@ def _spec(
         factor=options.factor,
         max_levels=options.maxLevels,
     )
+    if sink._edited is not None:
+        spec = replace(spec, multiscale=replace(spec.multiscale, foreign=sink._edited.foreign))
     return spec, folding
 
 
@@ -222,7 +224,7 @@ def _extra(sink: SinkMixin, folding: Folding) -> dict[str, Any]:
         'description': None if isinstance(description, str) else description,
         'additionalMetadata': sink.additionalMetadata,
         'magnification': sink._magnification,
-        'frameAxes': sink.frameAxes if sink.frameValues is not None else None,
+        'frameAxes': sink._frameAxes if sink._frameValues is not None else None,
         'projection': None if sink.projection is None else str(sink.projection),
         'gcps': sink._outputGcps(),
         'folded': folding.attribute(),

@@ -58,7 +58,8 @@ def image_attributes(multiscale: Multiscale, version: Version, *, method: str = 
         content['omero'] = _omero(multiscale, version)
     if multiscale.extra:
         content['girder_zarr'] = dict(multiscale.extra)
-    return content if version == '0.4' else {'ome': {'version': version, **content}}
+    own = content if version == '0.4' else {'ome': {'version': version, **content}}
+    return {**multiscale.foreign, **own}
 
 
 def _axis(axis: Axis) -> dict[str, Any]:

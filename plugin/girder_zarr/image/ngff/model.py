@@ -78,6 +78,7 @@ class Multiscale:
     :param channels: the omero channels, or None where there is no omero metadata.
     :param version: as stored, dev and other suffixes included; None where it is not said.
     :param extra: what girder_zarr itself stored under the attribute ``girder_zarr`` (see docs/format.md).
+    :param foreign: attributes of other programs to be written beside the metadata; reading leaves it empty.
     """
 
     axes: tuple[Axis, ...]
@@ -87,6 +88,7 @@ class Multiscale:
     version: str | None = None
     description: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    foreign: dict[str, Any] = field(default_factory=dict)
 
     def axis_index(self, name: str) -> int | None:
         """Return the position of the axis called ``name``, or None."""
