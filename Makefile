@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv-dev
 ARGS ?=
 
-.PHONY: demo test test-girder3 lint bench fuzz clean
+.PHONY: demo test test-girder3 lint bench fuzz chaos clean
 
 demo: $(VENV)/.demo
 	$(VENV)/bin/girder-zarr demo $(ARGS)
@@ -45,3 +45,6 @@ $(VENV)/.bench: setup.py benchmarks/requirements-1.35.6.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)-1.35.6
 	$(VENV)-1.35.6/bin/python -m pip install --quiet -r benchmarks/requirements-1.35.6.txt
 	touch $@
+
+chaos: $(VENV)/.bench
+	$(VENV)/bin/python tests/chaos/kill_writes.py $(ARGS)
