@@ -269,18 +269,20 @@ def test_a_full_disk_is_said_and_loses_no_pixel(tmp_path: Path, monkeypatch: pyt
 
 
 def test_what_a_crash_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = tmp_path / 'girder-zarr-left'
+    left = tmp_path / 'girder-zarr-new-left'
     left.mkdir()
     (left / 'lock').touch()
+    # what another part of girder_zarr keeps in the same folder is none of the sweep's business
+    (tmp_path / 'girder-zarr-stitch-of-a-job').mkdir()
     alive = Scratch('alive', tmp_path)
     alive.directory()
     sweep(tmp_path)
     assert left.exists(), 'it may have been made just now'
     monkeypatch.setattr('girder_zarr.image.scratch._GRACE', -1.0)
     sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {'girder-zarr-alive'}
+    assert {path.name for path in tmp_path.iterdir()} == {'girder-zarr-new-alive', 'girder-zarr-stitch-of-a-job'}
     alive.close()
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ['girder-zarr-stitch-of-a-job']
 
 
 def test_scratch_goes_with_its_owner(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ except ImportError as exc:
         'which Windows does not have; the Windows Subsystem for Linux does'
     ) from exc
 
-_PREFIX = 'girder-zarr-'
+# Of its own: the jobs, the demo and other folders of ours must not match it.
+_PREFIX = 'girder-zarr-new-'
 _LOCK = 'lock'
 #: A folder without a lock is left alone for so many seconds: its owner may be about to take the lock.
 _GRACE = 60.0
@@ -79,6 +80,7 @@ def _remove(path: Path, lock: int, owner: int) -> None:
         with contextlib.suppress(OSError):
             path.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):
         os.close(lock)
 
