@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import struct
+import subprocess
 import sys
 import threading
 import zipfile
@@ -256,3 +257,32 @@ def test_a_directory_takes_the_place_of_another_in_one_step(tmp_path: Path) -> N
     watcher.join()
     assert all(seen)
     assert names_in(tmp_path) == {'source', 'image.zarr'}
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from girder_zarr.errors import EditError
+from girder_zarr.image.pack import outlet_for
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    with outlet_for(Path(sys.argv[1])) as outlet:
+        for number in range(4):
+            outlet.put(str(number), np.random.default_rng(number).bytes(100_000 * (number + 1)))
+except EditError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize('suffix', ['.zip', '.ozx', '.zarr', '.db'])
+def test_where_there_is_no_room_it_says_so_and_the_old_one_stays(tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f'image{suffix}'
+    target.write_bytes(b'the old one')
+    done = subprocess.run(
+        [sys.executable, '-c', FULL, str(target)], capture_output=True, text=True, check=False
+    )
+    assert f'There is no room for {target}' in done.stdout, done.stderr
+    assert target.read_bytes() == b'the old one'
+    assert names_in(tmp_path) == {target.name}

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import shutil
+import sqlite3
 import time
 import uuid
 from pathlib import Path
@@ -106,8 +107,19 @@ def outlet_for(target: Path, *, version: Version | str = '0.5', overwrite: bool 
                 yield archive
                 archive.finish()
         put_in_place(temporary, target, overwrite=overwrite)
+    except (OSError, sqlite3.OperationalError) as exc:
+        if not _is_full(exc):
+            raise
+        raise EditError(f'There is no room for {target}: {exc}. What was there before is as it was') from exc
     finally:
         remove(temporary)
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether the disk, the quota or the largest size of a file is what stopped a write."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    return getattr(error, 'sqlite_errorname', '') in {'SQLITE_FULL', 'SQLITE_IOERR_WRITE'}
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
