@@ -86,6 +86,7 @@ class Mailbox:
         try:
             with temporary.open('xb') as file:
                 file.writelines([header, b'\n', *bodies])
+            # no fsync: what a crash of the machine leaves here belongs to no image any more
             temporary.rename(self._folder / name)
         except OSError as exc:
             with contextlib.suppress(OSError):
