@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from large_image.exceptions import TileSourceError
 from large_image.tilesource import FileTileSource
 
 import girder_zarr.image as gz
@@ -86,6 +87,16 @@ def test_region_of_nothing(images: dict[tuple[str, int], Path]) -> None:
         found = source.getRegion(region=region, format='numpy')[0]
         expected = FileTileSource.getRegion(source, region=region, format='numpy')[0]
         assert found.shape == expected.shape
+
+
+@pytest.mark.parametrize('frame', [1, 5, -1])
+def test_a_frame_that_does_not_exist(images: dict[tuple[str, int], Path], frame: int) -> None:
+    source = gz.open(images['uint8', 3])
+    for options in ({'format': 'numpy'}, {}):
+        with pytest.raises(TileSourceError, match='Frame does not exist'):
+            source.getRegion(frame=frame, **options)
+    with pytest.raises(TileSourceError, match='Frame does not exist'):
+        source.getThumbnail(frame=frame)
 
 
 @pytest.mark.parametrize('bands', [1, 3])

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import PIL.Image
 from large_image.constants import TILE_FORMAT_IMAGE, TILE_FORMAT_NUMPY, TILE_FORMAT_PIL
+from large_image.exceptions import TileSourceXYZRangeError
 from large_image.tilesource.tileiterator import TileIterator
 from large_image.tilesource.utilities import ImageBytes, _encodeImage
 
@@ -48,7 +49,10 @@ def read_region(
     left, top, size = int(part['left']), int(part['top']), (int(part['width']), int(part['height']))
     if min(*size, *output) < 1 or (size != output and source.dtype != np.uint8):
         return None
-    pixels = read((left, top, left + size[0], top + size[1]), found['level'], int(found['frame'] or 0))
+    frame = int(found['frame'] or 0)
+    if not 0 <= frame < source._framecount:
+        raise TileSourceXYZRangeError('Frame does not exist')
+    pixels = read((left, top, left + size[0], top + size[1]), found['level'], frame)
     if pixels.dtype != source.dtype or pixels.shape[:2] != (size[1], size[0]) or pixels.shape[2] > 4:
         return None
     if size != output:
