@@ -280,7 +280,8 @@ def test_what_a_crash_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: p
     assert left.exists(), 'it may have been made just now'
     monkeypatch.setattr('girder_zarr.image.scratch._GRACE', -1.0)
     sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {'girder-zarr-new-alive', 'girder-zarr-stitch-of-a-job'}
+    kept = {'girder-zarr-new-alive', 'girder-zarr-stitch-of-a-job'}
+    assert {path.name for path in tmp_path.iterdir()} == kept
     alive.close()
     assert [path.name for path in tmp_path.iterdir()] == ['girder-zarr-stitch-of-a-job']
 
