@@ -1,4 +1,4 @@
-"""Images that other programs write: tensorstore, ngff-zarr and ome-zarr, sharded and not; plates.
+"""Images that other programs write: tensorstore, ngff-zarr and ome-zarr, sharded and not; plates."""
 
 from __future__ import annotations
 
