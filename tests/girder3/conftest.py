@@ -53,10 +53,12 @@ def write_image(path, pixels, axes, *, levels=3, omero=None):
     for level in range(levels):
         factor = 2**level
         scale = [1.0] * (len(axes) - 2) + [0.5 * factor] * 2
-        datasets.append({
-            'path': str(level),
-            'coordinateTransformations': [{'type': 'scale', 'scale': scale}],
-        })
+        datasets.append(
+            {
+                'path': str(level),
+                'coordinateTransformations': [{'type': 'scale', 'scale': scale}],
+            }
+        )
     types = {'c': 'channel', 'z': 'space', 'y': 'space', 'x': 'space'}
     multiscale = {
         'name': 'slide',
@@ -94,9 +96,7 @@ def rgb(tmp_path):
     pixels = np.stack([(x // 3) % 256, (y + x) % 256, (y * 5) % 256]).astype('uint8')
     colours = [('Red', 'FF0000'), ('Green', '00FF00'), ('Blue', '0000FF')]
     window = {'min': 0, 'max': 255, 'start': 0, 'end': 255}
-    omero = {
-        'channels': [{'label': label, 'color': colour, 'window': window} for label, colour in colours]
-    }
+    omero = {'channels': [{'label': label, 'color': colour, 'window': window} for label, colour in colours]}
     data, levels = write_image(tmp_path / 'rgb.zip', pixels, 'cyx', omero=omero)
     return data, [np.moveaxis(level, 0, -1) for level in levels]
 

@@ -48,7 +48,10 @@ def test_an_imported_image_is_served_by_ranged_reads(server, people, bucket, rgb
     owner = people['owner']
     folder = Folder().createFolder(owner, 'scans', parentType='user', creator=owner)
     response = server.request(
-        f'/assetstore/{assetstore["_id"]}/import', 'POST', user=people['admin'], isJson=False,
+        f'/assetstore/{assetstore["_id"]}/import',
+        'POST',
+        user=people['admin'],
+        isJson=False,
         params={'importPath': 'scans/', 'destinationId': folder['_id'], 'destinationType': 'folder'},
     )
     assert response.output_status == b'200 OK', response.body

@@ -84,7 +84,8 @@ def test_projection_and_control_points(tmp_path: Path) -> None:
     source.write(tmp_path / 'image.tiff', lossy=False)
     assert (page(tmp_path / 'image.tiff') == RGB).all()
     with tifffile.TiffFile(tmp_path / 'image.tiff') as tiff:
-        tags = {tag.name: tag.value for tag in tiff.pages[0].tags.values()}
+        first: Any = tiff.pages[0]
+        tags = {tag.name: tag.value for tag in first.tags.values()}
     # pixel column and row, 0, then the point on the map
     assert tags['ModelTiepointTag'] == (0, 0, 0, 1, 2, 0, 10, 10, 0, 3, 4, 0)
     assert 3857 in tags['GeoKeyDirectoryTag']

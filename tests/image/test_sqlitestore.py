@@ -48,9 +48,7 @@ def database(target: Path, values: dict[str, bytes], page: int = 4096, before: s
 
 def image_database(tmp_path: Path, pixels: np.ndarray, chunk: int = 100) -> Path:
     folder = write(tmp_path / 'a.zarr', [pixels], 'yx', zarr_format=2, chunks=(chunk, chunk))
-    files = {
-        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()
-    }
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
     return database(tmp_path / 'file without suffix', files)
 
 
