@@ -29,7 +29,7 @@ def stored(folder: Path, picture: np.ndarray, options: dict[str, Any] | None = N
         pixels = np.zeros((256, 256, 3), np.uint8)
         part = picture[y * 256 : min(400, y * 256 + 256), x * 256 : min(600, x * 256 + 256)]
         pixels[: part.shape[0], : part.shape[1]] = part
-        chunks.append(imagecodecs.jpeg8_encode(pixels, level=80))
+        chunks.append(bytes(imagecodecs.jpeg8_encode(pixels, level=80)))
         (folder / f'{y}.{x}.0').write_bytes(chunks[-1])
     return chunks
 

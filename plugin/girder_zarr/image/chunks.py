@@ -212,7 +212,9 @@ class ShardIndexes:
                 data = self._store.read_range(key, start, length)
             except UnreadableImageError as error:
                 raise self._fail(f'{key} (bytes {start} to {start + length})', error) from error
-            for _, offset, size, chunk in run if data is not None else ():
+            if data is None:
+                continue
+            for _, offset, size, chunk in run:
                 found[chunk] = data[offset - start : offset - start + size]
         return found
 
