@@ -164,7 +164,8 @@ class _Writer:
         region = self.blocks.region(level, outer, node)
         below = self.blocks.below(level, region)
         if not self.occupied(below):
-            self.watch.done(math.prod(part.stop - part.start for part in below))
+            if ready is None or ready.level < 0:  # else its subtrees have told
+                self.watch.done(math.prod(part.stop - part.start for part in below))
             return None
         block = self._read(region) if level == 0 else self._join(level, outer, node, region, ready)
         if block is None or not self.blocks.put(level, outer, node, block):
