@@ -96,6 +96,7 @@ core_test = [
     'ome-zarr>=0.11',
     'pyproj>=3.6',
     'pytest>=8',
+    'pytest-xdist>=3.6',
     'scikit-image>=0.25',
     'tensorstore>=0.1.70',
     'yaozarrs>=0.3',
