@@ -68,3 +68,9 @@ def test_modules_stay_readable():
     lengths = {path.name: len(path.read_text(encoding='utf-8').splitlines()) for path in modules()}
     long = {name: length for name, length in lengths.items() if length > 420}
     assert not long, f'over 420 lines: {long}'
+
+
+def test_every_module_is_in_the_picture():
+    picture = (PACKAGE.parent.parent / 'docs' / 'architecture.md').read_text(encoding='utf-8')
+    missing = [path.name for path in modules() if path.name not in picture]
+    assert not missing, f'docs/architecture.md does not name {missing}'
