@@ -261,7 +261,8 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
 
         :param path: ends in ``.zarr``, ``.zip`` (also ``.zarr.zip``), ``.ozx``, ``.db`` or ``.sqlite``; other
             suffixes are written by large_image_converter, where that is installed.
-        :param lossy: allows the converter to compress with loss. OME-Zarr is always written without loss.
+        :param lossy: allows the converter to compress with loss; OME-Zarr is written without loss unless
+            ``codec`` asks for ``jpeg`` or ``jpegxl``.
         :param alpha: False: leave out a band of opacity.
         :param overwriteAllowed: False: an existing file is an error. Otherwise it is replaced when the new
             one is complete; a failed write leaves it as it was.

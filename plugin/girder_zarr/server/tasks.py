@@ -82,7 +82,7 @@ def run(session_id: str, attempt: str, job_id: str | None = None) -> None:
         reporter.log('Cancelled.')
     except Exception as error:
         publish.remove_leftovers(session)
-        sentence = str(error) if isinstance(error, GirderZarrError) else f'{type(error).__name__}: {error}'
+        sentence = str(error) if isinstance(error, GirderZarrError) else repr(error)
         if StitchSession().fail(session, sentence) is None:
             # Cancelled or deleted meanwhile, which is often what made it fail.
             reporter.log(f'Stopped: {sentence}')
