@@ -1,11 +1,10 @@
 """Our package beside large-image-source-zarr 1.35.6: the same work, in turn, in the same run.
 
-    make bench            # everything; the table is written to docs/benchmarks.md
+    make bench            # everything; the table is written to docs/benchmarks-all.md
     python run.py OURS_PYTHON THEIRS_PYTHON [--runs 3] [--only TEXT] [--output FILE]
 
 Each piece of work runs in a fresh process of either environment, ours and theirs in turn; the medians
-and their ratio are printed. The image that both read was written by large-image-source-zarr, which cannot
-read zarr v3.
+and their ratio are printed. Reading has a comparison of its own, compare_reading.py.
 """
 
 import argparse
@@ -24,24 +23,12 @@ from work import OURS_ONLY, WORKS
 HERE = Path(__file__).parent
 OURS, THEIRS = 'girder_zarr.image', 'large_image_source_zarr'
 
-MAKE_INPUT = """
-import sys
-sys.path.insert(0, sys.argv[2])
-import large_image_source_zarr as module
-from work import add_tiles, positions, TILE
-sink = add_tiles(module, positions(TILE, 4096))[0]
-sink.mm_x = sink.mm_y = 0.00025
-sink.write(sys.argv[1], lossy=False)
-"""
-
 
 def run_once(python, module, name, folder, timeout):
     work = folder / 'work'
     work.mkdir(exist_ok=True)
     for left in work.iterdir():
         left.unlink()
-    link = work / 'input.zarr'
-    link.symlink_to(folder / 'input.zarr')
     environment = {**os.environ, 'TMPDIR': str(folder), 'PYTHONWARNINGS': 'ignore'}
     try:
         done = subprocess.run(
@@ -124,7 +111,6 @@ def main():
     print('\n'.join(lines), flush=True)
     with tempfile.TemporaryDirectory(prefix='girder-zarr-bench-') as name:
         folder = Path(name)
-        subprocess.run([arguments.theirs, '-c', MAKE_INPUT, folder / 'input.zarr', HERE], check=True)
         for work in WORKS:
             if arguments.only in work:
                 lines.append(row(work, measure(work, arguments, folder)))

@@ -203,61 +203,6 @@ def write_sparse(module, folder):
     return tick() - start, 1
 
 
-def reading(module, folder):
-    return module.open(str(folder / 'input.zarr' / '.zattrs'), noCache=True)
-
-
-def open_image(module, folder):
-    start = tick()
-    for _ in range(20):
-        reading(module, folder)
-    return tick() - start, 20
-
-
-def get_tiles(module, folder, threads=1, **kwargs):
-    source = reading(module, folder)
-    source.cache = None  # each tile is read and decoded, none comes from large_image's cache
-    level = source.levels - 1
-    across, down = -(-source.sizeX // source.tileWidth), -(-source.sizeY // source.tileHeight)
-    places = [(x, y) for y in range(down) for x in range(across)]
-    source.getTile(0, 0, level, **kwargs)
-
-    def get(share):
-        for x, y in share:
-            source.getTile(x, y, level, **kwargs)
-
-    start = tick()
-    workers = [threading.Thread(target=get, args=(places[k::threads],)) for k in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return tick() - start, len(places)
-
-
-def tiles_numpy(module, folder):
-    return get_tiles(module, folder, numpyAllowed='always')
-
-
-def tiles_numpy_two_threads(module, folder):
-    return get_tiles(module, folder, threads=2, numpyAllowed='always')
-
-
-def tiles_jpeg(module, folder):
-    return get_tiles(module, folder)
-
-
-def tiles_jpeg_two_threads(module, folder):
-    return get_tiles(module, folder, threads=2)
-
-
-def thumbnail(module, folder):
-    source = reading(module, folder)
-    start = tick()
-    source.getThumbnail(width=512, height=512)
-    return tick() - start, 1
-
-
 WORKS = {
     'addTile 512 x 512 x 3, aligned, raster (MB/s)': add_aligned,
     'addTile 512 x 512 x 3, aligned, random (MB/s)': add_random,
@@ -271,12 +216,6 @@ WORKS = {
     'write 12 one-band uint16 frames of 2048 x 2048, .zip (MB/s)': write_frames,
     'write sparse 30,000 x 30,000, one tile (images/s)': write_sparse,
     'add an axis to a filled 8192 x 8192 (times/s)': add_axis,
-    'open (images/s)': open_image,
-    'getTile numpy, 512 x 512 x 3 (tiles/s)': tiles_numpy,
-    'getTile numpy, two threads (tiles/s)': tiles_numpy_two_threads,
-    'getTile JPEG, 512 x 512 x 3 (tiles/s)': tiles_jpeg,
-    'getTile JPEG, two threads (tiles/s)': tiles_jpeg_two_threads,
-    'thumbnail 512 (images/s)': thumbnail,
 }
 
 #: What only ours is asked for: the other would take hours or all memory.
