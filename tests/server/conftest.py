@@ -109,6 +109,15 @@ _mend_mongomock()
 
 
 @pytest.fixture(autouse=True)
+def _forget_models():
+    """Girder keeps every model that was ever made, and each test would connect those of all before it."""
+    yield
+    from girder.models import model_base
+
+    model_base._modelSingletons.clear()
+
+
+@pytest.fixture(autouse=True)
 def _no_live_notifications(monkeypatch):
     """Live events go over redis, which these tests do without."""
     monkeypatch.setattr('girder.notification.Notification.flush', lambda _: None)
