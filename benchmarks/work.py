@@ -10,8 +10,8 @@ import importlib
 import json
 import resource
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +50,9 @@ def add_tiles(module, places, threads=1):
 
     indexed = list(enumerate(places))
     start = tick()
-    workers = [threading.Thread(target=add, args=(indexed[k::threads],)) for k in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with ThreadPoolExecutor(threads) as pool:
+        # the results are asked for: a thread that fails has not done the work
+        list(pool.map(add, [indexed[k::threads] for k in range(threads)]))
     seconds = tick() - start
     return sink, seconds, len(places) * TILE * TILE * 3 / 1e6
 
