@@ -101,13 +101,14 @@ def _drain() -> None:
         return
 
 
-def spool(limit: int) -> tuple[IO[bytes], int, str]:
+def spool(limit: int, announced: str | None = None) -> tuple[IO[bytes], int, str]:
     """Read the body in bounded memory.
 
     :param limit: bytes that are accepted.
+    :param announced: the digest that the body should have, where the client said one.
     :returns: a seekable temporary file for the caller to close, its size, and its digest as in RFC 9530.
     :raises LimitExceededError: the body is larger.
-    :raises InvalidInputError: it is empty or ends too early.
+    :raises InvalidInputError: it is empty, ends too early or has another digest.
     """
     length = _content_length()
     if length is not None and length > limit:
@@ -129,10 +130,14 @@ def spool(limit: int) -> tuple[IO[bytes], int, str]:
         if not size:
             msg = 'The body is empty; expected an image.'
             raise InvalidInputError(msg)
+        found = format_digest(digest.digest())
+        if announced not in {None, found}:
+            msg = f'Content-Digest: announced {announced}, the body that arrived has {found}.'
+            raise InvalidInputError(msg)
     except BaseException:
         stream.close()
         raise
-    return stream, size, format_digest(digest.digest())
+    return stream, size, found
 
 
 class BodyReader:

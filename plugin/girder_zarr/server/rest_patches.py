@@ -9,7 +9,6 @@ from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute
 from girder.constants import AccessType, TokenScope
 
-from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch import formats, said
 from girder_zarr.stitch.patch import check_key, parse_digest
 
@@ -97,11 +96,8 @@ class PatchRoutes(ReferenceRoutes):
         announced = parse_digest(cherrypy.request.headers.get('Content-Digest', ''))
         check_editable(session)
         allowed = limits.current()
-        stream, size, digest = request_body.spool(allowed.patchBytes)
+        stream, size, digest = request_body.spool(allowed.patchBytes, announced)
         with stream:
-            if announced not in {None, digest}:
-                msg = f'Content-Digest: announced {announced}, the body that arrived has {digest}.'
-                raise InvalidInputError(msg)
             info = formats.inspect(stream, allowed.for_formats, **fields.options.for_formats)
             new = NewPatch(key, fields.placement, fields.order, digest, size, info, stream, fields.options)
             document, status = StitchPatch().put(session, new, user, replace=replace)

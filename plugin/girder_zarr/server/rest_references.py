@@ -7,7 +7,6 @@ from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute
 from girder.constants import AccessType, TokenScope
 
-from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch import formats
 from girder_zarr.stitch.patch import Placement, check_key, parse_digest
 from girder_zarr.stitch.said import Options
@@ -65,11 +64,8 @@ class ReferenceRoutes:
         announced = parse_digest(cherrypy.request.headers.get('Content-Digest', ''))
         check_editable(session)
         allowed = limits.current()
-        stream, size, digest = request_body.spool(allowed.patchBytes)
+        stream, size, digest = request_body.spool(allowed.patchBytes, announced)
         with stream:
-            if announced not in {None, digest}:
-                msg = f'Content-Digest: announced {announced}, the body that arrived has {digest}.'
-                raise InvalidInputError(msg)
             info = formats.inspect(stream, allowed.for_formats, layout=options.layout)
             new = NewPatch(key, Placement.make(0, 0), 0, digest, size, info, stream, options)
             document, status = StitchReference().put(session, new, user, replace=replace)
