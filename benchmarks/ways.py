@@ -17,9 +17,9 @@ import numpy as np
 import tensorstore
 import zarr
 
-from girder_zarr.image.arrays import read_array
-from girder_zarr.image.chunks import StoredLevel
-from girder_zarr.image.stores import open_store
+from girder_zarr.image.chunk.arrays import read_array
+from girder_zarr.image.chunk.chunks import StoredLevel
+from girder_zarr.image.store.stores import open_store
 
 SIDE, GRID = 512, 6
 PLACES = [(y, x) for y in range(GRID) for x in range(GRID)]

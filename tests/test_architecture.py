@@ -19,6 +19,8 @@ ALLOWED = {
     'worker_plugin': {'errors', 'image', 'stitch', 'server'},
     'cli': {'errors', 'image', 'client', 'stack'},
 }
+#: The floors inside image/, for what is imported at run time.
+INSIDE_IMAGE = ['limits', 'store', 'ngff', 'chunk', 'read', 'write', 'sink', 'source']
 WITHOUT_GIRDER = {'errors', 'image', 'stitch'}
 #: server/ moves bytes and documents; pixels are for the floors below.
 NO_PIXELS = {'numpy', 'PIL', 'cv2', 'tifffile', 'imagecodecs', 'zarr', 'numcodecs'}
@@ -62,6 +64,18 @@ def test_a_room_imports_only_from_the_floors_below(path):
             assert top not in NO_PIXELS, f'{path.name} handles pixels: {name}'
         if room == 'stitch':
             assert top not in {'requests', 'cherrypy', 'urllib', 'http'}, f'{path.name} knows HTTP: {name}'
+
+
+@pytest.mark.parametrize('path', modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_image_has_floors_too(path):
+    if room_of(path) != 'image' or path.name == '__init__.py':
+        return
+    own = path.relative_to(PACKAGE).parts[1].removesuffix('.py')
+    above = INSIDE_IMAGE[INSIDE_IMAGE.index(own) + 1 :]
+    for name in imported_names(path):
+        parts = name.split('.')
+        if parts[:2] == ['girder_zarr', 'image'] and len(parts) > 2:
+            assert parts[2] not in above, f'{path.name} in image/{own} imports {name}'
 
 
 def test_modules_stay_readable():

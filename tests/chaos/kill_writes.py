@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from girder_zarr.image.stores import open_store
+from girder_zarr.image.store.stores import open_store
 
 SUFFIXES = ('.zip', '.ozx', '.db', '.zarr')
 SIDE = 3000

@@ -19,9 +19,9 @@ from large_image.exceptions import TileSourceError
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
 from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
-from girder_zarr.image.arrays import read_array
-from girder_zarr.image.chunks import StoredLevel
-from girder_zarr.image.stores import open_store
+from girder_zarr.image.chunk.arrays import read_array
+from girder_zarr.image.chunk.chunks import StoredLevel
+from girder_zarr.image.store.stores import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path

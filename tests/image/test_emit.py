@@ -12,8 +12,8 @@ from girder_zarr.errors import EditError
 from girder_zarr.image.ngff import emit
 from girder_zarr.image.ngff.model import Axis, Channel, Version, Window
 from girder_zarr.image.ngff.parse import parse_attributes
-from girder_zarr.image.pyramid import write_image
-from girder_zarr.image.spec import OutputSpec
+from girder_zarr.image.write.pyramid import write_image
+from girder_zarr.image.write.spec import OutputSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

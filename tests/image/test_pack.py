@@ -18,10 +18,10 @@ import pytest
 import zarr
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.outlet import ZipOutlet
-from girder_zarr.image.pack import outlet_for, pack
-from girder_zarr.image.pyramid import write_image
-from girder_zarr.image.spec import OutputSpec
+from girder_zarr.image.write.outlet import ZipOutlet
+from girder_zarr.image.write.pack import outlet_for, pack
+from girder_zarr.image.write.pyramid import write_image
+from girder_zarr.image.write.spec import OutputSpec
 
 if TYPE_CHECKING:
     from girder_zarr.image.ngff.model import Version
@@ -264,7 +264,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from girder_zarr.errors import EditError
-from girder_zarr.image.pack import outlet_for
+from girder_zarr.image.write.pack import outlet_for
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 try:

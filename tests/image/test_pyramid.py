@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from girder_zarr.errors import CancelledError, EditError
-from girder_zarr.image.encode import Codec
-from girder_zarr.image.pyramid import in_parallel, write_image
-from girder_zarr.image.spec import OutputSpec
+from girder_zarr.image.write.encode import Codec
+from girder_zarr.image.write.pyramid import in_parallel, write_image
+from girder_zarr.image.write.spec import OutputSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

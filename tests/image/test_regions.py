@@ -14,7 +14,7 @@ from large_image.exceptions import TileSourceError
 from large_image.tilesource import FileTileSource
 
 import girder_zarr.image as gz
-from girder_zarr.image.memory import LARGEST, SMALLEST, room
+from girder_zarr.image.chunk.memory import LARGEST, SMALLEST, room
 
 if TYPE_CHECKING:
     from pathlib import Path

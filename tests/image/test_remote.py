@@ -10,10 +10,10 @@ import pytest
 
 import girder_zarr.image as gz
 from girder_zarr.errors import MissingImageError, UnreadableImageError
-from girder_zarr.image import addresses, remote
-from girder_zarr.image.addresses import locate, parse_allowed, resolve
-from girder_zarr.image.buffered import BufferedBytes
-from girder_zarr.image.bytesource import FileBytes
+from girder_zarr.image.store import addresses, remote
+from girder_zarr.image.store.addresses import locate, parse_allowed, resolve
+from girder_zarr.image.store.buffered import BufferedBytes
+from girder_zarr.image.store.bytesource import FileBytes
 from support.images import halves, opened, region, write
 from support.web import Served, serve
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from large_image.tilesource.resample import ResampleMethod, downsampleTileHalfRes
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.resample import check_method, halve, is_pillow
+from girder_zarr.image.write.resample import check_method, halve, is_pillow
 
 INTEGERS = ('uint8', 'int8', 'uint16', 'int16', 'uint32', 'int32', 'uint64', 'int64')
 NAMED = [method for method in ResampleMethod if method.name != 'PIL_MAX_ENUM']

@@ -17,8 +17,8 @@ from large_image.exceptions import TileSourceError
 import girder_zarr.image as gz
 from girder_zarr.errors import EditError
 from girder_zarr.image.ngff.model import Axis
-from girder_zarr.image.pyramid import write_image
-from girder_zarr.image.spec import OutputSpec
+from girder_zarr.image.write.pyramid import write_image
+from girder_zarr.image.write.spec import OutputSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

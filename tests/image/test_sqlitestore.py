@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import girder_zarr.image as gz
 from girder_zarr.errors import GirderZarrError, UnreadableImageError
-from girder_zarr.image.bytesource import FileBytes
-from girder_zarr.image.stores import open_store
+from girder_zarr.image.store.bytesource import FileBytes
+from girder_zarr.image.store.stores import open_store
 from support.images import opened, region, write
 
 

@@ -13,11 +13,11 @@ import zarr
 
 import girder_zarr.image as gz
 from girder_zarr.errors import MissingImageError, UnreadableImageError
-from girder_zarr.image.bytesource import FileBytes
-from girder_zarr.image.stores import open_store
+from girder_zarr.image.store.bytesource import FileBytes
+from girder_zarr.image.store.stores import open_store
 
 if TYPE_CHECKING:
-    from girder_zarr.image.keystore import KeyStore
+    from girder_zarr.image.store.keystore import KeyStore
 
 
 class CountedBytes:

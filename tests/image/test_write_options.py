@@ -12,7 +12,7 @@ from large_image.tilesource.resample import ResampleMethod
 
 import girder_zarr.image as gz
 from girder_zarr.errors import EditError
-from girder_zarr.image.stores import open_store
+from girder_zarr.image.store.stores import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.bytesource import FileBytes
 from girder_zarr.image.limits import Limits
-from girder_zarr.image.zipstore import ZipFileStore, read_directory
+from girder_zarr.image.store.bytesource import FileBytes
+from girder_zarr.image.store.zipstore import ZipFileStore, read_directory
 
 if TYPE_CHECKING:
     from pathlib import Path

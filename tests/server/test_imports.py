@@ -182,7 +182,7 @@ def test_a_file_named_like_metadata_opens_no_directory(api, people, folder, tmp_
 def test_links_are_followed_to_allowed_hosts_only(api, people, folder, tmp_path):
     from girder.models.setting import Setting
 
-    from girder_zarr.image import addresses
+    from girder_zarr.image.store import addresses
     from girder_zarr.server import allowed_hosts
     from girder_zarr.server.settings import SettingKey
     from support.web import serve

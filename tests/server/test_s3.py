@@ -17,8 +17,8 @@ from moto.server import ThreadedMotoServer
 from PIL import Image
 
 import girder_zarr.image as gz
-from girder_zarr.image import addresses
-from girder_zarr.image.pack import pack
+from girder_zarr.image.store import addresses
+from girder_zarr.image.write.pack import pack
 from girder_zarr.server.file_store import GirderFileBytes
 from girder_zarr.server.s3_objects import S3Bucket
 from girder_zarr.server.tilesource import ZarrGirderTileSource

@@ -12,8 +12,8 @@ import zarr
 from scipy import ndimage
 
 from girder_zarr.errors import ConflictError, LimitExceededError, UnsupportedFormatError
-from girder_zarr.image.opening import open_hierarchy
-from girder_zarr.image.stores import open_store
+from girder_zarr.image.read.opening import open_hierarchy
+from girder_zarr.image.store.stores import open_store
 from girder_zarr.stitch import blocks, provenance
 from girder_zarr.stitch.assemble import assemble_file, make_plan
 from girder_zarr.stitch.patch import Patch, Placement

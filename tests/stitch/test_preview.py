@@ -21,7 +21,7 @@ from girder_zarr.stitch.spec import StitchSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from girder_zarr.image.series import Series
+    from girder_zarr.image.read.series import Series
 
 BUDGET = 64 * 2**20
 

@@ -20,29 +20,29 @@ from large_image.tilesource.utilities import ImageBytes
 
 from girder_zarr.errors import UnreadableImageError
 
-from .bytesource import ByteSource
-from .display import encode_jpeg, to_uint8
-from .frames import channel_names, frame_records, frame_values, lay_out, native_dtype
-from .histogram import COUNTED, HISTOGRAM_OPTIONS, count_values, summarize
 from .limits import DEFAULT
 from .ngff.units import millimeters
-from .passthrough import stored_jpeg
-from .picture import associated_picture, frame_windows, read_frame, sides_of
-from .reduce import choose_level
-from .regions import MEANS, read_region
-from .report import describe
-from .sink import SinkMixin
-from .sink_shared import SourceMeta
-from .stores import location_identity, open_store
+from .read.display import encode_jpeg, to_uint8
+from .read.frames import channel_names, frame_records, frame_values, lay_out, native_dtype
+from .read.histogram import COUNTED, HISTOGRAM_OPTIONS, count_values, summarize
+from .read.passthrough import stored_jpeg
+from .read.picture import associated_picture, frame_windows, read_frame, sides_of
+from .read.reduce import choose_level
+from .read.regions import MEANS, read_region
+from .read.report import describe
+from .sink.mixin import SinkMixin
+from .sink.shared import SourceMeta
+from .store.bytesource import ByteSource
+from .store.stores import location_identity, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import PIL.Image
 
-    from .keystore import KeyStore
-    from .opening import Opened
-    from .series import Series
+    from .read.opening import Opened
+    from .read.series import Series
+    from .store.keystore import KeyStore
 
 
 class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
@@ -96,7 +96,7 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
             self._initOpen(**kwargs)
 
     def _initOpen(self, **kwargs: Any) -> None:
-        from .opening import open_hierarchy
+        from .read.opening import open_hierarchy
 
         location = self._getLargeImagePath()
         self._largeImagePath: Any = location if isinstance(location, ByteSource) else str(location)

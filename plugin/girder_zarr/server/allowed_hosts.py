@@ -8,7 +8,7 @@ import time
 
 from girder.exceptions import ValidationException
 
-from girder_zarr.image import addresses
+from girder_zarr.image.store import addresses
 
 from .priorities import stored_value
 from .settings import SettingKey, normalise_allowed_hosts

@@ -9,9 +9,9 @@ from girder.exceptions import FilePathException, GirderException
 from girder.models.file import File
 
 from girder_zarr.errors import MissingImageError, UnreadableImageError
-from girder_zarr.image.buffered import BufferedBytes
-from girder_zarr.image.bytesource import ByteSource, FileBytes
-from girder_zarr.image.zipstore import ROOT_KEYS
+from girder_zarr.image.store.buffered import BufferedBytes
+from girder_zarr.image.store.bytesource import ByteSource, FileBytes
+from girder_zarr.image.store.zipstore import ROOT_KEYS
 
 from .folder_store import open_folder
 from .s3_objects import S3Hierarchy, bucket_of
@@ -19,7 +19,7 @@ from .s3_objects import S3Hierarchy, bucket_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from girder_zarr.image.keystore import KeyStore
+    from girder_zarr.image.store.keystore import KeyStore
 
 
 class GirderFileBytes:
@@ -108,7 +108,7 @@ def open_location(file: dict[str, Any]) -> str | ByteSource | KeyStore:
     An assetstore keeps no suffixes, so that what a file is gets decided by its content. The metadata of a
     zarr root stands for its hierarchy: an imported one for the directory or the prefix that it lies in, an
     uploaded one for its Girder folder. A link stands for its address, which
-    `girder_zarr.image.addresses` has to allow.
+    `girder_zarr.image.store.addresses` has to allow.
 
     :raises MissingImageError: there is no such file.
     :raises UnreadableImageError: the file is a part of another image.

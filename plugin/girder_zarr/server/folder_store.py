@@ -12,13 +12,13 @@ from girder.models.folder import Folder
 from girder.models.item import Item
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.objectstore import MOST_LISTED, ObjectStore
-from girder_zarr.image.zipstore import ROOT_KEYS
+from girder_zarr.image.store.objectstore import MOST_LISTED, ObjectStore
+from girder_zarr.image.store.zipstore import ROOT_KEYS
 
 if TYPE_CHECKING:
     from bson import ObjectId
 
-    from girder_zarr.image.bytesource import ByteSource
+    from girder_zarr.image.store.bytesource import ByteSource
 
 #: The folders and files that one store remembers.
 KEPT_FOLDERS, KEPT_FILES = 20_000, 2_000

@@ -30,7 +30,7 @@ from .tasks import load_patch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from girder_zarr.image.series import Series
+    from girder_zarr.image.read.series import Series
     from girder_zarr.stitch.patch import Patch
 
 #: Bytes of pixels that a process keeps for all previews together, and of decoded patches.

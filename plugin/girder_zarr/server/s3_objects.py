@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from girder.utility.s3_assetstore_adapter import S3AssetstoreAdapter
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.objectstore import MOST_LISTED, ObjectStore
+from girder_zarr.image.store.objectstore import MOST_LISTED, ObjectStore
 
 _MISSING = ('NoSuchKey', '404')
 _NO_SUCH_RANGE = ('InvalidRange', '416')

@@ -14,8 +14,8 @@ from girder.exceptions import ValidationException
 from girder.utility import setting_utilities
 from large_image.constants import SourcePriority
 
-from girder_zarr.image.addresses import parse_allowed
 from girder_zarr.image.limits import parse_limits
+from girder_zarr.image.store.addresses import parse_allowed
 
 OFF = 'off'
 DEFAULT = 'default'
@@ -151,7 +151,7 @@ def normalise_allowed_hosts(value: object) -> list[str]:
     """Check and normalise the hosts that images may be read from.
 
     :param value: a list, or a text with commas or line ends between, of what
-        `girder_zarr.image.addresses.parse_allowed` takes. None is an empty list.
+        `girder_zarr.image.store.addresses.parse_allowed` takes. None is an empty list.
     :returns: lower case, each once, in their order.
     :raises ValidationException: with what was expected and what was found.
     """

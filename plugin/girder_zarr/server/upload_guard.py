@@ -14,7 +14,7 @@ from girder_large_image import girder_tilesource
 from large_image.exceptions import TileSourceError
 
 from girder_zarr.errors import GirderZarrError
-from girder_zarr.image.stores import open_store
+from girder_zarr.image.store.stores import open_store
 
 from .file_store import open_bytes
 from .tilesource import ZarrGirderTileSource

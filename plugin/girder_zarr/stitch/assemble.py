@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from girder_zarr.image.ngff.model import Axis
-from girder_zarr.image.outlet import DirectoryOutlet
-from girder_zarr.image.pack import outlet_for
-from girder_zarr.image.pyramid import write_image
-from girder_zarr.image.spec import OutputSpec, default_channels
+from girder_zarr.image.write.outlet import DirectoryOutlet
+from girder_zarr.image.write.pack import outlet_for
+from girder_zarr.image.write.pyramid import write_image
+from girder_zarr.image.write.spec import OutputSpec, default_channels
 
 from .blocks import BlockMaker
 from .loader import PatchLoader, visible
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from girder_zarr.image.ngff.model import Channel
-    from girder_zarr.image.outlet import Outlet
+    from girder_zarr.image.write.outlet import Outlet
 
     from .loader import Load
     from .patch import Patch

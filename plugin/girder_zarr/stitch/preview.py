@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from girder_zarr.image.ngff.model import Level
-from girder_zarr.image.resample import halve
-from girder_zarr.image.series import Series
+from girder_zarr.image.read.series import Series
+from girder_zarr.image.write.resample import halve
 
 from . import preview_copy
 from .assemble import BlockMaker, output_spec

@@ -15,7 +15,7 @@ import imagecodecs
 import numpy as np
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.reduce import reduce_whole
+from girder_zarr.image.read.reduce import reduce_whole
 
 from .patch import Placement
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from girder_zarr.image.pyramid import in_parallel
+from girder_zarr.image.write.pyramid import in_parallel
 
 from .correlate import Shift, measure, needs_registration_extra
 from .solve import solve

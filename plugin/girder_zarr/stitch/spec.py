@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from girder_zarr.errors import ConflictError, LimitExceededError
-from girder_zarr.image.encode import Codec
+from girder_zarr.image.write.encode import Codec
 
 from . import spec_fields as fields
 from .spec_fields import (
@@ -27,7 +27,7 @@ from .spec_fields import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from girder_zarr.image.resample import Resample
+    from girder_zarr.image.write.resample import Resample
 
 __all__ = [
     'MAX_CHANNELS', 'MAX_PIXELS', 'MAX_SIDE', 'OVERLAPS', 'UNITS', 'Crop', 'Grid', 'Overlap', 'PixelSize',

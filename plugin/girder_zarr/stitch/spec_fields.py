@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from large_image.tilesource.resample import ResampleMethod
 
 from girder_zarr.errors import EditError, InvalidInputError
-from girder_zarr.image.encode import Codec
-from girder_zarr.image.resample import AREA, NEAREST
+from girder_zarr.image.write.encode import Codec
+from girder_zarr.image.write.resample import AREA, NEAREST
 
 from .patch import MAX_INDEX, MAX_OFFSET, check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from girder_zarr.image.resample import Resample
+    from girder_zarr.image.write.resample import Resample
 
 #: Pixels of a result along y or x.
 MAX_SIDE = 2**22

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.opening import open_hierarchy
-from girder_zarr.image.stores import open_store
+from girder_zarr.image.read.opening import open_hierarchy
+from girder_zarr.image.store.stores import open_store
 
 from .assemble import BlockMaker, output_spec
 

@@ -1,0 +1,1 @@
+"""Stored bytes to the pixels of one chunk."""

@@ -1,0 +1,237 @@
+"""The fast way from a region to its chunks: store, decoder, pixels, with nothing in between."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from girder_zarr.image.store.keystore import Bytes, KeyStore
+
+    from .arrays import ArrayInfo, Sharding
+
+MISSING = 2**64 - 1
+#: Bytes of shard indexes that one array keeps.
+INDEX_CACHE_BYTES = 16 * 2**20
+#: Of a shard over the network, chunks this near to each other are read at once: so many, and so many bytes.
+TOGETHER_GAP, MOST_TOGETHER, TOGETHER_BYTES = 32 * 2**10, 1024, 32 * 2**20
+
+
+class StoredLevel:
+    """A zarr array in a store, as a LevelReader.
+
+    :param store: where it lies.
+    :param info: its metadata.
+    """
+
+    def __init__(self, store: KeyStore, info: ArrayInfo) -> None:
+        self.store = store
+        self.info = info
+        self.shape = info.shape
+        self.dtype = info.dtype
+        self.chunks = info.chunks
+        self._shards = None if info.sharding is None else ShardIndexes(store, info.sharding, self._fail)
+        # No compressor makes a chunk much larger than its pixels.
+        self._most = info.decoder.stored_size * 9 // 8 + 2**16
+
+    def read(self, region: tuple[slice, ...]) -> np.ndarray:
+        """Return the pixels of a region; see :class:`.series.LevelReader`.
+
+        :raises UnreadableChunkError: a chunk exists and cannot be read or decoded.
+        """
+        ranges = [
+            range(part.start // side, (part.stop - 1) // side + 1)
+            for part, side in zip(region, self.chunks, strict=True)
+        ]
+        shape = tuple(part.stop - part.start for part in region)
+        if all(len(numbers) == 1 for numbers in ranges):
+            return self._read_one(tuple(numbers[0] for numbers in ranges), region, shape)
+        out = None
+        ahead: dict[tuple[int, ...], bytes] = {}
+        if self.store.far and self._shards is not None:
+            ahead = self._shards.together(self.info, itertools.product(*ranges), self._most)
+        for chunk in itertools.product(*ranges):
+            pixels = self.chunk(chunk, ahead.get(chunk))
+            if pixels is None:
+                continue
+            if out is None:
+                out = self._filled(shape)
+            source, target = self._overlap(chunk, region)
+            out[target] = pixels[source]
+        return np.broadcast_to(self.info.fill, shape) if out is None else out
+
+    def _read_one(
+        self, chunk: tuple[int, ...], region: tuple[slice, ...], shape: tuple[int, ...]
+    ) -> np.ndarray:
+        pixels = self.chunk(chunk)
+        if pixels is None:
+            return np.broadcast_to(self.info.fill, shape)
+        part = pixels[self._overlap(chunk, region)[0]]
+        # A small part that is kept must not keep all of a large chunk.
+        return part if part.nbytes * 2 >= pixels.nbytes else part.copy()
+
+    def _filled(self, shape: tuple[int, ...]) -> np.ndarray:
+        if not self.info.fill:
+            return np.zeros(shape, self.dtype)
+        return np.full(shape, self.info.fill, self.dtype)
+
+    def _overlap(
+        self, chunk: tuple[int, ...], region: tuple[slice, ...]
+    ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """Return the part of the chunk that lies in the region, in the chunk and in the region."""
+        source, target = [], []
+        for number, side, part in zip(chunk, self.chunks, region, strict=True):
+            start = max(part.start, number * side)
+            stop = min(part.stop, (number + 1) * side)
+            source.append(slice(start - number * side, stop - number * side))
+            target.append(slice(start - part.start, stop - part.start))
+        return tuple(source), tuple(target)
+
+    def chunk(self, chunk: tuple[int, ...], known: bytes | None = None) -> np.ndarray | None:
+        """Return the pixels of a whole chunk by its numbers, or None where it is not stored.
+
+        :param known: its stored bytes, if they have been read already.
+        :raises UnreadableChunkError: it exists and cannot be read or decoded.
+        """
+        key, data = ('/'.join(map(str, chunk)), known) if known is not None else self.stored(chunk)
+        if data is None:
+            return None
+        try:
+            return self.info.decoder.decode(data)
+        except Exception as error:  # every decoder has errors of its own
+            raise self._fail(key, error) from error
+
+    def stored(self, chunk: tuple[int, ...]) -> tuple[str, Bytes | None]:
+        """Return the name of a chunk and its bytes as they are stored, or None for the bytes.
+
+        The bytes may lie in memory that the thread's next call overwrites.
+
+        :raises UnreadableChunkError: it exists and cannot be read.
+        """
+        info = self.info
+        if self._shards is None:
+            key = info.key_prefix + info.separator.join(map(str, chunk))
+            try:
+                return key, self.store.read_view(key, self._most)
+            except UnreadableImageError as error:
+                raise self._fail(key, error) from error
+        return self._shards.stored(info, chunk, self._most)
+
+    def _fail(self, key: str, error: Exception) -> UnreadableChunkError:
+        reason = str(error).rstrip('.') or type(error).__name__
+        return UnreadableChunkError(f'The chunk {key} of {self.store.name} cannot be read: {reason}.')
+
+
+def _runs(
+    places: Sequence[tuple[str, int, int, tuple[int, ...]]],
+) -> list[list[tuple[str, int, int, tuple[int, ...]]]]:
+    """Return sorted places (shard, offset, size, chunk) in groups that lie beside each other."""
+    runs: list[list[tuple[str, int, int, tuple[int, ...]]]] = []
+    end = 0
+    for place in places:
+        key, offset, size, _ = place
+        if not runs or runs[-1][0][0] != key or not 0 <= offset - end <= TOGETHER_GAP:
+            runs.append([])
+        runs[-1].append(place)
+        end = offset + size
+    return runs
+
+
+class ShardIndexes:
+    """The inner chunks of shards, by ranged reads; indexes are kept."""
+
+    def __init__(self, store: KeyStore, sharding: Sharding, fail: Any) -> None:
+        self._store = store
+        self._sharding = sharding
+        self._fail = fail
+        self._kept: OrderedDict[str, np.ndarray | None] = OrderedDict()
+        self._lock = threading.Lock()
+        self._room = max(4, INDEX_CACHE_BYTES // sharding.index_bytes)
+
+    def stored(self, info: ArrayInfo, chunk: tuple[int, ...], most: int) -> tuple[str, bytes | None]:
+        """Return the name of an inner chunk and its bytes, or None for the bytes where it is not stored.
+
+        :param chunk: the numbers of the inner chunk in the whole array.
+        :param most: the bytes that it may have.
+        :raises UnreadableChunkError: the shard or its index cannot be read.
+        """
+        grid = self._sharding.grid
+        shard = tuple(number // count for number, count in zip(chunk, grid, strict=True))
+        inner = tuple(number % count for number, count in zip(chunk, grid, strict=True))
+        key = info.key_prefix + info.separator.join(map(str, shard))
+        name = f'{key}[{", ".join(map(str, inner))}]'
+        index = self._index(key)
+        if index is None:
+            return name, None
+        offset, size = (int(value) for value in index[inner])
+        if offset == MISSING and size == MISSING:
+            return name, None
+        if size > most or offset >= 2**63:
+            msg = f'its shard claims that it has {size} bytes'
+            raise self._fail(name, ValueError(msg))
+        try:
+            return name, self._store.read_range(key, offset, size)
+        except UnreadableImageError as error:
+            raise self._fail(name, error) from error
+
+    def together(
+        self, info: ArrayInfo, chunks: Iterable[tuple[int, ...]], most: int
+    ) -> dict[tuple[int, ...], bytes]:
+        """Return the stored bytes of those chunks that lie beside others in a shard, a run by one read.
+
+        :param most: the bytes that one chunk may have.
+        :raises UnreadableChunkError: a shard or its index cannot be read.
+        """
+        places: list[tuple[str, int, int, tuple[int, ...]]] = []
+        grid = self._sharding.grid
+        for chunk in itertools.islice(chunks, MOST_TOGETHER):
+            shard = tuple(number // count for number, count in zip(chunk, grid, strict=True))
+            inner = tuple(number % count for number, count in zip(chunk, grid, strict=True))
+            key = info.key_prefix + info.separator.join(map(str, shard))
+            index = self._index(key)
+            if index is not None:
+                offset, size = (int(value) for value in index[inner])
+                if size <= most and offset < 2**63:
+                    places.append((key, offset, size, chunk))
+        found: dict[tuple[int, ...], bytes] = {}
+        left = TOGETHER_BYTES
+        for run in _runs(sorted(places)):
+            key, start = run[0][:2]
+            length = max(offset + size for _, offset, size, _ in run) - start
+            if len(run) == 1 or length > left:
+                continue
+            left -= length
+            try:
+                data = self._store.read_range(key, start, length)
+            except UnreadableImageError as error:
+                raise self._fail(f'{key} (bytes {start} to {start + length})', error) from error
+            if data is None:
+                continue
+            for _, offset, size, chunk in run:
+                found[chunk] = data[offset - start : offset - start + size]
+        return found
+
+    def _index(self, key: str) -> np.ndarray | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        length = self._sharding.index_bytes
+        try:
+            data = self._store.read_range(key, -length if self._sharding.at_end else 0, length)
+            index = None if data is None else self._sharding.index.decode(data)
+        except Exception as error:  # a damaged index fails in many ways
+            raise self._fail(f'{key} (its index)', error) from error
+        with self._lock:
+            self._kept[key] = index
+            while len(self._kept) > self._room:
+                self._kept.popitem(last=False)
+        return index

@@ -1,0 +1,1 @@
+"""Images of a hierarchy, as large_image asks for them."""

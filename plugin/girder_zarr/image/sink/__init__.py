@@ -1,0 +1,1 @@
+"""A new image: tiles in, in any order, and out as a file."""

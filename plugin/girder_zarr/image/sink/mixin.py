@@ -1,0 +1,321 @@
+"""The writing half of the tile source: new images, tiles added in any order, and writing them out."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from girder_zarr.errors import EditError
+from girder_zarr.image.ngff.model import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
+from girder_zarr.image.read.frames import FrameLayout
+from girder_zarr.image.read.series import Series
+from girder_zarr.image.write.pack import SUFFIXES
+from girder_zarr.image.write.spec import default_channels
+
+from . import write as sink_write
+from .canvas import MEMORY, Canvas
+from .canvas_level import ArrayLevel, CanvasLevel
+from .edit import EditMixin
+from .frame_values import axis_values, with_values
+from .properties import PropertiesMixin, hex_color
+from .scratch import Scratch
+from .shared import SharedMixin
+from .tiles import NewTile, read_tile, to_pixels
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    from girder_zarr.image.write.resample import Resample
+
+    from .canvas_form import Extent
+    from .edit import Edited
+
+
+class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
+    """What a tile source needs to be written to; `source.py` mixes it into ZarrFileTileSource."""
+
+    _editable: bool = False
+    _canvas: Canvas
+    #: Associated images that were added, or are edited, as (y, x, band).
+    _newAssociated: dict[str, np.ndarray] = {}
+    _describe: Callable[[Sequence[Series]], None]
+
+    def _initNew(
+        self,
+        path: str | Path,
+        *,
+        memory: int = MEMORY,
+        temporary: str | os.PathLike[str] | None = None,
+        follow: tuple[str, Sequence[str]] | None = None,
+        **_kwargs: Any,
+    ) -> None:
+        """Set the source up as a new, empty image.
+
+        :param path: large_image's NEW_IMAGE_PATH_FLAG followed by a unique name.
+        :param memory: bytes of pixels that are held in memory before the oldest go to a temporary file.
+        :param temporary: the folder for temporary files; None: what ``TMPDIR`` says.
+        :param follow: the temporary folder of an image in another process, and its frame axes: what is added
+            to this image goes there.
+        """
+        self._editable = True
+        self._largeImagePath = None
+        if follow is None:
+            self._own(Scratch(str(path).strip('_'), temporary))
+            self._canvas = Canvas(self._scratch, memory=memory)
+        else:
+            self._follow(Path(follow[0]), follow[1])
+        self._newAssociated = {}
+        self._revision = 0
+        self._uniqueName = uuid.uuid4().hex
+        self.sizeX = self.sizeY = self.levels = 0
+        self.tileWidth = self.tileHeight = 512
+        self._dtype, self._bandCount, self._framecount = np.dtype('uint8'), 1, 1
+        self._axes: dict[str, int] = {}
+        axes = (*self._planeAxes(), Axis('s', 'channel'))
+        nothing = Multiscale(axes, (Level('0', (1.0,) * 3, (0.0,) * 3),))
+        self._series = [Series(nothing, (ArrayLevel(np.zeros((0, 0, 1), np.uint8)),))]
+        self._layout = FrameLayout(3, 1, 0, 2, 1, (), 1)
+        self._channels: list[str] | None = None
+        self._cacheValue = self._uniqueName
+
+    def _checkEditable(self) -> None:
+        """Raise EditError unless this is an image whose properties can be set, and that can be written."""
+        self._checkAddable()
+        if self._follows:
+            raise EditError(
+                'This process can only add to the image; its properties are set, and it is written, in the '
+                'one that made it'
+            )
+
+    def _checkAddable(self) -> None:
+        """Raise EditError unless tiles can be added to this image."""
+        if not self._editable:
+            raise EditError('Not an editable image: it was opened for reading, without editable=True')
+
+    def addTile(
+        self, tile: Any, x: Any = 0, y: Any = 0, mask: Any = None, axes: Any = None, **kwargs: Any
+    ) -> None:
+        """Add a tile to the image, which grows as needed.
+
+        Where x or y are negative, position 0, 0 of the image is the most negative one that any tile has had.
+
+        :param tile: a numpy array of two dimensions or more, a Pillow image, or the bytes of an image file.
+        :param x: of the tile's upper left pixel; ``y`` likewise.
+        :param mask: booleans ``(y, x)``, or with the tile's axes; where False, the image stays as it is.
+        :param axes: names of the tile's axes, as a string or a list; by default y, x and bands (s), and
+            before them as many of the image's frame axes as there are further dimensions.
+        :param kwargs: the position along other axes by their name (``z=3``), and what it stands for
+            (``z_value=1.5``). ``level`` is reserved: coarser levels are always made when the image is
+            written.
+        :raises EditError: the tile does not fit; the image is as it was.
+        """
+        self._checkAddable()
+        new = read_tile(tile, x, y, mask, axes, kwargs, self._frameAxesNow())
+        if str(kwargs.get('level', 0)) not in {'0', '0.0'}:
+            return
+        if self._follows and self._mailbox is not None:
+            self._mailbox.post_tile(new)
+            return
+        self._takeNew()
+        if self._accept(new):
+            self._changed()
+
+    def _accept(self, tile: NewTile) -> bool:
+        """Put a tile down; return whether the reading half has to be told."""
+        grown = self._canvas.add(tile.pixels, tile.axes, tile.start, mask=tile.mask, band=tile.band)
+        with self._sinkLock:
+            if tile.values:
+                self._frameValues, self._frameAxes = with_values(
+                    self._frameValues, self._frameAxes or [], tile.start, tile.values, self._frameAxesNow()
+                )
+            self._revised()
+        return grown or bool(tile.values) or not self._shownAsEdited
+
+    def _revised(self) -> None:
+        """Let no tile that was shown before be shown again."""
+        self._revision += 1
+        self._cacheValue = f'{self._uniqueName}-{self._revision}'
+
+    def _frameAxesNow(self) -> tuple[str, ...]:
+        extent = None if self._follows else self._canvas.extent()
+        return self._knownAxes if extent is None else extent.axes
+
+    def _changed(self) -> None:
+        """Bring what the reading half shows up to date."""
+        with self._sinkLock:
+            extent = self._canvas.extent()
+            if extent is None:
+                return
+            self._shownAsEdited = True
+            level = CanvasLevel(self._canvas, extent)
+            self._describe([Series(self._describedCanvas(extent), (level,))])
+            self._revised()
+
+    def _describedCanvas(self, extent: Extent) -> Multiscale:
+        """Return the metadata of the image as it is on the canvas: frame axes, y, x, bands."""
+        axes = [*self._frameAxesOf(extent.axes, extent), *self._planeAxes(), Axis('s', 'channel')]
+        scale = [1.0] * (len(axes) - 3) + [self._mm_y or 1.0, self._mm_x or 1.0, 1.0]
+        channels = None
+        if self._channelNames:
+            shape = (*extent.sizes, extent.height, extent.width, extent.bands)
+            channels = tuple(default_channels(axes, shape, extent.dtype, 1, self._channelNames))
+        level = Level('0', tuple(scale), (0.0,) * len(axes))
+        return Multiscale(tuple(axes), (level,), channels=channels)
+
+    def _frameAxesOf(self, order: Sequence[str], extent: Extent) -> list[Axis]:
+        """Return the frame axes with their units and values.
+
+        :param order: all of them, the slowest first.
+        """
+        sizes = dict(zip(extent.axes, extent.sizes, strict=True))
+        values = axis_values(self._frameValues, self._frameAxes or [], order, sizes)
+        units = {name: self._fileUnit(name) for name in order} | (self._frameUnits or {})
+        return [
+            Axis(name, DEFAULT_AXIS_TYPES.get(name, 'custom'), units.get(name), values.get(name))
+            for name in order
+        ]
+
+    def _planeAxes(self) -> list[Axis]:
+        return [
+            Axis('y', 'space', 'millimeter' if self._mm_y else self._fileUnit('y')),
+            Axis('x', 'space', 'millimeter' if self._mm_x else self._fileUnit('x')),
+        ]
+
+    def _fileUnit(self, name: str) -> str | None:
+        axis = None if self._edited is None else self._edited.axis(name)
+        return None if axis is None else axis.unit
+
+    def _transforms(self, left: int, top: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the size of a step along each axis that has one, and where the first pixel lies.
+
+        :param left: pixels that were cut off, or negative added, on the left since the file was opened.
+        :param top: likewise.
+        """
+        sizes = {'x': self._mm_x or 1.0, 'y': self._mm_y or 1.0}
+        if self._edited is None:
+            return sizes, {}
+        steps = {axis.name: self._edited.transform(axis.name) for axis in self._edited.multiscale.axes}
+        scales = {name: step[0] for name, step in steps.items() if name not in {'c', 's'}}
+        offsets = {name: step[1] for name, step in steps.items() if name not in {'c', 's'}}
+        for name, known, cut in (('x', self._mm_x, left), ('y', self._mm_y, top)):
+            factor = (known or scales[name]) / scales[name]
+            scales[name] *= factor
+            offsets[name] = offsets[name] * factor + cut * scales[name]
+        return scales, offsets
+
+    def addAssociatedImage(self, image: Any, imageKey: str | None = None) -> None:
+        """Add an image that belongs to this one, such as a label or an overview.
+
+        :param image: a numpy array ``(y, x)`` or ``(y, x, band)``, a Pillow image, or the bytes of an image
+            file.
+        :param imageKey: its name; an image of the same name is replaced. By default ``image_1`` and so on.
+        :raises EditError: it is not an image, or the name cannot be one.
+        """
+        self._checkAddable()
+        pixels = to_pixels(image)
+        if pixels.ndim not in {2, 3} or 0 in pixels.shape:
+            raise EditError(
+                f'An associated image must be (y, x) or (y, x, band); found the shape {pixels.shape}'
+            )
+        if imageKey is not None and not sink_write.is_name(imageKey):
+            raise EditError(
+                f'The name of an associated image must be letters, digits, _ - . or blanks; '
+                f'found {imageKey!r}'
+            )
+        pixels = np.array(pixels if pixels.ndim == 3 else pixels[..., np.newaxis])
+        if self._follows and self._mailbox is not None:
+            self._mailbox.post_associated(imageKey, pixels)
+            return
+        self._takeNew()
+        self._acceptAssociated(imageKey, pixels)
+
+    def _acceptAssociated(self, key: str | None, pixels: np.ndarray) -> None:
+        with self._sinkLock:
+            self._newAssociated[self._freeKey() if key is None else key] = pixels
+
+    def _freeKey(self) -> str:
+        number = len(self._newAssociated) + 1
+        while f'image_{number}' in self._newAssociated:
+            number += 1
+        return f'image_{number}'
+
+    def _newAssociatedSeries(self) -> dict[str, Series]:
+        """Return the associated images that were added, for the reading half."""
+        axes = (Axis('y', 'space'), Axis('x', 'space'), Axis('s', 'channel'))
+        multiscale = Multiscale(axes, (Level('0', (1.0,) * 3, (0.0,) * 3),))
+        return {key: Series(multiscale, (ArrayLevel(pixels),)) for key, pixels in self._newAssociated.items()}
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        lossy: bool = True,
+        alpha: bool = True,
+        overwriteAllowed: bool = True,
+        resample: Resample | None = None,
+        **params: Any,
+    ) -> None:
+        """Write the image to a file. It can be written again, and added to further.
+
+        :param path: ends in ``.zarr``, ``.zip`` (also ``.zarr.zip``), ``.ozx``, ``.db`` or ``.sqlite``; other
+            suffixes are written by large_image_converter, where that is installed.
+        :param lossy: allows the converter to compress with loss; OME-Zarr is written without loss unless
+            ``codec`` asks for ``jpeg`` or ``jpegxl``.
+        :param alpha: False: leave out a band of opacity.
+        :param overwriteAllowed: False: an existing file is an error. Otherwise it is replaced when the new
+            one is complete; a failed write leaves it as it was.
+        :param resample: how coarser levels are made: ``'area'``, ``'nearest'``, or a ResampleMethod of
+            large_image. By default ``'area'``, the mean of the pixels; ``'nearest'`` for booleans and for
+            integers of 32 bits and more, which are labels more often than not.
+        :param params: for OME-Zarr see `sink_write.ZarrOptions`; for other suffixes, options of the
+            converter.
+        :raises EditError: the image is empty, or a parameter is not acceptable.
+        """
+        self._checkEditable()
+        self._takeNew()
+        path = Path(path)
+        sink_write.write(
+            self,
+            path,
+            lossy=lossy,
+            alpha=alpha,
+            overwrite=overwriteAllowed,
+            resample=resample,
+            params=params if self._edited is None else self._editedParams(self._edited, path, params),
+        )
+
+    def _editedParams(self, edited: Edited, path: Path, params: dict[str, Any]) -> dict[str, Any]:
+        """Return the parameters of ``write`` with what the edited file says; get ready to replace it."""
+        extent = self._canvas.extent()
+        if path.suffix not in SUFFIXES or extent is None:
+            return params
+        found = edited.options(extent.bands) | params
+        if found.pop('labels', True):
+            window = sink_write._window(self, extent)
+            moved = (extent.left + window.x, extent.top + window.y) != (0, 0)
+            edited.check_labels(found['version'], moved=moved, sides=(window.out_height, window.out_width))
+            found['further'] = edited.copy_labels
+        if edited.lies_at(path):
+            self._canvas.detach()
+            self._changed()
+        return found
+
+    def close(self) -> None:
+        """Remove the temporary data of a new image; nothing can be added or written afterwards."""
+        if self._editable:
+            self._editable = False
+            if not self._follows:
+                self._scratch.close()
+
+    def _outputColors(self) -> list[str]:
+        return [hex_color(color) for color in self._channelColors or ()]
+
+    def _outputGcps(self) -> list[list[float]] | None:
+        """Return the ground control points in pixels of what is written, which a crop may begin later."""
+        left, top = (self._crop or (0, 0))[:2]
+        if self._gcps is None or (left, top) == (0, 0):
+            return self._gcps
+        return [[*point[:2], point[2] - left, point[3] - top] for point in self._gcps]

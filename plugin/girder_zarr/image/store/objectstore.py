@@ -1,0 +1,141 @@
+"""A hierarchy whose keys are asked for one by one: over HTTP, in S3, in Girder. Metadata is kept."""
+
+from __future__ import annotations
+
+import json
+import threading
+from abc import abstractmethod
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.limits import DEFAULT, load_json
+
+from .keystore import KeyStore
+from .zipstore import ROOT_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Bytes of metadata that one store keeps, and the largest document that it keeps.
+KEPT_BYTES, KEPT_DOCUMENT = 32 * 2**20, 4 * 2**20
+#: The most folders that are looked into to list keys.
+MOST_FOLDERS = 10_000
+#: The most entries of one folder.
+MOST_LISTED = 1_000_000
+METADATA = (*ROOT_KEYS, '.zmetadata')
+
+
+class ObjectStore(KeyStore):
+    """Keys that each cost a request. Consolidated metadata is used where the root has it.
+
+    Zarr v3 keeps it in the root's ``zarr.json`` (``consolidated_metadata``, as zarr-python 3 writes it), v2
+    in ``.zmetadata``.
+    """
+
+    far = True
+
+    def __init__(self, name: str, identity: str) -> None:
+        super().__init__(name, identity)
+        self._kept: OrderedDict[str, bytes | None] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._together: dict[str, dict[str, Any]] | None = None
+
+    @abstractmethod
+    def fetch(self, key: str, start: int | None, length: int) -> bytes | None:
+        """Return bytes of a value, or None where there is no such key.
+
+        :param start: None: the whole value, which has at most ``length`` bytes. Otherwise exactly ``length``
+            bytes from there; negative counts from the end.
+        :raises UnreadableImageError: it is larger or smaller, or cannot be read.
+        """
+
+    def list_folder(self, folder: str) -> list[str] | None:
+        """Return what lies directly in a folder, folders ending with a slash; None where it is not known."""
+        del folder
+        return None
+
+    def read(self, key: str, limit: int | None = None) -> bytes | None:
+        """Return a value; see the base class."""
+        most = DEFAULT.zip_entry_bytes if limit is None else limit
+        if key.rpartition('/')[2] not in METADATA:
+            return self.fetch(key, None, most)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        data = self._consolidated(key) if '/' in key else None
+        if data is None:
+            data = self.fetch(key, None, min(most, DEFAULT.json_bytes))
+        if data is None or len(data) <= KEPT_DOCUMENT:
+            with self._lock:
+                self._kept[key] = data
+                self._bytes += len(data or b'') + 100
+                while self._bytes > KEPT_BYTES:
+                    self._bytes -= len(self._kept.popitem(last=False)[1] or b'') + 100
+        return data
+
+    def read_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Return a part of a value; see the base class."""
+        return self.fetch(key, start, length)
+
+    def has(self, key: str) -> bool:
+        """Return whether there is such a key."""
+        if key.rpartition('/')[2] in METADATA:
+            return self.read(key) is not None
+        return self.fetch(key, 0, 1) is not None
+
+    def _consolidated(self, key: str) -> bytes | None:
+        found = self._documents().get(key)
+        return None if found is None else json.dumps(found).encode()
+
+    def _documents(self) -> dict[str, dict[str, Any]]:
+        """Return the consolidated metadata by key; empty where there is none."""
+        if self._together is None:
+            found: dict[str, Any] = {}
+            try:
+                root = self.read('zarr.json', DEFAULT.json_bytes)
+                if root is not None:
+                    inner = load_json(root, 'zarr.json').get('consolidated_metadata')
+                    nodes = inner.get('metadata') if isinstance(inner, dict) else None
+                    if isinstance(nodes, dict):
+                        found = {f'{path}/zarr.json': value for path, value in nodes.items()}
+                else:
+                    data = self.read('.zmetadata', DEFAULT.json_bytes)
+                    nodes = load_json(data, '.zmetadata').get('metadata') if data is not None else None
+                    found = nodes if isinstance(nodes, dict) else {}
+            except UnreadableImageError:
+                found = {}  # the metadata of each node still counts
+            self._together = {key: value for key, value in found.items() if isinstance(value, dict)}
+        return self._together
+
+    def names(self, folder: str) -> list[str]:
+        """Return what lies directly in a folder; see the base class.
+
+        Where nothing can be listed, the nodes that the consolidated metadata names.
+        """
+        listed = self.list_folder(folder)
+        if listed is not None:
+            return sorted(listed)
+        prefix = folder + '/' if folder else ''
+        found = set()
+        for key in self._documents():
+            if key.startswith(prefix):
+                name, slash, _ = key[len(prefix) :].partition('/')
+                found.add(name + slash)
+        return sorted(found)
+
+    def keys(self, prefix: str = '') -> Iterator[str]:
+        """Iterate over all keys that begin with ``prefix``."""
+        pending = [prefix.rpartition('/')[0]]
+        seen = 0
+        while pending and seen < MOST_FOLDERS:
+            folder = pending.pop()
+            seen += 1
+            for name in self.names(folder):
+                key = f'{folder}/{name}' if folder else name
+                if name.endswith('/'):
+                    pending.append(key.rstrip('/'))
+                elif key.startswith(prefix):
+                    yield key

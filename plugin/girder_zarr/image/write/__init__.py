@@ -1,0 +1,1 @@
+"""A hierarchy of levels from blocks of full resolution."""

@@ -1,0 +1,230 @@
+"""A finished hierarchy into one file, and what is new into the place of what was there."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import glob
+import importlib
+import json
+import os
+import shutil
+import sqlite3
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from girder_zarr.errors import EditError
+
+from .outlet import DirectoryOutlet, Outlet, SqliteOutlet, ZipOutlet, sync_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from girder_zarr.image.ngff.model import Version
+
+fcntl: Any = None
+with contextlib.suppress(ImportError):
+    fcntl = importlib.import_module('fcntl')  # not on Windows
+
+#: From Linux's fcntl.h and fs.h: paths count from the working directory; names change places.
+_HERE, _EXCHANGE = -100, 2
+#: How many seconds a temporary file may be without its lock: its writer is about to take it.
+_YOUNG = 60.0
+DIRECTORY_SUFFIX = '.zarr'
+ZIP_SUFFIXES = ('.zip', '.ozx')
+DATABASE_SUFFIXES = ('.db', '.sqlite')
+SUFFIXES = (DIRECTORY_SUFFIX, *ZIP_SUFFIXES, *DATABASE_SUFFIXES)
+
+
+def pack(directory: Path, target: Path, *, overwrite: bool = True) -> None:
+    """Turn a written hierarchy into ``target``; the suffix decides: .zarr, .zip, .ozx, .db or .sqlite.
+
+    The target appears whole or not at all; what was there before goes only when the new one is on the disk.
+
+    :param directory: as `pyramid.write_image` wrote it; it is left as it is.
+    :param overwrite: False: an existing target is an error.
+    :raises EditError: the target exists, has another suffix, or .ozx was asked for what is not zarr v3.
+    """
+    version = _version_of(directory) if target.suffix == '.ozx' else '0.5'
+    with outlet_for(target, version=version, overwrite=overwrite) as outlet:
+        for name in _names(directory):
+            outlet.put(name, (directory / name).read_bytes())
+
+
+def _names(directory: Path) -> Iterator[str]:
+    """Every file below a directory, zarr.json breadth first and then by name."""
+    names = []
+    for folder, _, files in os.walk(directory):
+        names += [Path(folder, file).relative_to(directory).as_posix() for file in files]
+    documents = [name for name in names if name.rpartition('/')[2] == 'zarr.json']
+    yield from sorted(documents, key=lambda name: (name.count('/'), name))
+    yield from sorted(set(names) - set(documents))
+
+
+def _version_of(directory: Path) -> str:
+    try:
+        content = json.loads((directory / 'zarr.json').read_bytes())
+        return str(content['attributes']['ome']['version'])
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise EditError(f'.ozx holds NGFF 0.5 or later; {directory} has no zarr.json with a version') from exc
+
+
+@contextlib.contextmanager
+def outlet_for(target: Path, *, version: Version | str = '0.5', overwrite: bool = True) -> Iterator[Outlet]:
+    """Give an outlet that becomes ``target`` when the block ends well, and vanishes when it does not.
+
+    :param version: the NGFF version of what will be written.
+    :raises EditError: the target may not be replaced, its folder is missing, or its suffix is not ours.
+    """
+    check_target(target, overwrite=overwrite)
+    if target.suffix not in SUFFIXES:
+        raise EditError(f'The name must end in {", ".join(SUFFIXES)}; found {target.name!r}')
+    if target.suffix == '.ozx' and version == '0.4':
+        raise EditError('.ozx holds NGFF 0.5 or later, not 0.4')
+    _remove_left(target)
+    temporary = temporary_name(target)
+    try:
+        if target.suffix == DIRECTORY_SUFFIX:
+            temporary.mkdir()
+            outlet = DirectoryOutlet(temporary)
+            with _lock(temporary):
+                yield outlet
+            outlet.sync()
+        elif target.suffix in DATABASE_SUFFIXES:
+            with contextlib.closing(SqliteOutlet(temporary)) as database, _lock(temporary):
+                yield database
+                database.finish()
+            sync_path(temporary)
+        else:
+            comment = ozx_comment(str(version)) if target.suffix == '.ozx' else b''
+            with (
+                ZipOutlet(temporary, comment=comment, zip64=target.suffix == '.ozx') as archive,
+                _lock(temporary),
+            ):
+                yield archive
+                archive.finish()
+        put_in_place(temporary, target, overwrite=overwrite)
+    except (OSError, sqlite3.OperationalError) as exc:
+        if not _is_full(exc):
+            raise
+        raise EditError(f'There is no room for {target}: {exc}. What was there before is as it was') from exc
+    finally:
+        remove(temporary)
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether the disk, the quota or the largest size of a file is what stopped a write."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    return getattr(error, 'sqlite_errorname', '') in {'SQLITE_FULL', 'SQLITE_IOERR_WRITE'}
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Raise EditError where ``target`` cannot be written, before anything is done."""
+    if not overwrite and os.path.lexists(target):
+        raise EditError(f'{target} exists and may not be replaced (overwriteAllowed is False)')
+    if not target.parent.is_dir():
+        raise EditError(f'{target.parent} is not an existing folder')
+
+
+def temporary_name(target: Path) -> Path:
+    """Return a name beside ``target``, so that it can be renamed to it, that no other writer uses."""
+    return target.with_name(f'.{target.name}.{uuid.uuid4().hex[:12]}.tmp')
+
+
+def ozx_comment(version: str) -> bytes:
+    """Return the archive comment that RFC-9 of OME-NGFF asks for."""
+    content = {'ome': {'version': version, 'zipFile': {'centralDirectory': {'jsonFirst': True}}}}
+    return json.dumps(content, separators=(',', ':')).encode()
+
+
+def put_in_place(temporary: Path, target: Path, *, overwrite: bool) -> None:
+    """Rename what was written to its final name; what was there before goes last.
+
+    A file takes the place of a file in one step; a directory does where the system lets two names change
+    places (Linux). Elsewhere there is an instant with neither.
+    """
+    if not overwrite:
+        _rename_new(temporary, target)
+    elif temporary.is_dir() or target.is_dir():
+        _swap(temporary, target)
+    else:
+        temporary.replace(target)
+    sync_path(target.parent)
+
+
+def _rename_new(temporary: Path, target: Path) -> None:
+    try:
+        if temporary.is_dir():
+            # mkdir claims the name; a directory may be renamed over an empty one
+            target.mkdir()
+            temporary.rename(target)
+        else:
+            os.link(temporary, target)
+            temporary.unlink()
+    except OSError as exc:
+        if exc.errno in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
+            raise EditError(f'{target} exists and may not be replaced (overwriteAllowed is False)') from exc
+        raise
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    if not os.path.lexists(target):
+        temporary.rename(target)
+        return
+    if _exchange(temporary, target):
+        remove(temporary)
+        return
+    old = temporary_name(target)
+    target.rename(old)
+    try:
+        temporary.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    remove(old)
+
+
+def _exchange(one: Path, two: Path) -> bool:
+    """Let two names change places in one step (Linux's renameat2); return whether that could be done."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(call(_HERE, os.fsencode(one), _HERE, os.fsencode(two), _EXCHANGE) == 0)
+
+
+def _remove_left(target: Path) -> None:
+    """Remove what writers of ``target`` have left that were killed: nobody holds a lock on it any more."""
+    for left in target.parent.glob(f'.{glob.escape(target.name)}.*.tmp'):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _YOUNG:
+                with _lock(left):
+                    remove(left)
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock on a file or directory, which goes with the process.
+
+    :raises OSError: another process has it.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory with all it holds; nothing there is as good."""
+    remover: Callable[[Path], object] = (
+        shutil.rmtree if path.is_dir() and not path.is_symlink() else os.unlink
+    )
+    with contextlib.suppress(FileNotFoundError):
+        remover(path)
