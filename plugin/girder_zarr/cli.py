@@ -103,6 +103,12 @@ def add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         '--workers', type=positive, metavar='N', help='jobs at the same time (default: processors, at most 4)'
     )
     parser.add_argument('--reset-password', action='store_true', help='give the administrator a new password')
+    parser.add_argument(
+        '--no-restart',
+        dest='restart',
+        action='store_false',
+        help='stop everything when a part ends by itself, instead of starting that part again',
+    )
     parser.set_defaults(command=serve)
 
 
@@ -125,6 +131,7 @@ def serve(options: argparse.Namespace) -> int:
         broker=options.broker,
         workers=options.workers,
         reset_password=options.reset_password,
+        restart=options.restart,
     )
     return Supervisor(chosen.checked(), say).run()
 

@@ -70,18 +70,27 @@ def test_nothing_survives_a_killed_supervisor_and_the_next_start_works(tmp_path)
         assert again.client().getCollection(collection['_id'])['name'] == 'kept'
 
 
-@pytest.mark.parametrize('part', ['secantus', 'valkey-server', 'stack.web', 'stack.worker'])
-def test_the_end_of_a_part_ends_everything_and_is_explained(tmp_path, part):
-    names = {
+@pytest.fixture
+def names():
+    """What each part is called, by what its command line contains."""
+    return {
         'secantus': 'database',
         'valkey-server': 'broker',
         'stack.web': 'Girder server',
         'stack.worker': 'worker',
     }
-    with running_stack(tmp_path / 'data') as stack:
+
+
+def kill_part(stack, part):
+    """Kill the process of a part whose command line contains some words."""
+    os.kill(min(pid for pid, (_, command) in stack.parts().items() if part in command), signal.SIGKILL)
+
+
+@pytest.mark.parametrize('part', ['secantus', 'stack.worker'])
+def test_without_restarts_the_end_of_a_part_ends_everything_and_is_explained(tmp_path, part, names):
+    with running_stack(tmp_path / 'data', '--no-restart') as stack:
         parts = stack.parts()
-        victim = min(pid for pid, (_, command) in parts.items() if part in command)
-        os.kill(victim, signal.SIGKILL)
+        kill_part(stack, part)
         assert stack.wait() == 1
         (sentence,) = stack.errors
     assert sentence.startswith(
@@ -90,6 +99,25 @@ def test_the_end_of_a_part_ends_everything_and_is_explained(tmp_path, part):
     log = sentence.rpartition(' ')[2].rstrip('.')
     assert Path(log).is_file()
     assert not still_running(parts)
+    assert not left_behind(stack.data)
+
+
+def test_every_part_that_ends_is_started_again(tmp_path, names):
+    with running_stack(tmp_path / 'data', '--reset-password') as stack:
+        girder = stack.client()
+        before = stack.parts()
+        for part, name in names.items():
+            kill_part(stack, part)
+            assert f'The {name} has ended (signal SIGKILL) and is started again' in stack.line('has ended')
+            assert f'The {name} answers again' in stack.line('answers again')
+        after = stack.parts()
+        # Signed in all the while: database and password are the same.
+        assert wait_until(lambda: girder.get('worker/status')['ping'], what='the worker')
+        assert girder.get('user/me')['login'] == LOGIN
+        assert len(after) == len(before)
+        assert not set(after) & set(before)
+        assert not still_running(before)
+    assert not stack.errors
     assert not left_behind(stack.data)
 
 

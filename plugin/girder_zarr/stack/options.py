@@ -27,6 +27,7 @@ class Options:
         number of the first of three databases that are used.
     :param workers: jobs that run at the same time; None: one a processor, four at most.
     :param reset_password: give the administrator a new password.
+    :param restart: start a part again that ends by itself while the stack runs; else everything is stopped.
     """
 
     data: Path
@@ -36,6 +37,7 @@ class Options:
     broker: str | None = None
     workers: int | None = None
     reset_password: bool = False
+    restart: bool = True
 
     def checked(self) -> Options:
         """Return these options with every default filled in.

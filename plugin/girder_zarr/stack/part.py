@@ -32,6 +32,7 @@ class Part:
     :param ready: whether the program now answers; asked again and again. None: it reports by itself.
     :param reports: the child is given a pipe as ``GIRDER_ZARR_REPORT`` and writes one line of JSON to it.
     :param pass_fds: file descriptors that the child inherits under the same numbers.
+    :param once: more arguments for the first start only.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Part:
     ready: Callable[[], bool] | None = None
     reports: bool = False
     pass_fds: tuple[int, ...] = ()
+    once: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     report: dict[str, Any] | None = field(default=None, init=False)
     _pipe: int | None = field(default=None, init=False)
@@ -48,6 +50,14 @@ class Part:
 
     def start(self) -> None:
         """Start the program in a session of its own, to be killed by the kernel when this process ends."""
+        self._start([*self.command, *self.once])
+
+    def start_again(self) -> None:
+        """Start the program once more after :meth:`clear`."""
+        self.report, self._unread = None, b''
+        self._start(self.command)
+
+    def _start(self, command: Sequence[str]) -> None:
         environment, inherited, writing = dict(self.environment), list(self.pass_fds), None
         if self.reports:
             self._pipe, writing = os.pipe()
@@ -57,7 +67,7 @@ class Part:
         try:
             with self.log.open('ab') as log:
                 self.process = subprocess.Popen(  # noqa: S603 - the command is put together in parts.py
-                    [sys.executable, '-I', '-S', guard.__file__, str(os.getpid()), *self.command],
+                    [sys.executable, '-I', '-S', guard.__file__, str(os.getpid()), *command],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -72,10 +82,15 @@ class Part:
 
     def check(self) -> None:
         """Raise StackError when the program has ended."""
-        if self.process is not None and (code := self.process.poll()) is not None:
+        if (why := self.ended()) is not None:
             when = 'while it was running' if self.report is not None else 'before it was ready'
-            msg = f'The {self.name} ended {when} ({describe_exit(code)}); its log is {self.log}.'
+            msg = f'The {self.name} ended {when} ({why}); its log is {self.log}.'
             raise StackError(msg)
+
+    def ended(self) -> str | None:
+        """Return how the program has ended, in words; None while it runs."""
+        code = None if self.process is None else self.process.poll()
+        return None if code is None else describe_exit(code)
 
     def is_ready(self) -> bool:
         """Whether the program answers; remembered from the first time on."""
@@ -114,6 +129,8 @@ class Part:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            # Its number may belong to somebody else soon.
+            self.process = None
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None

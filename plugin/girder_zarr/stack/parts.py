@@ -139,7 +139,7 @@ def web(options: Options, folder: DataFolder, environment: dict[str, str], liste
     secrets = {name: os.environ[name] for name in SECRETS if name in os.environ}
     command = [
         sys.executable, '-m', 'girder_zarr.stack.web', '--socket', str(listener.fileno()),
-        '--assetstore', str(folder.assetstore), *(['--reset-password'] if options.reset_password else []),
+        '--assetstore', str(folder.assetstore),
     ]  # fmt: skip
     return Part(
         'Girder server',
@@ -148,6 +148,7 @@ def web(options: Options, folder: DataFolder, environment: dict[str, str], liste
         environment | secrets,
         reports=True,
         pass_fds=(listener.fileno(),),
+        once=['--reset-password'] if options.reset_password else [],
     )
 
 

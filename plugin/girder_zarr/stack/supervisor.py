@@ -18,6 +18,7 @@ from girder_zarr.errors import StackError
 
 from .folder import DataFolder, claim_port
 from .parts import local_url, plan_parts
+from .upkeep import Upkeep
 
 if TYPE_CHECKING:
     import socket
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 START_SECONDS = 60.0
 #: How long a part may take to stop before it is killed.
 STOP_SECONDS = 10.0
+#: How often a part is asked whether it answers again.
+ASK_SECONDS = 0.1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -68,12 +71,16 @@ class Supervisor:
         self._awake, self._wake = -1, -1
 
     def run(self, work: Work | None = None) -> int:
-        """Start everything and stay until a signal, the end of a part, or the end of `work`.
+        """Start everything and stay until a signal or the end of `work`.
+
+        A part that ends by itself once everything has answered is started again, unless the options say
+        otherwise.
 
         :param work: run in a thread of its own once everything answers; it returns the exit code, or None to
             let the stack go on running.
         :returns: the exit code: 0 after a signal, or what `work` returned.
-        :raises StackError: a part did not start or has stopped by itself; everything is stopped by then.
+        :raises StackError: a part did not start, or ended and is not to be, or cannot be, started again;
+            everything is stopped by then.
         """
         with self._signals():
             listener = None
@@ -125,8 +132,7 @@ class Supervisor:
         deadline = time.monotonic() + START_SECONDS
         while not self.stop_signals:
             # A part that has ended explains more than one that does not answer.
-            for part in self.parts:
-                part.check()
+            self._check()
             waiting = [part for part in parts if not part.is_ready()]
             if not waiting:
                 return True
@@ -142,9 +148,9 @@ class Supervisor:
         result: list[int | BaseException | None] = []
         if work is not None:
             threading.Thread(target=self._work, args=(work, running, result), daemon=True).start()
+        upkeep = Upkeep(self.parts, self.say, START_SECONDS)
         while not self.stop_signals:
-            for part in self.parts:
-                part.check()
+            well = upkeep.look() if self.options.restart else self._check()
             if result:
                 outcome = result[0]
                 if isinstance(outcome, BaseException):
@@ -152,8 +158,17 @@ class Supervisor:
                 if outcome is not None:
                     return outcome
                 result.clear()
-            self._sleep(None)
+            self._sleep(None if well else ASK_SECONDS)
         return 0
+
+    def _check(self) -> bool:
+        """Return True, every part being there.
+
+        :raises StackError: one has ended.
+        """
+        for part in self.parts:
+            part.check()
+        return True
 
     def _work(self, work: Work, running: Running, result: list[int | BaseException | None]) -> None:
         try:
