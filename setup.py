@@ -102,7 +102,13 @@ core_test = [
     'yaozarrs>=0.3',
     *remote,
 ]
-test = [*core_test, f'pytest-girder{GIRDER_VERSION}', 'mongomock>=4.3,<5', 'moto[server,s3]>=5']
+test = [
+    *core_test,
+    f'girder-user-quota{GIRDER_VERSION}',
+    f'pytest-girder{GIRDER_VERSION}',
+    'mongomock>=4.3,<5',
+    'moto[server,s3]>=5',
+]
 
 setup(
     name='girder-zarr',

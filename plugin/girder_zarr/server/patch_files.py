@@ -17,6 +17,7 @@ from girder_zarr.errors import InvalidInputError, LimitExceededError, Unsupporte
 from girder_zarr.stitch import formats
 from girder_zarr.stitch.patch import format_digest
 
+from . import quota
 from .file_store import open_bytes
 from .new_patch import NewPatch
 from .sessions import ATTACHED_TO, Document
@@ -68,16 +69,17 @@ def _store(
     session: Document, name: str, mime_type: str, size: int, stream: IO[bytes], user: Document
 ) -> Document:
     folder = Folder().load(session['folderId'], force=True)
-    upload = Upload().createUpload(
-        user, name, 'folder', folder, size, mimeType=mime_type, attachParent=True, save=False
-    )
-    upload['stitchSessionId'] = session['_id']
-    upload = Upload().save(upload)
-    try:
-        return send_file(upload, stream)
-    except BaseException:
-        Upload().cancelUpload(upload)
-        raise
+    with quota.as_limit():
+        upload = Upload().createUpload(
+            user, name, 'folder', folder, size, mimeType=mime_type, attachParent=True, save=False
+        )
+        try:
+            upload['stitchSessionId'] = session['_id']
+            upload = Upload().save(upload)
+            return send_file(upload, stream)
+        except BaseException:
+            Upload().cancelUpload(upload)
+            raise
 
 
 def send_file(upload: Document, stream: IO[bytes], check: Any = None) -> Document:

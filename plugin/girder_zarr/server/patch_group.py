@@ -110,7 +110,7 @@ def _store(session: Document, news: Sequence[NewPatch], user: Document) -> dict[
     """
     try:
         file, offsets = store_pack(session, news, user)
-    except (ValidationException, AccessException, GirderException):
+    except (GirderZarrError, ValidationException, AccessException, GirderException):
         # Too much for a quota, maybe; one by one those that fit are stored, and the others get the reason.
         return {}
     held = uuid.uuid4().hex

@@ -10,7 +10,9 @@ from girder.models.item import Item
 from girder.models.upload import Upload
 
 from girder_zarr.errors import CancelledError, InvalidInputError
+from girder_zarr.stitch.outputs import OUTPUTS, Output
 
+from . import quota
 from .patch_files import send_file
 from .patches import StitchPatch
 from .sessions import Document, StitchSession, may_write
@@ -19,15 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SOURCE = 'zarr'
-_MIME_TYPE = 'application/zip'
-
-
 def file_name(session: Document) -> str:
     """Return what the result's file is called; it never is a path."""
     base = re.sub(r'[/\\\0]', '_', session['name']).strip('. ') or 'stitched'
     suffix = '.' + session['spec']['output']
     return base if base.lower().endswith(suffix) else base + suffix
+
+
+def output_of(session: Document) -> Output:
+    """Return what kind of file the result is."""
+    return OUTPUTS[session['spec']['output']]
 
 
 def publish(session: Document, path: Path, user: Document, check: Callable[[], None]) -> Document:
@@ -38,21 +41,25 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
     :param check: called before each piece of the file; raises to stop.
     :raises CancelledError: the session did not wait for this attempt any more; the item is removed again.
     :raises InvalidInputError: the user may no longer write into the folder.
+    :raises LimitExceededError: a quota has no room for the file.
     """
     check()
     if not may_write(session, user):
         msg = 'Whoever asked for the image may no longer write into the folder.'
         raise InvalidInputError(msg)
     folder = Folder().load(session['folderId'], force=True)
+    size = path.stat().st_size
+    quota.check_room(folder, user, size)
     item = Item().createItem(session['name'], user, folder, description=_marker(session))
-    upload = Upload().createUpload(user, path.name, 'item', item, path.stat().st_size, mimeType=_MIME_TYPE)
+    mime_type = output_of(session).mime_type
+    upload = Upload().createUpload(user, path.name, 'item', item, size, mimeType=mime_type)
     try:
-        with path.open('rb') as stream:
+        with quota.as_limit(), path.open('rb') as stream:
             file = send_file(upload, stream, check)
     except BaseException:
         Upload().cancelUpload(upload)
         raise
-    _set_large_image(item, file)
+    _set_large_image(item, file, output_of(session).source)
     if StitchSession().complete(session, item, file) is None:
         Item().remove(Item().load(item['_id'], force=True))
         msg = 'The session was cancelled while its image was stored.'
@@ -61,9 +68,9 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
     return item
 
 
-def _set_large_image(item: Document, file: Document) -> None:
-    """Let large_image open the file with our source, whatever it chose by itself when the file came in."""
-    fields = {'largeImage': {'fileId': file['_id'], 'sourceName': SOURCE}}
+def _set_large_image(item: Document, file: Document, source: str) -> None:
+    """Let large_image open the file with the source of its kind, whatever it chose by itself when the file came in."""
+    fields = {'largeImage': {'fileId': file['_id'], 'sourceName': source}}
     query = {
         '_id': item['_id'],
         '$or': [{'largeImage.fileId': {'$exists': False}}, {'largeImage.fileId': file['_id']}],

@@ -20,14 +20,14 @@ from girder.models.user import User
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, NotFoundError
 
-from . import limits, patch_fields
+from . import limits, patch_fields, quota
 from .bulk import Outcome, refused
 from .http_errors import rest_exception
 from .new_patch import CREATED, UNCHANGED, check_editable
 from .patch_files import patch_of_file
 from .patches import StitchPatch, to_patch
 from .reducer import reducer
-from .sessions import Document, StitchSession, object_id, spec_of
+from .sessions import Document, StitchSession, object_id, require_folder, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +60,11 @@ def _open(said: Document, user: Document | None) -> tuple[Document, PatchFields]
     return session, patch_fields.read(fields, spec_of(session))
 
 
+def _check_room(session: Document, user: Document | None, size: int) -> None:
+    """Ask the quota of the session's folder, which need not be the one that the upload names."""
+    quota.check_room(require_folder(session['folderId'], user, AccessType.WRITE), user, size)
+
+
 @access.public
 def check_upload(event: Any) -> None:
     """Refuse an upload before its bytes are sent, where it can be known by then (an event handler)."""
@@ -68,11 +73,14 @@ def check_upload(event: Any) -> None:
     if said is None:
         return
     try:
-        _open(said, getCurrentUser())
+        user = getCurrentUser()
+        session, _ = _open(said, user)
         most, size = limits.current().patchBytes, str(params.get('size') or '')
-        if size.isdigit() and int(size) > most:
+        if size.isdecimal() and int(size) > most:
             msg = f'The patch has {size} bytes; the limit is {most}.'
             raise LimitExceededError(msg)
+        if size.isdecimal():
+            _check_room(session, user, int(size))
     except GirderZarrError as error:
         raise rest_exception(error) from error
 
@@ -87,7 +95,9 @@ def take_upload(event: Any) -> None:
         if 'fileId' in upload:
             msg = 'reference: expected a new file, found new contents of one that exists.'
             raise InvalidInputError(msg)
-        session, _ = _open(said, User().load(upload['userId'], force=True))
+        user = User().load(upload['userId'], force=True)
+        session, _ = _open(said, user)
+        _check_room(session, user, upload['size'])
     except (GirderZarrError, AccessException) as error:
         Upload().cancelUpload(upload)
         raise rest_exception(error) if isinstance(error, GirderZarrError) else error from error
