@@ -163,18 +163,41 @@ def write_many_frames(module, folder):
     return tick() - start, 200 * image.nbytes / 1e6
 
 
-def add_count(module, count):
-    """The last thousand of so many tiles, all in the area of 1024 x 1024 that moves on."""
-    sink = module.new()
-    image = tile(1, (64, 64, 3))
-    start = None
-    for index in range(count):
-        if index == count - 1000:
-            start = tick()
+def add_squares(sink, image, first, count):
+    """So many tiles of 64 x 64, all in the area of 1024 x 1024 that moves on."""
+    for index in range(first, first + count):
         block, inside = divmod(index, 256)
         row, column = divmod(block, 20)
         sink.addTile(image, x=column * 1024 + inside % 16 * 64, y=row * 1024 + inside // 16 * 64)
+
+
+def add_count(module, count):
+    """The last thousand of so many tiles."""
+    sink, image = module.new(), tile(1, (64, 64, 3))
+    add_squares(sink, image, 0, count - 1000)
+    start = tick()
+    add_squares(sink, image, count - 1000, 1000)
     return tick() - start, 1000
+
+
+def add_flat(module, count):
+    """How the speed after so many tiles compares with that of the first 1,000 of a new image.
+
+    Both in turn, so that what else the machine does falls on both: the median of the ratios.
+    """
+    image = tile(1, (64, 64, 3))
+    large = module.new()
+    add_squares(large, image, 0, count)
+    ratios = []
+    for turn in range(40):
+        small = module.new()
+        start = tick()
+        add_squares(small, image, 0, 1000)
+        between = tick()
+        add_squares(large, image, count + 1000 * turn, 1000)
+        ratios.append((tick() - between) / (between - start))
+        small.close()
+    return np.median(ratios, axis=0), 1
 
 
 def raw_codec(_module, folder):
@@ -222,6 +245,12 @@ OURS_ONLY = {
     'addTile 64 x 64, the last 1,000 of 1,000 tiles (tiles/s)': lambda module, _: add_count(module, 1000),
     'addTile 64 x 64, the last 1,000 of 20,000 tiles (tiles/s)': lambda module, _: add_count(module, 20_000),
     'addTile 64 x 64, the last 1,000 of 100,000 tiles (tiles/s)': lambda module, _: add_count(
+        module, 100_000
+    ),
+    'addTile 64 x 64, speed after 20,000 tiles / of the first 1,000': lambda module, _: add_flat(
+        module, 20_000
+    ),
+    'addTile 64 x 64, speed after 100,000 tiles / of the first 1,000': lambda module, _: add_flat(
         module, 100_000
     ),
     'add and write 60,000 x 60,000 RGB, one tile in nine (MB/s)': write_vast,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -245,24 +246,39 @@ def test_memory_stays_within_its_bound_and_files_go_away(tmp_path: Path) -> None
             sum(0 if chunk.data is None else chunk.data.nbytes for chunk in canvas._chunks.values())
             <= 3_000_000
         )
-    assert len(list(tmp_path.glob('*/*.chunk'))) == 17
+    assert [path.name for path in scratch.path.glob('chunk*')] == ['chunks']
+    assert (scratch.path / 'chunks').stat().st_size < 20 * tile.nbytes
     for x in range(20):
         np.testing.assert_array_equal(canvas.read({}, 0, x * 512, 512, 512), tile)
     scratch.close()
     assert list(tmp_path.iterdir()) == []
 
 
+def test_chunks_that_grow_in_their_file_leave_their_room_to_others(tmp_path: Path) -> None:
+    canvas = new_canvas(tmp_path, 0)
+    rng = np.random.default_rng(0)
+    expected = np.zeros((512, 4 * 512, 3), np.uint8)
+    for y in range(0, 512, 32):
+        tile = rng.integers(0, 255, (32, 4 * 512, 3), np.uint8)
+        expected[y : y + 32] = tile
+        canvas.add(tile, (), {'y': y, 'x': 0})
+        np.testing.assert_array_equal(canvas.read({}, 0, 0, 512, 4 * 512), expected)
+    # 16 times as often put aside, and never more than three times the room of the pixels
+    assert canvas._spill.path is not None
+    assert canvas._spill.path.stat().st_size < 3 * expected.nbytes
+
+
 def test_a_full_disk_is_said_and_loses_no_pixel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     canvas = new_canvas(tmp_path, 0)
-    write = Path.write_bytes
+    write = os.pwrite
 
-    def full(self: Path, content: bytes) -> int:
+    def full(handle: int, content: bytes, offset: int) -> int:
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(Path, 'write_bytes', full)
+    monkeypatch.setattr(os, 'pwrite', full)
     with pytest.raises(EditError, match='No space left on device'):
         canvas.add(np.full((512, 512, 1), 9, np.uint8), (), {'y': 0, 'x': 0})
-    monkeypatch.setattr(Path, 'write_bytes', write)
+    monkeypatch.setattr(os, 'pwrite', write)
     found = canvas.read({}, 0, 0, 512, 512)
     assert found is not None
     assert (found == 9).all()

@@ -17,9 +17,10 @@ import numpy as np
 from girder_zarr.errors import EditError
 
 from .bands import common_type, meet
-from .canvas_chunk import Chunk, Held, Key
+from .canvas_chunk import Chunk, Held, Key, blank
 from .canvas_form import Extent, Form, pieces, place_of, stripped
 from .coverage import Coverage
+from .spill import Spill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +50,7 @@ class Canvas:
         self, scratch: Scratch, *, memory: int = MEMORY, side: int = SIDE, underlay: Underlay | None = None
     ) -> None:
         self._scratch = scratch
+        self._spill = Spill(scratch.directory)
         self._underlay = underlay
         self.side = side
         self._lock = threading.RLock()
@@ -56,7 +58,6 @@ class Canvas:
         # apart, so that reading a large image pushes out no chunk that would have to be compressed first
         self._written = Held(memory)
         self._read = Held(READ_AGAIN)
-        self._files = itertools.count()
         #: frame axes in the order of the keys, which never changes, and as they are shown, the slowest first
         self._axes: list[str] = []
         self._shown: list[str] = []
@@ -188,7 +189,8 @@ class Canvas:
             if whole:
                 chunk.step = len(self._forms) - 1
                 part = self._formed(part, step, chunk.step)
-                chunk.data = np.array(part, self._forms[chunk.step].dtype, order='C')
+                chunk.data = blank(part.shape, self._forms[chunk.step].dtype)
+                chunk.data[...] = part
                 chunk.covered.fill()
             else:
                 data = self._open(key, chunk)[rows, columns]
@@ -213,14 +215,15 @@ class Canvas:
     def _open(self, key: Key, chunk: Chunk) -> np.ndarray:
         """Return a chunk's pixels in the present type, with the present bands. Its lock is held."""
         last = len(self._forms) - 1
-        if chunk.data is None and chunk.path is not None:
-            chunk.data = chunk.load()
+        if chunk.data is None and chunk.slot is not None:
+            chunk.data = chunk.load(self._spill)
             chunk.changed = False
         if chunk.data is None:
             self._uncover(key, chunk)
         if chunk.data is None:
             form = self._forms[last]
-            chunk.data = np.zeros((self.side, self.side, form.bands), form.dtype)
+            chunk.data = blank((self.side, self.side, form.bands), form.dtype)
+            chunk.data.fill(0)
             chunk.step = last
         while chunk.step < last:
             chunk.step += 1
@@ -280,7 +283,7 @@ class Canvas:
                 if chunk is not None:
                     with chunk.lock:
                         self._open(key, chunk)
-                        chunk.changed = chunk.changed or chunk.path is None
+                        chunk.changed = chunk.changed or chunk.slot is None
                         self._note(key, chunk)
                     self._make_room()
         self._underlay = None
@@ -306,25 +309,19 @@ class Canvas:
                     break
                 if chunk.lock.acquire(blocking=False):
                     try:
-                        self._spill(key, chunk)
+                        self._put_aside(key, chunk)
                     finally:
                         chunk.lock.release()
 
-    def _spill(self, key: Key, chunk: Chunk) -> None:
+    def _put_aside(self, key: Key, chunk: Chunk) -> None:
         """Move a chunk's pixels to its file, unless they are there already. Its lock is held."""
         if chunk.data is None:
             return
         if chunk.changed:
-            path = chunk.path
-            if path is None:
-                with self._lock:
-                    path = self._scratch.directory() / f'{next(self._files)}.chunk'
             try:
-                chunk.store(path)
+                chunk.store(self._spill)
             except OSError as exc:
-                path.unlink(missing_ok=True)
-                chunk.path, chunk.changed = None, True
-                raise EditError(f'Temporary data cannot be written to {path.parent}: {exc}') from exc
+                raise EditError(f'Temporary data cannot be written to {self._scratch.path}: {exc}') from exc
         chunk.data = None
         with self._lock:
             self._written.drop(key)

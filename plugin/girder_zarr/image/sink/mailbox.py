@@ -19,8 +19,8 @@ import imagecodecs
 import numpy as np
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.write.encode import Codec
 
+from .canvas_chunk import packed
 from .frame_values import native
 from .scratch import is_owned
 from .tiles import NewTile
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _SUFFIX = '.tile'
 _FOLDER = 'mailbox'
-_CODEC = Codec()
 #: Blosc takes no more than this at once; larger arrays are stored as they are.
 _MOST = 2**31 - 2**10
 _numbers = itertools.count()
@@ -70,7 +69,7 @@ class Mailbox:
         self._post('associated', {'key': key}, [pixels])
 
     def _post(self, kind: str, content: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> None:
-        bodies = [_packed(array) for array in arrays]
+        bodies = [_body(array) for array in arrays]
         entries = [
             {'shape': array.shape, 'dtype': array.dtype.str, 'bytes': len(body)}
             for array, body in zip(arrays, bodies, strict=True)
@@ -120,11 +119,11 @@ def take(path: Path) -> tuple[str | None, np.ndarray] | NewTile:
     return NewTile(arrays[0], tuple(header['axes']), header['start'], mask, header['band'], header['values'])
 
 
-def _packed(array: np.ndarray) -> bytes | memoryview:
+def _body(array: np.ndarray) -> bytes | memoryview:
     plain = np.ascontiguousarray(array)
     if plain.nbytes > _MOST:
         return plain.reshape(-1).view(np.uint8).data
-    return _CODEC.encode(plain)
+    return packed(plain)
 
 
 def _unpacked(body: bytes, entry: Mapping[str, Any]) -> np.ndarray:
