@@ -15,6 +15,7 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from girder import events
 from girder.constants import AccessType, SortDir
+from girder.exceptions import AccessException
 from girder.models.folder import Folder
 from girder.models.model_base import Model
 from girder.utility.acl_mixin import AccessControlMixin
@@ -293,8 +294,11 @@ def view(session: Document) -> Document:
 def require_folder(folder_id: Any, user: Document | None, level: int) -> Document:
     """Return a folder if the user has that access to it.
 
-    :raises NotFoundError: there is none. :raises AccessException: no access.
+    :raises NotFoundError: there is none. :raises AccessException: no access, or the account is disabled.
     """
+    if user is not None and is_disabled(user):
+        msg = 'The account is disabled.'
+        raise AccessException(msg)
     folder = Folder().load(object_id(folder_id, 'folder'), user=user, level=level)
     if folder is None:
         msg = f'There is no folder {folder_id}.'
@@ -317,7 +321,12 @@ def object_id(value: Any, what: str) -> ObjectId:
 def may_write(session: Document, user: Document) -> bool:
     """Return whether a user may still write where the session's result goes."""
     folder = Folder().load(session['folderId'], force=True)
-    return folder is not None and Folder().hasAccess(folder, user, AccessType.WRITE)
+    return folder is not None and not is_disabled(user) and Folder().hasAccess(folder, user, AccessType.WRITE)
+
+
+def is_disabled(user: Document) -> bool:
+    """Return whether an account was disabled, after which Girder refuses logins but no tokens."""
+    return bool(user.get('status') == 'disabled')
 
 
 def register_models() -> None:
