@@ -13,7 +13,9 @@ import zarr
 
 import girder_zarr.image as gz
 from girder_zarr.errors import MissingImageError, UnreadableImageError
+from girder_zarr.image.chunk.memory import room
 from girder_zarr.image.store.bytesource import FileBytes
+from girder_zarr.image.store.keystore import ALIGNED, SCRATCH, SCRATCH_BYTES, aligned
 from girder_zarr.image.store.stores import open_store
 
 if TYPE_CHECKING:
@@ -210,3 +212,11 @@ def test_a_replaced_image_is_opened_anew(tmp_path: Path, picture: np.ndarray) ->
     write_image(folder, planes[:, :, :200], 3)
     zip_folder(folder, tmp_path / 'new.zip').rename(packed)
     assert gz.open(packed).sizeX == 200
+
+
+def test_memory_that_is_copied_into_begins_at_a_cache_line() -> None:
+    for size in (0, 1, 1000, 2**16, 2**20, SCRATCH_BYTES + 1):
+        for block in (aligned(size), np.frombuffer(SCRATCH.room(size), np.uint8), room(size)):
+            assert block.nbytes == size
+            assert size == 0 or block.ctypes.data % ALIGNED == 0
+            block[:] = 1

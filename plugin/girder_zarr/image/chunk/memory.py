@@ -11,6 +11,8 @@ from collections import deque
 
 import numpy as np
 
+from girder_zarr.image.store.keystore import aligned
+
 #: The smallest and the largest block that is kept; others are allocated each time.
 SMALLEST, LARGEST = 2**16, 2**22
 #: Blocks of one size that are kept, at most; fewer of large ones, so that 64 MiB is the most for all sizes.
@@ -45,7 +47,7 @@ class _Lent:
 def room(size: int) -> np.ndarray:
     """Return ``size`` bytes of any content as a flat array of uint8, for the caller to keep."""
     if not SMALLEST <= size <= LARGEST:
-        return np.empty(size, np.uint8)
+        return aligned(size)
     rounded = _rounded(size)
     shelf = _shelves.get(rounded)
     if shelf is None:
@@ -53,5 +55,5 @@ def room(size: int) -> np.ndarray:
     try:
         block = shelf.pop()
     except IndexError:
-        block = np.empty(rounded, np.uint8)
+        block = aligned(rounded)
     return np.asarray(_Lent(block, shelf))[:size]

@@ -6,6 +6,7 @@ import threading
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from zarr.abc.store import (
     ByteRequest,
     OffsetByteRequest,
@@ -28,6 +29,17 @@ Bytes = bytes | memoryview
 SCRATCH_BYTES = 8 * 2**20
 
 
+#: Memory that is copied into begins at a multiple of this; elsewhere copying a file takes a third longer.
+ALIGNED = 64
+
+
+def aligned(size: int) -> np.ndarray:
+    """Return ``size`` bytes of any content as a flat array of uint8 that begins at a cache line."""
+    block = np.empty(size + ALIGNED, np.uint8)
+    start = -block.ctypes.data % ALIGNED
+    return block[start : start + size]
+
+
 class _Scratch(threading.local):
     """Memory of each thread for compressed bytes.
 
@@ -36,15 +48,15 @@ class _Scratch(threading.local):
     """
 
     def __init__(self) -> None:
-        self._memory = bytearray()
+        self._memory = memoryview(b'')
 
     def room(self, size: int) -> memoryview:
         """Return ``size`` bytes that stay ours until the thread's next call."""
         if size > SCRATCH_BYTES:
-            return memoryview(bytearray(size))
+            return aligned(size).data
         if len(self._memory) < size:
-            self._memory = bytearray(1 << (size - 1).bit_length())
-        return memoryview(self._memory)[:size]
+            self._memory = aligned(1 << (size - 1).bit_length()).data
+        return self._memory[:size]
 
 
 SCRATCH = _Scratch()
