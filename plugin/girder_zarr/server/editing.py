@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import ConflictError, InvalidInputError
+from girder_zarr.stitch.outputs import check_possible
 from girder_zarr.stitch.plan import Extent
 from girder_zarr.stitch.spec import StitchSpec
 
@@ -55,6 +56,7 @@ def edit(session: Document, body: Document) -> Document:
     for _ in range(_TRIES):
         check_editable(session)
         spec = StitchSpec.from_json({**session['spec'], **rest})
+        check_possible(spec)
         check_patches_fit(session, spec)
         query = {
             'state': {'$in': EDITABLE},
@@ -79,7 +81,7 @@ def check_patches_fit(session: Document, spec: StitchSpec) -> None:
     if session['dtype'] is None or not session['extent']:
         return
     try:
-        spec.check_dtype(session['dtype'])
+        spec.check_dtype(session['dtype'], session['bands'])
     except ConflictError as error:
         sentence = str(error)
         raise ConflictError(

@@ -73,6 +73,7 @@ class StitchLimits:
         :raises LimitExceededError: it would be too large; the message gives the limit.
         """
         extent.check(spec, bands)
+        extent = extent.declared(spec)
         height, width = extent.size(spec)
         if max(height, width) > self.imageSide:
             msg = (

@@ -83,6 +83,7 @@ def check_fits(session: Document, new: NewPatch, limits: StitchLimits | None = N
 
     :param limits: those that hold now, where the caller has them.
     :raises ConflictError: the session is not editable, or dtype, bands or axes differ from what it holds.
+    :raises InvalidInputError: it lies outside of the sizes that the spec declares.
     :raises LimitExceededError: the image would become too large.
     """
     check_editable(session)
@@ -98,7 +99,8 @@ def check_fits(session: Document, new: NewPatch, limits: StitchLimits | None = N
                 msg = f'{name}: the patches of this session have {expected}, this one has {found}.'
                 raise ConflictError(msg)
     spec = spec_of(session)
-    spec.check_dtype(new.info.dtype)
+    spec.check_dtype(new.info.dtype, new.info.shape[2])
+    spec.check_inside(new.placement, new.info.shape)
     limits.check_extent(merge_extent(session, new), spec, new.info.shape[2])
 
 

@@ -23,6 +23,7 @@ from girder.utility.model_importer import ModelImporter
 from pymongo import ReturnDocument
 
 from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError
+from girder_zarr.stitch.outputs import check_possible
 from girder_zarr.stitch.spec import StitchSpec
 
 from . import limits, live
@@ -74,6 +75,8 @@ class StitchSession(AccessControlMixin, Model):
         :raises InvalidInputError: the name or the spec is not acceptable.
         :raises TooManyError: the user has as many open sessions as one may have.
         """
+        made = StitchSpec.from_json(spec)
+        check_possible(made)
         now = _now()
         session = self.save(
             {
@@ -82,7 +85,7 @@ class StitchSession(AccessControlMixin, Model):
                 'creatorId': user['_id'],
                 'state': OPEN,
                 'deleting': False,
-                'spec': StitchSpec.from_json(spec).to_json(),
+                'spec': made.to_json(),
                 'specRevision': 0,
                 'expires': expires,
                 'counts': {'patches': 0, 'bytes': 0},

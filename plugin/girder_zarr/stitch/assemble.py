@@ -18,9 +18,11 @@ from girder_zarr.image.write.spec import OutputSpec, default_channels
 
 from .blocks import BlockMaker
 from .loader import PatchLoader, visible
+from .outputs import TIFF, check_possible
 from .plan import Plan
 from .provenance import DOCUMENT, describe
 from .register import register
+from .tiff import write_tiff
 
 __all__ = ['BlockMaker', 'assemble', 'assemble_file', 'make_plan', 'output_spec', 'values_of', 'write_plan']
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from .loader import Load
     from .patch import Patch
     from .spec import StitchSpec
+    from .spec_axes import AxisSpec
 
 _AXIS_TYPES: dict[str, Any] = {'t': 'time', 'c': 'channel', 'z': 'space', 'y': 'space', 'x': 'space'}
 
@@ -90,12 +93,28 @@ def make_plan(
 
 
 def assemble_file(plan: Plan, load: Load, target: Path, **options: Any) -> None:
-    """Write the image of a plan into one file, ``.zip`` or ``.ozx``, which appears whole or not at all.
+    """Write the image of a plan into one file, which appears whole or not at all.
 
+    :param target: ends in ``.zip``, ``.ozx`` or ``.db``, or in ``.tiff`` where the spec's output is ``tiff``.
+        Temporary data lies beside it.
     :param options: as for :func:`write_plan`.
+    :raises InvalidInputError: what a TIFF needs is not installed.
     """
-    with outlet_for(target, version=plan.spec.version) as outlet:
-        write_plan(plan, load, outlet, **options)
+    write_file(plan, target, lambda outlet: write_plan(plan, load, outlet, **options))
+
+
+def write_file(plan: Plan, target: Path, write: Callable[[Outlet], None]) -> None:
+    """Write a file as :func:`assemble_file` does, from whatever puts the image into an outlet."""
+    check_possible(plan.spec)
+
+    def write_zarr(path: Path) -> None:
+        with outlet_for(path, version=plan.spec.version) as outlet:
+            write(outlet)
+
+    if plan.spec.output != TIFF:
+        write_zarr(target)
+        return
+    write_tiff(plan, target, write_zarr)
 
 
 def write_plan(
@@ -133,28 +152,40 @@ def write_plan(
 def output_spec(plan: Plan, name: str | None = None) -> OutputSpec:
     """Return what `pyramid.write_image` shall write for a plan."""
     spec, pixel = plan.spec, plan.spec.pixel_size
-    unit = pixel.unit if pixel else None
-    axes = [
-        Axis(axis, _AXIS_TYPES.get(axis, 'custom'), unit if axis in {'y', 'x'} else None)
-        for axis in plan.axes
-    ]
+    said = {axis.name: axis for axis in spec.axes or ()}
+    axes = [_axis(plan, axis, said.get(axis)) for axis in plan.axes]
+    scale = {axis.name: axis.step for axis in said.values() if axis.step is not None}
+    if pixel is not None:
+        scale |= {'x': pixel.x, 'y': pixel.y}
     bands = plan.bands if plan.bands > 1 else 0
+    tiff = spec.output == TIFF
     return OutputSpec.create(
         plan.shape,
         plan.dtype,
         axes=axes,
         bands=bands,
-        scale={'x': pixel.x, 'y': pixel.y} if pixel else None,
+        scale=scale,
         name=name,
         channels=_channels(plan, axes, bands),
         chunk=spec.chunk,
         shard=spec.shard,
-        version=spec.version,
+        # the converter reads the full resolution of an image of this version
+        version='0.5' if tiff else spec.version,
+        max_levels=1 if tiff else None,
         fill_value=spec.background,
-        codec=spec.codec,
+        codec=spec.encoder(plan.dtype),
         resample=spec.resample,
         extra={'stitch': describe(plan)[0]},
     )
+
+
+def _axis(plan: Plan, name: str, said: AxisSpec | None) -> Axis:
+    if name in {'y', 'x'}:
+        return Axis(name, 'space', plan.spec.pixel_size.unit if plan.spec.pixel_size else None)
+    kind = _AXIS_TYPES.get(name, 'custom')
+    if said is None:
+        return Axis(name, kind)
+    return Axis(name, kind, said.unit, said.values_for(plan.extent.frame.get(name, 1)))
 
 
 def _channels(plan: Plan, axes: Sequence[Axis], bands: int) -> list[Channel]:
@@ -165,6 +196,12 @@ def _channels(plan: Plan, axes: Sequence[Axis], bands: int) -> list[Channel]:
             replace(channel, color=color.upper())
             for channel, color in zip(channels, spec.channel_colors, strict=False)
         ]
+    windows = spec.channel_windows or ()
+    for index, channel in enumerate(channels):
+        at = index // max(bands, 1)
+        window = windows[at] if at < len(windows) else None
+        if window is not None:
+            channels[index] = replace(channel, window=window.over(channel.window))
     return channels
 
 

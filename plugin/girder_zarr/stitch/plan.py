@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from girder_zarr.errors import ConflictError, InvalidInputError, LimitExceededError
@@ -45,6 +45,22 @@ class Extent:
             },
         )
 
+    def declared(self, spec: StitchSpec) -> Extent:
+        """Return the extent with the sizes that the spec declares.
+
+        :raises ConflictError: the patches reach further, or do not name an axis that has a size.
+        """
+        sizes = spec.axis_sizes
+        for axis, size in sizes.items():
+            if axis not in self.frame:
+                msg = f'spec.axes.{axis}: expected an axis that the patches name; they name none or others.'
+                raise ConflictError(msg)
+            if self.frame[axis] > size:
+                least = f'at least {self.frame[axis]}, because the patches reach so far'
+                msg = f'spec.axes.{axis}.size: expected {least}; found {size}.'
+                raise ConflictError(msg)
+        return replace(self, frame={**self.frame, **sizes}) if sizes else self
+
     def origin(self, spec: StitchSpec) -> tuple[int, int]:
         """Return the position ``(y, x)`` of the result's left upper pixel."""
         if spec.crop is not None:
@@ -66,14 +82,16 @@ class Extent:
         """Check that the result is of a size that we make.
 
         :raises LimitExceededError: it is not; the message gives the limit.
+        :raises ConflictError: the patches do not fit into the sizes that are declared.
         """
+        frame = self.declared(spec).frame
         height, width = self.size(spec)
         if max(height, width) > MAX_SIDE:
             msg = f'The image would be {width} x {height} pixels; the limit is {MAX_SIDE} along x and y.'
             raise LimitExceededError(msg)
-        pixels = height * width * bands * math.prod(self.frame.values())
+        pixels = height * width * bands * math.prod(frame.values())
         if pixels > MAX_PIXELS:
-            frames = ', '.join(f'{axis} {count}' for axis, count in sorted(self.frame.items()))
+            frames = ', '.join(f'{axis} {count}' for axis, count in sorted(frame.items()))
             msg = (
                 f'The image would hold {pixels} values ({width} x {height}, {bands} bands'
                 f'{", " if frames else ""}{frames}); the limit is {MAX_PIXELS}.'
@@ -127,11 +145,11 @@ class Plan:
             )
             raise ConflictError(msg)
         ((self.dtype, self.bands),) = kinds
-        spec.check_dtype(self.dtype)
+        spec.check_dtype(self.dtype, self.bands)
         spec.check_block(self.dtype, self.bands)
         #: Whether any patch has a mask or a weight.
         self.weighted = not all(patch.is_plain for patch in patches)
-        self.extent = Extent.of(self.patches)
+        self.extent = Extent.of(self.patches).declared(spec)
         #: What a frame's index counts, slowest first.
         self.frame_axes = order_axes(self.extent.frame)
         self.extent.check(spec, self.bands)

@@ -60,7 +60,7 @@ class Coverage:
 
 def cover(patches: Sequence[Patch], spec: StitchSpec) -> Coverage:
     """Return what at least one patch covers of the image that they make."""
-    extent = Extent.of(patches)
+    extent = Extent.of(patches).declared(spec)
     origin, size = extent.origin(spec), extent.size(spec)
     cell = -(-max(size) // GRID)
     by_frame: defaultdict[Frame, list[Patch]] = defaultdict(list)

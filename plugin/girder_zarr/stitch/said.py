@@ -100,6 +100,8 @@ def read(given: Mapping[str, Any], spec: StitchSpec) -> Said:
     """Check and return what was said of a patch of a session.
 
     :param given: values by the names of ``NAMES``; other names are passed over.
+    An axis that the spec declares and that is not named is at 0.
+
     :raises InvalidInputError: a value is missing, malformed or out of range; the message names it.
     """
     said = {name: given[name] for name in NAMES if given.get(name) is not None and given[name] != ''}
@@ -112,7 +114,8 @@ def read(given: Mapping[str, Any], spec: StitchSpec) -> Said:
         _optional(_integer, 'column', said),
     )
     order = check_order(_integer('order', said.get('order', 0)))
-    return Said(Placement.make(x, y, _frame(said)), order, _options(said))
+    frame = dict.fromkeys((axis.name for axis in spec.axes or ()), 0) | _frame(said)
+    return Said(Placement.make(x, y, frame), order, _options(said))
 
 
 def _frame(said: Mapping[str, Any]) -> dict[str, int | None]:

@@ -140,7 +140,8 @@ def boolean(name: str, value: Any) -> bool:
     return value
 
 
-def _object(name: str, value: Any, required: set[str], optional: set[str]) -> Mapping[str, Any]:
+def mapping(name: str, value: Any, required: set[str], optional: set[str]) -> Mapping[str, Any]:
+    """Check for an object with all required and no unknown fields."""
     known = f'an object with {", ".join(sorted(required | optional))}'
     if not isinstance(value, dict) or not required <= set(value) <= required | optional:
         raise wrong(name, known, value)
@@ -149,7 +150,7 @@ def _object(name: str, value: Any, required: set[str], optional: set[str]) -> Ma
 
 def pixel_size(name: str, value: Any) -> PixelSize:
     """Check for ``{"x", "y", "unit"}``."""
-    given = _object(name, value, {'x', 'y'}, {'unit'})
+    given = mapping(name, value, {'x', 'y'}, {'unit'})
     for axis in ('x', 'y'):
         if not 1e-12 < number(f'{name}.{axis}', given[axis]) < 1e12:
             raise wrong(f'{name}.{axis}', 'a positive number', given[axis])
@@ -161,13 +162,13 @@ def pixel_size(name: str, value: Any) -> PixelSize:
 
 def size(name: str, value: Any) -> tuple[int, int]:
     """Check for ``{"x", "y"}``."""
-    given = _object(name, value, {'x', 'y'}, set())
+    given = mapping(name, value, {'x', 'y'}, set())
     return integer(f'{name}.x', given['x'], 1, MAX_SIDE), integer(f'{name}.y', given['y'], 1, MAX_SIDE)
 
 
 def crop(name: str, value: Any) -> Crop:
     """Check for ``{"x", "y", "width", "height"}``."""
-    given = _object(name, value, {'x', 'y', 'width', 'height'}, set())
+    given = mapping(name, value, {'x', 'y', 'width', 'height'}, set())
     corner = {axis: integer(f'{name}.{axis}', given[axis], -MAX_OFFSET, MAX_OFFSET) for axis in ('x', 'y')}
     sides = {side: integer(f'{name}.{side}', given[side], 1, MAX_SIDE) for side in ('width', 'height')}
     return Crop(**corner, **sides)
@@ -175,11 +176,11 @@ def crop(name: str, value: Any) -> Crop:
 
 def grid(name: str, value: Any) -> Grid:
     """Check for ``{"tile": {"x", "y"}, "overlap": {"x", "y"}}``."""
-    given = _object(name, value, {'tile'}, {'overlap'})
+    given = mapping(name, value, {'tile'}, {'overlap'})
     pairs = []
     for part, fallback in (('tile', None), ('overlap', {'x': 0, 'y': 0})):
         sides = given.get(part) if given.get(part) is not None else fallback
-        pair = _object(f'{name}.{part}', sides, {'x', 'y'}, set())
+        pair = mapping(f'{name}.{part}', sides, {'x', 'y'}, set())
         pairs.append(tuple(float(number(f'{name}.{part}.{axis}', pair[axis])) for axis in ('x', 'y')))
     tile, overlap = pairs
     for axis, length, shared in zip(('x', 'y'), tile, overlap, strict=True):
@@ -220,7 +221,7 @@ def field_keys(name: str, value: Any) -> tuple[str | None, ...]:
 
 def registration(name: str, value: Any) -> RegistrationSpec:
     """Check for the fields of :class:`RegistrationSpec`, camelCase."""
-    given = _object(name, value, set(), set(_REGISTRATION))
+    given = mapping(name, value, set(), set(_REGISTRATION))
     values = {}
     for key, (attribute, check) in _REGISTRATION.items():
         if given.get(key) is not None:
@@ -250,7 +251,7 @@ def registration_json(spec: RegistrationSpec) -> dict[str, Any]:
 
 def codec(name: str, value: Any) -> Codec:
     """Check for ``{"name", "level", "shuffle"}``."""
-    given = _object(name, value, {'name'}, {'level', 'shuffle'})
+    given = mapping(name, value, {'name'}, {'level', 'shuffle'})
     found: dict[str, Any] = {'name': choice(_CODEC_NAMES)(f'{name}.name', given['name'])}
     if given.get('level') is not None:
         top = 22 if found['name'] == 'zstd' else 9

@@ -12,10 +12,14 @@ from girder_zarr.image.read.opening import open_hierarchy
 from girder_zarr.image.store.stores import open_store
 
 from .assemble import BlockMaker, output_spec
+from .outputs import TIFF
+from .tiff import TiffLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from girder_zarr.image.read.series import LevelReader
 
     from .patch import Patch
     from .plan import Plan
@@ -29,9 +33,8 @@ def verify_file(plan: Plan, load: Callable[[Patch], np.ndarray], path: Path, sam
 
     :raises UnreadableImageError: it does not, or it cannot be read.
     """
-    series = open_hierarchy(open_store(path)).series[0]
-    level = series.levels[0]
-    found = (tuple(axis.name for axis in series.multiscale.axes), level.shape, level.dtype)
+    axes, level = _full_resolution(plan, path)
+    found = (axes, level.shape, level.dtype)
     expected = (plan.axes, plan.shape, np.dtype(plan.dtype))
     if found != expected:
         msg = f'The finished image should have axes, shape and dtype {expected}; read back it has {found}.'
@@ -41,12 +44,24 @@ def verify_file(plan: Plan, load: Callable[[Patch], np.ndarray], path: Path, sam
         block = maker.read(region)
         wanted = np.full(1, plan.spec.background, plan.dtype) if block is None else block
         pixels = level.read(region)
-        if not np.array_equal(
-            pixels, np.broadcast_to(wanted, pixels.shape), equal_nan=wanted.dtype.kind == 'f'
-        ):
+        if not _agree(pixels, np.broadcast_to(wanted, pixels.shape), lossy=plan.spec.lossy):
             place = ', '.join(f'{axis} {part.start}' for axis, part in zip(plan.axes, region, strict=True))
             msg = f'The finished image does not hold what its patches say at {place}.'
             raise UnreadableImageError(msg)
+
+
+def _full_resolution(plan: Plan, path: Path) -> tuple[tuple[str, ...], LevelReader | TiffLevel]:
+    if plan.spec.output == TIFF:
+        return plan.axes, TiffLevel(plan, path)
+    series = open_hierarchy(open_store(path)).series[0]
+    return tuple(axis.name for axis in series.multiscale.axes), series.levels[0]
+
+
+def _agree(pixels: np.ndarray, wanted: np.ndarray, *, lossy: bool) -> bool:
+    if lossy:
+        # whatever the quality, a picture stays about as bright as it was
+        return abs(float(pixels.mean()) - float(wanted.mean())) <= np.iinfo(wanted.dtype).max / 8
+    return np.array_equal(pixels, wanted, equal_nan=wanted.dtype.kind == 'f')
 
 
 def _sample(plan: Plan, samples: int) -> Iterator[tuple[slice, ...]]:

@@ -1,4 +1,4 @@
-"""Output in formats other than OME-Zarr, through large_image_converter."""
+"""Output in formats other than OME-Zarr: through large_image_converter, or a TIFF of types it does not keep."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from girder_zarr.errors import EditError
 from girder_zarr.image.write.outlet import sync_path
 from girder_zarr.image.write.pack import put_in_place, remove, temporary_name
 
+from .exact_tiff import check_options, write_exactly
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+#: Integers that large_image_converter keeps as they are; floats it keeps where it is told to.
+_KEPT = {np.dtype(np.uint8), np.dtype(np.uint16)}
 
 
 def convert_to(
@@ -26,6 +31,7 @@ def convert_to(
     overwrite: bool,
     params: Mapping[str, Any],
     georeference: tuple[Any, Any],
+    scratch: Path | None = None,
 ) -> None:
     """Write an image by way of a temporary OME-Zarr.
 
@@ -34,36 +40,33 @@ def convert_to(
     :param lossy: compress with JPEG unless ``params`` say otherwise.
     :param params: options of ``large_image_converter.convert``.
     :param georeference: projection and ground control points, or None for each.
-    :raises EditError: the converter is not installed or would change the pixels, or there is a projection
-        without GCPs.
+    :param scratch: an existing folder for the temporary OME-Zarr; None: the system's.
+    :raises EditError: the converter is not installed, the format cannot hold such pixels exactly, or there is a
+        projection without GCPs.
     """
-    _check_type(path, dtype)
     projection, gcps = georeference
     if projection and not gcps:
         raise EditError(
             'Projection was specified but GCPs were not specified. Cannot write georeferenced file.'
         )
-    try:
-        import large_image_converter
-
-        importlib.import_module('pyvips')  # without its library the converter fails half way
-    except (ImportError, OSError) as exc:
-        raise EditError(
-            f'{path.suffix or path.name} is not OME-Zarr (.zarr, .zip, .ozx, .db, .sqlite); others need '
-            f'large_image_converter, which cannot be used here: {exc}'
-        ) from exc
+    kept = dtype in _KEPT or dtype.kind == 'f'
+    if kept:
+        converter = _converter(path)
+    else:
+        check_options(path, dtype, params)
     options: dict[str, Any] = {'compression': 'jpeg'} if lossy and dtype == np.uint8 else {}
     if dtype.kind == 'f':
         options['keepFloat'] = True
     # the converter looks at the suffix: it stays last
     temporary = temporary_name(path).with_suffix(path.suffix)
-    with tempfile.TemporaryDirectory(prefix='girder-zarr-convert-') as folder:
+    with tempfile.TemporaryDirectory(prefix='girder-zarr-convert-', dir=scratch) as folder:
         source = Path(folder, 'image.zarr')
         write_zarr(source)
         try:
-            large_image_converter.convert(
-                str(source / 'zarr.json'), str(temporary), **(options | dict(params))
-            )
+            if kept:
+                converter.convert(str(source / 'zarr.json'), str(temporary), **(options | dict(params)))
+            else:
+                write_exactly(source, temporary, params)
             if not temporary.is_file():
                 raise EditError(f'large_image_converter wrote nothing for {path.name}')
             _georeference(temporary, projection, gcps)
@@ -73,14 +76,21 @@ def convert_to(
             remove(temporary)
 
 
-def _check_type(path: Path, dtype: np.dtype[Any]) -> None:
-    """Raise EditError for a type whose values the converter would scale or shift without a word."""
-    if dtype in {np.dtype(np.uint8), np.dtype(np.uint16)} or dtype.kind == 'f':
-        return
-    raise EditError(
-        f'large_image_converter keeps uint8, uint16 and floats as they are; {path.name} would hold other '
-        f'values than the {dtype} image. Write OME-Zarr, or add tiles of one of these types'
-    )
+def _converter(path: Path) -> Any:
+    """Return large_image_converter.
+
+    :raises EditError: it cannot be used here.
+    """
+    try:
+        import large_image_converter
+
+        importlib.import_module('pyvips')  # without its library the converter fails half way
+    except (ImportError, OSError) as exc:
+        raise EditError(
+            f'{path.suffix or path.name} is not OME-Zarr (.zarr, .zip, .ozx, .db, .sqlite); others need '
+            f'large_image_converter, which cannot be used here: {exc}'
+        ) from exc
+    return large_image_converter
 
 
 def _georeference(path: Path, projection: Any, gcps: Any) -> None:
