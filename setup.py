@@ -108,6 +108,7 @@ test = [
     f'pytest-girder{GIRDER_VERSION}',
     'mongomock>=4.3,<5',
     'moto[server,s3]>=5',
+    'schemathesis>=4.32',
 ]
 
 setup(

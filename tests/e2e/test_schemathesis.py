@@ -1,23 +1,49 @@
 """Schemathesis against the routes of sessions: whatever is asked, no answer is a server error.
 
-It runs where a command `schemathesis` is on the path, or named by GIRDER_ZARR_SCHEMATHESIS: it pins other
-versions than Girder does, so it belongs into an environment of its own (`pip install schemathesis`).
+GIRDER_ZARR_SCHEMATHESIS_EXAMPLES and _SEED ask for more, or for others.
 """
 
 import io
 import json
 import os
-import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-COMMAND = os.environ.get('GIRDER_ZARR_SCHEMATHESIS') or shutil.which('schemathesis')
+from girder_zarr.stitch.spec import StitchSpec
+
+COMMAND = Path(sys.executable).with_name('schemathesis')
 EXAMPLES = os.environ.get('GIRDER_ZARR_SCHEMATHESIS_EXAMPLES', '8')
+SEED = os.environ.get('GIRDER_ZARR_SCHEMATHESIS_SEED', '1')
+LOGIN, PASSWORD = 'mallory', 'not an administrator'
 
 
-def description(girder, session_id):
+def objects(*names, **known):
+    """A JSON schema of objects with any values in some fields."""
+    return {'type': 'object', 'properties': {**{name: {} for name in names}, **known}}
+
+
+def bodies(folder_id):
+    """What Girder's description cannot say of bodies: the fields of the JSON that routes take."""
+    spec = objects('expires', *StitchSpec.from_json(None).to_json())
+    entry = objects(
+        'key', 'fileId', 'itemId', 'x', 'y', 'z', 'digest', 'weight', 'maskKey', 'dtype', 'replace'
+    )
+    name = {'type': 'string', 'minLength': 1, 'maxLength': 20}
+    entries = {'type': 'array', 'items': entry, 'maxItems': 5}
+    made = objects(folderId={'enum': [folder_id]}, name=name, spec=spec)
+    return {
+        ('/stitch_session', 'post'): {**made, 'required': ['folderId', 'name', 'spec']},
+        ('/stitch_session/{id}', 'put'): objects(name=name, spec=spec),
+        ('/stitch_session/{id}/files', 'post'): entries,
+        ('/stitch_session/{id}/missing', 'post'): objects(keys={'type': ['array', 'object']}),
+    }
+
+
+def description(girder, folder_id, session_id):
     """Girder's description of the session routes, with ids that there are."""
     found = girder.get('describe')
     found['paths'] = {
@@ -32,28 +58,55 @@ def description(girder, session_id):
             for parameter in operation.get('parameters', ()):
                 if parameter['in'] == 'path' and parameter['name'] in {'id', 'key'}:
                     parameter['enum'] = [session_id] if parameter['name'] == 'id' else ['a', 'b', 'c d', '..']
+    for (path, method), schema in bodies(folder_id).items():
+        operation = found['paths'][path][method]
+        others = [parameter for parameter in operation['parameters'] if parameter['in'] != 'body']
+        body = {'name': 'body', 'in': 'body', 'required': True, 'schema': schema}
+        operation.update(parameters=[*others, body], consumes=['application/json'])
     return found
 
 
-@pytest.mark.skipif(COMMAND is None, reason='schemathesis is not installed')
-def test_nothing_makes_a_server_error(stack, girder, tmp_path):
-    me = girder.get('user/me')
+@pytest.fixture(scope='module')
+def clients(stack, girder):
+    """An administrator and somebody who is none."""
+    names = {'firstName': 'Mallory', 'lastName': 'Test', 'email': 'mallory@girder.test'}
+    girder.post('user', parameters={**names, 'login': LOGIN, 'password': PASSWORD})
+    return {'administrator': girder, 'user': stack.client(LOGIN, PASSWORD)}
+
+
+def prepare(client):
+    """Make a folder and a session with a patch; return the ids of both."""
+    me = client.get('user/me')
     parameters = {'parentType': 'user', 'parentId': me['_id'], 'name': 'schemathesis'}
-    folder = girder.post('folder', parameters=parameters)
-    session = girder.post('stitch_session', json={'folderId': folder['_id'], 'name': 'any'})
+    folder = client.post('folder', parameters=parameters)
+    session = client.post('stitch_session', json={'folderId': folder['_id'], 'name': 'any'})
     patch = io.BytesIO()
     np.save(patch, np.zeros((8, 8), 'uint8'), allow_pickle=False)
-    girder.sendRestRequest(
+    client.sendRestRequest(
         'PUT',
         f'stitch_session/{session["_id"]}/patch/a',
         parameters={'x': 0, 'y': 0},
         data=patch.getvalue(),
         headers={'Content-Type': 'application/octet-stream'},
     )
+    return folder['_id'], session['_id']
+
+
+@pytest.mark.skipif(not COMMAND.exists(), reason='schemathesis is not installed (it is in the extra test)')
+@pytest.mark.parametrize('who', ['administrator', 'user'])
+def test_nothing_makes_a_server_error(stack, clients, tmp_path, who):
+    client = clients[who]
     described = tmp_path / 'api.json'
-    described.write_text(json.dumps(description(girder, session['_id'])), encoding='utf-8')
-    command = [COMMAND, 'run', str(described), '--url', f'{stack.url.rstrip("/")}/api/v1']
-    command += ['-H', f'Girder-Token: {girder.token}', '-c', 'not_a_server_error', '--phases', 'fuzzing']
-    command += ['-n', EXAMPLES, '--seed', '1', '--no-color', '--continue-on-failure']
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    described.write_text(json.dumps(description(client, *prepare(client))), encoding='utf-8')
+    command = [COMMAND, 'run', described, '--url', f'{stack.url.rstrip("/")}/api/v1']
+    command += ['-H', f'Girder-Token: {client.token}', '-c', 'not_a_server_error', '--phases', 'fuzzing']
+    command += ['-n', EXAMPLES, '--seed', SEED, '--no-color', '--continue-on-failure']
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
