@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+
 def file_name(session: Document) -> str:
     """Return what the result's file is called; it never is a path."""
     base = re.sub(r'[/\\\0]', '_', session['name']).strip('. ') or 'stitched'
