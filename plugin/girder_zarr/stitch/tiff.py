@@ -46,7 +46,7 @@ class TiffLevel:
     def __init__(self, plan: Plan, path: Path) -> None:
         large_image_source_tiff: Any = importlib.import_module('large_image_source_tiff')
         try:
-            self._source = large_image_source_tiff.open(str(path))
+            self._source = large_image_source_tiff.open(str(path), noCache=True)
         except Exception as error:  # large_image has many
             msg = f'The finished TIFF cannot be read: {error}.'
             raise UnreadableImageError(msg) from error
