@@ -72,6 +72,15 @@ def test_a_clear_pixel_lends_no_colour_to_its_neighbours() -> None:
     assert halve(np.zeros((4, 2, 2), np.uint8), bands=True, alpha=True).max() == 0
 
 
+def test_an_opacity_below_zero_counts_as_clear() -> None:
+    block = np.full((2, 2, 2), 1000, np.int16)
+    block[0, 0], block[1] = (30, -20000), ((1, -32768), (-5, 0))
+    assert halve(block, 'area', bands=True, alpha=True)[0, 0, 0] == 30
+    long = np.full((2, 2, 2), np.iinfo(np.int64).max)
+    long[1, 0, 0] = 7
+    assert halve(long, 'area', bands=True, alpha=True)[0, 0, 0] == np.iinfo(np.int64).max
+
+
 @pytest.mark.parametrize('method', NAMED, ids=lambda method: method.name)
 def test_named_methods_give_large_images_pixels(method: ResampleMethod) -> None:
     picture = np.random.default_rng(3).integers(0, 256, (40, 56, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Output in formats other than OME-Zarr: through large_image_converter, or a TIFF of types it does not keep."""
+"""Formats other than OME-Zarr: through large_image_converter, or a TIFF of types that it changes."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def convert_to(
     :param params: options of ``large_image_converter.convert``.
     :param georeference: projection and ground control points, or None for each.
     :param scratch: an existing folder for the temporary OME-Zarr; None: the system's.
-    :raises EditError: the converter is not installed, the format cannot hold such pixels exactly, or there is a
-        projection without GCPs.
+    :raises EditError: the converter is not installed, the format cannot hold such pixels exactly, or there
+        is a projection without GCPs.
     """
     projection, gcps = georeference
     if projection and not gcps:

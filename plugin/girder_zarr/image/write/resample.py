@@ -147,15 +147,17 @@ def _halve_with_alpha(block: np.ndarray) -> np.ndarray:
     full = opacity_of(block.dtype)
     if not np.any(opacity != full):
         return _halve_area(block)
-    even = _even(opacity).astype(np.float64)
-    weights = _quads(even)
-    values = _quads(_even(colour).astype(np.float64))
+    long = block.dtype.kind in 'iu' and block.dtype.itemsize == 8
+    wide = np.longdouble if long else np.float64
+    # less than clear would weigh against its neighbours
+    weights = _quads(np.maximum(_even(opacity).astype(wide), 0))
+    values = _quads(_even(colour).astype(wide))
     weight = sum(weights)
     total = sum(value * part for value, part in zip(values, weights, strict=True))
     mean = np.divide(total, weight, out=np.zeros_like(total), where=np.asarray(weight) > 0)
-    if np.issubdtype(block.dtype, np.integer):
+    if block.dtype.kind in 'iu':
         mean = np.floor(mean + 0.5)
-    return np.concatenate([mean.astype(block.dtype), _halve_area(opacity)], axis=-3)
+    return np.concatenate([from_wide(mean, block.dtype), _halve_area(opacity)], axis=-3)
 
 
 def opacity_of(dtype: np.dtype[Any]) -> int | float:
