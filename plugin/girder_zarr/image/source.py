@@ -30,6 +30,7 @@ from .read.picture import associated_picture, frame_windows, read_frame, sides_o
 from .read.reduce import choose_level
 from .read.regions import MEANS, read_region
 from .read.report import describe
+from .read.selection import choice_key, open_wanted, wanted
 from .sink.mixin import SinkMixin
 from .sink.shared import SourceMeta
 from .store.bytesource import ByteSource
@@ -87,6 +88,7 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
         self._opened: Opened | None = None
         self._store: KeyStore | None = None
         self._zarrRoot: Any = None
+        self._choiceKey = choice_key(kwargs)
         self._windows: dict[int, tuple[tuple[float, float], ...]] = {}
         self._asShown = False
         self._shownTwin: ZarrFileTileSource | None = None
@@ -96,12 +98,11 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
             self._initOpen(**kwargs)
 
     def _initOpen(self, **kwargs: Any) -> None:
-        from .read.opening import open_hierarchy
-
+        choice = wanted(kwargs)
         location = self._getLargeImagePath()
         self._largeImagePath: Any = location if isinstance(location, ByteSource) else str(location)
         self._store = open_store(location)
-        self._opened = opened = open_hierarchy(self._store)
+        self._opened = opened = open_wanted(self._store, choice)
         self._describe(opened.series)
         multiscale = opened.series[0].multiscale
         self._imageDescription = multiscale.description
@@ -156,8 +157,8 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
         """Return the key under which an opened source is kept; it changes when the file changes."""
         base: str = super().getLRUHash(*args, **kwargs)
         if args and isinstance(args[0], (str, os.PathLike, ByteSource)):
-            return f'{strhash(location_identity(args[0]))},{base}'
-        return base
+            base = f'{strhash(location_identity(args[0]))},{base}'
+        return base + choice_key(kwargs)
 
     @classmethod
     def canRead(cls, path: Any, *args: Any, **kwargs: Any) -> bool:
@@ -174,6 +175,8 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
         """Return what tells this source's cached tiles from others; a new image changes it as it grows."""
         self._takeNew()
         state: str = super().getState()
+        if not hasattr(self, '_classkey'):
+            state += self._choiceKey
         return f'{state},{self._cacheValue}' if hasattr(self, '_cacheValue') else state
 
     @property

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.chunk.arrays import ArrayInfo, read_array
-from girder_zarr.image.chunk.chunks import StoredLevel
-from girder_zarr.image.limits import DEFAULT, check_relative_path, load_json
-from girder_zarr.image.ngff.model import Multiscale
+from girder_zarr.image.limits import DEFAULT, check_relative_path
 from girder_zarr.image.ngff.parse import Parsed, ome_attributes, parse_attributes
 
-from .folding import unfold
+from .groups import find_image, open_image, read_group, read_image
 from .guess import guess
-from .overview import overview_series
-from .plates import field_series, plate_fields, well_fields
-from .series import Series
+from .overview import NAME as OVERVIEW
+from .overview import field_series, make_mosaic, mosaic_series, overview_series
+from .plates import plate_fields, well_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from girder_zarr.image.store.keystore import KeyStore
+
+    from .plates import Field
+    from .series import Series
 
 #: How deep, and how many groups and arrays, a hierarchy without OME metadata at its root is searched.
 SEARCH_DEPTH = 5
@@ -43,6 +44,10 @@ class Opened:
     :param attributes: of the root group, as stored.
     :param parsed: of the group of the first image.
     :param problems: sentences on what is wrong or missing.
+    :param every: all images, in the order of the file; what the option ``series`` numbers.
+    :param reopen: takes such a number and returns the image as it is by itself; None: as it is in ``every``.
+    :param named: further images that the option ``series`` knows by a name.
+    :param chosen: the name of the image that this option asked for, if it did.
     """
 
     kind: str
@@ -52,25 +57,10 @@ class Opened:
     others: dict[str, Series] = field(default_factory=dict)
     associated: dict[str, Callable[[], Series]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-
-
-def read_group(store: KeyStore, path: str) -> dict[str, Any] | None:
-    """Return the attributes of a group, or None where there is no group.
-
-    :raises UnreadableImageError: its metadata is not valid.
-    """
-    prefix = path + '/' if path else ''
-    data = store.read(prefix + 'zarr.json', DEFAULT.json_bytes)
-    if data is not None:
-        document = load_json(data, f'{prefix}zarr.json')
-        if document.get('node_type') != 'group':
-            return None
-        attributes = document.get('attributes')
-        return attributes if isinstance(attributes, dict) else {}
-    data = store.read(prefix + '.zattrs', DEFAULT.json_bytes)
-    if data is None:
-        return {} if store.has(prefix + '.zgroup') else None
-    return None if store.has(prefix + '.zarray') else load_json(data, f'{prefix}.zattrs')
+    every: tuple[Series, ...] = ()
+    reopen: Callable[[int], Series] | None = None
+    named: dict[str, Callable[[], Series]] = field(default_factory=dict)
+    chosen: str | None = None
 
 
 def open_hierarchy(store: KeyStore) -> Opened:
@@ -94,7 +84,7 @@ def open_hierarchy(store: KeyStore) -> Opened:
         parsed, series = read_image(store, '', attributes)
         opened = Opened('image', (), attributes, parsed, problems=list(parsed.problems))
         _choose(opened, series)
-        _add_labels(store, '', opened)
+        add_labels(store, '', opened)
         _add_associated(store, parsed, opened)
         return opened
     paths = list(_collection(store, attributes))
@@ -104,64 +94,6 @@ def open_hierarchy(store: KeyStore) -> Opened:
     if paths:
         return _images(store, attributes, paths, 'labels')
     return _search(store, attributes)
-
-
-def read_image(store: KeyStore, path: str, attributes: dict[str, Any]) -> tuple[Parsed, list[Series]]:
-    """Return the metadata and the images of a group that has ``multiscales``.
-
-    :raises UnreadableImageError: its metadata or its arrays cannot be read.
-    """
-    prefix = path + '/' if path else ''
-    infos: dict[str, ArrayInfo | None] = {}
-
-    def info(name: str) -> ArrayInfo | None:
-        if name not in infos:
-            infos[name] = read_array(store, (prefix + name).rstrip('/'))
-        return infos[name]
-
-    def axes(name: str) -> int | None:
-        found = info(name)
-        return None if found is None else len(found.shape)
-
-    parsed = parse_attributes(attributes, axes)
-    series = [
-        _series(store, multiscale, [info(level.path) for level in multiscale.levels], path, attributes)
-        for multiscale in parsed.multiscales
-    ]
-    return parsed, series
-
-
-def _series(
-    store: KeyStore,
-    multiscale: Multiscale,
-    infos: Sequence[ArrayInfo | None],
-    path: str,
-    attributes: dict[str, Any],
-) -> Series:
-    levels = [
-        (level, info)
-        for level, info in zip(multiscale.levels, infos, strict=True)
-        if info is not None and len(info.shape) == len(multiscale.axes) and 0 not in info.shape
-    ]
-    if not levels:
-        found = next((info for info in infos if info is not None), None)
-        names = ', '.join(axis.name for axis in multiscale.axes)
-        what = 'no array' if found is None else f'an array of {found.shape}'
-        msg = f'Expected an array with the axes {names} at {multiscale.levels[0].path!r}; found {what}.'
-        raise UnreadableImageError(msg)
-    levels = [item for item in levels if item[1].dtype == levels[0][1].dtype]
-    levels.sort(key=lambda item: math.prod(item[1].shape), reverse=True)
-    kept = Multiscale(
-        axes=multiscale.axes,
-        levels=tuple(level for level, _ in levels),
-        name=multiscale.name,
-        channels=multiscale.channels,
-        version=multiscale.version,
-        description=multiscale.description,
-        extra=multiscale.extra,
-    )
-    readers = tuple(StoredLevel(store, info) for _, info in levels)
-    return unfold(Series(kept, readers, multiscale.name or path or None, ome_attributes(attributes)))
 
 
 def _collection(store: KeyStore, attributes: dict[str, Any]) -> Iterator[str]:
@@ -203,7 +135,7 @@ def _images(store: KeyStore, attributes: dict[str, Any], paths: Sequence[str], k
         raise UnreadableImageError(msg)
     _choose(opened, found)
     if kind != 'labels' and len(found) == 1:
-        _add_labels(store, paths[0], opened)
+        add_labels(store, paths[0], opened)
     return opened
 
 
@@ -238,17 +170,19 @@ def _choose(opened: Opened, found: Sequence[Series]) -> None:
         if fits:
             shown.append(series)
             continue
-        name = _free_name(series.name or 'image', opened.others)
+        name = free_name(series.name or 'image', opened.others)
         opened.others[name] = series
         opened.associated[name] = partial(_same, series)
     opened.series = tuple(shown)
+    opened.every = tuple(found)
 
 
 def _same(series: Series) -> Series:
     return series
 
 
-def _free_name(name: str, taken: dict[str, Any]) -> str:
+def free_name(name: str, taken: dict[str, Any]) -> str:
+    """Return a name for an associated image that none has yet."""
     name = name.strip('/').replace('/', '_')
     free, number = name, 1
     while free in taken:
@@ -257,7 +191,8 @@ def _free_name(name: str, taken: dict[str, Any]) -> str:
     return free
 
 
-def _add_labels(store: KeyStore, path: str, opened: Opened) -> None:
+def add_labels(store: KeyStore, path: str, opened: Opened) -> None:
+    """Add the labels of the image at a path; each is opened when it is asked for."""
     prefix = (path + '/' if path else '') + 'labels'
     try:
         group = read_group(store, prefix)
@@ -268,8 +203,8 @@ def _add_labels(store: KeyStore, path: str, opened: Opened) -> None:
     if group is not None and not names:
         names = tuple(name.rstrip('/') for name in store.names(prefix) if name.endswith('/'))
     for name in names[:1000]:
-        opened.associated[_free_name(f'label_{name}', opened.associated)] = partial(
-            _open_one, store, f'{prefix}/{name}'
+        opened.associated[free_name(f'label_{name}', opened.associated)] = partial(
+            open_image, store, f'{prefix}/{name}'
         )
 
 
@@ -278,26 +213,18 @@ def _add_associated(store: KeyStore, parsed: Parsed, opened: Opened) -> None:
     stored = parsed.multiscales[0].extra.get('associated')
     for name, path in stored.items() if isinstance(stored, dict) else ():
         where = check_relative_path(path, 'The path of an associated image')
-        opened.associated[_free_name(name, opened.associated)] = partial(_open_one, store, where)
-
-
-def _open_one(store: KeyStore, path: str) -> Series:
-    group = read_group(store, path)
-    if group is None or not ome_attributes(group).get('multiscales'):
-        msg = f'There is no image at {path!r} in {store.name}.'
-        raise UnreadableImageError(msg)
-    return read_image(store, path, group)[1][0]
+        opened.associated[free_name(name, opened.associated)] = partial(open_image, store, where)
 
 
 def _positions(store: KeyStore, attributes: dict[str, Any], kind: str) -> Opened:
-    """Open a plate or a well: the fields are frames. Only the first field's arrays are looked at now."""
+    """Open a plate or a well: the fields are frames. The arrays of three fields at most are looked at now."""
     parsed = parse_attributes(attributes)
     opened = Opened(kind, (), attributes, problems=list(parsed.problems))
     if kind == 'plate':
-        fields = plate_fields(store, parsed, read_group)
+        fields = plate_fields(store, parsed, read_group, opened.problems)
     else:
         fields = well_fields(store, attributes, read_group)
-    for path in [one.path for one in fields[:FIELDS_TRIED]]:
+    for number, path in enumerate(one.path for one in fields[:FIELDS_TRIED]):
         try:
             group = read_group(store, path) or {}
             opened.parsed, series = read_image(store, path, group)
@@ -306,17 +233,39 @@ def _positions(store: KeyStore, attributes: dict[str, Any], kind: str) -> Opened
             continue
         if series:
             opened.problems.extend(opened.parsed.problems)
-            opened.series = tuple(field_series(store, series[0], path, fields))
-            if len(fields) == 1:
-                _add_labels(store, path, opened)
-            else:
-                overview = overview_series(opened.series, fields, kind)
-                opened.series += (overview,)
-                opened.associated['overview'] = partial(_same, overview)
+            _show_fields(store, opened, series[0], fields, number)
             return opened
     why = ' '.join(opened.problems[:1])
     msg = f'{store.name} is a {kind} with {len(fields)} fields, but none that was tried can be read. {why}'
     raise UnreadableImageError(msg)
+
+
+def _show_fields(
+    store: KeyStore, opened: Opened, first: Series, fields: Sequence[Field], number: int
+) -> None:
+    """Show the fields as frames, and after them their overview.
+
+    :param first: the field that has been read, and ``number`` which one it is.
+    """
+    mosaic = make_mosaic(store, first, fields, number, opened.problems)
+    opened.series = opened.every = tuple(field_series(first, mosaic, fields, number))
+
+    def reopen(index: int) -> Series:
+        path = fields[index].find()
+        found = None if path is None else find_image(store, path)
+        if found is None:
+            msg = f'There is no image at {fields[index].path!r} in {store.name}.'
+            raise UnreadableImageError(msg)
+        return replace(found, place=fields[index].place)
+
+    opened.reopen = reopen
+    opened.named[OVERVIEW] = partial(mosaic_series, first, mosaic, opened.kind)
+    if len(fields) == 1:
+        add_labels(store, fields[0].path, opened)
+        return
+    overview = overview_series(first, mosaic, opened.kind)
+    opened.series += (overview,)
+    opened.associated[OVERVIEW] = partial(_same, overview)
 
 
 def _plain(store: KeyStore, infos: Sequence[ArrayInfo], attributes: dict[str, Any], kind: str) -> Opened:
@@ -324,10 +273,10 @@ def _plain(store: KeyStore, infos: Sequence[ArrayInfo], attributes: dict[str, An
     if guessed is None:
         msg = f'{store.name} holds no array with at least two axes.'
         raise UnreadableImageError(msg)
-    opened = Opened(kind, guessed.series, attributes)
+    opened = Opened(kind, guessed.series, attributes, every=(*guessed.series, *guessed.others))
     opened.problems.append('There is no OME-Zarr metadata; the axes are guessed from the lengths.')
     for series in guessed.others:
-        name = _free_name(series.multiscale.levels[0].path or 'array', opened.others)
+        name = free_name(series.multiscale.levels[0].path or 'array', opened.others)
         opened.others[name] = series
         opened.associated[name] = partial(_same, series)
     return opened

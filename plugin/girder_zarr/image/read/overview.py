@@ -1,176 +1,200 @@
-"""All fields of a plate or well laid out as one picture at low resolution.
+"""All fields of a plate or well as one picture: small, beside the fields, or an image of its own.
 
-It is the last of the images that follow each other along ``xy`` (so that field n stays frame n), no larger
-than one field (all frames of an image have one size), and also the associated image ``overview``. Wells lie
-as on the plate, rows and columns without any image left out; the fields of a well fill a square in their
-order.
+Beside the fields it is the last of the images that follow each other along ``xy`` (so that field n stays
+frame n), no larger than one field (all frames of an image have one size), and also the associated image
+``overview``. As an image of its own (the series ``overview``) it has the full resolution of every field.
+Wells lie as on the plate, rows and columns without any image left out; see ``mosaic.py``.
 """
 
 from __future__ import annotations
 
-import math
-import os
 import threading
-from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.ngff.model import Level, Multiscale
+from girder_zarr.image.chunk.arrays import read_array
+from girder_zarr.image.ngff.model import Level
 
-from .series import LevelReader, Series
+from .fields import Alike, LaterField
+from .groups import find_image
+from .mosaic import Mosaic, MosaicLevel, offsets_from
+from .series import Series
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from girder_zarr.image.store.keystore import KeyStore
+
+    from .mosaic import Offsets
     from .plates import Field
 
+#: Wells of more fields than this are laid out as squares, whatever their translations say.
+MOST_POSITIONED = 1000
+#: How far a field may be from the origin, in pixels.
+MOST_DISTANT = 2**40
 LARGEST_SIDE = 4096
-#: Bytes of finished pictures that one overview keeps.
-KEPT_BYTES = 64 * 2**20
-#: The types that are averaged; others are sampled.
-AVERAGED = frozenset({'uint8', 'uint16', 'int16', 'float32', 'float64'})
+NAME = 'overview'
 
 
-def overview_series(series: Sequence[Series], fields: Sequence[Field], kind: str) -> Series:
-    """Return the overview of the fields.
+def overview_series(first: Series, mosaic: Mosaic, kind: str) -> Series:
+    """Return the overview that is shown beside the fields, as large as one of them.
 
-    :param series: one for each field, all alike.
+    How large its pixels are is known when it is first read, so that its axes have no unit.
+
+    :param first: a field.
     :param kind: plate or well.
     """
-    first = series[0].multiscale
-    level = Overview(series, [field.cell for field in fields])
-    y, x = first.axis_index('y'), first.axis_index('x')
-    scale = list(first.levels[0].scale)
-    for axis in (y, x):
-        if axis is not None:
-            scale[axis] *= level.ratio
-    multiscale = Multiscale(
-        axes=first.axes,
-        levels=(Level('', tuple(scale), (0.0,) * len(scale)),),
-        name=first.name,
-        channels=first.channels,
-        version=first.version,
-        extra=first.extra,
-    )
-    return Series(multiscale, (level,), 'overview', series[0].attributes, {'Overview': kind})
+    axes = tuple(replace(axis, unit=None) for axis in first.multiscale.axes)
+    level = Level('', (1.0,) * len(axes), (0.0,) * len(axes))
+    multiscale = replace(first.multiscale, axes=axes, levels=(level,))
+    return Series(multiscale, (Overview(mosaic),), NAME, first.attributes, {'Overview': kind})
+
+
+def mosaic_series(first: Series, mosaic: Mosaic, kind: str) -> Series:
+    """Return all fields as one image with all their levels and lower ones."""
+    levels = mosaic.levels()
+    stored = first.multiscale.levels
+    described = []
+    for level in levels:
+        below = stored[mosaic.level_below(level.step)]
+        scale = list(below.scale)
+        for axis in (mosaic.alike.y, mosaic.alike.x):
+            scale[axis] = stored[0].scale[axis] * level.step
+        described.append(Level('', tuple(scale), (0.0,) * len(scale)))
+    multiscale = replace(first.multiscale, levels=tuple(described))
+    return Series(multiscale, levels, NAME, first.attributes, {'Overview': kind})
 
 
 class Overview:
-    """A LevelReader over the fields; a frame of it is put together when it is first read, and kept.
+    """A LevelReader: the mosaic at the highest resolution that is no larger than a field.
 
-    :param cells: for each field the row and column of its well and its number in the well.
-    :raises UnreadableImageError: the fields have no y or no x axis.
+    Where the fields lie is found when it is first read.
     """
 
-    def __init__(self, series: Sequence[Series], cells: Sequence[tuple[int, int, int]]) -> None:
-        multiscale = series[0].multiscale
-        y, x = multiscale.axis_index('y'), multiscale.axis_index('x')
-        if y is None or x is None:
-            names = ', '.join(axis.name for axis in multiscale.axes)
-            msg = f'Expected an image with an x and a y axis; found the axes {names}.'
-            raise UnreadableImageError(msg)
-        self._series = list(series)
-        self._cells = list(cells)
-        self._y, self._x = y, x
-        self._side = max(1, math.ceil(math.sqrt(1 + max(number for *_, number in cells))))
-        whole = series[0].levels[0].shape
-        rows = (1 + max(row for row, *_ in cells)) * self._side
-        columns = (1 + max(column for _, column, _ in cells)) * self._side
-        tall, wide = rows * whole[y], columns * whole[x]
-        #: Full-resolution pixels along a side of one pixel of the overview.
-        self.ratio = max(
-            1.0, tall / min(whole[y], LARGEST_SIDE), wide / min(whole[x], LARGEST_SIDE)
-        )
-        self._cell = max(1, int(whole[y] / self.ratio)), max(1, int(whole[x] / self.ratio))
-        shape = list(whole)
-        shape[y] = min(rows * self._cell[0], whole[y])
-        shape[x] = min(columns * self._cell[1], whole[x])
+    def __init__(self, mosaic: Mosaic) -> None:
+        alike = mosaic.alike
+        self._mosaic = mosaic
+        self._axes = alike.y, alike.x
+        shape = list(alike.like[0].shape)
+        for axis, side in zip(self._axes, alike.cell, strict=True):
+            shape[axis] = min(side, LARGEST_SIDE)
         self.shape = tuple(shape)
-        self.dtype = series[0].levels[0].dtype
-        self.chunks = tuple(side if axis in (y, x) else 1 for axis, side in enumerate(shape))
-        self._level = self._fitting(series[0].levels)
-        self._kept: OrderedDict[tuple[tuple[int, int], ...], np.ndarray] = OrderedDict()
+        self.dtype = alike.like[0].dtype
+        self.chunks = tuple(side if axis in self._axes else 1 for axis, side in enumerate(shape))
+        self._level: MosaicLevel | None = None
         self._lock = threading.Lock()
 
-    def _fitting(self, levels: Sequence[LevelReader]) -> int:
-        """Return the smallest level that is at least as large as a cell."""
-        fits = [
-            number
-            for number in range(len(levels))
-            if levels[number].shape[self._y] >= self._cell[0]
-            and levels[number].shape[self._x] >= self._cell[1]
-        ]
-        return fits[-1] if fits else 0
+    def level(self) -> MosaicLevel:
+        """Return the level of the mosaic that is shown."""
+        with self._lock:
+            if self._level is None:
+                places = self._mosaic.places
+                room = [self.shape[axis] for axis in self._axes]
+                step = max(1, -(-places.height // room[0]), -(-places.width // room[1]))
+                self._level = MosaicLevel(self._mosaic, step)
+            return self._level
+
+    def sample(self, region: tuple[slice, ...]) -> np.ndarray:
+        """Return some pixels of a few fields; see :class:`.series.Sampling`."""
+        return self._mosaic.sample(region)
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Return the pixels of a region; see :class:`.series.LevelReader`."""
-        key = tuple(
-            (0, 0) if axis in (self._y, self._x) else (part.start, part.stop)
-            for axis, part in enumerate(region)
-        )
-        with self._lock:
-            found = self._kept.get(key)
-            if found is None:
-                found = self._kept[key] = self._draw(region)
-                while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > KEPT_BYTES:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(key)
-        inside = [slice(None)] * len(region)
-        inside[self._y], inside[self._x] = region[self._y], region[self._x]
-        return found[tuple(inside)]
-
-    def _draw(self, region: tuple[slice, ...]) -> np.ndarray:
-        shape = [
-            self.shape[axis] if axis in (self._y, self._x) else part.stop - part.start
-            for axis, part in enumerate(region)
-        ]
+        level = self.level()
+        inside = list(region)
+        for axis, whole in enumerate(self.shape):
+            part, length = region[axis], level.shape[axis]
+            if axis in self._axes:
+                inside[axis] = slice(min(part.start, length), min(part.stop, length))
+            elif length < whole:  # levels may be halved along z as well
+                place = part.start * length // whole
+                inside[axis] = slice(place, place + 1)
+        shape = tuple(part.stop - part.start for part in region)
         out = np.zeros(shape, self.dtype)
-        planes = np.moveaxis(out, (self._y, self._x), (-2, -1))
-        height, width = self._cell
-
-        def draw(number: int) -> None:
-            row, column, field = self._cells[number]
-            top = (row * self._side + field // self._side) * height
-            left = (column * self._side + field % self._side) * width
-            target = planes[..., top : top + height, left : left + width]
-            if target.size:
-                target[...] = self._small(self._series[number], region)[
-                    ..., : target.shape[-2], : target.shape[-1]
-                ]
-
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            for _ in pool.map(draw, range(len(self._cells))):
-                pass
-        out.flags.writeable = False
+        if all(part.stop > part.start for part in inside):
+            pixels = level.read(tuple(inside))
+            out[tuple(slice(0, side) for side in pixels.shape)] = pixels
         return out
 
-    def _small(self, series: Series, region: tuple[slice, ...]) -> np.ndarray:
-        """Return one field at the size of a cell, y and x last."""
-        level = series.levels[self._level]
-        parts = []
-        for axis, part in enumerate(region):
-            side = level.shape[axis]
-            if axis in (self._y, self._x):
-                parts.append(slice(0, side))
-            elif side < self.shape[axis]:  # levels may be halved along z as well
-                place = part.start * side // self.shape[axis]
-                parts.append(slice(place, place + 1))
-            else:
-                parts.append(part)
-        pixels = np.moveaxis(level.read(tuple(parts)), (self._y, self._x), (-2, -1))
-        height, width = self._cell
-        if pixels.shape[-2:] == (height, width):
-            return pixels
-        if level.dtype.name not in AVERAGED:
-            rows = np.arange(height) * pixels.shape[-2] // height
-            columns = np.arange(width) * pixels.shape[-1] // width
-            return pixels[..., rows[:, None], columns]
-        out = np.empty((*pixels.shape[:-2], height, width), pixels.dtype)
-        for place in np.ndindex(pixels.shape[:-2]):
-            plane = np.ascontiguousarray(pixels[place])
-            cv2.resize(plane, (width, height), dst=out[place], interpolation=cv2.INTER_AREA)
-        return out
+
+def make_mosaic(
+    store: KeyStore, first: Series, fields: Sequence[Field], number: int, problems: list[str]
+) -> Mosaic:
+    """Return the fields laid out.
+
+    :param first: the field that has been read, and ``number`` which one it is.
+    :param problems: where it is said which fields differ.
+    """
+    y, x = first.multiscale.axis_index('y'), first.multiscale.axis_index('x')
+    names = [level.path for level in first.multiscale.levels]
+    base = first.levels[0].shape
+    cell = (0, 0) if y is None or x is None else (base[y], base[x])
+    for index in {len(fields) // 2, len(fields) - 1} - {number}:
+        shape = _shape(store, fields[index], names[0])
+        if shape is not None and len(shape) == len(base) and y is not None and x is not None:
+            cell = max(cell[0], shape[y]), max(cell[1], shape[x])
+    alike = Alike(store, first, names, cell, partial(find_image, store), problems)
+    laters = [LaterField(alike, field.find) for field in fields]
+    well = fields[number].cell[:2]
+    pairs = zip(fields, laters, strict=True)
+    beside = {field.cell[2]: later for field, later in pairs if field.cell[:2] == well}
+    return Mosaic(alike, laters, [field.cell for field in fields], partial(well_offsets, alike, beside))
+
+
+def _shape(store: KeyStore, field: Field, name: str) -> tuple[int, ...] | None:
+    """Return the full-resolution shape of a field if it is easily found."""
+    try:
+        path = field.find()
+        info = None if path is None else read_array(store, f'{path}/{name}')
+    except UnreadableImageError:
+        return None  # said when it is read
+    return None if info is None else info.shape
+
+
+def well_offsets(alike: Alike, fields: Mapping[int, LaterField]) -> Offsets | None:
+    """Return top and left of the fields of a well by their translations, or None where those do not tell.
+
+    :param fields: of the well, by number. Two are looked at; the others only where these two lie apart.
+    """
+    y, x = alike.y, alike.x
+    positions: dict[int, tuple[float, float]] = {}
+    scales = set()
+    for number in sorted(fields) if 1 < len(fields) <= MOST_POSITIONED else ():
+        try:
+            series = fields[number].series()
+        except UnreadableImageError:
+            return None
+        if series is None:
+            return None
+        level = series.multiscale.levels[0]
+        scales.add((level.scale[y], level.scale[x]))
+        positions[number] = level.translation[y] / level.scale[y], level.translation[x] / level.scale[x]
+        if len(scales) > 1 or len(set(positions.values())) < len(positions):
+            return None
+        if not all(abs(value) < MOST_DISTANT for value in positions[number]):
+            return None
+    return offsets_from(positions, alike.cell)
+
+
+def field_series(first: Series, mosaic: Mosaic, fields: Sequence[Field], number: int) -> list[Series]:
+    """Return one series a field, all with the metadata of the field that has been read.
+
+    :param first: that field, and ``number`` which one it is.
+    """
+    base, alike = first.levels[0].shape, mosaic.alike
+    same = (base[alike.y], base[alike.x]) == alike.cell
+    return [
+        Series(
+            first.multiscale,
+            first.levels if same and index == number else later,
+            field.path,
+            first.attributes,
+            field.place,
+            field.path,
+        )
+        for index, (field, later) in enumerate(zip(fields, mosaic.fields, strict=True))
+    ]

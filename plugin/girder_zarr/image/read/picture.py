@@ -11,6 +11,7 @@ import PIL.Image
 from .display import guess_window, to_uint8, usable_window
 from .frames import FrameLayout, lay_out
 from .reduce import Choice, choose_level, read_reduced
+from .series import Sampling
 
 if TYPE_CHECKING:
     from .series import LevelReader, Series
@@ -119,6 +120,8 @@ def frame_windows(
 def _sample(series: Series, layout: FrameLayout, region: tuple[slice, ...]) -> np.ndarray:
     """Return the lowest level of a frame, or the middle of it where it is large."""
     level = series.levels[-1]
+    if isinstance(level, Sampling):
+        return level.sample(region)
     height, width = level.shape[layout.y], level.shape[layout.x]
     top, left = max(0, (height - SAMPLE_SIDE) // 2), max(0, (width - SAMPLE_SIDE) // 2)
     box = top, left, min(height, top + SAMPLE_SIDE), min(width, left + SAMPLE_SIDE)

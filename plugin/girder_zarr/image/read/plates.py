@@ -1,4 +1,4 @@
-"""Plates and wells: every field is a series, opened when it is first read.
+"""Plates and wells: which fields there are, and where on the plate.
 
 Specification: https://ngff.openmicroscopy.org/0.4/#plate-md and #well-md; rows and columns are also found
 where ``rowIndex`` and ``columnIndex`` (new in 0.4) are missing.
@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.chunk.arrays import read_array
-from girder_zarr.image.chunk.chunks import StoredLevel
 from girder_zarr.image.limits import DEFAULT, check_relative_path
 from girder_zarr.image.ngff.parse import Parsed, ome_attributes
 from girder_zarr.image.store.keystore import KeyStore
 
-from .series import LevelReader, Series
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from .fields import Find
 
 ReadGroup = Callable[[KeyStore, str], dict[str, Any] | None]
 
@@ -43,7 +36,7 @@ class Field(NamedTuple):
 
     path: str
     place: dict[str, Any]
-    find: Callable[[], str | None]
+    find: Find
     cell: tuple[int, int, int]
 
 
@@ -51,10 +44,15 @@ class Well:
     """A well, whose metadata is read when it is first needed.
 
     :param path: of its group.
+    :param problems: where it is said that it has more fields than ``shown``, those that are shown.
     """
 
-    def __init__(self, store: KeyStore, path: str, read_group: ReadGroup) -> None:
+    def __init__(
+        self, store: KeyStore, path: str, read_group: ReadGroup, problems: list[str] | None = None
+    ) -> None:
         self.path = path
+        self.shown = DEFAULT.series
+        self._problems = problems
         self._store = store
         self._read_group = read_group
         self._lock = threading.Lock()
@@ -70,6 +68,11 @@ class Well:
                 attributes = self._read_group(self._store, self.path)
                 found = [] if attributes is None else well_images(attributes, self.path)
                 self._images = found or _listed_fields(self._store, self.path)
+                if len(self._images) > self.shown and self._problems is not None:
+                    self._problems.append(
+                        f'The well {self.path!r} has {len(self._images)} fields, more than the plate says; '
+                        f'the first {self.shown} are frames, the others can be opened as series by path.'
+                    )
             return self._images
 
     def find(self, number: int) -> str | None:
@@ -110,12 +113,15 @@ def well_fields(store: KeyStore, attributes: dict[str, Any], read_group: ReadGro
     ]
 
 
-def plate_fields(store: KeyStore, parsed: Parsed, read_group: ReadGroup) -> list[Field]:
+def plate_fields(store: KeyStore, parsed: Parsed, read_group: ReadGroup, problems: list[str]) -> list[Field]:
     """Return the fields of all wells of a plate, in the order of its wells.
 
-    Where the plate tells the ``field_count``, only its first well is read; all others are taken to have so
-    many fields until one of them is looked at. Otherwise each well's metadata is read.
+    The metadata of one well is read, and of those wells that hold other groups than it. Where listing a
+    folder costs a request, that is not known: there the wells in the middle and at the end are read as well,
+    and all others are taken to have as many fields as the ``field_count`` or the largest of those three says,
+    until one of them is looked at. Without a ``field_count`` each well's metadata is read there.
 
+    :param problems: where it is said that the ``field_count`` is wrong.
     :raises UnreadableImageError: a path leads out of the store.
     """
     plate = parsed.plate or {}
@@ -130,36 +136,58 @@ def plate_fields(store: KeyStore, parsed: Parsed, read_group: ReadGroup) -> list
                 'Row': _name(rows, item.get('rowIndex'), row),
                 'Column': _name(columns, item.get('columnIndex'), column),
             }
-            wells.append((Well(store, path, read_group), place))
+            wells.append((Well(store, path, read_group, problems), place))
     count = plate.get('field_count')
-    like: list[tuple[str, dict[str, Any]]] = []
-    if isinstance(count, int) and 0 < count <= DEFAULT.series:
-        like = _template(wells, count)
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 < count <= DEFAULT.series:
+        count = None
+    images = _all_images(store, [well for well, _ in wells], count)
     cells = _cells(wells, rows, columns)
     fields: list[Field] = []
-    for (well, place), cell in zip(wells, cells, strict=True):
-        images = [(f'{well.path}/{name}', found) for name, found in like] or well.images()
-        for number, (path, found) in enumerate(images):
-            fields.append(
-                Field(path, {**place, **found}, partial(well.find, number), (*cell, number))
-            )
+    for (well, place), cell, found in zip(wells, cells, images, strict=True):
+        for number, (path, one) in enumerate(found):
+            fields.append(Field(path, {**place, **one}, partial(well.find, number), (*cell, number)))
         if len(fields) > DEFAULT.series:
             msg = f'A plate may have at most {DEFAULT.series} fields.'
             raise UnreadableImageError(msg)
+    most = max(map(len, images), default=0)
+    if count is not None and (most > count or (most < count and not store.far)):
+        problems.append(f'The field_count of the plate is {count}, but a well has up to {most} fields.')
     return fields
 
 
-def _template(wells: Sequence[tuple[Well, dict[str, Any]]], count: int) -> list[tuple[str, dict[str, Any]]]:
-    """Return name and place of the fields of each well, after the first well that has any."""
-    for well, _ in wells[:WELLS_TRIED]:
-        images = well.images()
-        if images:
-            found = [(path.removeprefix(well.path + '/'), place) for path, place in images]
-            taken = {name for name, _ in found}
-            spare = (str(number) for number in range(count + len(taken)) if str(number) not in taken)
-            found += [(next(spare), {'Field': number}) for number in range(len(found), count)]
-            return found
-    return []
+Images = list[tuple[str, dict[str, Any]]]
+
+
+def _all_images(store: KeyStore, wells: Sequence[Well], count: int | None) -> list[Images]:
+    """Return path and place of the fields of each well, with as few reads as can be."""
+    first = next((well for well in wells[:WELLS_TRIED] if well.images()), None)
+    if first is None or (store.far and count is None):
+        return [well.images() for well in wells]
+    like = [(path.removeprefix(first.path + '/'), place) for path, place in first.images()]
+    if store.far:
+        return _assumed(wells, like, count or 0)
+    groups = _groups(store, first.path)
+    found = []
+    for well in wells:
+        alike = _groups(store, well.path) == groups
+        found.append([(f'{well.path}/{name}', place) for name, place in like] if alike else well.images())
+    return found
+
+
+def _groups(store: KeyStore, path: str) -> list[str]:
+    return [name for name in store.names(path) if name.endswith('/')]
+
+
+def _assumed(wells: Sequence[Well], like: Images, count: int) -> list[Images]:
+    """Return the fields of wells that are taken to be like the first one, as far as three of them show it."""
+    known = {at: wells[at].images() for at in {len(wells) // 2, len(wells) - 1}}
+    most = max(count, len(like), *(len(images) for images in known.values()))
+    taken = {name for name, _ in like}
+    spare = (str(number) for number in range(most + len(taken)) if str(number) not in taken)
+    like = like + [(next(spare), {'Field': number}) for number in range(len(like), most)]
+    for well in wells:
+        well.shown = most
+    return [[(f'{well.path}/{name}', place) for name, place in like] for well in wells]
 
 
 def _cells(
@@ -193,122 +221,3 @@ def _name(names: Sequence[str], index: object, fallback: str) -> str:
     if isinstance(index, int) and 0 <= index < len(names) and names[index]:
         return names[index]
     return fallback
-
-
-def field_series(store: KeyStore, first: Series, path: str, fields: Sequence[Field]) -> Iterator[Series]:
-    """Return one series a field, all with the metadata of the field that has been read.
-
-    :param first: that field, and ``path`` its group.
-    """
-    names = [level.path for level in first.multiscale.levels]
-    alike = Alike(store, names, first.levels, threading.Lock())
-    for field in fields:
-        levels: Sequence[LevelReader] = first.levels
-        if field.path != path:
-            levels = LaterLevels(alike, field.find)
-        yield Series(first.multiscale, levels, field.path, first.attributes, field.place)
-
-
-@dataclass(frozen=True)
-class Alike:
-    """What the fields of a plate share: names of their arrays, and what these are taken to be like."""
-
-    store: KeyStore
-    names: Sequence[str]
-    like: Sequence[LevelReader]
-    lock: threading.Lock
-
-
-class LaterLevels(Sequence[LevelReader]):
-    """The levels of a field that has not been looked at: each is made when it is asked for.
-
-    There are thousands of these, so that they hold as little as can be.
-
-    :param find: returns the path of the field's group, or None where there is none.
-    """
-
-    __slots__ = ('_alike', '_find', '_made')
-
-    def __init__(self, alike: Alike, find: Callable[[], str | None]) -> None:
-        self._alike = alike
-        self._find = find
-        self._made: dict[int, LaterLevel] | None = None
-
-    def __len__(self) -> int:
-        return len(self._alike.names)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        if self._made is None:
-            self._made = {}
-        number = index + len(self) if index < 0 else index
-        found = self._made.get(number)
-        if found is None:
-            alike = self._alike
-            found = self._made[number] = LaterLevel(
-                alike.store, self._find, alike.names[number], alike.like[number], alike.lock
-            )
-        return found
-
-
-class LaterLevel:
-    """An array that is opened when it is first read; until then it is taken to be like one beside it.
-
-    Where it is missing or smaller, zeros are read.
-
-    :param find: returns the path of its group, or None where there is none; ``name`` is its own.
-    :param like: the reader whose shape, type and chunks it is taken to have.
-    :param lock: held while an array is opened; one for all fields.
-    """
-
-    __slots__ = (
-        '_find', '_level', '_lock', '_name', '_opened', '_store', 'chunks', 'dtype', 'shape',
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        store: KeyStore,
-        find: Callable[[], str | None],
-        name: str,
-        like: LevelReader,
-        lock: threading.Lock,
-    ) -> None:
-        self.shape, self.dtype, self.chunks = like.shape, like.dtype, like.chunks
-        self._store = store
-        self._find = find
-        self._name = name
-        self._lock = lock
-        self._opened = False
-        self._level: StoredLevel | None = None
-
-    def _open(self) -> StoredLevel | None:
-        if not self._opened:
-            with self._lock:
-                if not self._opened:
-                    group = self._find()
-                    path = f'{group}/{self._name}'
-                    info = None if group is None else read_array(self._store, path)
-                    if info is not None and len(info.shape) != len(self.shape):
-                        axes = len(info.shape), len(self.shape)
-                        msg = f'The array {path!r} has {axes[0]} axes; {axes[1]} were expected.'
-                        raise UnreadableImageError(msg)
-                    self._level = None if info is None else StoredLevel(self._store, info)
-                    self._opened = True
-        return self._level
-
-    def read(self, region: tuple[slice, ...]) -> np.ndarray:
-        """Return the pixels of a region; see :class:`.series.LevelReader`."""
-        level = self._open()
-        shape = tuple(part.stop - part.start for part in region)
-        if level is None:
-            return np.broadcast_to(np.zeros((), self.dtype), shape)
-        if level.shape == self.shape and level.dtype == self.dtype:
-            return level.read(region)
-        stops = [min(part.stop, side) for part, side in zip(region, level.shape, strict=True)]
-        inside = tuple(slice(part.start, stop) for part, stop in zip(region, stops, strict=True))
-        out = np.zeros(shape, self.dtype)
-        if all(part.stop > part.start for part in inside):
-            target = tuple(slice(0, part.stop - part.start) for part in inside)
-            out[target] = level.read(inside).astype(self.dtype, casting='unsafe', copy=False)
-        return out

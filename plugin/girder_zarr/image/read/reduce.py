@@ -32,7 +32,7 @@ class Choice(NamedTuple):
     ratio: tuple[float, float]
 
 
-def choose_level(sides: Sequence[tuple[int, int]], step: int) -> Choice:
+def choose_level(sides: Sequence[tuple[int, int]], step: float) -> Choice:
     """Return which level serves a step of ``step`` full-resolution pixels.
 
     :param sides: height and width of each level, the full resolution first.
@@ -48,12 +48,12 @@ def choose_level(sides: Sequence[tuple[int, int]], step: int) -> Choice:
     return best
 
 
-def _near(whole: int, part: int, step: int) -> bool:
+def _near(whole: int, part: int, step: float) -> bool:
     """Return whether ``part`` is ``whole / step``, rounded in whichever way."""
     return abs(part - whole / step) < 1
 
 
-def _ratio(whole: int, part: int, step: int) -> float:
+def _ratio(whole: int, part: int, step: float) -> float:
     """Return how many pixels of a level make one of the output; rounded sides count as exact."""
     factor = whole / part
     if _near(whole, part, max(1, round(factor))):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.image.chunk.chunks import StoredLevel
 from girder_zarr.image.ngff.schemas import check_schemas
 
+from .selection import choices
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,6 +45,8 @@ def describe(opened: Opened | None, series: Sequence[Series], layout: FrameLayou
             {'name': name, 'shape': list(one.levels[0].shape), 'dtype': str(one.levels[0].dtype)}
             for name, one in list(opened.others.items())[:MOST_LISTED]
         ]
+        result['choices'] = choices(opened, MOST_LISTED)
+        result['chosen'] = opened.chosen
         result['problems'] = opened.problems[:MOST_LISTED]
         result['schemas'] = _by_schemas(opened, first, result['problems'])
     return result

@@ -38,6 +38,17 @@ class LevelReader(Protocol):
         """
 
 
+@runtime_checkable
+class Sampling(Protocol):
+    """A level that lies in many places, and from which a few pixels are to be had with few reads."""
+
+    def sample(self, region: tuple[slice, ...]) -> np.ndarray:
+        """Return some pixels of a frame, in any shape, that show which values it has.
+
+        :param region: of the frame; whatever it says of y and x.
+        """
+
+
 @dataclass(frozen=True)
 class Series:
     """One multiscale image with its arrays.
@@ -48,6 +59,7 @@ class Series:
     :param name: what to call the image among its siblings, or None.
     :param place: what tells it from its siblings, shown with its frames (``Row``, ``Field`` ...).
     :param attributes: the raw attributes of the group, what lies under ``ome`` included at the top.
+    :param path: of its group, or None where it has none.
     """
 
     multiscale: Multiscale
@@ -55,3 +67,4 @@ class Series:
     name: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     place: dict[str, Any] = field(default_factory=dict)
+    path: str | None = None
