@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from bson import ObjectId
 from girder.models.file import File
 from girder.models.folder import Folder
 from girder.models.setting import Setting
@@ -62,6 +63,9 @@ def test_the_same_upload_again_and_another_one(api, session, upload, stored):
     before = stored()
     assert upload(BODY, reference)[0] == 200
     assert stored() == before
+    # The bytes are still there, and not only what is known of them.
+    (file,) = File().find({'attachedToId': ObjectId(session['_id'])})
+    assert b''.join(File().download(file, headers=False)()) == BODY
     other = png(random_pixels(8, 8, seed=1))
     status, refusal = upload(other, reference)
     assert (status, 'replace=true' in refusal['message']) == (409, True)
