@@ -445,6 +445,17 @@ def test_bad_tiles_are_refused_and_change_nothing(arguments: dict[str, Any], mes
     assert (pixels_of(source) == RGB).all()
 
 
+def test_a_tile_for_a_coarser_level_is_not_dropped_without_a_word(tmp_path: Path) -> None:
+    source = gz.new()
+    source.addTile(RGB, level='0')
+    with pytest.warns(UserWarning, match='tile for level 1 is not kept'):
+        source.addTile(RGB[:150, :200] // 2, level=1)
+    source.write(tmp_path / 'image.zarr', chunk=256, resample='nearest')
+    assert (level_0(tmp_path / 'image.zarr') == np.moveaxis(RGB, -1, 0)).all()
+    group = zarr.open_group(tmp_path / 'image.zarr', mode='r')
+    assert (np.asarray(group['1']) == np.moveaxis(RGB[::2, ::2], -1, 0)).all()
+
+
 def test_positions_may_be_any_kind_of_whole_number() -> None:
     source = gz.new()
     source.addTile(RGB, np.uint8(250), 40.0, t=np.int64(0))

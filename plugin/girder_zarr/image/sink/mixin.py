@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,13 +110,19 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         :param axes: names of the tile's axes, as a string or a list; by default y, x and bands (s), and
             before them as many of the image's frame axes as there are further dimensions.
         :param kwargs: the position along other axes by their name (``z=3``), and what it stands for
-            (``z_value=1.5``). ``level`` is reserved: coarser levels are always made when the image is
-            written.
+            (``z_value=1.5``). ``level`` is reserved: a tile for a coarser level is checked and not kept, with
+            a warning, since coarser levels are always made from the full resolution (1.35.6 overwrites
+            them when it writes).
         :raises EditError: the tile does not fit; the image is as it was.
         """
         self._checkAddable()
         new = read_tile(tile, x, y, mask, axes, kwargs, self._frameAxesNow())
-        if str(kwargs.get('level', 0)) not in {'0', '0.0'}:
+        if int(kwargs.get('level', 0)) > 0:
+            warnings.warn(
+                f'The tile for level {kwargs["level"]} is not kept: coarser levels are made from the full '
+                'resolution when the image is written',
+                stacklevel=2,
+            )
             return
         if self._follows and self._mailbox is not None:
             self._mailbox.post_tile(new)
