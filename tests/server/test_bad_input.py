@@ -63,12 +63,11 @@ def test_a_refused_patch_leaves_nothing(api, session, stored, key, body, params,
 
 
 def test_a_failing_assetstore_leaves_nothing(api, session, stored, monkeypatch):
-    def fail(self, upload, file):
+    def fail(*args):
         raise OSError('the disk is gone')
 
     before = stored()
-    adapter = 'girder.utility.filesystem_assetstore_adapter.FilesystemAssetstoreAdapter'
-    monkeypatch.setattr(f'{adapter}.finalizeUpload', fail)
+    monkeypatch.setattr('girder_zarr.server.durable._place', fail)
     with pytest.raises(AssertionError, match='the disk is gone'):
         api.put(session, 'a', GOOD)
     assert stored() == before

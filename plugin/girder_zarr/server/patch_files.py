@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import io
 import shutil
@@ -13,11 +14,11 @@ from girder.models.folder import Folder
 from girder.models.upload import Upload
 from girder.utility import RequestBodyStream
 
-from girder_zarr.errors import InvalidInputError, LimitExceededError, UnsupportedFormatError
+from girder_zarr.errors import InvalidInputError, LimitExceededError, NotFoundError, UnsupportedFormatError
 from girder_zarr.stitch import formats
 from girder_zarr.stitch.patch import format_digest
 
-from . import quota
+from . import durable, quota
 from .file_store import open_bytes
 from .new_patch import NewPatch
 from .sessions import ATTACHED_TO, Document
@@ -46,7 +47,7 @@ _MIME_TYPES = {
 def store_file(session: Document, new: NewPatch, user: Document) -> Document:
     """Store the bytes of a patch as a Girder file attached to the session; on any error nothing remains.
 
-    The upload is made into the folder, which is what quotas look at; `attach_upload` ties it to the session.
+    When it returns, they are there to stay, whatever happens to the server or its machine.
     """
     name, mime_type = f'patch.{new.info.format}', _MIME_TYPES[new.info.format]
     return _store(session, name, mime_type, new.size, new.stream, user)
@@ -69,9 +70,47 @@ def _store(
     session: Document, name: str, mime_type: str, size: int, stream: IO[bytes], user: Document
 ) -> Document:
     folder = Folder().load(session['folderId'], force=True)
+    if folder is None:
+        msg = 'The folder of the session is gone.'
+        raise NotFoundError(msg)
+    assetstore = Upload().getTargetAssetstore('folder', folder)
+    adapter = durable.adapter_of(assetstore)
+    if adapter is None:
+        return _upload(session, folder, assetstore, user, (name, mime_type, size), stream)
+    quota.check_room(folder, user, size)
+    file = File().createFile(user, None, name, size, assetstore, mimeType=mime_type, saveFile=False)
+    file.update(attachedToType=list(ATTACHED_TO), attachedToId=session['_id'])
+    file = durable.store(adapter, file, stream, session['_id'])
+    quota.count_in(folder, size)
+    return file
+
+
+def _upload(
+    session: Document,
+    folder: Document,
+    assetstore: Document,
+    user: Document,
+    described: tuple[str, str, int],
+    stream: IO[bytes],
+) -> Document:
+    """Store a file in the way that every assetstore knows.
+
+    The upload is made into the folder, which is what quotas look at; `attach_upload` ties it to the session.
+
+    :param described: name, type and size.
+    """
+    name, mime_type, size = described
     with quota.as_limit():
         upload = Upload().createUpload(
-            user, name, 'folder', folder, size, mimeType=mime_type, attachParent=True, save=False
+            user,
+            name,
+            'folder',
+            folder,
+            size,
+            mimeType=mime_type,
+            assetstore=assetstore,
+            attachParent=True,
+            save=False,
         )
         try:
             upload['stitchSessionId'] = session['_id']
@@ -111,22 +150,10 @@ class _Piece:
 
 
 def attach_upload(event: Any) -> None:
-    """Tie an upload of :func:`store_file` to its session before the file is saved (an event handler)."""
+    """Tie an upload of :func:`_upload` to its session before the file is saved (an event handler)."""
     session_id = event.info['upload'].get('stitchSessionId')
     if session_id is not None:
         event.info['file'].update(attachedToType=list(ATTACHED_TO), attachedToId=session_id)
-
-
-def source_of(document: Document) -> str:
-    """Return where the bytes of a stored patch are, for :func:`read_source`; another patch's differ.
-
-    It is the id of a file, with offset and size where the patch is a part of it, and ``shared`` where the
-    file is not the session's own.
-    """
-    file_id, offset = document['fileId'], document.get('offset')
-    if document.get('shared'):
-        return f'{file_id}:0:{document["size"]}:shared'
-    return str(file_id) if offset is None else f'{file_id}:{offset}:{document["size"]}'
 
 
 def read_source(patch: Patch) -> bytes:
@@ -203,19 +230,18 @@ def patch_of_file(file: Document, fields: PatchFields, limits: StitchLimits) -> 
     )
 
 
-def remove_bytes(document: Document) -> None:
-    """Remove the bytes of a patch that is not stored any more, unless they are not its own.
+def remove_uploads(session: Document, older_than: float = 0) -> int:
+    """Remove what is half uploaded for a session; return how many uploads that were.
 
-    A file that several patches share goes with the last of them.
+    :param older_than: seconds without a new piece; what is younger may still be going on.
     """
-    from .patches import StitchPatch
-
-    if document.get('shared') or not document['fileId']:
-        return
-    others = {'sessionId': document['sessionId'], 'fileId': document['fileId']}
-    if document.get('offset') is not None and StitchPatch().findOne(others) is not None:
-        return
-    remove_file(document['fileId'])
+    reference = {'$regex': f'"stitchSession" *: *"{session["_id"]}"'}
+    limit = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=older_than)
+    query: Document = {'$or': [{'stitchSessionId': session['_id']}, {'reference': reference}]}
+    found = list(Upload().find({**query, 'updated': {'$lt': limit}}))
+    for upload in found:
+        Upload().cancelUpload(upload)
+    return len(found)
 
 
 def remove_file(file_id: ObjectId | None) -> None:

@@ -13,8 +13,9 @@ from pymongo.errors import BulkWriteError
 from girder_zarr.errors import ConflictError, GirderZarrError
 
 from .new_patch import CREATED, UNCHANGED, NewPatch, check_fits, decide, edges_of
+from .patch_document import make, now
 from .patch_files import store_pack
-from .patches import StitchPatch, now
+from .patches import StitchPatch, check_young
 from .sessions import Document, StitchSession
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _store(session: Document, news: Sequence[NewPatch], user: Document) -> dict[
         return {}
     held = uuid.uuid4().hex
     documents = [
-        {**StitchPatch().document(session, new, held), 'fileId': file['_id'], 'offset': offset, 'arrival': at}
+        {**make(session, new, held), 'fileId': file['_id'], 'offset': offset, 'arrival': at}
         for at, (new, offset) in enumerate(zip(news, offsets, strict=True))
     ]
     mine = {'sessionId': session['_id'], 'held': held}
@@ -124,7 +125,8 @@ def _store(session: Document, news: Sequence[NewPatch], user: Document) -> dict[
         news = [new for new in news if new.key in inserted]
         if news:
             nbytes = sum(new.size for new in news)
-            first = StitchPatch().commit(session, news, len(news), nbytes)
+            check_young(file)
+            changed = StitchPatch().commit(session, news, len(news), nbytes)
     except BaseException as error:
         StitchPatch().collection.delete_many(mine)
         File().remove(file)
@@ -135,7 +137,7 @@ def _store(session: Document, news: Sequence[NewPatch], user: Document) -> dict[
     if not news:
         File().remove(file)
         return {}
-    return _settle(mine, inserted, first)
+    return _settle(mine, inserted, changed['revision'] - len(news) + 1)
 
 
 def _insert(documents: list[Document]) -> dict[str, Document]:

@@ -25,9 +25,8 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from girder_zarr.errors import ConflictError, NotFoundError
-from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.said import Options
 
+from . import durable, patch_document
 from .limits import current as limits_now
 from .new_patch import (
     CREATED,
@@ -41,7 +40,8 @@ from .new_patch import (
     extent_of,
     reaches_edge,
 )
-from .patch_files import remove_bytes, source_of, store_file
+from .patch_document import now, source_of, to_patch  # noqa: F401 - the job takes it from here
+from .patch_files import remove_file, remove_uploads, store_file
 from .references import StitchReference
 from .sessions import ATTACHED_TO, EDITABLE, FINALIZING, OPEN, Document, StitchSession
 from .small_copies import SmallCopy
@@ -56,8 +56,8 @@ _PAUSE = 0.02
 _ASKED_AT_ONCE = 5000
 #: How often a change of the session is tried while others change it.
 _TRIES = 20
-#: What lists show of a patch, besides what is not the default.
-SHOWN = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order')
+#: A file of a session that no patch names belongs to a request that is under way, or after so long to nobody.
+ORPHAN_SECONDS = 600
 
 
 class StitchPatch(Model):
@@ -151,7 +151,7 @@ class StitchPatch(Model):
             return existing, UNCHANGED
         file = store_file(session, new, user)
         try:
-            return self._put_file(session, new, file, replace=replace)
+            return self._put_file(session, new, file, existing, replace=replace)
         except BaseException:
             File().remove(file)
             raise
@@ -164,13 +164,21 @@ class StitchPatch(Model):
         :param shared: the file is not the session's own and is never removed.
         """
         check_fits(session, new)
-        return self._put_file(session, new, file, replace=replace, shared=shared)
+        durable.make_durable(file)
+        existing = self._await_free(session, new.key)
+        return self._put_file(session, new, file, existing, replace=replace, shared=shared)
 
     def _put_file(
-        self, session: Document, new: NewPatch, file: Document, *, replace: bool, shared: bool = False
+        self,
+        session: Document,
+        new: NewPatch,
+        file: Document,
+        existing: Document | None,
+        *,
+        replace: bool,
+        shared: bool = False,
     ) -> tuple[Document, str]:
         while True:
-            existing = self._await_free(session, new.key)
             outcome = CREATED if existing is None else decide(existing, new, replace=replace)
             if outcome == UNCHANGED:
                 # The same patch came in twice at the same time.
@@ -180,23 +188,34 @@ class StitchPatch(Model):
             held = self._insert(session, new) if existing is None else self._hold(existing)
             if held is not None:
                 break
+            existing = self._await_free(session, new.key)
         try:
+            check_young(file, shared=shared)
             change = new.size - (held['size'] if outcome == REPLACED else 0)
-            arrival = self.commit(session, [new], int(outcome == CREATED), change)
+            changed = self.commit(session, [new], int(outcome == CREATED), change)
         except BaseException:
             self._let_go(held)
             if not held['stored']:
                 self.measure(session)
             raise
         fields = {**new.fields, 'fileId': file['_id'], 'stored': True, 'held': None, 'updated': now()}
-        update: Document = {'$set': {**fields, 'arrival': arrival}, '$unset': {'offset': ''}}
+        update: Document = {'$set': {**fields, 'arrival': changed['revision']}, '$unset': {'offset': ''}}
         update['$set' if shared else '$unset']['shared'] = True
         document = self._update(held, update)
         if outcome == REPLACED:
-            remove_bytes(held)
-            SmallCopy().forget(source_of(held))
-            self.measure(session)
+            self._remove_bytes(held)
+            if reaches_edge(changed, held):
+                self.measure(session)
         return document, outcome
+
+    def release_stale(self, session: Document) -> int:
+        """Undo what dead servers were about to do in a session; return how many patches that were."""
+        limit = now() - dt.timedelta(seconds=STALE_SECONDS)
+        query = {'sessionId': session['_id'], 'held': {'$gt': ''}, 'heldAt': {'$lt': limit}}
+        found = list(self.find(query))
+        for document in found:
+            self._release_stale(document)
+        return len(found)
 
     def _await_free(self, session: Document, key: str) -> Document | None:
         """Return the stored patch under a key, or None, once no other request is changing it.
@@ -217,6 +236,7 @@ class StitchPatch(Model):
         raise ConflictError(msg)
 
     def _release_stale(self, document: Document) -> None:
+        """Undo what a dead server was about to do; nobody was told that it was done."""
         query = {'_id': document['_id'], 'held': document['held']}
         if document['stored']:
             self.collection.update_one(query, {'$set': {'held': None}})
@@ -225,28 +245,12 @@ class StitchPatch(Model):
 
     def _insert(self, session: Document, new: NewPatch) -> Document | None:
         """Insert a held document that is not stored yet; None if the key is taken by now."""
-        document = self.document(session, new, uuid.uuid4().hex)
+        document = patch_document.make(session, new, uuid.uuid4().hex)
         try:
             document['_id'] = self.collection.insert_one(document).inserted_id
         except DuplicateKeyError:
             return None
         return document
-
-    @staticmethod
-    def document(session: Document, new: NewPatch, held: str) -> Document:
-        """Return the document of a patch that is held and not stored yet."""
-        moment = now()
-        return {
-            'sessionId': session['_id'],
-            'key': new.key,
-            **new.fields,
-            'fileId': None,
-            'stored': False,
-            'held': held,
-            'heldAt': moment,
-            'created': moment,
-            'updated': moment,
-        }
 
     def _hold(self, document: Document) -> Document | None:
         """Hold a stored patch as it was found; None if it has changed."""
@@ -275,12 +279,12 @@ class StitchPatch(Model):
             raise ConflictError(msg)
         return found
 
-    def commit(self, session: Document, news: Sequence[NewPatch], patches: int, nbytes: int) -> int:
+    def commit(self, session: Document, news: Sequence[NewPatch], patches: int, nbytes: int) -> Document:
         """Let the session know of patches that agree in kind, if it still takes them.
 
         :param patches: how many more it will have.
         :param nbytes: how many more bytes it will have.
-        :returns: the arrival of the first.
+        :returns: the session; its revision is the arrival of the last of them.
         :raises ConflictError: it does not take them. :raises LimitExceededError: it has no room for them.
         """
         limits = limits_now()
@@ -301,7 +305,7 @@ class StitchPatch(Model):
             }
             changed = StitchSession().change(session['_id'], query, update)
             if changed is not None:
-                return int(changed['revision']) - len(news) + 1
+                return changed
             session = StitchSession().get(session['_id'])
             for new in news:
                 check_fits(session, new, limits)
@@ -336,10 +340,21 @@ class StitchPatch(Model):
             msg = 'The session changed while the patch was removed; try again.'
             raise ConflictError(msg)
         self.collection.delete_one({'_id': held['_id']})
-        remove_bytes(held)
-        SmallCopy().forget(source_of(held))
+        self._remove_bytes(held)
         if reaches_edge(changed, held):
             self.measure(session)
+
+    def _remove_bytes(self, document: Document) -> None:
+        """Remove the bytes of a patch that is not stored any more, unless they are not its own.
+
+        A file that several patches share goes with the last of them.
+        """
+        SmallCopy().forget(source_of(document))
+        if document.get('shared') or not document['fileId']:
+            return
+        others = {'sessionId': document['sessionId'], 'fileId': document['fileId']}
+        if document.get('offset') is None or self.findOne(others) is None:
+            remove_file(document['fileId'])
 
     def measure(self, session: Document) -> None:
         """Set the session's extent from its patches, and forget dtype, bands and axes when none is left."""
@@ -365,44 +380,30 @@ class StitchPatch(Model):
         StitchSession().change(session['_id'], query, {'$set': fields})
 
     def remove_all(self, session: Document) -> None:
-        """Remove all patches and reference images of a session with their files."""
+        """Remove all patches and reference images of a session, with their files and what is on its way."""
+        remove_uploads(session)
         for file in list(File().find({'attachedToType': ATTACHED_TO, 'attachedToId': session['_id']})):
             File().remove(file)
         self.collection.delete_many({'sessionId': session['_id']})
         StitchReference().remove_session(session)
         SmallCopy().forget_session(session)
-
-
-def to_patch(document: Document) -> Patch:
-    """Return what the stitching floor knows of a patch."""
-    height, width, bands = document['shape']
-    return Patch(
-        key=document['key'],
-        placement=Placement.from_dict(document['position']),
-        shape=(height, width, bands),
-        dtype=document['dtype'],
-        order=document['order'],
-        source=source_of(document),
-        arrival=document.get('arrival', 0),
-        digest=document['digest'],
-        **Options.from_json(document.get('options')).for_patch,
-    )
-
-
-def view(document: Document, status: str | None = None) -> Document:
-    """Return the patch as docs/rest.md shows it."""
-    options = {name: value for name, value in document.get('options', {}).items() if name != 'layout'}
-    return {
-        **{name: document[name] for name in SHOWN},
-        **options,
-        **({'status': status} if status else {}),
-    }
+        durable.remove_temporary(session['_id'])
 
 
 def _is_stale(document: Document) -> bool:
     return now() - document['heldAt'] > dt.timedelta(seconds=STALE_SECONDS)
 
 
-def now() -> dt.datetime:
-    """Return the time as it is stored."""
-    return dt.datetime.now(dt.UTC)
+def check_young(file: Document, *, shared: bool = False) -> None:
+    """Check that a file was stored so recently that nobody takes it for left behind.
+
+    :raises ConflictError: it was not, because the server stood still.
+    """
+    if not shared and now() - as_utc(file['created']) > dt.timedelta(seconds=ORPHAN_SECONDS / 2):
+        msg = 'The server stood still while the patch was stored; try again.'
+        raise ConflictError(msg)
+
+
+def as_utc(moment: dt.datetime) -> dt.datetime:
+    """Return a time of the database with its zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

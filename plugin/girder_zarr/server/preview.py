@@ -21,8 +21,9 @@ from girder_zarr.stitch.preview import PreviewImage, Sources, load_each
 from girder_zarr.stitch.preview_cache import PreviewCache
 from girder_zarr.stitch.preview_coverage import cover
 
-from .patches import StitchPatch, to_patch
-from .reducer import reduce_and_store
+from .patch_document import to_patch
+from .patches import StitchPatch
+from .reducer import reduce_and_store, reducer
 from .sessions import Document, StitchSession, bounds_of, spec_of
 from .small_copies import SmallCopy
 from .tasks import load_patch
@@ -227,6 +228,7 @@ def state_of(session: Document) -> SessionState:
     :param session: as just read from the database.
     :raises NotFoundError: it has no patches.
     """
+    reducer.look()
     with _lock:
         preview = _previews.get(session['_id'])
         if preview is None or preview.spec != session['spec']:

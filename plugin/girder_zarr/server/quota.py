@@ -125,8 +125,12 @@ def _count(session_id: ObjectId, nbytes: int) -> None:
     """Add to the size of a session's folder, and of the user or collection that it belongs to."""
     session = StitchSession().findOne({'_id': session_id}, fields=['folderId'])
     folder = Folder().load(session['folderId'], force=True) if session else None
-    if folder is None:
-        return
+    if folder is not None:
+        count_in(folder, nbytes)
+
+
+def count_in(folder: Document, nbytes: int) -> None:
+    """Add to the size of a folder, and of the user or collection that it belongs to."""
     Folder().increment({'_id': folder['_id']}, field='size', amount=nbytes, multi=False)
     root = ModelImporter.model(folder['baseParentType'])
     root.increment({'_id': folder['baseParentId']}, field='size', amount=nbytes, multi=False)

@@ -7,10 +7,13 @@ import logging
 import os
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.stitch import preview_copy
 
+from .patch_document import source_of
+from .patches import StitchPatch
 from .small_copies import SmallCopy
 from .tasks import load_patch
 
@@ -25,15 +28,26 @@ logger = logging.getLogger(__name__)
 MOST_WAITING = 100_000
 #: How much the thread that reduces them gives way to requests, where the system knows of it.
 _NICE = 10
+#: While patches arrive at shorter intervals than these seconds and nobody has looked at a preview for so
+#: many, the thread rests after each patch for so many times what it took.
+_QUIET_SECONDS = 0.5
+_LOOKED_SECONDS = 10.0
+_REST_SHARE = 9
 
 
 class Reducer:
-    """Makes small copies of patches after they have arrived, in a thread that gives way to requests."""
+    """Makes small copies of patches after they have arrived, in a thread that gives way to requests.
+
+    Clients that send as fast as they can are not slowed down by more than a tenth; once they are done, or
+    somebody looks, the copies are made at full speed.
+    """
 
     def __init__(self) -> None:
         self._waiting: queue.Queue[tuple[ObjectId, Patch]] = queue.Queue(MOST_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._hurry = threading.Event()
+        self._arrived = self._looked = float('-inf')
 
     def offer(self, session_id: ObjectId, patch: Patch) -> None:
         """Take a patch that was stored, if there is not too much to do already."""
@@ -41,11 +55,18 @@ class Reducer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name='small copies', daemon=True)
                 self._thread.start()
+        self._arrived = time.monotonic()
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait((session_id, patch))
 
+    def look(self) -> None:
+        """Note that somebody looks at a preview."""
+        self._looked = time.monotonic()
+        self._hurry.set()
+
     def wait(self) -> None:
         """Wait until everything that was taken is done."""
+        self.look()
         self._waiting.join()
 
     def _run(self) -> None:
@@ -53,12 +74,23 @@ class Reducer:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while True:
             session_id, patch = self._waiting.get()
+            begun = time.monotonic()
             try:
                 reduce_and_store(session_id, patch)
             except Exception as error:  # noqa: BLE001 - it will be made when somebody looks
                 logger.info('No small copy of patch %s was stored: %s', patch.key, error)
             finally:
                 self._waiting.task_done()
+            self._rest(time.monotonic() - begun)
+
+    def _rest(self, spent: float) -> None:
+        """Leave the processor to requests that store patches, until somebody looks."""
+        end = time.monotonic() + _REST_SHARE * spent
+        while (now := time.monotonic()) < end:
+            if now - self._arrived > _QUIET_SECONDS or now - self._looked < _LOOKED_SECONDS:
+                return
+            self._hurry.clear()
+            self._hurry.wait(min(end - now, _QUIET_SECONDS))
 
 
 def reduce_and_store(session_id: ObjectId, patch: Patch) -> Any:
@@ -68,6 +100,10 @@ def reduce_and_store(session_id: ObjectId, patch: Patch) -> Any:
     """
     pixels = preview_copy.make_small(patch, load_patch(patch))
     SmallCopy().store(session_id, patch, pixels)
+    # A patch is removed before its small copy is; one that went before this was stored is found here.
+    there = StitchPatch().findOne({'sessionId': session_id, 'key': patch.key})
+    if there is None or source_of(there) != patch.source:
+        SmallCopy().forget(patch.source)
     return pixels
 
 

@@ -20,14 +20,11 @@ from girder_zarr.stitch.said import Options
 
 from .limits import current as limits_now
 from .new_patch import CREATED, REPLACED, UNCHANGED, check_editable
-from .patch_files import remove_bytes, store_file
+from .patch_files import remove_file, store_file
 from .sessions import EDITABLE, Document, StitchSession, spec_of
 
 if TYPE_CHECKING:
     from .new_patch import NewPatch
-
-#: How many a session may have.
-MAX_REFERENCES = 1000
 
 
 class StitchReference(Model):
@@ -71,9 +68,9 @@ class StitchReference(Model):
         if existing is not None and not replace:
             msg = f'Reference image {new.key} exists with another digest; replace=true replaces it.'
             raise ConflictError(msg)
-        if self.collection.count_documents({'sessionId': session['_id']}) >= MAX_REFERENCES:
-            msg = f'The session has {MAX_REFERENCES} reference images, which is the limit.'
-            raise ConflictError(msg)
+        if existing is None:
+            there = self.collection.count_documents({'sessionId': session['_id']})
+            limits_now().check_references(there + 1)
         file = store_file(session, new, user)
         try:
             before = existing['size'] if existing else 0
@@ -83,7 +80,7 @@ class StitchReference(Model):
             File().remove(file)
             raise
         if existing is not None:
-            remove_bytes(existing)
+            remove_file(existing['fileId'])
         return document, CREATED if existing is None else REPLACED
 
     def _replace(self, session: Document, new: NewPatch, file: Document) -> Document:
@@ -106,7 +103,7 @@ class StitchReference(Model):
         document = self.get(session, key)
         self._commit(session, -document['size'])
         self.collection.delete_one({'_id': document['_id']})
-        remove_bytes(document)
+        remove_file(document['fileId'])
 
     def _commit(self, session: Document, nbytes: int) -> None:
         """Let the session know of a change, if it still takes it."""

@@ -17,7 +17,8 @@ from . import archives, limits, manifest, request_body, uploads
 from .bulk import Intake
 from .http_errors import answers_errors, status_of
 from .new_patch import UNCHANGED, check_editable
-from .patches import StitchPatch, to_patch
+from .patch_document import to_patch
+from .patches import StitchPatch
 from .reducer import reducer
 from .sessions import Document, StitchSession
 

@@ -15,7 +15,8 @@ from girder_zarr.stitch.patch import check_key, parse_digest
 from . import limits, paging, request_body
 from .http_errors import answers_errors
 from .new_patch import CREATED, UNCHANGED, NewPatch, check_editable
-from .patches import SHOWN, StitchPatch, to_patch, view
+from .patch_document import SHOWN, to_patch, view
+from .patches import StitchPatch
 from .reducer import reducer
 from .rest_references import ReferenceRoutes
 from .sessions import Document, StitchSession, spec_of

@@ -53,20 +53,12 @@ class SmallCopy(Model):
         return found
 
     def store(self, session_id: ObjectId, patch: Patch, pixels: Any) -> None:
-        """Store a small copy, unless the patch is gone by now."""
-        from .patch_files import source_of
-        from .patches import StitchPatch
-
+        """Store a small copy; whoever does so sees to it that it goes with the patch."""
         data = preview_copy.encode_small(pixels)
         if len(data) > preview_copy.MAX_BYTES:
             return
-        source = patch.source
         fields = {'sessionId': session_id, 'place': _place(patch), 'data': Binary(data)}
-        self.collection.replace_one({'_id': source}, fields, upsert=True)
-        # A patch is removed before its small copy is; one that went before this was stored is found here.
-        there = StitchPatch().findOne({'sessionId': session_id, 'key': patch.key})
-        if there is None or source_of(there) != source:
-            self.forget(source)
+        self.collection.replace_one({'_id': patch.source}, fields, upsert=True)
 
     def forget(self, source: str) -> None:
         """Remove the small copy of a patch that is removed or replaced."""

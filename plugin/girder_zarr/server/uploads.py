@@ -24,8 +24,9 @@ from . import limits, patch_fields, quota
 from .bulk import Outcome, refused
 from .http_errors import rest_exception
 from .new_patch import CREATED, UNCHANGED, check_editable
+from .patch_document import to_patch
 from .patch_files import patch_of_file
-from .patches import StitchPatch, to_patch
+from .patches import StitchPatch
 from .reducer import reducer
 from .sessions import Document, StitchSession, object_id, require_folder, spec_of
 

@@ -1,0 +1,156 @@
+"""Bytes in an assetstore on the file system that not even a failing machine takes back.
+
+Girder writes such files without asking the system to keep them, and by way of an upload document that is
+written five times. The patches of sessions go in here in one step instead. What must not happen:
+
+- that a file document counts on contents which somebody removes at the same moment: contents are shared by
+  all documents of one hash, and Girder removes them with the last of these. So the document is there first;
+- that half of anything has its final name: contents are written under another name, and moved.
+
+Other assetstores (S3) keep what they have confirmed; for them Girder's own way is taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from filelock import FileLock
+from girder.constants import AssetstoreType
+from girder.exceptions import ValidationException
+from girder.models.assetstore import Assetstore
+from girder.models.file import File
+from girder.utility import assetstore_utilities
+from girder.utility.filesystem_assetstore_adapter import DEFAULT_PERMS, FilesystemAssetstoreAdapter
+
+from girder_zarr.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from bson import ObjectId
+
+    from .sessions import Document
+
+_PIECE = 2**20
+
+
+def adapter_of(assetstore: Document) -> FilesystemAssetstoreAdapter | None:
+    """Return the adapter of an assetstore on the file system, None for others."""
+    adapter = assetstore_utilities.getAssetstoreAdapter(assetstore)
+    # A class of somebody else's may keep its files in another way.
+    return adapter if type(adapter) is FilesystemAssetstoreAdapter else None
+
+
+def store(
+    adapter: FilesystemAssetstoreAdapter, file: Document, stream: IO[bytes], session_id: ObjectId
+) -> Document:
+    """Store a stream, from its beginning, as the contents of a file that is saved here too.
+
+    :param file: a new document without ``_id``.
+    :returns: the document. When this returns, document and contents are there to stay; after an error
+        neither is.
+    :raises ValidationException: the assetstore is full or not there.
+    :raises NotFoundError: the session is being removed.
+    """
+    if adapter.unavailable:
+        msg = 'The assetstore is not available or has too little free space.'
+        raise ValidationException(msg)
+    root = Path(adapter.assetstore['root'])
+    handle, name = tempfile.mkstemp(dir=adapter.tempDir, prefix=_prefix(session_id))
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, 'wb') as target:
+            digest = _copy(stream, target)
+        temporary.chmod(adapter.assetstore.get('perms', DEFAULT_PERMS))
+        path = Path(digest[0:2], digest[2:4], digest)
+        # Its events are about files that users have: thumbnails, large images.
+        stored = {**file, 'sha512': digest, 'path': str(path), 'created': dt.datetime.now(dt.UTC)}
+        file = File().save(stored, triggerEvents=False)
+        try:
+            _place(temporary, root / path)
+            _keep(root / path, root)
+        except BaseException:
+            File().remove(file)
+            raise
+    except FileNotFoundError as error:
+        msg = 'The session was removed while the patch was stored.'
+        raise NotFoundError(msg) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return file
+
+
+def _copy(stream: IO[bytes], target: IO[bytes]) -> str:
+    """Write a stream to the disk itself; return its sha512, by which the assetstore names contents."""
+    digest = hashlib.sha512()
+    stream.seek(0)
+    while piece := stream.read(_PIECE):
+        digest.update(piece)
+        target.write(piece)
+    target.flush()
+    os.fsync(target.fileno())
+    return digest.hexdigest()
+
+
+def _place(temporary: Path, final: Path) -> None:
+    """Give contents their name, unless the same are there already."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if final.exists():
+        # Whoever removes the last file of these contents does so under this lock.
+        with FileLock(f'{final}.deleteLock'):
+            there = final.is_file() and final.stat().st_size == temporary.stat().st_size
+        if there:
+            return
+    temporary.replace(final)
+
+
+def _keep(path: Path, root: Path) -> None:
+    """Ask the system to keep a file, and the names of it and its directories."""
+    _sync(path)
+    for directory in path.parents:
+        if root not in (directory, *directory.parents):
+            break
+        _sync(directory)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_durable(file: Document) -> None:
+    """Ask the system to keep the contents of a file that Girder has stored, unless it was imported."""
+    assetstore = Assetstore().load(file['assetstoreId']) if file.get('assetstoreId') else None
+    adapter = adapter_of(assetstore) if assetstore else None
+    if adapter is None or file.get('imported'):
+        return
+    with contextlib.suppress(FileNotFoundError):  # who reads it will say so
+        _keep(Path(adapter.fullPath(file)), Path(adapter.assetstore['root']))
+
+
+def remove_temporary(session_id: ObjectId | None = None, older_than: float = 0) -> int:
+    """Remove what dead servers have left of patches under temporary names; return how many that were.
+
+    :param session_id: whose patches; None: those of all sessions, whether they are still there or not.
+    :param older_than: seconds; what is younger may still be written.
+    """
+    removed = 0
+    for assetstore in Assetstore().find({'type': AssetstoreType.FILESYSTEM}):
+        for path in Path(assetstore['root'], 'temp').glob(f'{_prefix(session_id)}*'):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime >= older_than:
+                    path.unlink()
+                    removed += 1
+    return removed
+
+
+def _prefix(session_id: ObjectId | None) -> str:
+    return 'girder-zarr-' if session_id is None else f'girder-zarr-{session_id}-'

@@ -1,0 +1,109 @@
+"""What dead servers leave behind: files that no patch names, holds, half of uploads, wrong counts.
+
+None of it was ever acknowledged. A file is a request's that is still under way until it is older than
+``ORPHAN_SECONDS``; a request that takes half as long gives up by itself (`patches.check_young`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import logging
+from typing import TYPE_CHECKING, Any
+
+from girder.models.file import File
+
+from . import durable
+from .new_patch import extent_of
+from .patch_document import now
+from .patch_files import remove_uploads
+from .patches import ORPHAN_SECONDS, StitchPatch
+from .references import StitchReference
+from .sessions import ATTACHED_TO, EDITABLE, Document, StitchSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bson import ObjectId
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 1000
+
+
+def sweep_orphans(session: Document, older_than: float = ORPHAN_SECONDS) -> int:
+    """Remove what dead servers left in a session, and set its counts right; return how much was removed.
+
+    :param older_than: seconds; what is younger is left alone, as it may belong to a request under way. Give 0
+        only where there can be none.
+    """
+    removed = StitchPatch().release_stale(session)
+    removed += remove_uploads(session, older_than)
+    own = {'attachedToType': ATTACHED_TO, 'attachedToId': session['_id']}
+    # Parts of a result are looked after by whoever makes them.
+    query = {**own, 'stitchPartOf': {'$exists': False}, **_older(older_than)}
+    for some in _batches(File().collection.find(query, {'_id': 1})):
+        ids = {document['_id'] for document in some}
+        for model in (StitchPatch(), StitchReference()):
+            named = model.collection.find({'fileId': {'$in': list(ids)}}, {'fileId': 1})
+            ids -= {document['fileId'] for document in named}
+        removed += _remove(ids)
+    removed += durable.remove_temporary(session['_id'], older_than)
+    _mend_counts(session)
+    if removed:
+        logger.info('Removed %d things that were left behind in stitch session %s', removed, session['_id'])
+    return removed
+
+
+def sweep_lost(older_than: float = ORPHAN_SECONDS) -> int:
+    """Remove what was stored for sessions that are gone, by servers that died with them; return how much."""
+    removed = 0
+    for session_id in File().collection.distinct('attachedToId', {'attachedToType': ATTACHED_TO}):
+        if StitchSession().findOne({'_id': session_id}, fields=['_id']) is None:
+            query = {'attachedToType': ATTACHED_TO, 'attachedToId': session_id, **_older(older_than)}
+            removed += _remove({file['_id'] for file in File().find(query, fields=['_id'])})
+    return removed + durable.remove_temporary(older_than=older_than)
+
+
+def _older(seconds: float) -> Document:
+    return {'created': {'$lt': now() - dt.timedelta(seconds=seconds)}} if seconds else {}
+
+
+def _remove(ids: Iterable[ObjectId]) -> int:
+    removed = 0
+    for file_id in ids:
+        file = File().load(file_id, force=True)
+        if file is not None:
+            File().remove(file)
+            removed += 1
+    return removed
+
+
+def _batches(documents: Iterable[Any]) -> Iterator[list[Any]]:
+    source = iter(documents)
+    while some := list(itertools.islice(source, _AT_ONCE)):
+        yield some
+
+
+def _mend_counts(session: Document) -> None:
+    """Set counts and extent of an editable session from its patches, unless something goes on in it.
+
+    A server that dies between the change of the session and that of the patch leaves them wrong.
+    """
+    current = StitchSession().findOne({'_id': session['_id'], 'deleting': False})
+    if current is None or current['state'] not in EDITABLE:
+        return
+    own = {'sessionId': session['_id']}
+    if StitchPatch().findOne({**own, 'held': {'$gt': ''}}, fields=['_id']) is not None:
+        return
+    documents = list(StitchPatch().find(own, fields=['position', 'shape', 'size']))
+    references = StitchReference().list_session(session)
+    nbytes = sum(document['size'] for document in (*documents, *references))
+    counts = {'patches': len(documents), 'bytes': nbytes}
+    extent = extent_of(documents)
+    if (current['counts'], current['extent']) == (counts, extent):
+        return
+    # A request that changes the session meanwhile raises its revision: then the next sweep does it.
+    query = {'revision': current['revision'], 'state': {'$in': EDITABLE}}
+    update = {'$set': {'counts': counts, 'extent': extent}, '$inc': {'revision': 1}}
+    StitchSession().change(session['_id'], query, update)
