@@ -96,6 +96,8 @@ def _mend_mongomock():
         return self.collection.count_documents(self._spec)
 
     mongomock.codec_options.CodecOptions.__new__ = without_utc
+    # Its own calls datetime.utcnow, of which Python warns from 3.12 on.
+    mongomock.utcnow = lambda: dt.datetime.now(dt.UTC).replace(tzinfo=None)
     mongomock.collection.Cursor.count = count
     import girder.api.rest
 
@@ -258,11 +260,7 @@ def dispatched(monkeypatch):
 
     class Sent(list):
         def run(self):
-            from girder_jobs.models.job import Job
-
-            kwargs = self[-1]
-            jobs = [job for job in Job().find() if job['meta'].get('attempt') == kwargs['attempt']]
-            tasks.run(kwargs['sessionId'], kwargs['attempt'], str(jobs[0]['_id']))
+            tasks.run(self[-1]['sessionId'], self[-1]['attempt'])
 
         def run_failing(self):
             with pytest.raises(GirderZarrError):
@@ -277,6 +275,12 @@ def dispatched(monkeypatch):
 
     monkeypatch.setattr(tasks.stitch, 'apply_async', apply_async)
     return sent
+
+
+@pytest.fixture(autouse=True)
+def _no_keeper(monkeypatch):
+    """Nobody looks after lost workers but where a test says so."""
+    monkeypatch.setattr('girder_zarr.server.keeper.start', lambda: None)
 
 
 @pytest.fixture(autouse=True)

@@ -57,6 +57,7 @@ def edit(session: Document, body: Document) -> Document:
         check_editable(session)
         spec = StitchSpec.from_json({**session['spec'], **rest})
         check_possible(spec)
+        limits.current().check_registration(spec)
         check_patches_fit(session, spec)
         query = {
             'state': {'$in': EDITABLE},

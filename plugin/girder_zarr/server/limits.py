@@ -6,7 +6,7 @@ Each limit can only be lowered from what the floors below can do, so that raisin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from girder.exceptions import ValidationException
@@ -15,8 +15,9 @@ from girder.utility import setting_utilities
 
 from girder_zarr.errors import LimitExceededError, TooManyError
 from girder_zarr.stitch import formats
-from girder_zarr.stitch.format_info import DEFAULT_LIMITS
+from girder_zarr.stitch.format_info import DEFAULT_LIMITS, DTYPES
 from girder_zarr.stitch.spec import MAX_PIXELS, MAX_SIDE, StitchSpec
+from girder_zarr.stitch.spec_fields import MAX_PAIRS
 
 if TYPE_CHECKING:
     from girder_zarr.stitch.plan import Extent
@@ -37,11 +38,53 @@ class StitchLimits:
     imageValues: int = MAX_PIXELS
     requestBytes: int = 2**36
     requestPatches: int = 100_000
+    references: int = 10_000
+    registrationPairs: int = MAX_PAIRS
+    registrationPatches: int = 10_000_000
+    dtypes: tuple[str, ...] = tuple(sorted(DTYPES))
 
     @property
     def for_formats(self) -> formats.Limits:
         """What one patch may cost, as `formats.inspect` takes it."""
         return formats.Limits(pixels=self.patchPixels)
+
+    def check_dtype(self, dtype: str) -> None:
+        """Check the dtype of a patch.
+
+        :raises LimitExceededError: it is none of those that are taken; the message gives them.
+        """
+        if dtype not in self.dtypes:
+            msg = f'dtype: the patch is {dtype}; the limit is {", ".join(self.dtypes)}.'
+            raise LimitExceededError(msg)
+
+    def check_references(self, count: int) -> None:
+        """Check how many reference images a session would have.
+
+        :raises LimitExceededError: they are too many; the message gives the limit.
+        """
+        if count > self.references:
+            msg = f'The session would have {count} reference images; the limit is {self.references}.'
+            raise LimitExceededError(msg)
+
+    def check_registration(self, spec: StitchSpec, patches: int = 0) -> None:
+        """Check what registration would compare, if the spec asks for it.
+
+        :raises LimitExceededError: it is too much; the message gives the limit.
+        """
+        if spec.registration is None:
+            return
+        if spec.registration.max_pairs > self.registrationPairs:
+            msg = (
+                f'spec.registration.maxPairs: expected at most {self.registrationPairs}, which is the limit, '
+                f'found {spec.registration.max_pairs}.'
+            )
+            raise LimitExceededError(msg)
+        if patches > self.registrationPatches:
+            msg = (
+                f'Registration would look at {patches} patches; the limit is {self.registrationPatches}; '
+                'without spec.registration the session can be finalized.'
+            )
+            raise LimitExceededError(msg)
 
     def check_session(self, counts: Mapping[str, int], patches: int, nbytes: int) -> None:
         """Check what a session would hold with more patches.
@@ -103,7 +146,13 @@ class StitchLimits:
 MOST = StitchLimits()
 #: What holds where the setting says nothing.
 DEFAULTS = StitchLimits(
-    patches=1_000_000, sessionBytes=2**42, openSessions=1000, requestBytes=2**34, requestPatches=10_000
+    patches=1_000_000,
+    sessionBytes=2**42,
+    openSessions=1000,
+    requestBytes=2**34,
+    requestPatches=10_000,
+    references=1000,
+    registrationPatches=200_000,
 )
 _NAMES = tuple(field.name for field in fields(StitchLimits))
 
@@ -111,11 +160,15 @@ _NAMES = tuple(field.name for field in fields(StitchLimits))
 def current() -> StitchLimits:
     """Return the limits that hold now."""
     given = normalise(Setting().get(LIMITS_KEY))
-    return StitchLimits(**{name: given.get(name, getattr(DEFAULTS, name)) for name in _NAMES})
+    if 'dtypes' in given:
+        given['dtypes'] = tuple(given['dtypes'])
+    return replace(DEFAULTS, **given)
 
 
-def normalise(value: object) -> dict[str, int]:
+def normalise(value: object) -> dict[str, Any]:
     """Check the value of the setting: an object of some of the limits; null leaves one at its default.
+
+    Each is a number, but for ``dtypes``, a list of names.
 
     :raises ValidationException: with what was expected and what was found.
     """
@@ -127,13 +180,23 @@ def normalise(value: object) -> dict[str, int]:
     for name, number in value.items():
         if name not in _NAMES:
             raise _invalid(f'expected the names {", ".join(_NAMES)}, found {str(name)[:60]!r}')
-        if number is None:
-            continue
-        most = getattr(MOST, name)
-        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
-            raise _invalid(f'{name}: expected an integer from 1 to {most}, found {str(number)[:60]!r}')
-        result[name] = number
+        if number is not None:
+            result[name] = _dtypes(number) if name == 'dtypes' else _number(name, number)
     return result
+
+
+def _number(name: str, value: object) -> int:
+    most = getattr(MOST, name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise _invalid(f'{name}: expected an integer from 1 to {most}, found {str(value)[:60]!r}')
+    return value
+
+
+def _dtypes(value: object) -> list[str]:
+    known = MOST.dtypes
+    if not isinstance(value, list | tuple) or not value or any(name not in known for name in value):
+        raise _invalid(f'dtypes: expected a list of some of {", ".join(known)}, found {str(value)[:60]!r}')
+    return list(dict.fromkeys(value))
 
 
 def _invalid(message: str) -> ValidationException:
@@ -141,7 +204,7 @@ def _invalid(message: str) -> ValidationException:
 
 
 @setting_utilities.default(LIMITS_KEY)
-def _default() -> dict[str, int]:
+def _default() -> dict[str, Any]:
     return {}
 
 

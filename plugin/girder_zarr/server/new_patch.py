@@ -98,6 +98,7 @@ def check_fits(session: Document, new: NewPatch, limits: StitchLimits | None = N
             if expected != found:
                 msg = f'{name}: the patches of this session have {expected}, this one has {found}.'
                 raise ConflictError(msg)
+    limits.check_dtype(new.info.dtype)
     spec = spec_of(session)
     spec.check_dtype(new.info.dtype, new.info.shape[2])
     spec.check_inside(new.placement, new.info.shape)
