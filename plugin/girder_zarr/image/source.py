@@ -22,15 +22,17 @@ from girder_zarr.errors import UnreadableImageError
 
 from .limits import DEFAULT
 from .ngff.units import millimeters
-from .read.display import encode_jpeg, to_uint8
+from .read.display import encode_jpeg
 from .read.frames import channel_names, frame_records, frame_values, lay_out, native_dtype
 from .read.histogram import COUNTED, HISTOGRAM_OPTIONS, count_values, summarize
+from .read.labels import LabelFrames
 from .read.passthrough import stored_jpeg
-from .read.picture import associated_picture, frame_windows, read_frame, sides_of
+from .read.picture import associated_picture, read_frame, sides_of
 from .read.reduce import choose_level
 from .read.regions import MEANS, read_region
 from .read.report import describe
 from .read.selection import choice_key, open_wanted, wanted
+from .read.shown import ShownMixin
 from .sink.mixin import SinkMixin
 from .sink.shared import SourceMeta
 from .store.bytesource import ByteSource
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from .store.keystore import KeyStore
 
 
-class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
+class ZarrFileTileSource(ShownMixin, SinkMixin, FileTileSource, metaclass=SourceMeta):
     """Provides tile access to OME-Zarr images and other zarr arrays, and writes new ones."""
 
     cacheName = 'tilesource'
@@ -89,9 +91,6 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
         self._store: KeyStore | None = None
         self._zarrRoot: Any = None
         self._choiceKey = choice_key(kwargs)
-        self._windows: dict[int, tuple[tuple[float, float], ...]] = {}
-        self._asShown = False
-        self._shownTwin: ZarrFileTileSource | None = None
         if str(path).startswith(NEW_IMAGE_PATH_FLAG) or kwargs.get('follow'):
             self._initNew(path, **kwargs)
         else:
@@ -104,6 +103,8 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
         self._store = open_store(location)
         self._opened = opened = open_wanted(self._store, choice)
         self._describe(opened.series)
+        if choice.labels and opened.labels and len(opened.series) == 1:
+            self._addLabels(LabelFrames(opened.labels, opened.series[0], self._layout))
         multiscale = opened.series[0].multiscale
         self._imageDescription = multiscale.description
         self._restoreProperties(multiscale.extra)
@@ -142,10 +143,7 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
             step: choose_level(sides_of(first, layout), step)
             for step in (2**power for power in range(self.levels))
         }
-        self._bandRanges: dict[Any, Any] = {}
-        self._bandInfo = None
-        self._windows = {}
-        self._shownTwin = None
+        self._describeShown(first)
         if self._editable:
             self._cacheValue = str(uuid.uuid4())
 
@@ -214,8 +212,9 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
         """Return large_image's metadata; see the base class."""
         self._takeNew()
         result = super().getMetadata()
-        if self._layout.count > 1:
-            result['frames'] = frame_records(self._series, self._layout)
+        if self._framecount > 1:
+            frames = frame_records(self._series, self._layout)
+            result['frames'] = frames if self._labels is None else self._labels.records(frames)
             self._addMetadataFrameInformation(result, self._channels)
         return result
 
@@ -253,7 +252,7 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
                 return ImageBytes(stored, mimetype='image/jpeg')
         tile = self._pixels(x, y, z, frame)
         if self._asShown:
-            tile = to_uint8(tile, self._frameWindows(frame))
+            tile = self._asPicture(tile, frame)
         return self._outputTile(  # type: ignore[no-untyped-call]
             tile, TILE_FORMAT_NUMPY, x, y, z, pilImageAllowed, numpyAllowed, **kwargs
         )
@@ -267,6 +266,8 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
     def _storedTile(self, x: int, y: int, z: int, frame: int) -> bytes | None:
         """Return a tile as it is stored, where it is stored as JPEG."""
         left, top, right, bottom, step = self._xyzToCorners(x, y, z)
+        if frame >= self._layout.count:
+            return None  # a label
         choice, series = self._choices[step], self._series[frame // self._framesPerSeries]
         whole = right - left == self.tileWidth * step and bottom - top == self.tileHeight * step
         if not whole or not choice.exact or series is not self._series[0] or not self._isPlain():
@@ -279,6 +280,8 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
 
     def _part(self, corners: tuple[int, int, int, int], step: int, frame: int) -> np.ndarray:
         """Return what lies between left, top, right and bottom of a frame, ``step`` times smaller."""
+        if self._labels is not None and frame >= self._layout.count:
+            return self._labels.part(frame, corners, step)
         number = frame // self._framesPerSeries
         series = self._series[number]
         choice = self._choices[step]
@@ -290,7 +293,7 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
     def _regionPixels(self, corners: tuple[int, int, int, int], level: int, frame: int) -> np.ndarray:
         """Return a part of one of large_image's levels, which count from the lowest resolution, as shown."""
         pixels = self._part(corners, 2 ** (self.levels - 1 - level), frame)
-        return to_uint8(pixels, self._frameWindows(frame)) if self._asShown else pixels
+        return self._asPicture(pixels, frame) if self._asShown else pixels
 
     def _isPlain(self) -> bool:
         """Whether pixels are given as they are: no style, no color profile, nothing done to the edges."""
@@ -353,35 +356,6 @@ class ZarrFileTileSource(SinkMixin, FileTileSource, metaclass=SourceMeta):
             if found is not None:
                 return found
         return super().getRegion(format=format, **kwargs)
-
-    def _isShownOtherwise(self) -> bool:
-        """Whether pictures of this source need a window; see ``display.py``. A style says it all itself."""
-        return not self._asShown and self._dtype != np.uint8 and not getattr(self, '_style', None)
-
-    def _shown(self) -> ZarrFileTileSource:
-        """Return this source with pixels as they are shown, uint8."""
-        twin = self._shownTwin
-        if twin is None or self._editable:
-            twin = object.__new__(type(self))
-            twin.__dict__ = self.__dict__.copy()
-            # What is temporary belongs to the original, as with large_image's own copies for styles.
-            twin._derivedSource = True
-            twin._asShown = True
-            twin._dtype = np.dtype(np.uint8)
-            twin._bandRanges, twin._bandInfo = {}, None
-            twin._classkey = f'{getattr(self, "_classkey", "")} as shown'
-            twin.__dict__.pop('_unstyledInstance', None)
-            self._shownTwin = twin
-        return twin
-
-    def _frameWindows(self, frame: int) -> tuple[tuple[float, float], ...]:
-        found = self._windows.get(frame)
-        if found is None:
-            series = self._series[frame // self._framesPerSeries]
-            region = self._layout.fixed(frame % self._framesPerSeries)
-            channel = self._layout.positions(frame).get('c', 0)
-            found = self._windows[frame] = frame_windows(series, self._layout, region, channel)
-        return found
 
 
 def open(*args: Any, **kwargs: Any) -> ZarrFileTileSource:  # noqa: A001 - large_image's name for it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import UnreadableImageError
@@ -120,3 +121,12 @@ def open_image(store: KeyStore, path: str) -> Series:
         msg = f'There is no image at {path!r} in {store.name}.'
         raise UnreadableImageError(msg)
     return found
+
+
+def open_label(store: KeyStore, path: str) -> Series:
+    """Return the image of a group among the labels, which is one even if its metadata does not say so.
+
+    :raises UnreadableImageError: there is none, or it cannot be read.
+    """
+    found = open_image(store, path)
+    return replace(found, attributes={'image-label': {}, **found.attributes})

@@ -12,7 +12,7 @@ from girder_zarr.image.chunk.arrays import ArrayInfo, read_array
 from girder_zarr.image.limits import DEFAULT, check_relative_path
 from girder_zarr.image.ngff.parse import Parsed, ome_attributes, parse_attributes
 
-from .groups import find_image, open_image, read_group, read_image
+from .groups import find_image, open_image, open_label, read_group, read_image
 from .guess import guess
 from .overview import NAME as OVERVIEW
 from .overview import field_series, make_mosaic, mosaic_series, overview_series
@@ -43,6 +43,7 @@ class Opened:
     :param associated: small images and labels, opened when asked for.
     :param attributes: of the root group, as stored.
     :param parsed: of the group of the first image.
+    :param labels: those of the image, if it is one, by name.
     :param problems: sentences on what is wrong or missing.
     :param every: all images, in the order of the file; what the option ``series`` numbers.
     :param reopen: takes such a number and returns the image as it is by itself; None: as it is in ``every``.
@@ -59,6 +60,7 @@ class Opened:
     problems: list[str] = field(default_factory=list)
     every: tuple[Series, ...] = ()
     reopen: Callable[[int], Series] | None = None
+    labels: dict[str, Callable[[], Series]] = field(default_factory=dict)
     named: dict[str, Callable[[], Series]] = field(default_factory=dict)
     chosen: str | None = None
 
@@ -203,9 +205,8 @@ def add_labels(store: KeyStore, path: str, opened: Opened) -> None:
     if group is not None and not names:
         names = tuple(name.rstrip('/') for name in store.names(prefix) if name.endswith('/'))
     for name in names[:1000]:
-        opened.associated[free_name(f'label_{name}', opened.associated)] = partial(
-            open_image, store, f'{prefix}/{name}'
-        )
+        opened.labels[name] = partial(open_label, store, f'{prefix}/{name}')
+        opened.associated[free_name(f'label_{name}', opened.associated)] = opened.labels[name]
 
 
 def _add_associated(store: KeyStore, parsed: Parsed, opened: Opened) -> None:

@@ -10,6 +10,7 @@ import PIL.Image
 
 from .display import guess_window, to_uint8, usable_window
 from .frames import FrameLayout, lay_out
+from .labels import Palette, is_label
 from .reduce import Choice, choose_level, read_reduced
 from .series import Sampling
 
@@ -138,54 +139,15 @@ def associated_picture(series: Series) -> PIL.Image.Image:
     step = 1
     while max(sides[0]) / step > LARGEST_PICTURE:
         step *= 2
-    labels = 'image-label' in series.attributes
+    labels = is_label(series)
     corners = 0, 0, -(-sides[0][1] // step), -(-sides[0][0] // step)
     region = layout.fixed(0)
     pixels = read_frame(series, layout, region, corners, choose_level(sides, step), smooth=not labels)
     if labels and layout.bands == 1:
-        return PIL.Image.fromarray(color_labels(pixels[..., 0], series.attributes.get('image-label')))
+        palette = Palette(series.attributes.get('image-label'))
+        return PIL.Image.fromarray(palette.color(pixels[..., 0]))
     if pixels.dtype != np.uint8:
         pixels = to_uint8(pixels, frame_windows(series, layout, region, 0))
     if pixels.shape[2] not in (1, 3, 4):
         pixels = pixels[..., :1]
     return PIL.Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
-
-
-def color_labels(values: np.ndarray, metadata: object) -> np.ndarray:
-    """Return labels as RGBA: the colors that the metadata gives, others by number, nothing for 0.
-
-    :param values: (y, x), whole numbers.
-    :param metadata: the ``image-label`` object.
-    """
-    unique, places = np.unique(values, return_inverse=True)
-    numbers = unique.astype(np.int64).astype(np.uint64)
-    # A multiplicative hash spreads neighboring numbers over the colors (Knuth, 6.4).
-    mixed = numbers * np.uint64(2654435761) & np.uint64(0xFFFFFF)
-    table = np.stack(
-        [
-            mixed >> np.uint64(16) & np.uint64(255),
-            mixed >> np.uint64(8) & np.uint64(255),
-            mixed & np.uint64(255),
-        ],
-        -1,
-    )
-    colors = np.concatenate([table | np.uint64(64), np.full((len(unique), 1), 255, np.uint64)], -1).astype(
-        np.uint8
-    )
-    colors[unique == 0] = 0
-    given = metadata.get('colors') if isinstance(metadata, dict) else None
-    for item in given if isinstance(given, list) else []:
-        rgba = item.get('rgba') if isinstance(item, dict) else None
-        value = item.get('label-value') if isinstance(item, dict) else None
-        if isinstance(value, (int, float)) and _is_rgba(rgba):
-            colors[unique == value] = np.array(rgba, np.uint8)
-    result: np.ndarray = colors[places.reshape(values.shape)]
-    return result
-
-
-def _is_rgba(value: object) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 4
-        and all(isinstance(part, int) and 0 <= part <= 255 for part in value)
-    )

@@ -117,6 +117,7 @@ def _alone(store: KeyStore, opened: Opened, series: Series, name: str | None) ->
         chosen=series.name or name,
         others={},
         associated={},
+        labels={},
         problems=list(opened.problems),
     )
     if series.path is not None and 'image-label' not in series.attributes:
@@ -147,4 +148,5 @@ def choices(opened: Opened, most: int) -> list[dict[str, Any]]:
                 'levels': len(one.levels),
             }
         found.append(entry)
-    return found + [{'series': name, 'name': name} for name in (*opened.named, *opened.associated)][:most]
+    further = dict.fromkeys((*opened.named, *opened.associated))
+    return [*found, *({'series': name, 'name': name} for name in list(further)[:most])]
