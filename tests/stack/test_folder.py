@@ -1,5 +1,6 @@
 """The claims on data folder and port."""
 
+import os
 import socket
 import stat
 import subprocess
@@ -76,3 +77,20 @@ def test_a_claimed_port_cannot_be_claimed_again():
 def test_an_unknown_host_is_named():
     with pytest.raises(StackError, match=r'The host no-such-host\.invalid'):
         claim_port('no-such-host.invalid', 0)
+
+
+def test_temporary_folders_go_in_the_end_and_after_a_kill_at_the_next_start(tmp_path, monkeypatch):
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'system'))
+    (tmp_path / 'system').mkdir()
+    killed = DataFolder(tmp_path / 'data')
+    killed.claim()
+    killed.temporary('worker').mkdir()
+    (killed.temporary('worker') / 'half').write_text('of an image')
+    os.close(killed.lock)
+    folder = DataFolder(tmp_path / 'data')
+    folder.claim()
+    folder.temporary('worker').mkdir()
+    assert folder.temporary('server').parent == folder.temporary('worker').parent
+    assert len(list((tmp_path / 'system').iterdir())) == 1
+    folder.release()
+    assert not list((tmp_path / 'system').iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import socket
 import tempfile
 import time
@@ -16,6 +17,8 @@ from girder_zarr.errors import StackError
 PATIENCE_SECONDS = 5.0
 #: What the kernel accepts as the path of a Unix socket, less what the server may append to it.
 LONGEST_SOCKET_PATH = 90
+#: What the names of our temporary folders begin with.
+PREFIX = 'girder-zarr-'
 
 
 class DataFolder:
@@ -28,6 +31,8 @@ class DataFolder:
         self.logs = self.path / 'logs'
         self.run = self.path / 'run'
         self.lock_path = self.run / 'lock'
+        self._temporary_path = self.run / 'temporary'
+        self._temporary: Path | None = None
         self._lock: int | None = None
         self._socket_folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -73,8 +78,27 @@ class DataFolder:
         assert self._lock is not None
         return self._lock
 
+    def temporary(self, part: str) -> Path:
+        """Return where a part makes its temporary files; whoever starts the part makes it, new and empty.
+
+        It lies below the system's folder for such files (``TMPDIR``), where paths are short and there may be
+        more room. What a killed supervisor left there is removed at the next start.
+        """
+        if self._temporary is None:
+            with contextlib.suppress(FileNotFoundError):
+                left = Path(self._temporary_path.read_text(encoding='utf-8'))
+                if left.name.startswith(PREFIX):
+                    shutil.rmtree(left, ignore_errors=True)
+            self._temporary = Path(tempfile.mkdtemp(prefix=PREFIX))
+            self._temporary_path.write_text(str(self._temporary), encoding='utf-8')
+        return self._temporary / part
+
     def release(self) -> None:
-        """Give the lock back."""
+        """Give the lock back, and remove what is temporary."""
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary_path.unlink(missing_ok=True)
+            self._temporary = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -86,7 +110,7 @@ class DataFolder:
         """Return where the broker's Unix socket goes; only this user can enter the folder it lies in."""
         path = self.run / 'broker.sock'
         if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
-            self._socket_folder = tempfile.TemporaryDirectory(prefix='girder-zarr-')
+            self._socket_folder = tempfile.TemporaryDirectory(prefix=PREFIX)
             path = Path(self._socket_folder.name) / 'broker.sock'
         with contextlib.suppress(FileNotFoundError):
             path.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ class Part:
     :param command: program and arguments; the program is an absolute path.
     :param log: the file that gets its standard output and error.
     :param environment: the child's whole environment.
+    :param temporary: its folder for temporary files, made anew at each start.
     :param ready: whether the program now answers; asked again and again. None: it reports by itself.
     :param reports: the child is given a pipe as ``GIRDER_ZARR_REPORT`` and writes one line of JSON to it.
     :param pass_fds: file descriptors that the child inherits under the same numbers.
@@ -39,6 +41,7 @@ class Part:
     command: Sequence[str]
     log: Path
     environment: Mapping[str, str]
+    temporary: Path
     ready: Callable[[], bool] | None = None
     reports: bool = False
     pass_fds: tuple[int, ...] = ()
@@ -58,7 +61,10 @@ class Part:
         self._start(self.command)
 
     def _start(self, command: Sequence[str]) -> None:
-        environment, inherited, writing = dict(self.environment), list(self.pass_fds), None
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.temporary.mkdir(mode=0o700)
+        environment = {**self.environment, 'TMPDIR': str(self.temporary)}
+        inherited, writing = list(self.pass_fds), None
         if self.reports:
             self._pipe, writing = os.pipe()
             os.set_blocking(self._pipe, False)

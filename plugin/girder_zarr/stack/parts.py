@@ -104,6 +104,7 @@ def embedded_database(folder: DataFolder, environment: dict[str, str]) -> tuple[
         command,
         folder.logs / 'database.log',
         environment,
+        folder.temporary('database'),
         ready=lambda: port_is_open(port) and mongo_answers(uri, 500),
         pass_fds=(folder.lock,),
     )
@@ -128,6 +129,7 @@ def embedded_broker(folder: DataFolder, environment: dict[str, str]) -> tuple[Pa
         command,
         folder.logs / 'broker.log',
         environment,
+        folder.temporary('broker'),
         ready=lambda: redis_answers(f'unix://{path}?db=0'),
     )
     socket_url = f'redis+socket://{path}?virtual_host='
@@ -146,6 +148,7 @@ def web(options: Options, folder: DataFolder, environment: dict[str, str], liste
         command,
         folder.logs / 'girder.log',
         environment | secrets,
+        folder.temporary('server'),
         reports=True,
         pass_fds=(listener.fileno(),),
         once=['--reset-password'] if options.reset_password else [],
@@ -155,7 +158,8 @@ def web(options: Options, folder: DataFolder, environment: dict[str, str], liste
 def worker(options: Options, folder: DataFolder, environment: dict[str, str]) -> Part:
     """Return the Celery worker that runs Girder's jobs."""
     command = [sys.executable, '-m', 'girder_zarr.stack.worker', '--concurrency', str(options.workers)]
-    return Part('worker', command, folder.logs / 'worker.log', environment, reports=True)
+    log, temporary = folder.logs / 'worker.log', folder.temporary('worker')
+    return Part('worker', command, log, environment, temporary, reports=True)
 
 
 def port_is_open(port: int) -> bool:
