@@ -28,6 +28,7 @@ if importlib.util.find_spec('girder') is not None:
                 allowed_hosts,
                 events,
                 image_limits,
+                keeper,
                 priorities,
                 rest_sessions,
                 sessions,
@@ -43,3 +44,4 @@ if importlib.util.find_spec('girder') is not None:
             image_limits.install()
             events.bind_server()
             web_client.register(info)
+            keeper.start()

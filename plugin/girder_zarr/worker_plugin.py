@@ -21,12 +21,24 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         self.app = app
         if not girder3.has_sessions():
             return
-        from .server import allowed_hosts, image_limits, imports, priorities, quota, sessions, tilesource
+        from .server import (
+            allowed_hosts,
+            image_limits,
+            imports,
+            job_transitions,
+            parts,
+            priorities,
+            quota,
+            sessions,
+            tilesource,
+        )
 
         tilesource.prefer_ours()
         sessions.register_models()
         priorities.install()
         sessions.follow_folders()
+        job_transitions.install()
+        parts.follow()
         quota.follow()
         quota.install_in_worker()
         imports.install()

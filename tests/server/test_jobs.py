@@ -8,7 +8,7 @@ from girder.models.item import Item
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 
-from girder_zarr.server import finalize, publish, tasks
+from girder_zarr.server import publish, reporter, runs, stitch_job, tasks
 from girder_zarr.server.sessions import StitchSession
 
 from .conftest import npy, png, random_pixels, stored_array
@@ -39,7 +39,7 @@ def test_finalize_starts_one_job_however_often_it_is_asked(api, ready, dispatche
     first = api.get(ready)[1]
     assert api.finalize(ready)[1] == first
     assert len(dispatched) == 1
-    assert Job().collection.count_documents({'type': finalize.JOB_TYPE}) == 1
+    assert Job().collection.count_documents({'type': stitch_job.JOB_TYPE}) == 1
 
 
 def test_of_many_requests_at_once_one_begins(api, ready, people):
@@ -74,7 +74,7 @@ def test_cancelling_before_the_job_runs(api, ready, dispatched, stored):
 @pytest.mark.parametrize('stage', ['assemble_file', 'verify_file', 'publish'])
 @pytest.mark.parametrize('way', ['session', 'job'])
 def test_cancelling_while_the_job_runs(api, ready, dispatched, stored, monkeypatch, stage, way):
-    monkeypatch.setattr(tasks, '_CHECK_SECONDS', 0)
+    monkeypatch.setattr(reporter, 'CHECK_SECONDS', 0)
     before = stored()
     api.finalize(ready)
     module = publish if stage == 'publish' else tasks
@@ -154,7 +154,8 @@ def test_a_job_that_kills_its_workers_is_given_up(api, ready, dispatched, stored
     before = stored()
     api.finalize(ready)
     for _ in range(3):
-        assert StitchSession().begin_run(dispatched[-1]['sessionId'], dispatched[-1]['attempt'])
+        begun = runs.begin(dispatched[-1]['sessionId'], dispatched[-1]['attempt'])
+        runs.abandon(begun)
     dispatched.run_failing()
     assert 'given up' in api.get(ready)[1]['error']
     assert stored() == before
@@ -189,7 +190,7 @@ def test_a_queue_that_cannot_be_reached(api, ready, monkeypatch, stored):
 
 def test_tasks_that_run_at_once(api, ready, eagerWorkerTasks):  # noqa: N803 - pytest-girder's fixture
     status, done = api.finalize(ready)
-    assert (status, done['state'], done['jobId']) == (200, 'complete', None)
+    assert (status, done['state'], done['jobId']) == (200, 'complete', api.get(ready)[1]['jobId'])
 
 
 def test_a_job_that_failed_elsewhere_is_noticed(api, ready, dispatched):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from girder import events
 
-from . import finalize, imports, patch_files, quota, upload_guard, uploads
+from . import finalize, imports, parts, patch_files, quota, upload_guard, uploads
 from .sessions import HANDLER, follow_folders
 
 
 def bind_server() -> None:
     """Bind all handlers."""
     follow_folders()
+    parts.follow()
     quota.follow()
     quota.follow_check()
     events.bind(upload_guard.EVENT, HANDLER, upload_guard.refuse_unreadable)

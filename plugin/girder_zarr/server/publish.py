@@ -62,7 +62,7 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
         raise
     _set_large_image(item, file, output_of(session).source)
     if StitchSession().complete(session, item, file) is None:
-        Item().remove(Item().load(item['_id'], force=True))
+        _remove_item(item)
         msg = 'The session was cancelled while its image was stored.'
         raise CancelledError(msg)
     Item().update({'_id': item['_id']}, {'$set': {'description': ''}}, multi=False)
@@ -70,7 +70,7 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
 
 
 def _set_large_image(item: Document, file: Document, source: str) -> None:
-    """Let large_image open the file with the source of its kind, whatever it chose by itself when the file came in."""
+    """Let large_image open the file with its own source, whatever it chose when the file came in."""
     fields = {'largeImage': {'fileId': file['_id'], 'sourceName': source}}
     query = {
         '_id': item['_id'],
@@ -84,13 +84,21 @@ def _marker(session: Document) -> str:
 
 
 def remove_leftovers(session: Document) -> None:
-    """Remove the items that unfinished attempts of a session left behind."""
+    """Remove the items that unfinished runs of a session left behind, with what was on its way into them."""
     pattern = f'^Being stitched by session {session["_id"]}, '
-    current = StitchSession().findOne({'_id': session['_id']}) or {}
     query = {'folderId': session['folderId'], 'description': {'$regex': pattern}}
     for item in list(Item().find(query)):
+        current = StitchSession().findOne({'_id': session['_id']}) or {}
         if item['_id'] != current.get('itemId'):
-            Item().remove(item)
+            _remove_item(item)
+
+
+def _remove_item(item: Document) -> None:
+    for upload in list(Upload().find({'parentType': 'item', 'parentId': item['_id']})):
+        Upload().cancelUpload(upload)
+    found = Item().load(item['_id'], force=True)
+    if found is not None:
+        Item().remove(found)
 
 
 def drop_patches(session: Document) -> None:

@@ -77,6 +77,7 @@ class StitchSession(AccessControlMixin, Model):
         """
         made = StitchSpec.from_json(spec)
         check_possible(made)
+        limits.current().check_registration(made)
         now = _now()
         session = self.save(
             {
@@ -96,8 +97,11 @@ class StitchSession(AccessControlMixin, Model):
                 'revision': 0,
                 'attempt': None,
                 'runs': 0,
+                'run': None,
+                'sent': None,
                 'finalizerId': None,
                 'jobId': None,
+                'jobOpen': False,
                 'itemId': None,
                 'fileId': None,
                 'progress': dict(_NO_PROGRESS),
@@ -159,8 +163,10 @@ class StitchSession(AccessControlMixin, Model):
             'state': FINALIZING,
             'attempt': uuid.uuid4().hex,
             'runs': 0,
+            'sent': {'at': _now(), 'count': 1},
             'finalizerId': user['_id'],
             'jobId': None,
+            'jobOpen': False,
             'itemId': None,
             'fileId': None,
             'error': None,
@@ -168,24 +174,15 @@ class StitchSession(AccessControlMixin, Model):
         }
         return self.change(session['_id'], {'state': {'$in': EDITABLE}}, {'$set': fields})
 
-    def begin_run(self, session_id: Any, attempt: str) -> Document | None:
-        """Note that a worker begins; None if the attempt is no longer the session's."""
-        return self.change(
-            object_id(session_id, 'session'), {'state': FINALIZING, 'attempt': attempt}, {'$inc': {'runs': 1}}
-        )
-
-    def is_running(self, session_id: ObjectId, attempt: str) -> bool:
-        """Return whether the attempt is still what the session waits for."""
-        query = {'_id': session_id, 'state': FINALIZING, 'attempt': attempt, 'deleting': False}
-        return self.findOne(query, fields=['_id']) is not None
-
     def settle(self, session: Document, state: str, **fields: Any) -> Document | None:
-        """End the session's attempt in a state; None if it has ended already, in whichever way."""
-        return self.change(
-            session['_id'],
-            {'state': FINALIZING, 'attempt': session['attempt']},
-            {'$set': {'state': state, **fields}},
-        )
+        """End the session's attempt in a state; None if it has ended already, in whichever way.
+
+        :param session: with a ``run``: None too if another run of the attempt has taken over.
+        """
+        query = {'state': FINALIZING, 'attempt': session['attempt']}
+        if session.get('run'):
+            query['run.id'] = session['run']['id']
+        return self.change(session['_id'], query, {'$set': {'state': state, **fields}})
 
     def complete(self, session: Document, item: Document, file: Document) -> Document | None:
         """End the attempt with a published item."""
@@ -231,10 +228,14 @@ class StitchSession(AccessControlMixin, Model):
 
     def remove(self, session: Document, **kwargs: Any) -> None:
         """Remove a session with its patches and their files, whatever its state."""
+        from . import stitch_job
+        from .parts import StitchPart
         from .patches import StitchPatch
 
         self.collection.update_one({'_id': session['_id']}, {'$set': {'deleting': True}})
         StitchPatch().remove_all(session)
+        StitchPart().discard(session['_id'])
+        stitch_job.close(session['jobId'])
         super().remove(session, **kwargs)
 
     def delete(self, session_id: Any) -> None:

@@ -1,226 +1,203 @@
-"""The Celery task that makes the image of a session, on queue ``local``, whose workers reach the database.
+"""The Celery tasks that make the image of a session, on queue ``local``, whose workers reach the database.
 
-It can be run again at any time: it begins by removing what an earlier run left, and only the run whose
-attempt the session still waits for can complete it.
+Messages only wake workers up: what there is to do, who does it and what is done is in the database. So they
+may come twice, late or in any order, and be lost with the broker: a keeper (`keeper.py`) sends them again.
 """
 
 from __future__ import annotations
 
-import io
 import logging
-import math
-import shutil
-import tempfile
-import threading
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import traceback
+from typing import TYPE_CHECKING
 
 from girder.models.user import User
-from girder_jobs.constants import JobStatus
-from girder_jobs.models.job import Job
-from girder_plugin_worker.status import CustomJobStatus
 from girder_worker.app import app
 
-from girder_zarr.errors import CancelledError, GirderZarrError, InvalidInputError, UnsupportedFormatError
-from girder_zarr.stitch import formats
-from girder_zarr.stitch.assemble import assemble_file, make_plan, values_of
+from girder_zarr.errors import CancelledError, GirderZarrError, InvalidInputError
+from girder_zarr.stitch.assemble import assemble_file, values_of
 from girder_zarr.stitch.verify import verify_file
 
-from . import publish
-from .patch_files import read_source
-from .patches import StitchPatch, to_patch
-from .references import references_of
-from .sessions import CANCELLED, MAX_RUNS, Document, StitchSession, may_write, spec_of
+from . import publish, runs, shared_work, stitch_job
+from .heart import Heart
+from .messages import PlainTask
+from .parts import StitchPart
+from .patches import StitchPatch
+from .planning import load_patch, plan_of
+from .reporter import Reporter, Stopper
+from .sessions import CANCELLED, MAX_RUNS, Document, StitchSession, may_write, object_id, spec_of
+from .work_folder import work_folder
 
 if TYPE_CHECKING:
-    from girder_zarr.stitch.patch import Patch
+    from pathlib import Path
+
     from girder_zarr.stitch.plan import Plan
 
 logger = logging.getLogger(__name__)
 
 #: The queue whose workers reach the database.
 QUEUE = 'local'
-_REPORT_SECONDS = 0.5
-_CHECK_SECONDS = 0.5
-#: After so long the time that is left is told.
-_PACE_SECONDS = 1.0
-_STOPPED = (CustomJobStatus.CANCELING, JobStatus.CANCELED)
+_COUNTED = ('size', 'position', 'shape')
+_OPTIONS = {'base': PlainTask, 'acks_late': True, 'reject_on_worker_lost': True, 'ignore_result': True}
 
 
-@app.task(bind=True, acks_late=True, reject_on_worker_lost=True)
-def stitch(self: Any, sessionId: str, attempt: str) -> None:
+@app.task(**_OPTIONS)
+def stitch(sessionId: str, attempt: str) -> None:
     """Run one attempt of a session's job.
 
     :param sessionId: the session.
     :param attempt: the attempt that the session was moved to finalizing with.
     """
-    spec = getattr(self.request, 'jobInfoSpec', None) or {}
-    run(sessionId, attempt, spec.get('reference'))
+    run(sessionId, attempt)
 
 
-def run(session_id: str, attempt: str, job_id: str | None = None) -> None:
+@app.task(**_OPTIONS)
+def stitch_parts(sessionId: str, attempt: str) -> None:
+    """Make parts of an image that another worker has cut into parts, as long as there are any."""
+    help_with(sessionId, attempt)
+
+
+def send(session: Document) -> None:
+    """Ask the workers to run the attempt of a session.
+
+    :raises Exception: the broker cannot be reached.
+    """
+    job = stitch_job.load(session['jobId'])
+    stitch.apply_async(
+        kwargs={'sessionId': str(session['_id']), 'attempt': session['attempt']},
+        queue=QUEUE,
+        task_id=job['celeryTaskId'] if job is not None else None,
+    )
+
+
+def _ask_for_help(session: Document, helpers: int) -> None:
+    for _ in range(helpers):
+        try:
+            stitch_parts.apply_async(
+                kwargs={'sessionId': str(session['_id']), 'attempt': session['attempt']}, queue=QUEUE
+            )
+        except Exception:
+            # It is help: without a broker the parts are made all the same.
+            logger.warning('No help could be asked for', exc_info=True)
+            return
+
+
+def run(session_id: str, attempt: str) -> None:
     """Make, verify and publish the image of a session, and settle the session.
 
-    :param job_id: Girder's job, where there is one; it gets progress and log.
+    Does nothing where the attempt is over, or where another worker runs it.
+
     :raises GirderZarrError: the image could not be made; the session is in error and nothing is left behind.
     """
-    session = StitchSession().begin_run(session_id, attempt)
+    session = runs.begin(session_id, attempt)
     if session is None:
-        logger.info('Stitch session %s no longer waits for attempt %s', session_id, attempt)
+        logger.info('Stitch session %s does not wait for a run of attempt %s', session_id, attempt)
         return
-    reporter = Reporter(session, job_id)
-    directory = Path(tempfile.gettempdir(), f'girder-zarr-stitch-{session["_id"]}-{attempt}')
+    with Heart(lambda: runs.beat(session)) as beating:
+        try:
+            _run(session, Stopper(session, beating.check))
+        finally:
+            _finish(session)
+
+
+def _run(session: Document, stopper: Stopper) -> None:
+    reporter = Reporter(session)
+    stitch_job.start(session['jobId'])
     try:
         if session['runs'] > MAX_RUNS:
             msg = f'The job was given up after {MAX_RUNS} workers died with it.'
             raise GirderZarrError(msg)
-        _make(session, directory, reporter)
-    except CancelledError:
-        publish.remove_leftovers(session)
+        with work_folder(str(session['_id'])) as folder:
+            _make(session, folder, reporter, stopper)
+    except CancelledError as error:
         StitchSession().settle(session, CANCELLED)
-        reporter.log('Cancelled.')
+        reporter.log(f'Stopped: {error}')
     except Exception as error:
-        publish.remove_leftovers(session)
-        sentence = str(error) if isinstance(error, GirderZarrError) else repr(error)
+        ours = isinstance(error, GirderZarrError)
+        sentence = str(error) if ours else repr(error)
         if StitchSession().fail(session, sentence) is None:
             # Cancelled or deleted meanwhile, which is often what made it fail.
             reporter.log(f'Stopped: {sentence}')
             return
-        reporter.log(f'Failed: {sentence}')
+        reporter.log(f'Failed: {sentence}' if ours else f'Failed: {traceback.format_exc()}')
         raise
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
-def _make(session: Document, directory: Path, reporter: Reporter) -> None:
+def _finish(session: Document) -> None:
+    """Remove what a run leaves that has ended, and end its job, unless another run has taken over."""
+    current = StitchSession().findOne({'_id': session['_id']})
+    if current is None:
+        StitchPart().discard(session['_id'])
+        publish.remove_leftovers(session)
+        stitch_job.close(session['jobId'])
+        return
+    if (current.get('run') or {}).get('id') != session['run']['id']:
+        return
+    if runs.is_running(session):
+        runs.abandon(session)
+        return
     publish.remove_leftovers(session)
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir()
+    StitchPart().discard(session['_id'])
+    if current['attempt'] == session['attempt']:
+        stitch_job.end(current)
+    else:
+        stitch_job.close(session['jobId'])
+    runs.end(session)
+
+
+def _make(session: Document, folder: Path, reporter: Reporter, stopper: Stopper) -> None:
+    publish.remove_leftovers(session)
+    StitchPart().discard(session['_id'], keep=session['attempt'])
     user = User().load(session['finalizerId'], force=True)
     if user is None or not may_write(session, user):
         msg = 'Whoever asked for the image may no longer write into the folder.'
         raise InvalidInputError(msg)
-    documents = list(StitchPatch().settled(session))
-    StitchPatch().recount(session, documents)
-    patches = [to_patch(document) for document in documents]
-    spec = spec_of(session)
-    if spec.registration is not None:
-        reporter.say(f'Comparing {len(patches)} patches with their neighbours')
-    plan = make_plan(patches, load_patch, spec, references_of(session), check=reporter.check)
-    reporter.begin(values_of(plan), f'Stitching {len(patches)} patches into {_size_text(plan)}')
-    target = directory / publish.file_name(session)
-    assemble_file(
-        plan, load_patch, target, name=session['name'], progress=reporter.advance, check=reporter.check
-    )
+    planned = StitchPart().plan(session)
+    plan = plan_of(session, planned, check=stopper.check, say=reporter.say)
+    StitchPatch().recount(session, list(StitchPatch().list_session(session, fields=_COUNTED)))
+    target = folder / publish.file_name(session)
+    if planned is not None or shared_work.is_large(plan):
+        planned = shared_work.prepare(session, plan, user)
+        left = StitchPart().left(session)
+        reporter.begin(values_of(plan), f'{_what(plan)} in {left} parts', current=StitchPart().made(session))
+        _ask_for_help(session, min(left - 1, shared_work.MAX_HELPERS))
+        shared_work.make(session, plan, planned, target, user, reporter, stopper.check)
+    else:
+        reporter.begin(values_of(plan), _what(plan))
+        name = session['name']
+        assemble_file(plan, load_patch, target, name=name, progress=reporter.advance, check=stopper.check)
     reporter.say('Verifying')
     verify_file(plan, load_patch, target)
     reporter.say(f'Storing {target.stat().st_size} bytes')
-    item = publish.publish(session, target, user, reporter.check)
+    item = publish.publish(session, target, user, stopper.check)
     reporter.finish(f'Complete: item {item["_id"]}, {item["name"]}')
-    if not spec.keep_patches:
+    if not spec_of(session).keep_patches:
         publish.drop_patches(session)
 
 
-def _size_text(plan: Plan) -> str:
+def _what(plan: Plan) -> str:
     counts = ', '.join(f'{axis} {count}' for axis, count in zip(plan.axes, plan.shape, strict=True))
-    return f'{counts} of {plan.dtype}'
+    return f'Stitching {len(plan.patches)} patches into {counts} of {plan.dtype}'
 
 
-def load_patch(patch: Patch) -> Any:
-    """Return the pixels ``(y, x, bands)`` of a patch from its Girder file.
+def help_with(session_id: str, attempt: str) -> None:
+    """Make parts of a session's image.
 
-    :raises UnsupportedFormatError: it cannot be read or decoded; the message names it.
+    :raises GirderZarrError: the image cannot be made; the session is in error.
     """
-    data = read_source(patch)
+    waiting = {'_id': object_id(session_id, 'session'), 'state': 'finalizing', 'attempt': attempt}
+    session = StitchSession().findOne(waiting)
+    planned = StitchPart().plan(session) if session is not None else None
+    if session is None or planned is None or not StitchPart().left(session):
+        return
+    stopper = Stopper({**session, 'run': None})
     try:
-        return formats.decode(io.BytesIO(data), layout=patch.layout, alpha=patch.alpha)
-    except GirderZarrError as error:
-        msg = f'Patch {patch.key}: {error}'
-        raise UnsupportedFormatError(msg) from error
-
-
-class Reporter:
-    """Tells session and job how far an attempt is, and notices when it shall stop. Thread safe."""
-
-    def __init__(self, session: Document, job_id: str | None) -> None:
-        self._session = session
-        self._job_id = job_id
-        self._lock = threading.Lock()
-        self._current, self._total, self._message = 0, 0, ''
-        self._reported = self._checked = self._begun = 0.0
-
-    def begin(self, total: int, message: str) -> None:
-        """Set what there is to do."""
-        self._total = total
-        self._begun = time.monotonic()
-        self.say(message)
-
-    def say(self, message: str) -> None:
-        """Show a message in the progress and write it into the job's log."""
-        with self._lock:
-            self._message = message
-            self._report()
-        self.log(message)
-
-    def advance(self, values: int) -> None:
-        """Add to what is done."""
-        with self._lock:
-            self._current += values
-            if time.monotonic() - self._reported > _REPORT_SECONDS:
-                self._report()
-
-    def finish(self, message: str) -> None:
-        """Show the end in the job, the session having been settled."""
-        with self._lock:
-            self._message = message
-            self._update_job(log=message + '\n')
-
-    def check(self) -> None:
-        """Stop if the session no longer waits for this attempt or the job was cancelled.
-
-        :raises CancelledError: it is so.
-        """
-        with self._lock:
-            if time.monotonic() - self._checked < _CHECK_SECONDS:
-                return
-            self._checked = time.monotonic()
-        job = self._job()
-        stopped = self._job_id is not None and (job is None or job['status'] in _STOPPED)
-        if stopped or not StitchSession().is_running(self._session['_id'], self._session['attempt']):
-            msg = 'The job was cancelled.'
-            raise CancelledError(msg)
-
-    def log(self, line: str) -> None:
-        """Write a line into the job's log."""
-        job = self._job()
-        if job is not None:
-            Job().updateJob(job, log=line + '\n')
-
-    def _job(self) -> Document | None:
-        job: Document | None = Job().load(self._job_id, force=True) if self._job_id else None
-        return job
-
-    def _report(self) -> None:
-        self._reported = time.monotonic()
-        left = self._time_left()
-        StitchSession().report(self._session, self._current, self._total, self._message, left)
-        self._update_job()
-
-    def _time_left(self) -> int | None:
-        """Return the seconds that the pixels will take at the pace so far, once there is one."""
-        spent = time.monotonic() - self._begun
-        if not self._current or spent < _PACE_SECONDS:
-            return None
-        return math.ceil(spent * (self._total - self._current) / self._current)
-
-    def _update_job(self, **fields: Any) -> None:
-        job = self._job()
-        if job is not None:
-            Job().updateJob(
-                job,
-                progressCurrent=self._current,
-                progressTotal=self._total,
-                progressMessage=self._message,
-                **fields,
-            )
+        with work_folder(session_id) as folder:
+            plan = plan_of(session, planned, check=stopper.check)
+            shared_work.help_with(session, planned, plan, folder)
+    except CancelledError:
+        logger.info('Stitch session %s does not wait for parts of attempt %s', session_id, attempt)
+    except Exception as error:
+        sentence = str(error) if isinstance(error, GirderZarrError) else repr(error)
+        if StitchSession().fail({**session, 'run': None}, sentence) is not None:
+            stitch_job.log(session['jobId'], f'Failed: {sentence}')
+            raise

@@ -72,9 +72,15 @@ class Blocks:
         self, outer: tuple[int, ...], occupied: Callable[[Region], bool], watch: Watch | None = None
     ) -> Iterator[Node]:
         """Return the nodes of the full resolution that may hold pixels, close ones together."""
-        return self._occupied_below(self.top, self.grid(self.top), outer, occupied, watch)
+        return self.occupied_below(self.top, self.grid(self.top), outer, occupied, watch)
 
-    def _occupied_below(
+    def children(self, level: int, node: Node) -> list[Node]:
+        """Return the nodes of the level below that a block is made from."""
+        rows, columns = ((2 * at, 2 * at + 1) for at in node)
+        grid = self.grid(level - 1)
+        return [child for child in itertools.product(rows, columns) if child in grid]
+
+    def occupied_below(
         self,
         level: int,
         nodes: Iterable[Node],
@@ -82,6 +88,7 @@ class Blocks:
         occupied: Callable[[Region], bool],
         watch: Watch | None,
     ) -> Iterator[Node]:
+        """Return the nodes of the full resolution below some nodes that may hold pixels."""
         for node in nodes:
             region = self.below(level, self.region(level, outer, node))
             if not occupied(region):
@@ -90,10 +97,8 @@ class Blocks:
             elif level == 0:
                 yield node
             else:
-                rows, columns = ((2 * at, 2 * at + 1) for at in node)
-                grid = self.grid(level - 1)
-                children = [child for child in itertools.product(rows, columns) if child in grid]
-                yield from self._occupied_below(level - 1, children, outer, occupied, watch)
+                children = self.children(level, node)
+                yield from self.occupied_below(level - 1, children, outer, occupied, watch)
 
     def name(self, level: int, indices: Sequence[int]) -> str:
         """Return the name of the file of a block."""

@@ -13,10 +13,10 @@ import itertools
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -36,8 +36,11 @@ BlockReader: TypeAlias = Callable[[tuple[slice, ...]], np.ndarray | None]
 #: Called with a region of any size; False promises that a BlockReader would find nothing anywhere in it.
 Occupied: TypeAlias = Callable[[tuple[slice, ...]], bool]
 
-#: A tree is cut into at most so many subtrees for the threads to share.
+#: A tree is cut into at most so many subtrees for the threads to share, and their halves into so many bytes.
 SUBTREES = 64
+HALVES_BYTES = 128 * 2**20
+#: Bytes of blocks that all threads together may hold, as far as the size of a block allows.
+BLOCKS_BYTES = 512 * 2**20
 
 
 def write_image(
@@ -65,8 +68,8 @@ def write_image(
     outlet = DirectoryOutlet(directory) if isinstance(directory, Path) else directory
     for name, content in metadata_documents(spec).items():
         outlet.put(prefix + name, content)
-    writer = _Writer(Blocks(spec, outlet, prefix), read_block, occupied, Watch(progress, check))
-    writer.run(threads or processors())
+    writer = Writer(Blocks(spec, outlet, prefix), read_block, occupied, Watch(progress, check))
+    writer.run(threads_for(spec, threads))
 
 
 def visit_blocks(
@@ -77,6 +80,16 @@ def visit_blocks(
     outers = itertools.product(*(range(count) for count in blocks.counts))
     places = ((outer, node) for outer in outers for node in blocks.occupied_nodes(outer, occupied))
     in_parallel(lambda place: visit(blocks.region(0, *place)), places, threads or processors())
+
+
+def threads_for(spec: OutputSpec, threads: int | None) -> int:
+    """Return how many threads may work on an image, so that their blocks fit into memory.
+
+    :param threads: as many as are wanted; None: one for each processor.
+    """
+    # a thread holds a block of every level on its way up, one being read and what it is encoded into
+    nbytes = math.prod(spec.blocks) * spec.dtype.itemsize * (len(spec.halvings()) + 3)
+    return max(1, min(threads or processors(), BLOCKS_BYTES // nbytes))
 
 
 def processors() -> int:
@@ -104,7 +117,7 @@ def metadata_documents(spec: OutputSpec) -> dict[str, bytes]:
     return found
 
 
-class _Writer:
+class Writer:
     """Walks the tree of one image. A node is the row and column of a block of some level."""
 
     def __init__(
@@ -119,52 +132,99 @@ class _Writer:
         outers = itertools.product(*(range(count) for count in self.blocks.counts))
         apart = math.prod(self.blocks.counts) >= 4 * threads
         if margin(self.blocks.spec.resample):
-            self._run_level_by_level(outers, threads, apart=apart)
-        elif apart:
-            in_parallel(lambda outer: self._tree(outer, self.top, None), outers, threads)
+            self.run_levels(outers, threads, apart=apart)
         else:
-            self._run_in_subtrees(outers, threads)
+            self.run_down_to(None, outers, threads, apart=apart)
 
-    def _run_level_by_level(self, outers: Iterable[tuple[int, ...]], threads: int, *, apart: bool) -> None:
-        """Write one level after the other; the outer positions in parallel (``apart``), or their blocks."""
+    def run_down_to(
+        self,
+        ready: Callable[[tuple[int, ...]], Ready] | None,
+        outers: Iterable[tuple[int, ...]],
+        threads: int,
+        *,
+        apart: bool,
+    ) -> None:
+        """Write all levels, or those above what is ready.
+
+        :param ready: gives what was made before of each outer position.
+        :param apart: the threads share the outer positions; else they share the blocks of each.
+        """
+
+        def write(outer: tuple[int, ...]) -> None:
+            known = ready(outer) if ready is not None else None
+            self.together(outer, self.top, self.blocks.grid(self.top), 1 if apart else threads, known)
+
+        in_parallel(write, outers, threads if apart else 1)
+
+    def together(
+        self,
+        outer: tuple[int, ...],
+        level: int,
+        nodes: Sequence[Node],
+        threads: int,
+        ready: Ready | None = None,
+    ) -> dict[Node, np.ndarray | None]:
+        """Write blocks of a level and everything below that is not ready; return their halves."""
+        split, below = level, nodes
+        if threads > 1:
+            split, below = self._split(level, nodes, -1 if ready is None else ready.level)
+        found = in_parallel(lambda node: self.node(split, outer, node, ready), below, threads)
+        halves = dict(zip(below, found, strict=True))
+        if split == level:
+            return halves
+        return {node: self.node(level, outer, node, Ready(split, halves)) for node in nodes}
+
+    def _split(self, level: int, nodes: Sequence[Node], done: int) -> tuple[int, Sequence[Node]]:
+        """Return the lowest level above ``done`` with few nodes below these, and those nodes."""
+        spec = self.blocks.spec
+        half = max(1, math.prod(spec.blocks) * spec.dtype.itemsize // 4)
+        few = max(4, min(SUBTREES, HALVES_BYTES // half))
+        while level - 1 > done and len(nodes) <= few:
+            finer = [child for node in nodes for child in self.blocks.children(level, node)]
+            if len(finer) > few:
+                break
+            level, nodes = level - 1, finer
+        return level, nodes
+
+    def run_levels(
+        self, outers: Iterable[tuple[int, ...]], threads: int, *, apart: bool, full: bool = True
+    ) -> None:
+        """Write one level after the other; the outer positions in parallel (``apart``), or their blocks.
+
+        :param full: False: the full resolution is in the outlet.
+        """
         together = 1 if apart else threads
 
         def write(outer: tuple[int, ...]) -> None:
             level_pass = LevelPass(
                 self.blocks, outer, self._read, self.occupied, self.watch, KEPT * together // threads
             )
-            level_pass.run(lambda work, nodes: in_parallel(work, nodes, together))
+            each = functools.partial(in_parallel, threads=together)
+            if full:
+                level_pass.run(each)
+            else:
+                level_pass.find_full()
+                level_pass.run_above(each)
 
         in_parallel(write, outers, threads if apart else 1)
 
-    def _run_in_subtrees(self, outers: Iterable[tuple[int, ...]], threads: int) -> None:
-        few = (level for level in range(self.top) if len(self.blocks.grid(level)) <= SUBTREES)
-        split = next(few, self.top)
-        for outer in outers:
-            nodes = self.blocks.grid(split)
-            halves = in_parallel(functools.partial(self._subtree, split, outer), nodes, threads)
-            if split < self.top:
-                self._tree(outer, split, dict(zip(nodes, halves, strict=True)))
+    def write_full(self, outer: tuple[int, ...], level: int, node: Node, threads: int) -> None:
+        """Write the blocks of the full resolution below a block, and nothing else."""
 
-    def _subtree(self, level: int, outer: tuple[int, ...], node: Node) -> np.ndarray | None:
-        return self._node(level, outer, node, None)
+        def write(below: Node) -> None:
+            block = self._read(self.blocks.region(0, outer, below))
+            if block is not None:
+                self.blocks.put(0, outer, below, block)
 
-    def _tree(
-        self, outer: tuple[int, ...], ready_level: int, ready: dict[Node, np.ndarray | None] | None
-    ) -> None:
-        """Write everything of one outer position that is not ``ready``."""
-        level = -1 if ready is None else ready_level
-        for node in self.blocks.grid(self.top):
-            self._node(self.top, outer, node, _Ready(level, ready or {}))
+        nodes = self.blocks.occupied_below(level, [node], outer, self.occupied, self.watch)
+        in_parallel(write, nodes, threads)
 
-    def _node(
-        self, level: int, outer: tuple[int, ...], node: Node, ready: _Ready | None
-    ) -> np.ndarray | None:
+    def node(self, level: int, outer: tuple[int, ...], node: Node, ready: Ready | None) -> np.ndarray | None:
         """Write a block and everything below it; return its half for the block above, or None: empty."""
         region = self.blocks.region(level, outer, node)
         below = self.blocks.below(level, region)
         if not self.occupied(below):
-            if ready is None or ready.level < 0:  # else its subtrees have told
+            if ready is None:  # else its subtrees have told
                 self.watch.done(math.prod(part.stop - part.start for part in below))
             return None
         block = self._read(region) if level == 0 else self._join(level, outer, node, region, ready)
@@ -184,18 +244,15 @@ class _Writer:
         return block
 
     def _join(
-        self, level: int, outer: tuple[int, ...], node: Node, region: Region, ready: _Ready | None
+        self, level: int, outer: tuple[int, ...], node: Node, region: Region, ready: Ready | None
     ) -> np.ndarray | None:
         """Make a block from the halves of the blocks below it."""
         block = None
-        grid = self.blocks.grid(level - 1)
-        for child in itertools.product((2 * node[0], 2 * node[0] + 1), (2 * node[1], 2 * node[1] + 1)):
-            if child not in grid:
-                continue
+        for child in self.blocks.children(level, node):
             if ready is not None and ready.level == level - 1:
                 half = ready.halves.pop(child, None)
             else:
-                half = self._node(level - 1, outer, child, ready)
+                half = self.node(level - 1, outer, child, ready)
             if half is None:
                 continue
             if block is None:
@@ -208,12 +265,19 @@ class _Writer:
         return block
 
 
+class Halves(Protocol):
+    """Halves of blocks by their nodes."""
+
+    def pop(self, node: Node, default: None, /) -> np.ndarray | None:
+        """Return the half of a block, which is asked for once; None: it is empty."""
+
+
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """Halves of blocks of one level that were made before, taken out as they are used."""
 
     level: int
-    halves: dict[Node, np.ndarray | None]
+    halves: Halves
 
 
 T = TypeVar('T')

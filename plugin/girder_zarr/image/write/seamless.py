@@ -59,6 +59,16 @@ class LevelPass:
         :param each: calls a function with every node, in whichever threads.
         """
         each(self._write_full, self.blocks.occupied_nodes(self.outer, self._occupied, self._watch))
+        self.run_above(each)
+
+    def find_full(self) -> None:
+        """See which blocks of the full resolution are in the outlet, for :meth:`run_above`."""
+        for node in self.blocks.grid(0):
+            name = self.blocks.name(0, (*self.outer, *node))
+            self.stored[0][node] = self.blocks.outlet.get(name, 0, 0) is not None
+
+    def run_above(self, each: Callable[[Callable[[Node], None], Iterable[Node]], object]) -> None:
+        """Write all levels above the full resolution, which is written."""
         for level in range(1, self.blocks.top + 1):
             self._kept.clear()
             each(lambda node, level=level: self._write(level, node), self._nodes_to_make(level))  # type: ignore[misc]

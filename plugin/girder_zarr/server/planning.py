@@ -1,0 +1,68 @@
+"""The plan of a session's image, as every worker makes it from the same documents."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from bson import ObjectId
+from girder.models.file import File
+
+from girder_zarr.errors import GirderZarrError, UnsupportedFormatError
+from girder_zarr.stitch import corrections, formats
+from girder_zarr.stitch.assemble import make_plan
+
+from . import limits
+from .file_store import open_bytes
+from .patch_document import to_patch
+from .patch_files import read_source
+from .patches import StitchPatch
+from .references import references_of
+from .sessions import Document, spec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from girder_zarr.stitch.patch import Patch
+    from girder_zarr.stitch.plan import Plan
+
+
+def plan_of(
+    session: Document,
+    planned: Document | None,
+    *,
+    check: Callable[[], None],
+    say: Callable[[str], None] | None = None,
+) -> Plan:
+    """Return the plan of a finalizing session, whose patches do not change any more.
+
+    :param planned: what `parts.StitchPart.plan` has of the attempt: patches are not registered twice.
+    :param check: raises to stop.
+    :param say: told of what takes long.
+    :raises LimitExceededError: the image would be larger than the limits that hold now.
+    """
+    spec, references = spec_of(session), references_of(session)
+    patches = [to_patch(document) for document in StitchPatch().settled(session)]
+    if planned is not None and planned['fileId'] is not None:
+        source = open_bytes(File().load(ObjectId(planned['fileId']), force=True))
+        registration = corrections.load(source.read(0, source.size))
+        plan = corrections.plan_of(patches, spec, references, registration)
+    else:
+        if spec.registration is not None and say is not None:
+            say(f'Comparing {len(patches)} patches with their neighbours')
+        plan = make_plan(patches, load_patch, spec, references, check=check)
+    limits.current().check_extent(plan.extent, spec, plan.bands)
+    return plan
+
+
+def load_patch(patch: Patch) -> Any:
+    """Return the pixels ``(y, x, bands)`` of a patch from its Girder file.
+
+    :raises UnsupportedFormatError: it cannot be read or decoded; the message names it.
+    """
+    data = read_source(patch)
+    try:
+        return formats.decode(io.BytesIO(data), layout=patch.layout, alpha=patch.alpha)
+    except GirderZarrError as error:
+        msg = f'Patch {patch.key}: {error}'
+        raise UnsupportedFormatError(msg) from error

@@ -1,0 +1,245 @@
+"""A large image made by as many workers as there are.
+
+The worker that runs the attempt cuts the image into parts, asks for help, and makes parts itself until none
+is left; then it puts them together. Helpers make parts as long as there are any. Nobody waits for a helper:
+with one worker the image is made as well, and a helper that dies costs the part that it held. What is done
+stays done when the run is taken over by another worker.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+import time
+from typing import IO, TYPE_CHECKING
+
+from girder.exceptions import ValidationException
+from girder.models.file import File
+from girder.models.setting import Setting
+from girder.models.user import User
+from girder.utility import setting_utilities
+
+from girder_zarr.errors import (
+    CancelledError,
+    ConflictError,
+    GirderZarrError,
+    InvalidInputError,
+    LimitExceededError,
+    UnsupportedFormatError,
+)
+from girder_zarr.stitch import corrections
+from girder_zarr.stitch.assemble import values_of
+from girder_zarr.stitch.parts import PartMaker, cut, merge_file
+
+from . import heart, runs
+from .parts import StitchPart, to_part
+from .patch_files import FileStream
+from .planning import load_patch
+from .reporter import Stopper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from girder_zarr.stitch.plan import Plan
+
+    from .reporter import Reporter
+    from .sessions import Document
+
+logger = logging.getLogger(__name__)
+
+#: How many values (pixels times bands and frames) a part holds.
+PART_VALUES_KEY = 'zarr.stitch_part_values'
+DEFAULT_VALUES = 2**28
+LEAST_VALUES, MOST_VALUES = 2**12, 2**34
+#: An image of more than so many parts is shared out.
+FEW = 4
+#: How many helpers are asked for at most.
+MAX_HELPERS = 64
+#: How often a part is tried before the image is given up.
+MAX_TRIES = 4
+#: What another worker would find as well.
+_FINAL = (ConflictError, InvalidInputError, LimitExceededError, UnsupportedFormatError)
+_PAUSE = 0.2
+_COUNT_SECONDS = 1.0
+#: Parts are read in pieces of this size.
+_READ = 2**22
+
+
+def part_values() -> int:
+    """Return how many values a part holds."""
+    return int(Setting().get(PART_VALUES_KEY))
+
+
+def is_large(plan: Plan) -> bool:
+    """Return whether an image is shared out."""
+    return values_of(plan) > FEW * part_values()
+
+
+def prepare(session: Document, plan: Plan, user: Document) -> Document:
+    """Store the parts of an attempt, where they are not stored yet; return its plan document."""
+    planned = StitchPart().plan(session)
+    if planned is None:
+        values, file_id = part_values(), None
+        if plan.registration is not None:
+            content = corrections.dump(plan.registration)
+            file_id = StitchPart().store(session, io.BytesIO(content), len(content), user)['_id']
+        StitchPart().set_plan(session, cut(plan, values), values, file_id)
+        planned = StitchPart().plan(session)
+        assert planned is not None, 'it was stored'
+    return planned
+
+
+def make(
+    session: Document,
+    plan: Plan,
+    planned: Document,
+    target: Path,
+    user: Document,
+    reporter: Reporter,
+    check: Callable[[], None],
+) -> None:
+    """Make the image of a session together with helpers.
+
+    :param target: the file to write, in a folder for temporary data.
+    :param check: raises to stop.
+    """
+    folder, parts = target.parent, StitchPart()
+    maker = PartMaker(plan, load_patch, planned['values'])
+    worker = _Worker(session, maker, folder, user, check)
+    reporter.reach(lambda: parts.made(session))
+    worker.told = lambda: reporter.reach(lambda: parts.made(session))
+    while parts.left(session):
+        worker.run()
+        parts.release_gone(session)
+        worker.told()
+        time.sleep(_PAUSE)
+        check()
+    done = parts.list_done(session)
+    reporter.say(f'Putting {len(done)} parts together', current=values_of(plan))
+    merge_file(plan, _streams(done, check), target, planned['values'], name=session['name'], check=check)
+
+
+def help_with(session: Document, planned: Document, plan: Plan, folder: Path) -> None:
+    """Make parts of a session as long as there are any.
+
+    :raises CancelledError: the session does not wait for them any more.
+    :raises GirderZarrError: the image cannot be made; the session is in error.
+    """
+    user = User().load(session['finalizerId'], force=True)
+    attempt = {**session, 'run': None}  # whichever worker runs it
+    maker = PartMaker(plan, load_patch, planned['values'])
+    _Worker(attempt, maker, folder, user, Stopper(attempt).check).run()
+
+
+def _streams(done: list[Document], check: Callable[[], None]) -> Iterator[IO[bytes]]:
+    for part in done:
+        check()
+        with io.BufferedReader(FileStream(File().load(part['fileId'], force=True)), _READ) as stream:
+            yield stream
+
+
+class _Worker:
+    """Makes parts of one attempt, one after the other."""
+
+    def __init__(
+        self, session: Document, maker: PartMaker, folder: Path, user: Document, check: Callable[[], None]
+    ) -> None:
+        self._session, self._maker, self._folder, self._user = session, maker, folder, user
+        self._check = check
+        #: Called when something was made.
+        self.told: Callable[[], None] = lambda: None
+
+    def run(self) -> None:
+        """Make parts until there is none that nobody makes."""
+        while True:
+            self._check()
+            document = StitchPart().claim(self._session)
+            if document is None:
+                return
+            self._make(document)
+
+    def _make(self, document: Document) -> None:
+        with heart.Heart(lambda: StitchPart().renew(document)) as beating:
+
+            def check() -> None:
+                beating.check()
+                self._check()
+
+            try:
+                self._write_and_store(document, check)
+            except CancelledError:
+                StitchPart().release(document)
+                self._check()  # goes on where only the lease was lost
+            except Exception as error:
+                StitchPart().release(document)
+                if isinstance(error, _FINAL) or document['tries'] >= MAX_TRIES:
+                    raise
+                logger.exception('Part %d of session %s failed', document['index'], self._session['_id'])
+            except BaseException:
+                StitchPart().release(document)
+                raise
+
+    def _write_and_store(self, document: Document, check: Callable[[], None]) -> None:
+        if document['tries'] > MAX_TRIES:
+            msg = f'Part {document["index"]} was given up after {MAX_TRIES} workers died with it.'
+            raise GirderZarrError(msg)
+        path = self._folder / f'part-{document["index"]}.zip'
+        path.unlink(missing_ok=True)
+        try:
+            counter = _Counter(document, self.told)
+            self._maker.write(to_part(document), path, progress=counter.add, check=check)
+            with path.open('rb') as stream:
+                file = StitchPart().store(self._session, stream, path.stat().st_size, self._user, check)
+        finally:
+            path.unlink(missing_ok=True)
+        if StitchPart().finish(document, file):
+            runs.made_progress(self._session)
+        self.told()
+
+
+class _Counter:
+    """Counts what is made of a part, and tells the database now and then."""
+
+    def __init__(self, document: Document, told: Callable[[], None]) -> None:
+        self._document, self._told = document, told
+        self._lock = threading.Lock()
+        self._made, self._when = 0, time.monotonic()
+
+    def add(self, values: int) -> None:
+        """Add to what is made."""
+        with self._lock:
+            self._made += values
+            if time.monotonic() - self._when < _COUNT_SECONDS:
+                return
+            made, self._made, self._when = self._made, 0, time.monotonic()
+        StitchPart().count(self._document, made)
+        self._told()
+
+
+def check_part_values(value: object) -> int:
+    """Return the value of the setting.
+
+    :raises ValidationException: it is no whole number within the bounds.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not LEAST_VALUES <= value <= MOST_VALUES:
+        msg = (
+            f'{PART_VALUES_KEY}: expected an integer from {LEAST_VALUES} to {MOST_VALUES}, '
+            f'found {str(value)[:60]!r}.'
+        )
+        raise ValidationException(msg, 'value')
+    return value
+
+
+@setting_utilities.default(PART_VALUES_KEY)
+def _default() -> int:
+    return DEFAULT_VALUES
+
+
+def _validate(doc: Document) -> None:
+    doc['value'] = check_part_values(doc['value'])
+
+
+# Replacing keeps a second import of this module from chaining the validator to itself.
+setting_utilities.validator(PART_VALUES_KEY, replace=True)(_validate)
