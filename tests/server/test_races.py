@@ -1,5 +1,6 @@
 """Everything that changes a session, in every pair at the same moment: only documented states."""
 
+import datetime as dt
 import hashlib
 import io
 import itertools
@@ -9,12 +10,14 @@ import pymongo.collection
 import pytest
 from girder.exceptions import RestException
 from girder.models.file import File
+from girder.models.folder import Folder
 
 from girder_zarr.errors import GirderZarrError
-from girder_zarr.server import editing, finalize, limits
+from girder_zarr.server import editing, expiry, finalize, limits
 from girder_zarr.server.new_patch import NewPatch
 from girder_zarr.server.patch_group import Entry, put_together
 from girder_zarr.server.patches import StitchPatch
+from girder_zarr.server.references import StitchReference
 from girder_zarr.server.sessions import StitchSession
 from girder_zarr.stitch import formats
 from girder_zarr.stitch.patch import Placement, format_digest
@@ -47,6 +50,20 @@ def bulk(session, user):
     put_together(session, entries, user, limits.current())
 
 
+def put_reference(session, user):
+    StitchReference().put(session, new_patch('c'), user, replace=False)
+
+
+def replace_reference(session, user):
+    at = next(_numbers)
+    body = png(random_pixels(8, 8, seed=at))
+    digest = format_digest(hashlib.sha256(body).digest())
+    stream = io.BytesIO(body)
+    new = NewPatch('f', Placement.make(0, 0), 0, digest, len(body), formats.inspect(stream), stream)
+    StitchReference().put(session, new, user, replace=True)
+
+
+_numbers = itertools.count(1000)
 ACTIONS = {
     'finalize': lambda session, user: finalize.finalize(session, user, force=False),
     'cancel': lambda session, _: finalize.cancel(session),
@@ -55,6 +72,10 @@ ACTIONS = {
     'replace': replace,
     'bulk': bulk,
     'remove': lambda session, _: StitchPatch().discard(session, 'a'),
+    'put reference': put_reference,
+    'replace reference': replace_reference,
+    'remove reference': lambda session, _: StitchReference().discard(session, 'f'),
+    'expire': lambda *_: expiry.sweep(dt.datetime.now(dt.UTC) + dt.timedelta(hours=2)),
     'edit': lambda session, _: editing.edit(session, {'spec': {'background': 3}}),
 }
 
@@ -103,24 +124,27 @@ def at_once(session, user, names):
     return unexpected
 
 
-def check(session_id, jobs, names):
+def check(folder, session_id, jobs, names):
     """Hold what is left against the documented states."""
     session = StitchSession().findOne({'_id': session_id})
     patches = list(StitchPatch().find({'sessionId': session_id}))
+    references = list(StitchReference().find({'sessionId': session_id}))
     files = list(File().find({'attachedToId': session_id}))
+    counted = Folder().load(folder['_id'], force=True)['size']
+    assert counted == sum(file['size'] for file in File().find({'attachedToId': {'$exists': True}})), names
     # Only between two jobs that were asked for can somebody have cancelled the first.
     assert len(jobs) <= (2 if 'cancel' in names and list(names).count('finalize') > 1 else 1), names
     if session is None:
-        assert (patches, files) == ([], []), names
+        assert (patches, references, files) == ([], [], []), names
         return
-    assert session['state'] in STATES, names
+    assert session['state'] in STATES, (names, session['error'])
     assert not session['deleting']
     if session['state'] == 'finalizing':
         assert session['attempt'] in {job['attempt'] for job in jobs}, names
-    assert all(patch['stored'] and patch['held'] is None for patch in patches), names
-    nbytes = sum(patch['size'] for patch in patches)
+    assert all(document['stored'] and document['held'] is None for document in patches + references), names
+    nbytes = sum(document['size'] for document in patches + references)
     assert session['counts'] == {'patches': len(patches), 'bytes': nbytes}, names
-    assert {file['_id'] for file in files} == {patch['fileId'] for patch in patches}, names
+    assert {file['_id'] for file in files} == {document['fileId'] for document in patches + references}, names
     if patches:
         low = min(patch['position']['x'] for patch in patches)
         high = max(patch['position']['x'] for patch in patches) + 8
@@ -130,11 +154,12 @@ def check(session_id, jobs, names):
 
 
 def race(folder, owner, dispatched, names):
-    session = StitchSession().create(folder, owner, 'race', None)
+    session = StitchSession().create(folder, owner, 'race', None, expires=1.0)
     StitchPatch().put(session, new_patch('a'), owner, replace=False)
+    replace_reference(session, owner)
     dispatched.clear()
     assert at_once(StitchSession().get(session['_id']), owner, names) == [], names
-    check(session['_id'], dispatched, names)
+    check(folder, session['_id'], dispatched, names)
 
 
 @pytest.mark.usefixtures('one_at_a_time', 'zarr_server')

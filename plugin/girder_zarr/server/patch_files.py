@@ -81,7 +81,7 @@ def _store(
     file = File().createFile(user, None, name, size, assetstore, mimeType=mime_type, saveFile=False)
     file.update(attachedToType=list(ATTACHED_TO), attachedToId=session['_id'])
     file = durable.store(adapter, file, stream, session['_id'])
-    quota.count_in(folder, size)
+    quota.count(file, folder['_id'])
     return file
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: What Girder's plugin binds its handlers as.
 _QUOTA_HANDLER = 'userQuota'
+#: Of a file: the folder in whose size it is.
+COUNTED_IN = 'countedIn'
 #: Ours: a name of its own, since others of our handlers follow the same events.
 _COUNTER = f'{HANDLER}.quota'
 
@@ -99,38 +101,44 @@ def check_room(folder: Document, user: Document | None, size: int) -> None:
 def recount() -> None:
     """Add the files of all sessions to sizes that hold none of them."""
     query = [
-        {'$match': {'attachedToType': ATTACHED_TO}},
-        {'$group': {'_id': '$attachedToId', 'size': {'$sum': '$size'}}},
+        {'$match': {COUNTED_IN: {'$exists': True}}},
+        {'$group': {'_id': f'${COUNTED_IN}', 'size': {'$sum': '$size'}}},
     ]
     for found in File().collection.aggregate(query):
         _count(found['_id'], found['size'])
 
 
+def count(file: Document, folder_id: ObjectId) -> None:
+    """Count a file that was stored and attached to a session, unless it has been removed by now."""
+    query = {'_id': file['_id'], COUNTED_IN: {'$exists': False}}
+    if File().collection.update_one(query, {'$set': {COUNTED_IN: folder_id}}).modified_count:
+        _count(folder_id, file['size'])
+
+
 def _stored(event: Any) -> None:
     file = event.info['file']
-    if 'fileId' not in event.info['upload'] and _is_ours(file):
-        _count(file['attachedToId'], file['size'])
+    if 'fileId' in event.info['upload'] or file.get('attachedToType') != ATTACHED_TO:
+        return
+    session = StitchSession().findOne({'_id': file['attachedToId']}, fields=['folderId'])
+    if session is not None:
+        count(file, session['folderId'])
 
 
 def _removed(event: Any) -> None:
-    if _is_ours(event.info):
-        _count(event.info['attachedToId'], -event.info['size'])
+    if event.info.get('attachedToType') != ATTACHED_TO:
+        return
+    # Two requests may remove a file at the same time, such as one that fails while its session is deleted.
+    query = {'_id': event.info['_id'], COUNTED_IN: {'$exists': True}}
+    counted = File().collection.find_one_and_update(query, {'$unset': {COUNTED_IN: True}})
+    if counted is not None:
+        _count(counted[COUNTED_IN], -counted['size'])
 
 
-def _is_ours(file: Document) -> bool:
-    return file.get('attachedToType') == ATTACHED_TO
-
-
-def _count(session_id: ObjectId, nbytes: int) -> None:
-    """Add to the size of a session's folder, and of the user or collection that it belongs to."""
-    session = StitchSession().findOne({'_id': session_id}, fields=['folderId'])
-    folder = Folder().load(session['folderId'], force=True) if session else None
-    if folder is not None:
-        count_in(folder, nbytes)
-
-
-def count_in(folder: Document, nbytes: int) -> None:
+def _count(folder_id: ObjectId, nbytes: int) -> None:
     """Add to the size of a folder, and of the user or collection that it belongs to."""
+    folder = Folder().load(folder_id, force=True)
+    if folder is None:
+        return
     Folder().increment({'_id': folder['_id']}, field='size', amount=nbytes, multi=False)
     root = ModelImporter.model(folder['baseParentType'])
     root.increment({'_id': folder['baseParentId']}, field='size', amount=nbytes, multi=False)
