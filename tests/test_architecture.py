@@ -12,12 +12,15 @@ ALLOWED = {
     'image': {'errors'},
     'stitch': {'errors', 'image'},
     'server': {'errors', 'image', 'stitch'},
+    'client_http': {'errors'},
     'client_patch': {'errors'},
-    'client': {'errors', 'client_patch'},
+    'client_positions': {'errors', 'client_patch'},
+    'client': {'errors', 'client_http', 'client_patch'},
     'stack': {'errors', 'image', 'client'},
     '__init__': {'errors', 'image', 'stitch', 'server'},
     'worker_plugin': {'errors', 'image', 'stitch', 'server'},
-    'cli': {'errors', 'image', 'client', 'stack'},
+    'cli_stitch': {'errors', 'stitch', 'client', 'client_positions'},
+    'cli': {'errors', 'image', 'stack', 'cli_stitch'},
 }
 #: The floors inside image/, for what is imported at run time.
 INSIDE_IMAGE = ['limits', 'store', 'ngff', 'chunk', 'read', 'write', 'sink', 'source']

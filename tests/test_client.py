@@ -1,11 +1,14 @@
-"""The client against a server that behaves badly, and the csv file of `girder-zarr stitch`."""
+"""The client against a server that behaves badly, and what it sends."""
 
 import base64
 import contextlib
 import hashlib
 import http.server
+import io
 import json
+import tarfile
 import threading
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from girder_client import GirderClient
 
 from girder_zarr import cli
 from girder_zarr.client import Patch, StitchClient, StitchFailedError, WaitTimeoutError
+from girder_zarr.client_patch import tar_of
 from girder_zarr.errors import (
     CancelledError,
     ConflictError,
@@ -40,7 +44,7 @@ def handler_of(script):
         def answer(self):
             body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
             script.requests.append((self.command, self.path, dict(self.headers), body))
-            status, document = script.next()
+            status, document, *more = script.next()
             if status is None:
                 # The connection breaks before an answer.
                 self.close_connection = True
@@ -48,6 +52,8 @@ def handler_of(script):
             content = json.dumps(document).encode()
             self.send_response(status)
             self.send_header('Content-Length', str(len(content)))
+            for name, value in (more[0] if more else {}).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 
@@ -103,6 +109,84 @@ def test_attempts_are_bounded():
     assert len(script.requests) == 3
 
 
+@pytest.mark.parametrize('headers', [{}, {'Retry-After': '0.01'}, {'Retry-After': 'tomorrow'}])
+def test_a_server_with_too_much_to_do_is_asked_again(headers):
+    busy = {'message': 'Too many requests.'}
+    with scripted((429, busy, headers), (503, busy, headers), (201, PATCH)) as (client, script):
+        assert client.put_patch('s', 'a', b'bytes', 0, 0) == PATCH
+    assert len(script.requests) == 3
+
+
+def test_everything_that_is_said_of_a_patch_is_sent():
+    said = {
+        'order': 3,
+        't': 1,
+        'unit': 'millimeter',
+        'index': {'angle': 2},
+        'weight': 0.5,
+        'mask_key': 'round',
+        'shape': (4, 5),
+        'dtype': 'uint16',
+        'compression': 'gzip',
+    }
+    with scripted((201, PATCH)) as (client, script):
+        client.put_patch('s', 'a', b'', 0.25, -1.5, **said)
+        client.put_patch('s', 'b', b'', row=2, column=-1, mask='alpha', replace=True)
+        client.put_reference('s', 'flat', np.ones((2, 2), np.float32), replace=True)
+    queries = [dict(parse_qsl(urlsplit(path).query)) for _, path, _, _ in script.requests]
+    assert queries == [
+        {
+            'x': '0.25',
+            'y': '-1.5',
+            'unit': 'millimeter',
+            't': '1',
+            'order': '3',
+            'weight': '0.5',
+            'index': '{"angle": 2}',
+            'maskKey': 'round',
+            'shape': '4,5',
+            'dtype': 'uint16',
+            'compression': 'gzip',
+        },
+        {'row': '2', 'column': '-1', 'order': '0', 'mask': 'alpha', 'replace': 'true'},
+        {'replace': 'true'},
+    ]
+    assert script.requests[2][1].startswith('/api/v1/stitch_session/s/reference/flat?')
+    with tarfile.open(fileobj=io.BytesIO(tar_of([(Patch('a', b'', 0.25, -1.5, **said), b'')]))) as archive:
+        (entry,) = json.load(archive.extractfile('manifest.json'))
+    del entry['file'], entry['digest']
+    expected = {**queries[0], 'key': 'a', 'index': {'angle': 2}}
+    assert {name: str(value) for name, value in entry.items()} == {n: str(v) for n, v in expected.items()}
+
+
+SPEC = {
+    'pixelSize': {'x': 0.5, 'y': 2.0, 'unit': 'micrometer'},
+    'grid': {'tile': {'x': 100, 'y': 50}, 'overlap': {'x': 10, 'y': 0.5}},
+    'axes': {'z': {'size': 4}},
+}
+
+
+@pytest.mark.parametrize(
+    ('said', 'there', 'same'),
+    [
+        ({'x': 1, 'y': 2}, {'position': {'x': 1, 'y': 2, 'z': 0}}, True),
+        ({'x': 1, 'y': 2, 'z': 1}, {'position': {'x': 1, 'y': 2, 'z': 0}}, False),
+        ({'x': 0.5, 'y': -0.5}, {'position': {'x': 1, 'y': 0, 'z': 0}}, True),
+        ({'x': 5, 'y': 8, 'unit': 'micrometer'}, {'position': {'x': 10, 'y': 4, 'z': 0}}, True),
+        ({'x': 5, 'y': 8, 'unit': 'meter'}, {'position': {'x': 10, 'y': 4, 'z': 0}}, False),
+        ({'row': 2, 'column': -1}, {'position': {'x': -90, 'y': 99, 'z': 0}}, True),
+        ({'x': 1, 'y': 2, 'weight': 2}, {'position': {'x': 1, 'y': 2, 'z': 0}, 'weight': 2.0}, True),
+        ({'x': 1, 'y': 2}, {'position': {'x': 1, 'y': 2, 'z': 0}, 'weight': 2.0}, False),
+        ({'x': 1, 'y': 2, 'weight': 1.0}, {'position': {'x': 1, 'y': 2, 'z': 0}}, True),
+        ({'x': 1, 'y': 2, 'mask_key': 'm'}, {'position': {'x': 1, 'y': 2, 'z': 0}, 'maskKey': 'n'}, False),
+        ({'x': 1, 'y': 2, 'order': 1}, {'position': {'x': 1, 'y': 2, 'z': 0}}, False),
+        ({'x': 1, 'y': 2, 'index': {'angle': 1}}, {'position': {'x': 1, 'y': 2, 'z': 0, 'angle': 1}}, True),
+    ],
+)
+def test_what_the_server_has_is_recognised(said, there, same):
+    assert Patch('a', b'', **said).is_stored_as({'order': 0, **there}, SPEC) is same
+
+
 def test_a_refusal_is_not_tried_again_and_keeps_its_sentence():
     with scripted((409, {'message': 'The key a exists.'})) as (client, script):
         with pytest.raises(ConflictError, match='The key a exists'):
@@ -135,7 +219,7 @@ def test_an_upload_stops_at_the_first_refusal():
             yield Patch(f'p{number}', b'x', number, 0)
 
     refusal = (409, {'message': 'The session is complete.'})
-    with scripted((200, []), refusal) as (client, _), pytest.raises(ConflictError):
+    with scripted((200, []), (200, {'spec': {}}), refusal) as (client, _), pytest.raises(ConflictError):
         client.upload('s', patches(), threads=3, progress=False)
     assert len(taken) <= 3 * 33
 
@@ -191,47 +275,6 @@ def test_the_address_of_an_item_is_its_page():
         assert StitchClient(GirderClient(apiUrl=api)).item_url('i') == 'http://host:8080/#item/i'
 
 
-def write(path, text):
-    path.write_text(text, encoding='utf-8')
-    return path
-
-
-def test_positions_are_read_with_all_their_columns(tmp_path):
-    for name in ('a b.png', 'sub-c.png'):
-        (tmp_path / name).write_bytes(b'')
-    table = write(
-        tmp_path / 'p.csv', '\ufefffile,x,y,order,z,key\na b.png, 1,-2,3,4,\nsub-c.png,5,6,,0,mine\n\n'
-    )
-    first, second = cli.read_positions(table)
-    assert (first.key, first.position, first.order) == ('a_b.png', {'x': 1, 'y': -2, 'z': 4}, 3)
-    assert (second.key, second.position, second.order) == ('mine', {'x': 5, 'y': 6, 'z': 0}, 0)
-    assert first.data == tmp_path / 'a b.png'
-
-
-@pytest.mark.parametrize(
-    ('text', 'words'),
-    [
-        ('', 'needs a header line with file, x and y'),
-        ('file,x\na.png,1\n', 'there is no y'),
-        ('file,x,y\n', 'has no patch'),
-        ('file,x,y\na.png,1.5,2\n', "Line 2 of .*: x has to be a whole number, not '1.5'"),
-        ('file,x,y\na.png,,2\n', 'Line 2 of .* has no x'),
-        ('file,x,y\nb.png,1,2\n', 'Line 2 of .*: there is no file'),
-        ('file,x,y\na.png,1,2\na.png,3,4\n', 'more than one patch with the key a.png'),
-    ],
-)
-def test_a_bad_table_is_refused_before_anything_is_sent(tmp_path, text, words):
-    (tmp_path / 'a.png').write_bytes(b'')
-    with pytest.raises(InvalidInputError, match=words):
-        cli.read_positions(write(tmp_path / 'p.csv', text))
-
-
-def test_a_table_that_is_not_text_is_refused(tmp_path):
-    (tmp_path / 'p.csv').write_bytes(b'\xff\xfe\x00file')
-    with pytest.raises(InvalidInputError, match='cannot be read as csv'):
-        cli.read_positions(tmp_path / 'p.csv')
-
-
 @pytest.mark.parametrize(
     ('arguments', 'code', 'words'),
     [
@@ -248,15 +291,3 @@ def test_the_command_line_says_what_is_wrong(capsys, arguments, code, words):
         cli.main(arguments)
     assert caught.value.code == code
     assert words in capsys.readouterr().err
-
-
-def test_the_command_line_does_not_sign_in_without_a_key(capsys, monkeypatch, tmp_path):
-    monkeypatch.delenv('GIRDER_API_KEY', raising=False)
-    (tmp_path / 'a.png').write_bytes(b'')
-    table = write(tmp_path / 'p.csv', 'file,x,y\na.png,1,2\n')
-    with pytest.raises(SystemExit):
-        cli.main(['stitch', 'f', str(table)])
-    assert 'An API key is needed' in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        cli.main(['stitch', 'f', str(table), '--api-key', 'k', '--api-url', 'http://127.0.0.1:1/api/v1'])
-    assert 'There is no Girder at http://127.0.0.1:1/api/v1' in capsys.readouterr().err

@@ -9,7 +9,6 @@ print(client.item_url(client.wait(session['_id'])['itemId']))
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import Counter
@@ -17,40 +16,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import requests
-from girder_client import GirderClient, HttpError
-
-from .client_patch import Patch, content_digest, guarded, progress_bar, tar_of
-from .errors import (
-    CancelledError,
-    ConflictError,
-    GirderZarrError,
-    InvalidInputError,
-    LimitExceededError,
-    NotFoundError,
-    TooManyError,
-    UnsupportedFormatError,
-)
+from .client_http import Requests
+from .client_patch import Patch, bytes_of, content_digest, guarded, progress_bar, tar_of
+from .errors import CancelledError, GirderZarrError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from girder_client import GirderClient
+
 __all__ = ['Patch', 'StitchClient', 'StitchFailedError', 'WaitTimeoutError', 'content_digest']
 
-#: What a refusal of the server becomes here; every other status is a plain GirderZarrError.
-ERRORS: dict[int, type[GirderZarrError]] = {
-    400: InvalidInputError,
-    404: NotFoundError,
-    409: ConflictError,
-    413: LimitExceededError,
-    415: UnsupportedFormatError,
-    429: TooManyError,
-}
-#: Seconds to connect, and to wait for an answer: storing a large patch may take a while.
-TIMEOUT = (10, 300)
 #: What goes with one request at most: so many patches, of so many bytes together.
 BATCH_PATCHES = 32
 BATCH_BYTES = 16 * 2**20
+#: How many patches one request tells of, when it is asked which are there.
+KNOWN_AT_ONCE = 20_000
 FINAL_STATES = frozenset({'complete', 'error', 'cancelled'})
 
 
@@ -62,22 +43,12 @@ class WaitTimeoutError(GirderZarrError, TimeoutError):
     """The image was not finished in time; the job goes on."""
 
 
-class StitchClient:
+class StitchClient(Requests):
     """Creates, fills and finishes stitch sessions; may be used by several threads.
 
-    A lost connection and a failing server (status 500 and above) are tried again, with longer and longer
-    pauses, where asking twice does no harm. What the server refuses is raised as an error of `errors` with
-    the server's sentence.
-
-    :param girder: a client that is signed in. Only its address and token are used.
-    :param attempts: how often a request is sent at most.
-    :param pause: seconds before the second attempt; doubled before each further one.
+    Its arguments are those of `Requests`. What the server refuses is raised as an error of `errors` with the
+    server's sentence.
     """
-
-    def __init__(self, girder: GirderClient, *, attempts: int = 5, pause: float = 0.25) -> None:
-        self.girder = girder
-        self.attempts = attempts
-        self.pause = pause
 
     def create(self, folder_id: str, name: str, spec: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Create a session in a folder; `spec` is described in docs/rest.md."""
@@ -126,15 +97,46 @@ class StitchClient:
         return self._put_together(self.girder, session_id, pairs, replace=replace)
 
     def put_patch(
-        self, session_id: str, key: str, data: Any, x: int, y: int, *, replace: bool = False, **place: Any
+        self,
+        session_id: str,
+        key: str,
+        data: Any,
+        x: float | None = None,
+        y: float | None = None,
+        *,
+        replace: bool = False,
+        **said: Any,
     ) -> dict[str, Any]:
-        """Store one patch; `data` and `place` (order, t, z, c) are as in `Patch`."""
-        patch = Patch(key, data, x, y, **place)
+        """Store one patch; `data` and what is said of it are as in `Patch`."""
+        patch = Patch(key, data, x, y, **said)
         return self._put(self.girder, session_id, patch, patch.read(), replace=replace)
 
     def delete_patch(self, session_id: str, key: str) -> None:
         """Remove one patch."""
         self._json('DELETE', f'stitch_session/{session_id}/patch/{quote(key, safe="")}')
+
+    def put_reference(
+        self, session_id: str, key: str, data: Any, *, replace: bool = False, **layout: Any
+    ) -> dict[str, Any]:
+        """Store a mask, flat or dark field.
+
+        :param data: as of `Patch`.
+        :param layout: shape, dtype and compression of raw pixels, as of `Patch`.
+        """
+        content = bytes_of(data, f'reference image {key}')
+        parameters = Patch(key, content, **layout).parameters
+        del parameters['order']
+        return self._send_bytes(
+            self.girder, f'stitch_session/{session_id}/reference', key, content, parameters, replace=replace
+        )
+
+    def references(self, session_id: str) -> list[dict[str, Any]]:
+        """Return what the server knows of each reference image."""
+        return list(self._json('GET', f'stitch_session/{session_id}/reference'))
+
+    def delete_reference(self, session_id: str, key: str) -> None:
+        """Remove one reference image."""
+        self._json('DELETE', f'stitch_session/{session_id}/reference/{quote(key, safe="")}')
 
     def upload(
         self,
@@ -156,7 +158,7 @@ class StitchClient:
         :returns: how many were ``created``, ``replaced``, ``unchanged``, or ``skipped`` without being sent.
         :raises GirderZarrError: the first refusal; no further patch is sent.
         """
-        known = self._known(session_id)
+        known, spec = self._known(session_id), self.get(session_id)['spec']
         source, lock, stopped = iter(patches), threading.Lock(), threading.Event()
         outcomes: Counter[str] = Counter()
 
@@ -164,7 +166,7 @@ class StitchClient:
             client = self._clone()
             with client.session():
                 while not stopped.is_set():
-                    group, done = self._gather(source, lock, known, batch)
+                    group, done = self._gather(source, lock, known, spec, batch)
                     for outcome in self._send(client, session_id, group, replace=replace):
                         done.append(outcome)
                     if not done:
@@ -233,22 +235,18 @@ class StitchClient:
         """Return the address of an item's page."""
         return f'{self.girder.urlBase.rstrip("/").removesuffix("/api/v1")}/#item/{item_id}'
 
-    def _clone(self) -> GirderClient:
-        """Return a client for one thread: girder_client keeps one connection in use at a time."""
-        client = GirderClient(apiUrl=self.girder.urlBase)
-        client.setToken(self.girder.token)
-        return client
-
     def _known(self, session_id: str) -> dict[str, dict[str, Any]]:
         """Return what the session has, by key."""
-        pages = self._pages(
-            f'stitch_session/{session_id}/patch', {'fields': 'key,digest,position,order'}, size=5000
-        )
+        pages = self._pages(f'stitch_session/{session_id}/patch', {}, size=KNOWN_AT_ONCE)
         return {patch['key']: patch for patch in pages}
 
     @staticmethod
     def _gather(
-        source: Iterator[Patch], lock: threading.Lock, known: Mapping[str, Any], batch: int
+        source: Iterator[Patch],
+        lock: threading.Lock,
+        known: Mapping[str, Any],
+        spec: Mapping[str, Any],
+        batch: int,
     ) -> tuple[list[tuple[Patch, bytes]], list[str]]:
         """Take as many patches as one request carries, with their bytes; pass over those that are there.
 
@@ -267,7 +265,7 @@ class StitchClient:
             if (
                 there is not None
                 and there['digest'] == content_digest(data)
-                and (there['position'], there['order']) == (patch.position, patch.order)
+                and patch.is_stored_as(there, spec)
             ):
                 skipped.append('skipped')
                 continue
@@ -314,75 +312,24 @@ class StitchClient:
     def _put(
         self, client: GirderClient, session_id: str, patch: Patch, data: bytes, *, replace: bool
     ) -> dict[str, Any]:
-        parameters: dict[str, Any] = {**patch.position, 'order': patch.order}
-        if replace:
-            parameters['replace'] = 'true'
+        path = f'stitch_session/{session_id}/patch'
+        return self._send_bytes(client, path, patch.key, data, patch.parameters, replace=replace)
+
+    def _send_bytes(
+        self,
+        client: GirderClient,
+        path: str,
+        key: str,
+        data: bytes,
+        parameters: dict[str, Any],
+        *,
+        replace: bool,
+    ) -> dict[str, Any]:
         return self._json(
             'PUT',
-            f'stitch_session/{session_id}/patch/{quote(patch.key, safe="")}',
+            f'{path}/{quote(key, safe="")}',
             client=client,
-            parameters=parameters,
+            parameters={**parameters, 'replace': 'true'} if replace else parameters,
             data=data,
             headers={'Content-Type': 'application/octet-stream', 'Content-Digest': content_digest(data)},
         )
-
-    def _pages(self, path: str, parameters: dict[str, Any], size: int = 500) -> Iterator[dict[str, Any]]:
-        offset = 0
-        while True:
-            page: Any = self._json('GET', path, parameters={**parameters, 'limit': size, 'offset': offset})
-            yield from page
-            offset += len(page)
-            if len(page) < size:
-                return
-
-    def _json(
-        self,
-        method: str,
-        path: str,
-        *,
-        client: GirderClient | None = None,
-        attempts: int | None = None,
-        **request: Any,
-    ) -> Any:
-        """Send a request and return the answer's JSON, or None where it has no body.
-
-        :raises GirderZarrError: the server refuses, or does not answer however often it is asked.
-        """
-        client, attempts = client or self.girder, attempts or self.attempts
-        for attempt in range(1, attempts + 1):
-            try:
-                answer = client.sendRestRequest(method, path, jsonResp=False, timeout=TIMEOUT, **request)
-            except HttpError as error:
-                # The first attempt may have been lost on its way back, and may still be at work over there.
-                lost = attempt > 1 and error.status == 409
-                if attempt > 1 and error.status == 404 and method == 'DELETE':
-                    return None
-                if attempt == attempts or (error.status < 500 and not lost):
-                    raise refusal(error) from error
-            except requests.RequestException as error:
-                if attempt == attempts:
-                    msg = f'No answer from {client.urlBase}: {reason(error)}.'
-                    raise GirderZarrError(msg) from error
-            else:
-                return answer.json() if answer.content else None
-            time.sleep(self.pause * 2 ** (attempt - 1))
-        return None
-
-
-def refusal(error: HttpError) -> GirderZarrError:
-    """Return our error for an answer of the server, with the server's sentence."""
-    message = ''
-    with contextlib.suppress(ValueError, AttributeError):
-        message = str(error.response.json().get('message') or '')
-    if not message:
-        message = f'The server answered {error.status} to {error.method} {error.url}.'
-    return ERRORS.get(error.status, GirderZarrError)(message)
-
-
-def reason(error: requests.RequestException) -> str:
-    """Return in a few words why there was no answer."""
-    if isinstance(error, requests.Timeout):
-        return 'it takes too long'
-    if isinstance(error, requests.ConnectionError):
-        return 'it cannot be reached, or has closed the connection'
-    return str(error)
