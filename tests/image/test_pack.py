@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import zarr
+from large_image.constants import TILE_FORMAT_NUMPY
 
+import girder_zarr.image as gz
 from girder_zarr.errors import EditError
 from girder_zarr.image.write.outlet import ZipOutlet
 from girder_zarr.image.write.pack import outlet_for, pack
@@ -78,6 +80,63 @@ def test_an_ozx_is_what_rfc_9_says(tmp_path: Path) -> None:
     documents = [name for name in names if name.endswith('zarr.json')]
     assert names[: len(documents)] == ['zarr.json', '0/zarr.json', '1/zarr.json', '2/zarr.json']
     assert b'PK\6\6' in target.read_bytes()[-400:]
+
+
+@pytest.mark.parametrize('edited', [False, True])
+def test_an_ozx_with_images_beside_it_has_all_its_metadata_first(tmp_path: Path, *, edited: bool) -> None:
+    """RFC-9: the root's zarr.json first, all others next, breadth first, in the file and in its directory."""
+    target = tmp_path / 'image.ozx'
+    source: Any = gz.new()
+    source.addTile(np.random.default_rng(0).integers(1, 255, (3000, 2500, 3), np.uint8))
+    for key in ('label', 'macro'):
+        source.addAssociatedImage(np.full((60, 70, 3), 9, np.uint8), key)
+    source.write(target)
+    if edited:
+        source = gz.open(str(target), editable=True)
+        source.addTile(np.ones((100, 100, 3), np.uint8), 20, 20)
+        source.write(target)
+    with zipfile.ZipFile(target) as archive:
+        assert archive.testzip() is None
+        listed = archive.infolist()
+        assert {entry.compress_type for entry in listed} == {zipfile.ZIP_STORED}
+        assert {entry.flag_bits & 0b1001 for entry in listed} == {0}, (
+            'not encrypted, sizes ahead of the content'
+        )
+        assert not any(entry.is_dir() for entry in listed)
+        assert archive.comment.decode('utf-8') == (
+            '{"ome":{"version":"0.5","zipFile":{"centralDirectory":{"jsonFirst":true}}}}'
+        )
+        level = json.loads(archive.read('0/zarr.json'))
+    expected = [
+        'zarr.json',
+        '0/zarr.json',
+        '1/zarr.json',
+        '2/zarr.json',
+        '3/zarr.json',
+        'associated/zarr.json',
+    ]
+    expected += [f'associated/{key}/zarr.json' for key in ('label', 'macro')]
+    expected += [f'associated/{key}/0/zarr.json' for key in ('label', 'macro')]
+    for entries in (listed, sorted(listed, key=lambda entry: entry.header_offset)):
+        names = [entry.filename for entry in entries]
+        assert names[: len(expected)] == expected
+        assert not any(name.endswith('.json') for name in names[len(expected) :])
+    content = target.read_bytes()
+    end = content.rindex(b'PK\5\6')
+    assert content[end - 20 : end - 16] == b'PK\6\7', 'the locator of the ZIP64 end record'
+    assert content[end - 20 - 56 : end - 20 - 52] == b'PK\6\6', 'the ZIP64 end record'
+    assert level['chunk_grid']['configuration']['chunk_shape'] == [3, 2048, 2048]
+    assert level['codecs'][0]['name'] == 'sharding_indexed'
+    found, kept = (one.getRegion(format=TILE_FORMAT_NUMPY)[0] for one in (gz.open(str(target)), source))
+    assert (found == kept).all()
+
+
+def test_an_ozx_may_be_asked_to_have_no_shards(tmp_path: Path) -> None:
+    source: Any = gz.new()
+    source.addTile(np.ones((600, 700), np.uint8))
+    source.write(tmp_path / 'image.ozx', shard=None)
+    with zipfile.ZipFile(tmp_path / 'image.ozx') as archive:
+        assert json.loads(archive.read('0/zarr.json'))['codecs'][0]['name'] == 'bytes'
 
 
 def test_a_zip_of_more_entries_than_16_bits_count(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from large_image.exceptions import TileSourceError
 import girder_zarr.image as gz
 from girder_zarr.errors import EditError
 from girder_zarr.image.ngff.model import Axis
+from girder_zarr.image.write.encode import Codec
 from girder_zarr.image.write.pyramid import write_image
 from girder_zarr.image.write.spec import OutputSpec
 
@@ -68,6 +69,58 @@ def test_adding_to_a_written_image_and_writing_it_again(tmp_path: Path, suffix: 
     source.write(path)
     assert (pixels_of(gz.open(str(path))) == expected).all()
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ('options', 'kept'),
+    [
+        ({}, {}),
+        ({'chunk': 128, 'codec': 'zstd'}, {}),
+        ({'chunk': 128, 'shard': 256, 'codec': Codec('blosc', 5, 'bitshuffle')}, {}),
+        ({'version': '0.4', 'chunk': 64, 'codec': 'none'}, {}),
+        ({'version': '0.4', 'chunk': 64, 'codec': 'jpeg'}, {'codec': 'blosc'}),
+        ({'chunk': 2048}, {'chunk': 512}),
+    ],
+)
+def test_how_it_was_stored_is_kept(tmp_path: Path, options: dict[str, Any], kept: dict[str, Any]) -> None:
+    source = gz.new()
+    source.addTile(RGB)
+    source.write(tmp_path / 'first.zarr', **options)
+    edited = large_image.open(str(tmp_path / 'first.zarr'), editable=True)
+    edited.addTile(RGB, 900, 700)
+    edited.write(tmp_path / 'edited.zarr')
+    source.addTile(RGB, 900, 700)
+    source.write(tmp_path / 'expected.zarr', **(options | kept))
+    found, expected = (zarr.open_array(tmp_path / f'{name}.zarr' / '0') for name in ('edited', 'expected'))
+    for name in ('shape', 'chunks', 'shards', 'compressors', 'serializer'):
+        if name != 'serializer' or found.metadata.zarr_format == 3:
+            assert getattr(found, name) == getattr(expected, name)
+    if 'jpeg' not in options.values():
+        assert (np.asarray(found[:]) == np.asarray(expected[:])).all()
+    assert found.metadata.zarr_format == (2 if 'version' in options else 3)
+    edited.write(tmp_path / 'edited.zarr', chunk=256, version='0.4', codec='blosc')
+    assert zarr.open_array(tmp_path / 'edited.zarr' / '0').chunks == (3, 256, 256)
+
+
+def test_large_associated_images_are_carried_over_strip_by_strip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('girder_zarr.image.sink.associated._SMALL', 1000)
+    overview = np.random.default_rng(3).integers(0, 9999, (1300, 900, 2), np.uint16)
+    source = gz.new()
+    source.addTile(RGB)
+    source.addAssociatedImage(overview, 'overview')
+    source.addAssociatedImage(RGB[:10, :10], 'small')
+    source.write(tmp_path / 'image.zarr')
+    edited = large_image.open(str(tmp_path / 'image.zarr'), editable=True)
+    assert edited._newAssociated['overview'].shape == (1300, 900, 2)
+    edited.addTile(RGB, 700, 0)
+    for _ in range(2):
+        edited.write(tmp_path / 'image.zarr')
+        stored = zarr.open_group(tmp_path / 'image.zarr' / 'associated', mode='r')
+        assert (np.asarray(stored['overview/0']) == np.moveaxis(overview, -1, 0)).all()
+        assert (np.asarray(stored['small/0']) == np.moveaxis(RGB[:10, :10], -1, 0)).all()
+        assert edited.getAssociatedImage('overview')[0]
 
 
 def test_writing_to_another_file_leaves_the_first(tmp_path: Path) -> None:

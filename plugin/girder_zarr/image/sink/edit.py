@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from girder_zarr.errors import EditError
 from girder_zarr.image.read.frames import frame_values, lay_out
 
+from .associated import StoredPicture
 from .canvas import MEMORY, Canvas
 from .scratch import Scratch
+from .stored_form import stored_form
 from .underlay import Underlay
 
 if TYPE_CHECKING:
@@ -22,12 +21,10 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.ngff.model import Axis, Multiscale, Version
     from girder_zarr.image.read.opening import Opened
-    from girder_zarr.image.read.series import Series
+    from girder_zarr.image.read.series import LevelReader, Series
     from girder_zarr.image.store.keystore import KeyStore
     from girder_zarr.image.write.outlet import Outlet
 
-#: What is held in memory of an associated image.
-_MOST = 2**30
 #: The attributes that OME-NGFF defines.
 _OF_NGFF = {
     'ome', 'multiscales', 'omero', 'girder_zarr', 'bioformats2raw.layout', 'labels', 'image-label', 'plate',
@@ -46,6 +43,7 @@ class Edited:
     :param multiscale: its metadata.
     :param version: in which it is written again unless another is asked for.
     :param labels: names of the files below ``labels``.
+    :param form: the parameters of ``write`` that store it as it was stored.
     :param foreign: attributes that other programs put beside the metadata.
     :param height: of the image in the file; ``width`` likewise.
     """
@@ -55,6 +53,7 @@ class Edited:
     multiscale: Multiscale
     version: Version
     labels: tuple[str, ...]
+    form: dict[str, Any]
     foreign: dict[str, Any]
     height: int
     width: int
@@ -66,7 +65,8 @@ class Edited:
         sides = [shape[multiscale.axis_index(name) or 0] for name in 'yx']
         version = _VERSIONS.get((opened.parsed.version or '0.5')[:3], '0.4')
         foreign = {name: value for name, value in opened.attributes.items() if name not in _OF_NGFF}
-        return cls(path, store, multiscale, version, tuple(store.keys('labels/')), foreign, *sides)
+        form = stored_form(series.levels[0], multiscale)
+        return cls(path, store, multiscale, version, tuple(store.keys('labels/')), form, foreign, *sides)
 
     def axis(self, name: str) -> Axis | None:
         """Return an axis of the file."""
@@ -78,18 +78,20 @@ class Edited:
         index, base = self.multiscale.axis_index(name), self.multiscale.levels[0]
         return (1.0, 0.0) if index is None else (base.scale[index], base.translation[index])
 
-    def options(self, bands: int) -> dict[str, Any]:
-        """Return the parameters of ``write`` that follow from the file.
+    def options(self, bands: int, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of ``write``: those that are asked for, and others that follow from the file.
 
         :param bands: of one pixel.
         """
-        found: dict[str, Any] = {'version': self.version}
+        found: dict[str, Any] = {'version': self.version, **self.form}
+        if 'chunk' in asked or asked.get('version') == '0.4':
+            found.pop('shard', None)
         if self.multiscale.name:
             found['name'] = self.multiscale.name
         windows = [channel.window for channel in self.multiscale.channels or ()][::bands]
         if windows and all(window is not None and window.start < window.end for window in windows):
             found['windows'] = [(window.start, window.end) for window in windows if window is not None]
-        return found
+        return found | dict(asked)
 
     def lies_at(self, path: Path) -> bool:
         """Return whether what is written to ``path`` takes the place of this file."""
@@ -112,6 +114,12 @@ class Edited:
                 f'{what}they are {self.width} x {self.height} pixels from the upper left one on, and the '
                 f'image is now {sides[1]} x {sides[0]}{" from another one on" if moved else ""}.{how}'
             )
+
+    def label_documents(self) -> dict[str, bytes]:
+        """Return the metadata files of the labels by their path."""
+        names = [name for name in self.labels if name.rpartition('/')[2] in _DOCUMENTS]
+        found = {name: self.store.read(name) for name in names}
+        return {name: content for name, content in found.items() if content is not None}
 
     def copy_labels(self, outlet: Outlet) -> None:
         """Write the labels as they are."""
@@ -173,16 +181,8 @@ class EditMixin:
         source._editable = True
 
 
-def _associated(opened: Opened, multiscale: Multiscale) -> dict[str, np.ndarray]:
-    """Return the associated images that we wrote ourselves, as ``(y, x, band)``."""
-    found = {}
+def _associated(opened: Opened, multiscale: Multiscale) -> dict[str, LevelReader]:
+    """Return the associated images that we wrote ourselves."""
     stored = multiscale.extra.get('associated')
-    for key in stored if isinstance(stored, dict) else ():
-        series = opened.associated[key]()
-        level, layout = series.levels[0], lay_out([series])
-        if math.prod(level.shape) * level.dtype.itemsize > _MOST:
-            raise EditError(f'The associated image {key!r} is too large to be edited: {level.shape}')
-        region = list(layout.fixed(0))
-        region[layout.y], region[layout.x] = (slice(0, level.shape[at]) for at in (layout.y, layout.x))
-        found[key] = np.array(layout.picture(level.read(tuple(region))))
-    return found
+    keys = stored if isinstance(stored, dict) else ()
+    return {key: StoredPicture.of(opened.associated[key]()) for key in keys}

@@ -17,6 +17,7 @@ from girder_zarr.image.write.pack import SUFFIXES
 from girder_zarr.image.write.spec import default_channels
 
 from . import write as sink_write
+from .associated import as_series, detached
 from .canvas import MEMORY, Canvas
 from .canvas_level import ArrayLevel, CanvasLevel
 from .edit import EditMixin
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
+    from girder_zarr.image.read.series import LevelReader
     from girder_zarr.image.write.resample import Resample
 
     from .canvas_form import Extent
@@ -42,7 +44,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
     _editable: bool = False
     _canvas: Canvas
     #: Associated images that were added, or are edited, as (y, x, band).
-    _newAssociated: dict[str, np.ndarray] = {}
+    _newAssociated: dict[str, LevelReader] = {}
     _describe: Callable[[Sequence[Series]], None]
 
     def _initNew(
@@ -242,7 +244,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
 
     def _acceptAssociated(self, key: str | None, pixels: np.ndarray) -> None:
         with self._sinkLock:
-            self._newAssociated[self._freeKey() if key is None else key] = pixels
+            self._newAssociated[self._freeKey() if key is None else key] = ArrayLevel(pixels)
 
     def _freeKey(self) -> str:
         number = len(self._newAssociated) + 1
@@ -252,9 +254,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
 
     def _newAssociatedSeries(self) -> dict[str, Series]:
         """Return the associated images that were added, for the reading half."""
-        axes = (Axis('y', 'space'), Axis('x', 'space'), Axis('s', 'channel'))
-        multiscale = Multiscale(axes, (Level('0', (1.0,) * 3, (0.0,) * 3),))
-        return {key: Series(multiscale, (ArrayLevel(pixels),)) for key, pixels in self._newAssociated.items()}
+        return {key: as_series(pixels) for key, pixels in self._newAssociated.items()}
 
     def write(
         self,
@@ -299,14 +299,18 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         extent = self._canvas.extent()
         if path.suffix not in SUFFIXES or extent is None:
             return params
-        found = edited.options(extent.bands) | params
+        found = edited.options(extent.bands, params)
         if found.pop('labels', True):
             window = sink_write._window(self, extent)
             moved = (extent.left + window.x, extent.top + window.y) != (0, 0)
             edited.check_labels(found['version'], moved=moved, sides=(window.out_height, window.out_width))
             found['further'] = edited.copy_labels
+            found['documents'] = edited.label_documents()
         if edited.lies_at(path):
             self._canvas.detach()
+            for key, pixels in list(self._newAssociated.items()):
+                apart = self._scratch.directory() / f'associated-{uuid.uuid4().hex}'
+                self._newAssociated[key] = detached(pixels, apart)
             self._changed()
         return found
 

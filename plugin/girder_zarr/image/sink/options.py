@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -30,8 +30,9 @@ class ZarrOptions:
     """What can be asked of OME-Zarr output, as keyword arguments of ``write``.
 
     :param version: of OME-NGFF: 0.5 (zarr v3), 0.4 (zarr v2) or 0.6.
-    :param chunk: the side of a chunk in pixels.
-    :param shard: the side of a shard, a multiple of ``chunk``; None: no shards.
+    :param chunk: the side of a chunk in pixels, or (y, x).
+    :param shard: the side of a shard, a multiple of ``chunk``; None: no shards; by default four chunks in
+        .ozx, and no shards elsewhere.
     :param codec: a Codec, or the name of one: blosc, zstd, none; with ``lossy`` also jpeg or jpegxl.
     :param quality: 1 to 100, of jpeg and jpegxl.
     :param windows: (start, end) of each channel, to be displayed; by default all values of the type;
@@ -42,12 +43,13 @@ class ZarrOptions:
     :param name: the name of the image; by default the file's name without its suffix.
     :param progress: called with the number of samples written since the last call.
     :param check: called before every chunk; raises to stop.
+    :param documents: further metadata files by their path, put before any chunk.
     :param further: called when the image is written with where it goes, to put further files beside it.
     """
 
     version: Version = '0.5'
-    chunk: int = CHUNK_SIDE
-    shard: int | None = None
+    chunk: int | tuple[int, int] = CHUNK_SIDE
+    shard: int | Literal['auto'] | None = 'auto'
     codec: Codec | str = 'blosc'
     quality: int = 90
     windows: Sequence[tuple[float, float]] | Literal['data'] | None = None
@@ -57,6 +59,7 @@ class ZarrOptions:
     name: str | None = None
     progress: Callable[[int], None] | None = None
     check: Callable[[], None] | None = None
+    documents: Mapping[str, bytes] = field(default_factory=dict)
     further: Callable[[Outlet], None] | None = None
 
     @classmethod
@@ -65,15 +68,16 @@ class ZarrOptions:
 
         :raises EditError: one is neither known here nor to the converter, or it is not acceptable.
         """
-        known = {field.name for field in fields(cls)}
+        known = {one.name for one in fields(cls)}
         unknown = sorted(set(params) - known - _CONVERTER_ONLY)
         if unknown:
             raise EditError(
                 f'write has no parameter {", ".join(unknown)} for OME-Zarr, but {", ".join(sorted(known))}'
             )
         options = cls(**{name: value for name, value in params.items() if name in known})
-        if not isinstance(options.chunk, int) or options.chunk < 1:
-            raise EditError(f'chunk must be a number of pixels from 1 on; found {options.chunk!r}')
+        sides = options.chunk if isinstance(options.chunk, tuple) else (options.chunk,) * 2
+        if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+            raise EditError(f'chunk must be a number of pixels from 1 on, or (y, x); found {options.chunk!r}')
         if isinstance(options.windows, str) and options.windows != 'data':
             raise EditError(f"windows must be a list of (start, end), or 'data'; found {options.windows!r}")
         if options.encoder().lossy and not lossy:

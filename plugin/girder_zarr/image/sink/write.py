@@ -11,15 +11,16 @@ import cv2
 import numpy as np
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.ngff.emit import group_documents
 from girder_zarr.image.ngff.model import Axis
 from girder_zarr.image.read.folding import Folding, fold
-from girder_zarr.image.write.encode import Codec
+from girder_zarr.image.write.outlet import DocumentsFirst
 from girder_zarr.image.write.pack import SUFFIXES, check_target, outlet_for
-from girder_zarr.image.write.pyramid import visit_blocks, write_image
+from girder_zarr.image.write.pyramid import metadata_documents, visit_blocks, write_image
 from girder_zarr.image.write.resample import AREA, NEAREST, Resample
 from girder_zarr.image.write.spec import OutputSpec
 
+from .associated import ASSOCIATED, write_associated
+from .associated import documents as associated_documents
 from .channels import output_channels
 from .convert import convert_to
 from .options import Ranges, ZarrOptions, shown
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from girder_zarr.image.write.blocks import Region
-    from girder_zarr.image.write.outlet import Outlet
 
     from .canvas import Canvas
     from .canvas_form import Extent
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 #: The order of axes that NGFF asks for; others come where channel is.
 _RANK = {'time': 0, 'custom': 1, 'channel': 2, 'space': 3}
+#: Chunks along each side of a shard of .ozx, where nothing else is asked for.
+OZX_SHARD = 4
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_\-. ]{0,99}')
-#: Where associated images lie in the hierarchy.
-ASSOCIATED = 'associated'
 
 
 def is_name(key: object) -> bool:
@@ -99,6 +99,11 @@ def _write_zarr(
     resample: Resample | None,
     options: ZarrOptions,
 ) -> None:
+    if options.shard == 'auto':
+        # RFC-9 asks for shards, so that there are few entries
+        sides = options.chunk if isinstance(options.chunk, tuple) else (options.chunk,)
+        together = path.suffix == '.ozx' and options.version != '0.4'
+        options = replace(options, shard=OZX_SHARD * math.lcm(*sides) if together else None)
     window = _window(sink, extent)
     bands = extent.bands - 1 if not alpha and extent.bands in {2, 4} else extent.bands
     named = replace(options, name=options.name or _stem(path))
@@ -107,7 +112,9 @@ def _write_zarr(
     reader = _CanvasBlocks(sink._canvas, extent, window, bands, axes, folding)
     if options.windows == 'data':
         spec = _with_windows_of_data(spec, reader, options.threads)
-    with outlet_for(path, version=options.version, overwrite=overwrite) as outlet:
+    documents = metadata_documents(spec) | associated_documents(sink._newAssociated, options)
+    with outlet_for(path, version=options.version, overwrite=overwrite) as target:
+        outlet = DocumentsFirst(target, documents | dict(options.documents))
         write_image(
             outlet,
             spec,
@@ -117,7 +124,7 @@ def _write_zarr(
             check=options.check,
             occupied=reader.occupied,
         )
-        _write_associated(sink, outlet, options)
+        write_associated(sink._newAssociated, outlet, options)
         if options.further is not None:
             options.further(outlet)
 
@@ -182,7 +189,7 @@ def _spec(
         channels=channels if has_channels else None,
         extra=_extra(sink, folding),
         chunk=options.chunk,
-        shard=options.shard,
+        shard=options.shard if isinstance(options.shard, int) else None,
         codec=options.encoder(),
         version=options.version,
         resample=resample or default_resample(extent.dtype),
@@ -242,33 +249,6 @@ def _kept_names(sink: SinkMixin, folding: Folding) -> list[str] | None:
         return None
     extent = sink._canvas.extent()
     return list(names) if folding.customs or (extent is not None and extent.bands > 1) else None
-
-
-def _write_associated(sink: SinkMixin, outlet: Outlet, options: ZarrOptions) -> None:
-    if not sink._newAssociated:
-        return
-    for name, content in group_documents({}, 2 if options.version == '0.4' else 3).items():
-        outlet.put(f'{ASSOCIATED}/{name}', content)
-    for key, pixels in sink._newAssociated.items():
-        planar = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-        spec = OutputSpec.create(
-            planar.shape,
-            planar.dtype,
-            axes='cyx',
-            bands=planar.shape[0],
-            name=key,
-            codec=Codec() if options.encoder().lossy else options.encoder(),
-            version=options.version,
-        )
-        write_image(outlet, spec, _Whole(planar).read, threads=1, prefix=f'{ASSOCIATED}/{key}/')
-
-
-@dataclass(frozen=True)
-class _Whole:
-    pixels: np.ndarray
-
-    def read(self, region: Region) -> np.ndarray:
-        return self.pixels[region]
 
 
 @dataclass(frozen=True)

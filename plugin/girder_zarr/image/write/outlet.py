@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from girder_zarr.errors import EditError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 _U16, _U32 = 0xFFFF, 0xFFFFFFFF
@@ -154,7 +155,7 @@ class ZipOutlet:
     def finish(self) -> None:
         """Write the central directory, and return when everything is on the disk."""
         start = self._offset
-        for name in sorted(self._entries, key=_json_first):
+        for name in sorted(self._entries, key=json_first):
             self._file.write(self._central(self._entries[name]))
         length = self._file.tell() - start
         self._end(start, length)
@@ -255,12 +256,36 @@ class SqliteOutlet:
         self._database.close()
 
 
+class DocumentsFirst:
+    """Puts metadata files into another outlet before anything else; putting them again does nothing.
+
+    Zips then begin with them, as RFC-9 of OME-NGFF asks for.
+
+    :param documents: all metadata files of the hierarchy by their name.
+    """
+
+    def __init__(self, outlet: Outlet, documents: Mapping[str, bytes]) -> None:
+        self._outlet = outlet
+        self._names = frozenset(documents)
+        for name in sorted(documents, key=json_first):
+            outlet.put(name, documents[name])
+
+    def put(self, name: str, content: bytes) -> None:
+        """Store a file; see :class:`Outlet`."""
+        if name not in self._names:
+            self._outlet.put(name, content)
+
+    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
+        """Return a file that was put, or None; see :class:`Outlet`."""
+        return self._outlet.get(name, start, length)
+
+
 def _utf8(name: bytes) -> int:
     """Flag bit 11: the name is UTF-8."""
     return 0 if name.isascii() else 0x800
 
 
-def _json_first(name: str) -> tuple[bool, int, str]:
+def json_first(name: str) -> tuple[bool, int, str]:
     """Sort key: zarr.json (or what v2 has in its place) breadth first, then everything else by name."""
     document = name.rpartition('/')[2] in {'zarr.json', '.zgroup', '.zattrs', '.zarray'}
     return (not document, name.count('/') if document else 0, name)
