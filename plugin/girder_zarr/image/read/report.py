@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.image.chunk.chunks import StoredLevel
 from girder_zarr.image.ngff.schemas import check_schemas
 
-from .selection import choices
+from .selection import choices, labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,7 @@ def describe(opened: Opened | None, series: Sequence[Series], layout: FrameLayou
         ]
         result['choices'] = choices(opened, MOST_LISTED)
         result['chosen'] = opened.chosen
+        result['labels'] = labels(opened, MOST_LISTED)
         result['problems'] = opened.problems[:MOST_LISTED]
         result['schemas'] = _by_schemas(opened, first, result['problems'])
     return result

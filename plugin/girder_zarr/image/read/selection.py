@@ -99,9 +99,10 @@ def _named(store: KeyStore, opened: Opened, name: str) -> Opened:
         by_path = find_image(store, check_relative_path(name, 'The name or path of a series'))
         if by_path is not None:
             return _alone(store, opened, by_path, name)
-        names = [str(one.path or one.name) for one in opened.every[:MOST_NAMED]]
-        listed = ', '.join([*names, *list(further)[:MOST_NAMED]])
-        msg = f'There is no series {name[:100]!r} in {store.name}; there are {listed or "none"}.'
+        names = [one.path or one.name or '' for one in opened.every[:MOST_NAMED]]
+        listed = ', '.join([*filter(None, names), *list(further)[:MOST_NAMED]])
+        msg = f'There is no series {name[:100]!r} in {store.name}; there are the numbers below '
+        msg += f'{len(opened.every)}' + (f' and {listed}.' if listed else '.')
         raise UnreadableImageError(msg)
     return _alone(store, opened, find(), name)
 
@@ -150,3 +151,29 @@ def choices(opened: Opened, most: int) -> list[dict[str, Any]]:
         found.append(entry)
     further = dict.fromkeys((*opened.named, *opened.associated))
     return [*found, *({'series': name, 'name': name} for name in list(further)[:most])]
+
+
+def labels(opened: Opened, most: int) -> list[dict[str, Any]]:
+    """Return what the labels of an image say of themselves.
+
+    :param most: how many labels, and how many values of each, are listed at most.
+    """
+    found = []
+    for name, find in list(opened.labels.items())[:most]:
+        entry: dict[str, Any] = {'name': name}
+        try:
+            series = find()
+        except UnreadableImageError as error:
+            found.append({**entry, 'problem': str(error)})
+            continue
+        entry |= {
+            'path': series.path,
+            'shape': list(series.levels[0].shape),
+            'dtype': str(series.levels[0].dtype),
+        }
+        said = series.attributes.get('image-label')
+        for key in ('colors', 'properties'):
+            values = said.get(key) if isinstance(said, dict) else None
+            entry[key] = values[:most] if isinstance(values, list) else []
+        found.append(entry)
+    return found
