@@ -46,5 +46,11 @@ $(VENV)/.bench: setup.py benchmarks/requirements-1.35.6.txt | $(VENV)/bin/python
 	$(VENV)-1.35.6/bin/python -m pip install --quiet -r benchmarks/requirements-1.35.6.txt
 	touch $@
 
-chaos: $(VENV)/.bench
-	$(VENV)/bin/python tests/chaos/kill_writes.py $(ARGS)
+# ARGS='--kills 300 --seed 7' make chaos: more, and others
+chaos: $(VENV)/.chaos
+	$(VENV)/bin/python tests/chaos/kill_writes.py
+	PYTHONPATH=tests $(VENV)/bin/python -m chaos.kill_stack $(ARGS)
+
+$(VENV)/.chaos: setup.py pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable '.[demo,bench]'
+	touch $@

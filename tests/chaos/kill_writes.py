@@ -1,6 +1,8 @@
 """Kill a process at random moments while it writes an image over an older one, and look at what is left.
 
-    python tests/chaos/kill_writes.py [--kills 100] [--seed 0] [--suffixes .zip .ozx]
+    python tests/chaos/kill_writes.py [--kills 100] [--seed 0] [--suffixes .zip .ozx .tiff]
+
+`.tiff` needs the extra `converter`, and is left out where it is missing.
 
 What must hold after every kill: the target is the old image, or the new one whole; and where there was no old
 image, none. A directory (.zarr) may be missing for an instant on systems that cannot let two names
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import importlib
 import os
 import random
 import shutil
@@ -19,14 +22,16 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
+import tifffile
 import zarr
 
 from girder_zarr.image.store.stores import open_store
 
-SUFFIXES = ('.zip', '.ozx', '.db', '.zarr')
+SUFFIXES = ('.zip', '.ozx', '.db', '.zarr', '.tiff')
 SIDE = 3000
 OLD, NEW = 1, 2
 
@@ -42,7 +47,7 @@ pixels[0, 0] = value
 source.addTile(pixels)
 print('ready', flush=True)
 sys.stdin.readline()
-source.write(sys.argv[1])
+source.write(sys.argv[1], lossy=False)
 print('done', flush=True)
 """
 
@@ -80,21 +85,45 @@ def seconds_to_write(target: Path, value: int) -> float:
     return taken
 
 
+def read_zarr(target: Path) -> tuple[np.ndarray, int]:
+    """Return the full resolution (y, x, band) and how many levels there are, all of which are read."""
+    group = zarr.open_group(open_store(target), mode='r')
+    levels = [np.asarray(group[name][:]) for name in sorted(group.array_keys())]
+    return np.moveaxis(levels[0], 0, -1), len(levels)
+
+
+def read_tiff(target: Path) -> tuple[np.ndarray, int]:
+    """Do the same with a TIFF."""
+    with tifffile.TiffFile(target) as tiff:
+        levels = [np.asarray(page.asarray()) for page in tiff.pages]
+    return levels[0], len(levels)
+
+
+def can_convert() -> bool:
+    """Whether large_image_converter and libvips are there."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            for name in ('pyvips', 'large_image_converter'):
+                importlib.import_module(name)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 def state_of(target: Path) -> str:
     """Return 'none', 'old' or 'new', or what is wrong: every pixel of the full resolution is read."""
     if not os.path.lexists(target):
         return 'none'
     try:
-        group = zarr.open_group(open_store(target), mode='r')
-        pixels = np.asarray(group['0'][:])
-        levels = [np.asarray(group[name][:]).shape for name in sorted(group.array_keys())]
+        pixels, levels = read_tiff(target) if target.suffix == '.tiff' else read_zarr(target)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the file is broken
         return f'BROKEN: {type(exc).__name__}: {exc}'
     for value, name in ((OLD, 'old'), (NEW, 'new')):
         expected = np.random.default_rng(value).integers(0, 200, (SIDE, SIDE, 3), np.uint8)
         expected[0, 0] = value
-        if pixels.shape == (3, SIDE, SIDE) and (np.moveaxis(pixels, 0, -1) == expected).all():
-            return name if len(levels) == 4 else f'BROKEN: {len(levels)} levels'
+        if pixels.shape == expected.shape and (pixels == expected).all():
+            return name if levels >= 4 else f'BROKEN: {levels} levels'
     return 'BROKEN: other pixels'
 
 
@@ -128,6 +157,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--suffixes', nargs='+', default=SUFFIXES)
     options = parser.parse_args(arguments)
+    if '.tiff' in options.suffixes and not can_convert():
+        print('.tiff is left out: it needs the extra converter', file=sys.stderr)
+        options.suffixes = [suffix for suffix in options.suffixes if suffix != '.tiff']
     rng = random.Random(options.seed)
     counts: dict[tuple[str, bool], collections.Counter[str]] = collections.defaultdict(collections.Counter)
     interrupted, broken = 0, 0

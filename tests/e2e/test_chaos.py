@@ -1,0 +1,17 @@
+"""The short form of tests/chaos/kill_stack.py (`make chaos`): a few kills while clients work."""
+
+import json
+
+from chaos import kill_stack
+
+
+def test_a_few_kills_lose_nothing_and_leave_nothing(tmp_path):
+    report = kill_stack.run(
+        kill_stack.parse([
+            *('--kills', '5', '--seed', '5', '--sessions', '3', '--columns', '3', '--side', '96'),
+            *('--folder', str(tmp_path / 'chaos')),
+        ])
+    )  # fmt: skip
+    assert report['kills'] == 5
+    assert report['patches acknowledged'] >= 18
+    assert report['well'], json.dumps(report, indent=1)
