@@ -25,9 +25,8 @@ if importlib.util.find_spec('girder') is not None:
                 getPlugin(required).load(info)
 
             from .server import (
-                allowed_hosts,
                 events,
-                image_limits,
+                followed,
                 keeper,
                 priorities,
                 rest_sessions,
@@ -40,8 +39,7 @@ if importlib.util.find_spec('girder') is not None:
             sessions.register_models()
             rest_sessions.register(info)
             priorities.register(info)
-            allowed_hosts.install()
-            image_limits.install()
+            followed.install()
             events.bind_server()
             web_client.register(info)
             keeper.start()

@@ -22,8 +22,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         if not girder3.has_sessions():
             return
         from .server import (
-            allowed_hosts,
-            image_limits,
+            followed,
             imports,
             job_transitions,
             parts,
@@ -42,8 +41,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         quota.follow()
         quota.install_in_worker()
         imports.install()
-        allowed_hosts.install()
-        image_limits.install()
+        followed.install()
 
     def task_imports(self) -> list[str]:
         """Return the modules that hold tasks."""

@@ -183,7 +183,7 @@ def test_links_are_followed_to_allowed_hosts_only(api, people, folder, tmp_path)
     from girder.models.setting import Setting
 
     from girder_zarr.image.store import addresses
-    from girder_zarr.server import allowed_hosts
+    from girder_zarr.server import followed
     from girder_zarr.server.settings import SettingKey
     from support.web import serve
 
@@ -198,7 +198,7 @@ def test_links_are_followed_to_allowed_hosts_only(api, people, folder, tmp_path)
         assert not served.asked
         Item().update({'_id': item['_id']}, {'$unset': {'largeImage': ''}})
         Setting().set(SettingKey.ALLOWED_HOSTS, f'127.0.0.1:{served.port}, 127.0.0.1')
-        allowed_hosts.install()
+        followed.install()
         status, answer = api.call('POST', path)
         assert status == 200, answer
         item = Item().load(item['_id'], force=True)

@@ -227,7 +227,7 @@ def test_the_same_tiles_from_everywhere(api, people, folder, tmp_path, bucket, a
 
     from girder.models.setting import Setting
 
-    from girder_zarr.server import allowed_hosts
+    from girder_zarr.server import followed
     from girder_zarr.server.settings import SettingKey
     from support.web import serve
 
@@ -258,7 +258,7 @@ def test_the_same_tiles_from_everywhere(api, people, folder, tmp_path, bucket, a
     root = upload_tree(slide, Folder().createFolder(folder, 'uploaded', creator=owner), owner)
     with serve(tmp_path / 'web') as served:
         Setting().set(SettingKey.ALLOWED_HOSTS, [f'127.0.0.1:{served.port}', '127.0.0.1'])
-        allowed_hosts.install()
+        followed.install()
         link = Item().createItem('link', owner, folder)
         File().createLinkFile('slide.zarr', link, 'item', f'{served.address}/slide.zarr', owner)
         items = [Item().findOne({'name': name}) for name in ('a.zip', 'b.ozx', 'c.db')]

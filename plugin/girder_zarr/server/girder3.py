@@ -33,12 +33,11 @@ def load(info: dict[str, Any]) -> None:
 
     getPlugin('large_image').load(info)
 
-    from . import allowed_hosts, image_limits, priorities, tilesource
+    from . import followed, priorities, tilesource
 
     tilesource.take_over()
     priorities.register(info)
-    allowed_hosts.install()
-    image_limits.install()
+    followed.install()
     # girder_large_image asks for the known extensions as they are, without asking a source first.
     events.unbind('model.file.save', HANDLER)
     events.bind('model.file.save', HANDLER, lambda _event: priorities.overrides.current())

@@ -1,0 +1,95 @@
+"""The settings that floors below look at: what is taken, and that it holds from then on."""
+
+import pytest
+from girder.exceptions import ValidationException
+from girder.models.setting import Setting
+
+from girder_zarr.image import limits
+from girder_zarr.image.store import addresses
+from girder_zarr.server import followed
+from girder_zarr.server.settings import SettingKey
+
+KEY = SettingKey.LIMITS
+
+
+@pytest.fixture
+def following(db, monkeypatch):
+    followed.install()
+    monkeypatch.setattr(followed, 'MAX_AGE', 0.0)
+    yield
+    limits.follow(limits.Limits)
+    addresses.follow(None)
+
+
+def test_limits_follow_the_setting(following):
+    own = limits.Limits()
+    assert limits.DEFAULT.frames == own.frames
+    Setting().set(KEY, {'frames': 10})
+    assert limits.DEFAULT.frames == 10
+    assert limits.DEFAULT.chunk_bytes == own.chunk_bytes
+    Setting().set(KEY, '{"chunk_bytes": 1000}')
+    assert Setting().get(KEY) == {'chunk_bytes': 1000}
+    assert (limits.DEFAULT.frames, limits.DEFAULT.chunk_bytes) == (own.frames, 1000)
+    Setting().unset(KEY)
+    assert limits.DEFAULT.chunk_bytes == own.chunk_bytes
+
+
+BAD = ['frames', [], {'frame': 1}, {'frames': 0}, {'frames': '10'}, '{"frames": -1}']
+
+
+@pytest.mark.parametrize('value', BAD)
+def test_what_is_no_limit(db, value):
+    with pytest.raises(ValidationException, match=r'zarr\.limits'):
+        Setting().set(KEY, value)
+
+
+def test_without_a_database_the_limits_stay(following, monkeypatch):
+    Setting().set(KEY, {'frames': 10})
+    assert limits.DEFAULT.frames == 10
+
+    def fail(key):
+        raise ConnectionError(key)
+
+    monkeypatch.setattr(followed, 'stored_value', fail)
+    assert limits.DEFAULT.frames == 10
+
+
+def test_without_a_database_no_host_is_allowed(following, monkeypatch):
+    Setting().set(SettingKey.ALLOWED_HOSTS, ['example.org'])
+    assert 'example.org' in str(addresses.current())
+
+    def fail(key):
+        raise ConnectionError(key)
+
+    monkeypatch.setattr(followed, 'stored_value', fail)
+    assert 'example.org' not in str(addresses.current())
+
+
+@pytest.mark.parametrize(('keep', 'after'), [(True, 7), (False, 0)])
+def test_a_setting_that_cannot_be_read(monkeypatch, keep, after):
+    """It is asked for once in its age, by however many; a slow failure makes the next one later."""
+    now, asked = [100.0], []
+
+    def stored_value(key):
+        asked.append(key)
+        now[0] += slow
+        if slow:
+            raise ConnectionError(key)
+        return 7
+
+    monkeypatch.setattr(followed, 'stored_value', stored_value)
+    monkeypatch.setattr(followed.time, 'monotonic', lambda: now[0])
+    slow = 0.0
+    setting = followed.Followed('a.setting', int, 0, keep=keep)
+    assert [setting() for _ in range(3)] == [7, 7, 7]
+    assert len(asked) == 1
+    now[0] += 1.0
+    slow = 2.0
+    assert [setting() for _ in range(3)] == [after] * 3
+    assert len(asked) == 2
+    now[0] += 79.0
+    setting()
+    assert len(asked) == 2
+    now[0] += 1.0
+    slow = 0.0
+    assert setting() == 7
