@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from .sessions import Document
 
 _PIECE = 2**20
+#: Directories whose own names this process has seen kept.
+_kept: set[Path] = set()
 
 
 def adapter_of(assetstore: Document) -> FilesystemAssetstoreAdapter | None:
@@ -72,8 +74,9 @@ def store(
         stored = {**file, 'sha512': digest, 'path': str(path), 'created': dt.datetime.now(dt.UTC)}
         file = File().save(stored, triggerEvents=False)
         try:
-            _place(temporary, root / path)
-            _keep(root / path, root)
+            if not _place(temporary, root / path):
+                _sync(root / path)
+            _keep_name(root / path, root)
         except BaseException:
             File().remove(file)
             raise
@@ -97,25 +100,30 @@ def _copy(stream: IO[bytes], target: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _place(temporary: Path, final: Path) -> None:
-    """Give contents their name, unless the same are there already."""
+def _place(temporary: Path, final: Path) -> bool:
+    """Give contents their name, unless the same are there already; return whether these are used."""
     final.parent.mkdir(parents=True, exist_ok=True)
     if final.exists():
         # Whoever removes the last file of these contents does so under this lock.
         with FileLock(f'{final}.deleteLock'):
             there = final.is_file() and final.stat().st_size == temporary.stat().st_size
         if there:
-            return
+            return False
     temporary.replace(final)
+    return True
 
 
-def _keep(path: Path, root: Path) -> None:
-    """Ask the system to keep a file, and the names of it and its directories."""
-    _sync(path)
+def _keep_name(path: Path, root: Path) -> None:
+    """Ask the system to keep the names of a file and of its directories below the assetstore's."""
     for directory in path.parents:
         if root not in (directory, *directory.parents):
             break
+        # Girder never removes the 256 directories of the root: each is asked for once.
+        if directory == root and path.parents[1] in _kept:
+            break
         _sync(directory)
+    if path.parents[2] == root:
+        _kept.add(path.parents[1])
 
 
 def _sync(path: Path) -> None:
@@ -133,7 +141,9 @@ def make_durable(file: Document) -> None:
     if adapter is None or file.get('imported'):
         return
     with contextlib.suppress(FileNotFoundError):  # who reads it will say so
-        _keep(Path(adapter.fullPath(file)), Path(adapter.assetstore['root']))
+        path = Path(adapter.fullPath(file))
+        _sync(path)
+        _keep_name(path, Path(adapter.assetstore['root']))
 
 
 def remove_temporary(session_id: ObjectId | None = None, older_than: float = 0) -> int:

@@ -14,19 +14,17 @@ was told that the patch was stored, so that either outcome is right.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from girder.constants import SortDir
 from girder.models.file import File
-from girder.models.model_base import Model
-from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
 
 from girder_zarr.errors import ConflictError, NotFoundError
 
-from . import durable, patch_document
+from . import durable
+from .holds import PAUSE, STALE_SECONDS, HeldModel
 from .limits import current as limits_now
 from .new_patch import (
     CREATED,
@@ -40,7 +38,7 @@ from .new_patch import (
     extent_of,
     reaches_edge,
 )
-from .patch_document import now, source_of, to_patch  # noqa: F401 - the job takes it from here
+from .patch_document import now, source_of
 from .patch_files import remove_file, remove_uploads, store_file
 from .references import StitchReference
 from .sessions import ATTACHED_TO, EDITABLE, FINALIZING, OPEN, Document, StitchSession
@@ -49,10 +47,10 @@ from .small_copies import SmallCopy
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-#: How long a hold is respected, and how long another request waits for one.
-STALE_SECONDS = 60
-WAIT_SECONDS = 10
-_PAUSE = 0.02
+    from .limits import StitchLimits
+
+logger = logging.getLogger(__name__)
+
 _ASKED_AT_ONCE = 5000
 #: How often a change of the session is tried while others change it.
 _TRIES = 20
@@ -60,7 +58,7 @@ _TRIES = 20
 ORPHAN_SECONDS = 600
 
 
-class StitchPatch(Model):
+class StitchPatch(HeldModel):
     """The patches of all sessions, at most one for each key of a session."""
 
     def initialize(self) -> None:
@@ -133,27 +131,37 @@ class StitchPatch(Model):
         """
         end = time.monotonic() + STALE_SECONDS
         while self.findOne({'sessionId': session['_id'], 'held': {'$ne': None}}) and time.monotonic() < end:
-            time.sleep(_PAUSE)
+            time.sleep(PAUSE)
         yield from self.list_session(session)
 
     # Putting
 
-    def put(self, session: Document, new: NewPatch, user: Document, *, replace: bool) -> tuple[Document, str]:
+    def put(
+        self,
+        session: Document,
+        new: NewPatch,
+        user: Document,
+        *,
+        replace: bool,
+        limits: StitchLimits | None = None,
+    ) -> tuple[Document, str]:
         """Store a patch; return its document and what became of it.
 
+        :param limits: those that hold now, where the caller has them.
         :raises ConflictError: the session is not editable, the key holds something else, or dtype, bands or
             axes differ.
         :raises LimitExceededError: the image would become too large. After any error nothing is stored.
         """
-        check_fits(session, new)
+        limits = limits or limits_now()
+        check_fits(session, new, limits)
         existing = self._await_free(session, new.key)
         if existing is not None and decide(existing, new, replace=replace) == UNCHANGED:
             return existing, UNCHANGED
         file = store_file(session, new, user)
         try:
-            return self._put_file(session, new, file, existing, replace=replace)
+            return self._put_file(session, new, file, existing, replace=replace, limits=limits)
         except BaseException:
-            File().remove(file)
+            self.drop_unnamed(file)
             raise
 
     def put_file(
@@ -177,6 +185,7 @@ class StitchPatch(Model):
         *,
         replace: bool,
         shared: bool = False,
+        limits: StitchLimits | None = None,
     ) -> tuple[Document, str]:
         while True:
             outcome = CREATED if existing is None else decide(existing, new, replace=replace)
@@ -192,7 +201,7 @@ class StitchPatch(Model):
         try:
             check_young(file, shared=shared)
             change = new.size - (held['size'] if outcome == REPLACED else 0)
-            changed = self.commit(session, [new], int(outcome == CREATED), change)
+            changed = self.commit(session, [new], int(outcome == CREATED), change, limits)
         except BaseException:
             self._let_go(held)
             if not held['stored']:
@@ -203,83 +212,31 @@ class StitchPatch(Model):
         update['$set' if shared else '$unset']['shared'] = True
         document = self._update(held, update)
         if outcome == REPLACED:
-            self._remove_bytes(held)
-            if reaches_edge(changed, held):
-                self.measure(session)
+            self._clear_up(changed, held)
         return document, outcome
 
-    def release_stale(self, session: Document) -> int:
-        """Undo what dead servers were about to do in a session; return how many patches that were."""
-        limit = now() - dt.timedelta(seconds=STALE_SECONDS)
-        query = {'sessionId': session['_id'], 'held': {'$gt': ''}, 'heldAt': {'$lt': limit}}
-        found = list(self.find(query))
-        for document in found:
-            self._release_stale(document)
-        return len(found)
-
-    def _await_free(self, session: Document, key: str) -> Document | None:
-        """Return the stored patch under a key, or None, once no other request is changing it.
-
-        :raises ConflictError: another request goes on holding it.
-        """
-        end = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < end:
-            found: Document | None = self.findOne({'sessionId': session['_id'], 'key': key})
-            if found is None:
-                return None
-            if found['held'] is not None and _is_stale(found):
-                self._release_stale(found)
-            elif found['held'] is None:
-                return found
-            time.sleep(_PAUSE)
-        msg = f'Another request is storing patch {key}; try again.'
-        raise ConflictError(msg)
-
-    def _release_stale(self, document: Document) -> None:
-        """Undo what a dead server was about to do; nobody was told that it was done."""
-        query = {'_id': document['_id'], 'held': document['held']}
-        if document['stored']:
-            self.collection.update_one(query, {'$set': {'held': None}})
-        else:
-            self.collection.delete_one(query)
-
-    def _insert(self, session: Document, new: NewPatch) -> Document | None:
-        """Insert a held document that is not stored yet; None if the key is taken by now."""
-        document = patch_document.make(session, new, uuid.uuid4().hex)
+    def _clear_up(self, session: Document, replaced: Document) -> None:
+        """Remove what a patch held before it was replaced; the answer does not depend on it."""
         try:
-            document['_id'] = self.collection.insert_one(document).inserted_id
-        except DuplicateKeyError:
-            return None
-        return document
+            self._remove_bytes(replaced)
+            if reaches_edge(session, replaced):
+                self.measure(session)
+        except Exception:
+            logger.warning('The bytes of a replaced patch are left to the sweep', exc_info=True)
 
-    def _hold(self, document: Document) -> Document | None:
-        """Hold a stored patch as it was found; None if it has changed."""
-        query = {'_id': document['_id'], 'held': None, 'fileId': document['fileId']}
-        found: Document | None = self.collection.find_one_and_update(
-            query,
-            {'$set': {'held': uuid.uuid4().hex, 'heldAt': now()}},
-            return_document=ReturnDocument.AFTER,
-        )
-        return found
+    def drop_unnamed(self, file: Document) -> None:
+        """Remove a file after an error, unless a patch has become of it and only the answer failed."""
+        if self.findOne({'fileId': file['_id'], 'stored': True}, fields=['_id']) is None:
+            File().remove(file)
 
-    def _let_go(self, held: Document) -> None:
-        """Undo a hold: a document that was never stored disappears."""
-        query = {'_id': held['_id'], 'held': held['held']}
-        if held['stored']:
-            self.collection.update_one(query, {'$set': {'held': None}})
-        else:
-            self.collection.delete_one(query)
-
-    def _update(self, held: Document, update: Document) -> Document:
-        found: Document | None = self.collection.find_one_and_update(
-            {'_id': held['_id'], 'held': held['held']}, update, return_document=ReturnDocument.AFTER
-        )
-        if found is None:
-            msg = f'Patch {held["key"]} was taken over by another request; try again.'
-            raise ConflictError(msg)
-        return found
-
-    def commit(self, session: Document, news: Sequence[NewPatch], patches: int, nbytes: int) -> Document:
+    def commit(
+        self,
+        session: Document,
+        news: Sequence[NewPatch],
+        patches: int,
+        nbytes: int,
+        limits: StitchLimits | None = None,
+    ) -> Document:
         """Let the session know of patches that agree in kind, if it still takes them.
 
         :param patches: how many more it will have.
@@ -287,7 +244,7 @@ class StitchPatch(Model):
         :returns: the session; its revision is the arrival of the last of them.
         :raises ConflictError: it does not take them. :raises LimitExceededError: it has no room for them.
         """
-        limits = limits_now()
+        limits = limits or limits_now()
         kind = news[0].kind
         lows, highs = edges_together(news)
         update = {
@@ -390,20 +347,11 @@ class StitchPatch(Model):
         durable.remove_temporary(session['_id'])
 
 
-def _is_stale(document: Document) -> bool:
-    return now() - document['heldAt'] > dt.timedelta(seconds=STALE_SECONDS)
-
-
 def check_young(file: Document, *, shared: bool = False) -> None:
     """Check that a file was stored so recently that nobody takes it for left behind.
 
     :raises ConflictError: it was not, because the server stood still.
     """
-    if not shared and now() - as_utc(file['created']) > dt.timedelta(seconds=ORPHAN_SECONDS / 2):
+    if not shared and now() - file['created'] > dt.timedelta(seconds=ORPHAN_SECONDS / 2):
         msg = 'The server stood still while the patch was stored; try again.'
         raise ConflictError(msg)
-
-
-def as_utc(moment: dt.datetime) -> dt.datetime:
-    """Return a time of the database with its zone."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

@@ -101,7 +101,7 @@ class PatchRoutes(ReferenceRoutes):
         with stream:
             info = formats.inspect(stream, allowed.for_formats, **fields.options.for_formats)
             new = NewPatch(key, fields.placement, fields.order, digest, size, info, stream, fields.options)
-            document, status = StitchPatch().put(session, new, user, replace=replace)
+            document, status = StitchPatch().put(session, new, user, replace=replace, limits=allowed)
         if status != UNCHANGED:
             reducer.offer(session['_id'], to_patch(document))
         if status == CREATED:

@@ -115,7 +115,7 @@ def make_patch(event: Any) -> None:
         new = patch_of_file(file, fields, limits.current())
         document, status = StitchPatch().put_file(session, new, file, replace=bool(fields.replace))
     except BaseException as error:
-        File().remove(file)
+        StitchPatch().drop_unnamed(file)
         if isinstance(error, GirderZarrError):
             raise rest_exception(error) from error
         raise
