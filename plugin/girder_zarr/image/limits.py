@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 class Limits:
     """The bounds; sizes in bytes.
 
-    :param chunk_bytes: one decoded chunk (the inner chunk where the array is sharded).
+    :param chunk_bytes: one decoded chunk (the inner chunk where the array is sharded); together with what it
+        is stored in, see :func:`most_work_bytes`.
     :param image_chunk_bytes: one chunk of a picture format; some of their decoders take four times as much.
     :param shard_chunks: the inner chunks of one shard.
+    :param tile_chunks: the chunks that one tile at a lower resolution than any stored may be made from.
     :param frames: two-dimensional pictures in an image; large_image lists each of them.
     :param side: the pixels along one axis.
     """
@@ -34,8 +36,9 @@ class Limits:
     frames: int = 500_000
     side: int = 2**40
     chunk_bytes: int = 128 * 2**20
-    image_chunk_bytes: int = 64 * 2**20
+    image_chunk_bytes: int = 32 * 2**20
     shard_chunks: int = 2**22
+    tile_chunks: int = 500_000
     zip_entries: int = 4_000_000
     zip_directory_bytes: int = 512 * 2**20
     zip_entry_bytes: int = 2**40
@@ -223,6 +226,14 @@ def check_chunk(chunks: Sequence[int], dtype: np.dtype[Any], name: str, limits: 
         most = limits.chunk_bytes
         msg = f'{name} has chunks of {shape} {dtype} ({size} bytes); at most {most} are read.'
         raise UnreadableImageError(msg)
+
+
+def most_work_bytes(limits: Limits = DEFAULT) -> int:
+    """Return how many bytes a chunk may have stored and decoded together: 176 MiB unless a limit is changed.
+
+    Then a tile takes less than 300 MB, Python and all libraries included.
+    """
+    return limits.chunk_bytes * 11 // 8
 
 
 def check_codec(name: object, where: str, *, version: int) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
+from girder_zarr.image.limits import most_work_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from girder_zarr.image.store.keystore import Bytes, KeyStore
 
@@ -23,6 +25,9 @@ MISSING = 2**64 - 1
 INDEX_CACHE_BYTES = 16 * 2**20
 #: Of a shard over the network, chunks this near to each other are read at once: so many, and so many bytes.
 TOGETHER_GAP, MOST_TOGETHER, TOGETHER_BYTES = 32 * 2**10, 1024, 32 * 2**20
+#: Chunks that take more bytes than this are decoded by one thread at a time.
+LARGE_BYTES = 24 * 2**20
+_one_at_a_time = threading.RLock()
 
 
 class StoredLevel:
@@ -41,12 +46,36 @@ class StoredLevel:
         self._shards = None if info.sharding is None else ShardIndexes(store, info.sharding, self._fail)
         # No compressor makes a chunk much larger than its pixels.
         self._most = info.decoder.stored_size * 9 // 8 + 2**16
+        self.is_large = max(info.decoder.size, info.decoder.work_bytes) > LARGE_BYTES
+        if self.is_large:
+            self._most = max(2**16, min(self._most, most_work_bytes() - info.decoder.work_bytes))
+        #: The last large chunk while several reads are going on; see :meth:`several_reads`.
+        self._kept: tuple[tuple[int, ...], np.ndarray | None] | None = None
+        self._keeping = 0
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Return the pixels of a region; see :class:`.series.LevelReader`.
 
         :raises UnreadableChunkError: a chunk exists and cannot be read or decoded.
         """
+        if not self.is_large:
+            return self._read(region)
+        with self.several_reads():
+            return self._read(region)
+
+    @contextmanager
+    def several_reads(self) -> Iterator[None]:
+        """Keep the last large chunk for further reads in this context; no other is decoded meanwhile."""
+        with _one_at_a_time:
+            self._keeping += 1
+            try:
+                yield
+            finally:
+                self._keeping -= 1
+                if not self._keeping:
+                    self._kept = None
+
+    def _read(self, region: tuple[slice, ...]) -> np.ndarray:
         ranges = [
             range(part.start // side, (part.stop - 1) // side + 1)
             for part, side in zip(region, self.chunks, strict=True)
@@ -59,24 +88,33 @@ class StoredLevel:
         if self.store.far and self._shards is not None:
             ahead = self._shards.together(self.info, itertools.product(*ranges), self._most)
         for chunk in itertools.product(*ranges):
-            pixels = self.chunk(chunk, ahead.get(chunk))
+            pixels = self._chunk(chunk, ahead.get(chunk))
             if pixels is None:
                 continue
             if out is None:
                 out = self._filled(shape)
             source, target = self._overlap(chunk, region)
             out[target] = pixels[source]
+            del pixels  # before the next one is decoded
         return np.broadcast_to(self.info.fill, shape) if out is None else out
 
     def _read_one(
         self, chunk: tuple[int, ...], region: tuple[slice, ...], shape: tuple[int, ...]
     ) -> np.ndarray:
-        pixels = self.chunk(chunk)
+        pixels = self._chunk(chunk)
         if pixels is None:
             return np.broadcast_to(self.info.fill, shape)
         part = pixels[self._overlap(chunk, region)[0]]
         # A small part that is kept must not keep all of a large chunk.
         return part if part.nbytes * 2 >= pixels.nbytes else part.copy()
+
+    def _chunk(self, chunk: tuple[int, ...], known: bytes | None = None) -> np.ndarray | None:
+        if not self.is_large:
+            return self.chunk(chunk, known)
+        if self._kept is None or self._kept[0] != chunk:
+            self._kept = None  # before the next one is decoded
+            self._kept = chunk, self.chunk(chunk, known)
+        return self._kept[1]
 
     def _filled(self, shape: tuple[int, ...]) -> np.ndarray:
         if not self.info.fill:

@@ -20,6 +20,7 @@ import numpy as np
 
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import IMAGE_CODECS, IMAGECODECS_BYTES
+from girder_zarr.image.store.keystore import SCRATCH_BYTES
 
 from .headers import check_stated_size
 from .memory import room
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 Buffer = Any
 #: Takes stored bytes and the most bytes that may come out; returns what came out.
 Step = Callable[[Buffer, int], Buffer]
+
+#: Bytes of a checksum's data that are looked at in one go, and what LZMA may take for its dictionary.
+CHECKED_BYTES, LZMA_BYTES = 2**20, 2**29
 
 # Its type stubs do not know that output may go into an array.
 imagecodecs: Any = importlib.import_module('imagecodecs')
@@ -59,21 +63,23 @@ def _gzip(data: Buffer, size: int) -> Buffer:
 
 
 def _bz2(data: Buffer, size: int) -> bytes:
-    return bz2.BZ2Decompressor().decompress(bytes(data), size + 1)
+    return bz2.BZ2Decompressor().decompress(data, size + 1)
 
 
 def _lzma(data: Buffer, size: int, *, config: Mapping[str, Any]) -> bytes:
     form = config.get('format', lzma.FORMAT_XZ)
     filters = config.get('filters') if form == lzma.FORMAT_RAW else None
-    return lzma.LZMADecompressor(
-        format=form, filters=filters, memlimit=None if filters else 2**29
-    ).decompress(bytes(data), size + 1)
+    decoder = lzma.LZMADecompressor(format=form, filters=filters, memlimit=None if filters else LZMA_BYTES)
+    return decoder.decompress(data, size + 1)
 
 
 def _crc32c(data: Buffer, size: int) -> Buffer:
     del size
     view = memoryview(data)
-    if len(view) < 4 or google_crc32c.value(bytes(view[:-4])) != int.from_bytes(view[-4:], 'little'):
+    found = 0
+    for start in range(0, len(view) - 4, CHECKED_BYTES):
+        found = google_crc32c.extend(found, bytes(view[start : min(start + CHECKED_BYTES, len(view) - 4)]))
+    if len(view) < 4 or found != int.from_bytes(view[-4:], 'little'):
         msg = 'its checksum differs'
         raise ValueError(msg)
     return view[:-4]
@@ -131,6 +137,11 @@ def codec_object(name: str, config: Mapping[str, Any]) -> Any:
         raise UnreadableImageError(msg) from None
 
 
+def _gives_bytes(step: Step) -> bool:
+    """Return whether a step gives bytes, which nothing can be changed in."""
+    return step is _bz2 or (isinstance(step, partial) and step.func is _lzma)
+
+
 def _gives_own_memory(step: Step) -> bool:
     """Return whether what a step gives never is a part of what it was given."""
     return step is not _crc32c and not (isinstance(step, partial) and step.keywords.get('bounded') is False)
@@ -181,6 +192,16 @@ class ChunkDecoder:
         # Checksums and the like may still be there after a step that is not the last.
         self._most = self.stored_size + 64 * max(0, len(self._steps) - 1)
 
+    @property
+    def work_bytes(self) -> int:
+        """The most bytes that decoding holds beside the stored ones, the pixels among them."""
+        if self._image is not None:
+            return self.size
+        own = sum(map(_gives_own_memory, self._steps)) + any(map(_gives_bytes, self._steps))
+        if not own and self.size <= SCRATCH_BYTES:
+            own = 1
+        return own * self.stored_size + sum(one.gives for one in self._filters)
+
     def is_plain_jpeg(self, settings: Sequence[str]) -> bool:
         """Return whether a chunk is stored as a JPEG file that shows its pixels.
 
@@ -211,11 +232,12 @@ class ChunkDecoder:
             msg = f'{self.stored_size} bytes were expected, {data.nbytes} found'
             raise ValueError(msg)
         flat = data
+        del data
         for one in self._filters:
             flat = one(flat)
-        if self._borrows or not flat.flags.writeable:
-            data, flat = flat, room(self.size)
-            flat[:] = data
+        if self._has_to_be_copied(flat):
+            borrowed, flat = flat, room(self.size)
+            flat[:] = borrowed
         # Large chunks are changed where they are.
         if self.dtype == bool:
             pixels: np.ndarray = np.not_equal(flat, 0, out=flat.view(bool))
@@ -224,6 +246,12 @@ class ChunkDecoder:
             if not self.dtype.isnative:
                 pixels = pixels.byteswap(inplace=True).view(self.native)
         return pixels.reshape(self.shape) if self._order == 'C' else pixels.reshape(self.shape[::-1]).T
+
+    def _has_to_be_copied(self, flat: np.ndarray) -> bool:
+        """Return whether pixels need memory of their own. Stores read large values into memory that stays."""
+        if self.size > SCRATCH_BYTES:
+            return not flat.flags.writeable and (self.dtype == bool or not self.dtype.isnative)
+        return self._borrows or not flat.flags.writeable
 
     def _decode_image(self, data: Buffer) -> np.ndarray:
         for step in self._steps:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import PIL.Image
 
+from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.chunk.chunks import StoredLevel
+from girder_zarr.image.limits import DEFAULT
+
 from .display import guess_window, to_uint8, usable_window
 from .frames import FrameLayout, lay_out
 from .labels import Palette, is_label
-from .reduce import Choice, choose_level, read_reduced
+from .reduce import BLOCK_BYTES, SMALL_BLOCK_BYTES, Choice, choose_level, read_reduced
 from .series import Sampling
 
 if TYPE_CHECKING:
@@ -64,6 +70,7 @@ def read_frame(
     :param corners: left, top, right, bottom in pixels of the output.
     :param choice: the level to read; see :func:`.reduce.choose_level`.
     :returns: what lies inside the image; it may be empty.
+    :raises UnreadableImageError: it would have to be made from too many chunks.
     """
     level = series.levels[choice.level]
     left, top, right, bottom = corners
@@ -78,14 +85,36 @@ def read_frame(
     bottom = min(bottom, int(np.ceil(height / choice.ratio[0])))
     if right <= left or bottom <= top:
         return np.zeros((0, 0, layout.bands), level.dtype)
-    return read_reduced(
-        lambda *box: read_part(level, layout, region, box),
-        (height, width),
-        (top, left),
-        (bottom - top, right - left),
-        choice.ratio,
-        smooth=smooth,
+    _check_work(level, layout, (bottom - top, right - left), choice.ratio)
+    large = level if isinstance(level, StoredLevel) and level.is_large else None
+    with nullcontext() if large is None else large.several_reads():
+        return read_reduced(
+            lambda *box: read_part(level, layout, region, box),
+            (height, width),
+            (top, left),
+            (bottom - top, right - left),
+            choice.ratio,
+            smooth=smooth,
+            block_bytes=BLOCK_BYTES if large is None else SMALL_BLOCK_BYTES,
+        )
+
+
+def _check_work(
+    level: LevelReader, layout: FrameLayout, size: tuple[int, int], ratio: tuple[float, float]
+) -> None:
+    """Refuse pictures that would be made from too many chunks.
+
+    :param size: rows and columns of the output.
+    :param ratio: pixels of the level to one of the output, along y and x.
+    """
+    count = math.prod(
+        math.ceil(min(level.shape[axis], length * factor) / level.chunks[axis])
+        for axis, length, factor in zip((layout.y, layout.x), size, ratio, strict=True)
     )
+    if count > DEFAULT.tile_chunks:
+        msg = f'At this resolution {count} chunks of the image would have to be read for one tile; at most '
+        msg += f'{DEFAULT.tile_chunks} are. It needs levels of lower resolution.'
+        raise UnreadableImageError(msg)
 
 
 def interleave(pixels: np.ndarray) -> np.ndarray:

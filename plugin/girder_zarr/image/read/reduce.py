@@ -11,8 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: Bytes of stored pixels that are held at once while they are reduced.
-BLOCK_BYTES = 32 * 2**20
+#: Bytes of stored pixels that are held at once while they are reduced; the second beside a large chunk.
+BLOCK_BYTES, SMALL_BLOCK_BYTES = 32 * 2**20, 4 * 2**20
 #: How far two numbers of stored pixels to one may be from a whole number to count as such.
 TOLERANCE = 1e-9
 CV2_TYPES = frozenset({'uint8', 'uint16', 'int16', 'float32', 'float64'})
@@ -69,6 +69,7 @@ def read_reduced(
     ratio: tuple[float, float],
     *,
     smooth: bool = True,
+    block_bytes: int = BLOCK_BYTES,
 ) -> np.ndarray:
     """Return output pixels, each made from ``ratio`` pixels of a level.
 
@@ -77,12 +78,13 @@ def read_reduced(
     :param corner: the first row and column of the output, in pixels of the output.
     :param size: rows and columns of the output.
     :param smooth: average; otherwise take the nearest, as labels need it.
+    :param block_bytes: of the level's pixels, the most to hold at once.
     :returns: an array of (rows, columns, bands) in the level's type.
     """
     whole = tuple(max(1, math.floor(value + TOLERANCE)) for value in ratio)
     rest = tuple(value / factor for value, factor in zip(ratio, whole, strict=True))
     if all(abs(value - 1) < TOLERANCE for value in rest):
-        return _read_blocks(read, sides, corner, size, (whole[0], whole[1]), smooth=smooth)
+        return _read_blocks(read, sides, corner, size, (whole[0], whole[1]), block_bytes, smooth=smooth)
     limits = tuple(-(-side // factor) for side, factor in zip(sides, whole, strict=True))
     places = [
         np.clip((first + np.arange(count) + 0.5) * value - 0.5, 0, limit - 1)
@@ -90,7 +92,8 @@ def read_reduced(
     ]
     first = (int(places[0][0]), int(places[1][0]))
     count = tuple(math.ceil(place[-1]) + 1 - start for place, start in zip(places, first, strict=True))
-    pixels = _read_blocks(read, sides, first, (count[0], count[1]), (whole[0], whole[1]), smooth=smooth)
+    factor = whole[0], whole[1]
+    pixels = _read_blocks(read, sides, first, (count[0], count[1]), factor, block_bytes, smooth=smooth)
     rows, columns = (place - start for place, start in zip(places, first, strict=True))
     if not smooth:
         nearest: np.ndarray = pixels[np.rint(rows).astype(int)][:, np.rint(columns).astype(int)]
@@ -122,16 +125,17 @@ def _read_blocks(
     corner: tuple[int, int],
     size: tuple[int, int],
     factor: tuple[int, int],
+    block_bytes: int,
     *,
     smooth: bool,
 ) -> np.ndarray:
     """Reduce by whole numbers, as many rows and columns at once as fit the bound."""
     sample = read(0, 0, 1, 1)
     out = np.zeros((*size, sample.shape[2]), sample.dtype)
-    room = max(1, BLOCK_BYTES // (sample.nbytes * factor[0] * factor[1]))
-    columns = min(size[1], max(1, math.isqrt(room)))
-    columns = min(size[1], max(columns, room // max(1, size[0])))
-    rows = min(size[0], max(1, room // columns))
+    room = max(1, block_bytes // (sample.nbytes * factor[0] * factor[1]))
+    # Powers of two often end where chunks do.
+    columns = min(size[1], 1 << (max(math.isqrt(room), room // max(1, size[0]), 1).bit_length() - 1))
+    rows = min(size[0], 1 << (max(1, room // max(1, columns)).bit_length() - 1))
     for row in range(0, size[0], rows):
         for column in range(0, size[1], columns):
             top, left = (corner[0] + row) * factor[0], (corner[1] + column) * factor[1]
