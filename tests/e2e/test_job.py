@@ -20,17 +20,7 @@ from PIL import Image
 from girder_zarr.client import Patch, StitchClient, content_digest
 from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError, UnsupportedFormatError
 from girder_zarr.stack.demo_job import STITCHED, cut, read_picture
-from support.stack import CommandLine
-
-
-def run_cli(*arguments, **environment):
-    """Run a `girder-zarr` command to its end; return code, lines of output and lines of errors."""
-    command = CommandLine(*arguments, environment=environment)
-    code = command.wait(120)
-    lines = []
-    while (line := command.lines.get_nowait()) is not None:
-        lines.append(line)
-    return code, lines, command.errors
+from support.stack import run_cli
 
 
 def region(girder, item_id):

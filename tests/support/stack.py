@@ -66,6 +66,16 @@ class CommandLine:
         self.wait()
 
 
+def run_cli(*arguments, **environment):
+    """Run a `girder-zarr` command to its end; return code, lines of output and lines of errors."""
+    command = CommandLine(*arguments, environment=environment)
+    code = command.wait(120)
+    lines = []
+    while (line := command.lines.get_nowait()) is not None:
+        lines.append(line)
+    return code, lines, command.errors
+
+
 class Stack(CommandLine):
     """`girder-zarr serve` on a free port."""
 
