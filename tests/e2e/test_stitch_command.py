@@ -14,7 +14,7 @@ from girder_zarr.client import Patch, StitchClient
 from support.stack import CommandLine, run_cli
 from support.waiting import wait_until
 
-SIDE, ROWS, COLUMNS = 32, 20, 40
+SIDE, ROWS, COLUMNS = 32, 12, 25
 
 
 @pytest.fixture
@@ -85,8 +85,8 @@ def test_everything_that_a_table_can_say(stack, girder, folder, key, tmp_path):
     (tmp_path / 'spec.json').write_text(json.dumps(spec))
     code, lines, errors = run_cli(
         'stitch', folder, tmp_path / 'p.csv', '--api-url', f'{stack.url}api/v1', '--api-key', key,
-        '--name', 'both',        '--blend', 'mean', '--pixel-size', '0.5,1', '--output', 'db', '--spec', tmp_path / 'spec.json',
-        XDG_STATE_HOME=str(tmp_path),
+        '--name', 'both', '--blend', 'mean', '--pixel-size', '0.5,1', '--output', 'db',
+        '--spec', tmp_path / 'spec.json', XDG_STATE_HOME=str(tmp_path),
     )  # fmt: skip
     assert (code, errors) == (0, [])
     item_id = lines[-1].rpartition('/')[2]
