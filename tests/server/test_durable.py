@@ -28,6 +28,11 @@ pytestmark = pytest.mark.plugin('zarr')
 BODY = png(random_pixels(16, 16))
 
 
+@pytest.fixture(autouse=True)
+def _never_swept(monkeypatch):
+    monkeypatch.setattr(orphans, '_swept', None)
+
+
 @pytest.fixture
 def root(zarr_server):
     return Path(Assetstore().getCurrent()['root'])
@@ -209,8 +214,9 @@ def test_what_was_stored_for_a_session_that_went_meanwhile(api, people, folder, 
     api.delete(session)
     before = stored()
     store_file(found, new_patch('b'), people['owner'])
-    assert orphans.sweep_lost() == 0
-    assert orphans.sweep_lost(0) == 1
+    assert orphans.sweep_all() == 0
+    assert orphans.sweep_all(0) == 1
+    assert orphans.sweep_all(0) == 0
     assert (stored(), contents()) == (before, {})
     Folder().remove(folder)
     with pytest.raises(Exception, match='folder of the session is gone'):
@@ -225,6 +231,18 @@ def test_a_request_that_stood_still_gives_up(api, people, session, stored, conte
     assert (status, 'try again' in refusal['message']) == (409, True)
     assert (stored(), contents()) == (before, {})
     remove_file(None)
+
+
+def test_servers_sweep_all_sessions_from_time_to_time(api, people, session, stored, contents, monkeypatch):
+    monkeypatch.setattr(orphans, '_due', float('-inf'))
+    swept, original = [], orphans.sweep_all
+    monkeypatch.setattr(orphans, 'sweep_all', lambda: swept.append(original(0)))
+    api.put(session, 'a', BODY)
+    before = stored(), contents()
+    store_file(document(session), new_patch('b'), people['owner'])
+    orphans.sweep_if_due()
+    orphans.sweep_if_due()
+    assert (swept, stored(), contents()) == ([1], *before)
 
 
 @pytest.mark.parametrize('step', ['_update', '_remove_bytes'])

@@ -51,7 +51,7 @@ class HeldModel(Model):
             found: Document | None = self.findOne({'sessionId': session['_id'], 'key': key})
             if found is None:
                 return None
-            if found['held'] is not None and _is_stale(found):
+            if found['held'] is not None and is_stale(found):
                 self._release_stale(found)
             elif found['held'] is None:
                 return found
@@ -104,5 +104,6 @@ class HeldModel(Model):
         return found
 
 
-def _is_stale(document: Document) -> bool:
+def is_stale(document: Document) -> bool:
+    """Return whether the request that holds a document is given up."""
     return now() - document['heldAt'] > dt.timedelta(seconds=STALE_SECONDS)

@@ -13,7 +13,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from . import expiry, publish, runs, stitch_job, tasks
+from . import expiry, orphans, publish, runs, stitch_job, tasks
 from .parts import StitchPart
 from .sessions import FINALIZING, Document, StitchSession
 
@@ -65,6 +65,7 @@ def look() -> None:
             attempt = session.get('attempt') if session.get('state') == FINALIZING else None
             StitchPart().discard(session_id, keep=attempt)
         expiry.sweep_if_due()
+        orphans.sweep_if_due()
     except Exception:
         logger.warning('The keeper of stitch sessions could not look', exc_info=True)
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import logging
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
+from bson import ObjectId
 from girder.models.file import File
 
 from . import durable
@@ -24,11 +27,15 @@ from .sessions import ATTACHED_TO, EDITABLE, Document, StitchSession
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bson import ObjectId
-
 logger = logging.getLogger(__name__)
 
+#: How often a server looks.
+INTERVAL_SECONDS = 600
 _AT_ONCE = 1000
+
+_lock = threading.Lock()
+_due = float('-inf')
+_swept: dt.datetime | None = None
 
 
 def sweep_orphans(session: Document, older_than: float = ORPHAN_SECONDS) -> int:
@@ -55,14 +62,36 @@ def sweep_orphans(session: Document, older_than: float = ORPHAN_SECONDS) -> int:
     return removed
 
 
-def sweep_lost(older_than: float = ORPHAN_SECONDS) -> int:
-    """Remove what was stored for sessions that are gone, by servers that died with them; return how much."""
-    removed = 0
-    for session_id in File().collection.distinct('attachedToId', {'attachedToType': ATTACHED_TO}):
-        if StitchSession().findOne({'_id': session_id}, fields=['_id']) is None:
-            query = {'attachedToType': ATTACHED_TO, 'attachedToId': session_id, **_older(older_than)}
-            removed += _remove({file['_id'] for file in File().find(query, fields=['_id'])})
-    return removed + durable.remove_temporary(older_than=older_than)
+def sweep_all(older_than: float = ORPHAN_SECONDS) -> int:
+    """Sweep the sessions into which something was stored since this process did so; return how much went.
+
+    What was stored for sessions that are gone is found as well.
+    """
+    global _swept  # noqa: PLW0603 - one time for the process
+    removed, begun = durable.remove_temporary(older_than=older_than), now()
+    query: Document = {'attachedToType': ATTACHED_TO}
+    if _swept is not None:
+        query['_id'] = {'$gte': ObjectId.from_datetime(_swept)}
+    for session_id in File().collection.distinct('attachedToId', query):
+        session = StitchSession().findOne({'_id': session_id})
+        if session is not None:
+            removed += sweep_orphans(session, older_than)
+        else:
+            lost = {'attachedToType': ATTACHED_TO, 'attachedToId': session_id, **_older(older_than)}
+            removed += _remove({file['_id'] for file in File().find(lost, fields=['_id'])})
+    # Files that were too young are looked at again.
+    _swept = begun - dt.timedelta(seconds=2 * older_than)
+    return removed
+
+
+def sweep_if_due() -> None:
+    """Sweep all sessions, if that was long ago."""
+    global _due  # noqa: PLW0603 - one time for the process
+    with _lock:
+        if time.monotonic() < _due:
+            return
+        _due = time.monotonic() + INTERVAL_SECONDS
+    sweep_all()
 
 
 def _older(seconds: float) -> Document:

@@ -21,6 +21,7 @@ from girder_zarr.stitch.preview import PreviewImage, Sources, load_each
 from girder_zarr.stitch.preview_cache import PreviewCache
 from girder_zarr.stitch.preview_coverage import cover
 
+from .holds import is_stale
 from .patch_document import to_patch
 from .patches import StitchPatch
 from .reducer import reduce_and_store, reducer
@@ -172,6 +173,9 @@ class SessionPreview:
         held = {'sessionId': self._id, 'held': {'$gt': ''}}
         recent = {'sessionId': self._id, 'updated': {'$gte': self._newest - OVERLAP}}
         documents = list(StitchPatch().find(held))
+        if any(is_stale(document) for document in documents):
+            StitchPatch().release_stale(session)
+            documents = list(StitchPatch().find(held))
         settled = self._take([*documents, *StitchPatch().find(recent)])
         # Removed patches are found by their number. While others come in, it is that of a moment ago.
         if settled and len(self.image) != session['counts']['patches'] - self._drift:
