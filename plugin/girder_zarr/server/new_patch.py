@@ -13,7 +13,7 @@ from .limits import current as limits_now
 from .sessions import EDITABLE, Document, spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from girder_zarr.stitch.formats import PatchInfo
     from girder_zarr.stitch.patch import Placement
@@ -144,12 +144,17 @@ def _box(position: dict[str, int], shape: Any) -> dict[str, tuple[int, int]]:
     return {axis: (start, start + lengths.get(axis, 1)) for axis, start in position.items()}
 
 
-def extent_of(documents: list[Document]) -> dict[str, int]:
+def extent_of(documents: Iterable[Document]) -> dict[str, int]:
     """Return what stored patches cover, as the session keeps it: ``{axis0: first, axis1: end}``."""
-    boxes = [_box(document['position'], document['shape']) for document in documents]
-    axes = set.intersection(*(set(box) for box in boxes)) if boxes else set()
-    lows = {axis + '0': min(box[axis][0] for box in boxes) for axis in axes}
-    return {**lows, **{axis + '1': max(box[axis][1] for box in boxes) for axis in axes}}
+    found: dict[str, int] = {}
+    axes: set[str] | None = None
+    for document in documents:
+        box = _box(document['position'], document['shape'])
+        axes = set(box) if axes is None else axes & set(box)
+        for axis, (low, high) in box.items():
+            found[axis + '0'] = min(low, found.get(axis + '0', low))
+            found[axis + '1'] = max(high, found.get(axis + '1', high))
+    return {name: value for name, value in found.items() if name[:-1] in (axes or ())}
 
 
 def decide(existing: Document, new: NewPatch, *, replace: bool) -> str:

@@ -327,14 +327,20 @@ class StitchPatch(HeldModel):
             if StitchSession().change(session['_id'], query, {'$set': fields, '$inc': {'revision': 1}}):
                 return
 
-    def recount(self, session: Document, documents: list[Document]) -> None:
+    def recount(self, session: Document) -> None:
         """Set a finalizing session's counts and extent, which a dead server may have left wrong."""
         references = StitchReference().list_session(session)
-        nbytes = sum(document['size'] for document in (*documents, *references))
-        counts = {'patches': len(documents), 'bytes': nbytes}
+        counts = {'patches': 0, 'bytes': sum(document['size'] for document in references)}
+
+        def counted() -> Iterator[Document]:
+            for document in self.list_session(session, fields=['size', 'position', 'shape']):
+                counts['patches'] += 1
+                counts['bytes'] += document['size']
+                yield document
+
+        extent = extent_of(counted())
         query = {'state': FINALIZING, 'attempt': session['attempt']}
-        fields = {'counts': counts, 'extent': extent_of(documents)}
-        StitchSession().change(session['_id'], query, {'$set': fields})
+        StitchSession().change(session['_id'], query, {'$set': {'counts': counts, 'extent': extent}})
 
     def remove_all(self, session: Document) -> None:
         """Remove all patches and reference images of a session, with their files and what is on its way."""

@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 #: The queue whose workers reach the database.
 QUEUE = 'local'
-_COUNTED = ('size', 'position', 'shape')
 _OPTIONS = {'base': PlainTask, 'acks_late': True, 'reject_on_worker_lost': True, 'ignore_result': True}
 
 
@@ -135,12 +134,12 @@ def _finish(session: Document) -> None:
     if runs.is_running(session):
         runs.abandon(session)
         return
-    publish.remove_leftovers(session)
-    StitchPart().discard(session['_id'])
     if current['attempt'] == session['attempt']:
         stitch_job.end(current)
     else:
         stitch_job.close(session['jobId'])
+    publish.remove_leftovers(session)
+    StitchPart().discard(session['_id'])
     runs.end(session)
 
 
@@ -153,7 +152,7 @@ def _make(session: Document, folder: Path, reporter: Reporter, stopper: Stopper)
         raise InvalidInputError(msg)
     planned = StitchPart().plan(session)
     plan = plan_of(session, planned, check=stopper.check, say=reporter.say)
-    StitchPatch().recount(session, list(StitchPatch().list_session(session, fields=_COUNTED)))
+    StitchPatch().recount(session)
     target = folder / publish.file_name(session)
     if planned is not None or shared_work.is_large(plan):
         planned = shared_work.prepare(session, plan, user)

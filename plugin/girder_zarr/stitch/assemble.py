@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from .blocks import BlockMaker
 from .loader import PatchLoader, visible
 from .outputs import TIFF, check_possible
 from .plan import Plan
-from .provenance import DOCUMENT, describe
+from .provenance import DOCUMENT, describe, document_of
 from .register import register
 from .tiff import write_tiff
 
@@ -134,10 +133,10 @@ def write_plan(
         thread; they add up to :func:`values_of`.
     :param check: called before every block; raises to stop.
     """
-    _, document = describe(plan)
+    document = document_of(plan)
     if document is not None:
         outlet = DirectoryOutlet(directory) if isinstance(directory, Path) else directory
-        outlet.put(DOCUMENT, json.dumps(document, separators=(',', ':')).encode())
+        outlet.put(DOCUMENT, document)
     write_image(
         directory,
         output_spec(plan, name),
@@ -175,7 +174,7 @@ def output_spec(plan: Plan, name: str | None = None) -> OutputSpec:
         fill_value=spec.background,
         codec=spec.encoder(plan.dtype),
         resample=spec.resample,
-        extra={'stitch': describe(plan)[0]},
+        extra={'stitch': describe(plan)},
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import zipfile
@@ -13,7 +12,7 @@ from girder_zarr.image.write.outlet import ZipOutlet
 from girder_zarr.image.write.parts import HALVES, Trees, write_above, write_trees
 
 from .assemble import BlockMaker, output_spec, write_file
-from .provenance import DOCUMENT, describe
+from .provenance import DOCUMENT, document_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -96,9 +95,9 @@ def merge_file(
     """
 
     def write(outlet: Outlet) -> None:
-        _, document = describe(plan)
+        document = document_of(plan)
         if document is not None:
-            outlet.put(DOCUMENT, json.dumps(document, separators=(',', ':')).encode())
+            outlet.put(DOCUMENT, document)
         with (target.parent / 'halves').open('x+b') as scratch:
             halves = _Halves(scratch)
             for stream in parts:

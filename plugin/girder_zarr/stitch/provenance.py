@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .patch import Patch
     from .plan import Plan
     from .register import Registration
@@ -17,8 +21,35 @@ DOCUMENT = 'girder_zarr/stitch.json'
 _FORMAT = 1
 
 
-def describe(plan: Plan) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return what goes into the metadata, and what goes into a document of its own where that is too much."""
+def describe(plan: Plan) -> dict[str, Any]:
+    """Return what goes into the metadata; with many patches it names the document that lists them."""
+    about = _about(plan)
+    if len(plan.patches) > MAX_INLINE:
+        return {**about, 'document': DOCUMENT}
+    return {**about, 'patches': list(_patches(plan)), **_details(plan)}
+
+
+def document_of(plan: Plan) -> bytes | None:
+    """Return the document that lists the patches, as JSON, or None where the metadata does."""
+    if len(plan.patches) <= MAX_INLINE:
+        return None
+    # one patch after the other: as objects they take ten times the room
+    stream = io.BytesIO()
+    stream.write(_json(_about(plan))[:-1] + b',"patches":[')
+    for at, patch in enumerate(_patches(plan)):
+        stream.write((b',' if at else b'') + _json(patch))
+    stream.write(b']')
+    for name, value in _details(plan).items():
+        stream.write(b',' + _json(name) + b':' + _json(value))
+    stream.write(b'}')
+    return stream.getvalue()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(',', ':')).encode()
+
+
+def _about(plan: Plan) -> dict[str, Any]:
     spec = plan.spec
     about: dict[str, Any] = {
         'formatVersion': _FORMAT,
@@ -30,15 +61,17 @@ def describe(plan: Plan) -> tuple[dict[str, Any], dict[str, Any] | None]:
     }
     if plan.registration is not None:
         about['registration'] = plan.registration.summary()
-    details = _details(plan)
-    if len(plan.patches) <= MAX_INLINE:
-        return {**about, **details}, None
-    return {**about, 'document': DOCUMENT}, {**about, **details}
+    return about
+
+
+def _patches(plan: Plan) -> Iterator[dict[str, Any]]:
+    moves = plan.registration.corrections if plan.registration else {}
+    for patch in plan.patches:
+        yield _patch(patch, moves.get(patch.key))
 
 
 def _details(plan: Plan) -> dict[str, Any]:
-    spec, moves = plan.spec, plan.registration.corrections if plan.registration else {}
-    found: dict[str, Any] = {'patches': [_patch(patch, moves.get(patch.key)) for patch in plan.patches]}
+    spec, found = plan.spec, dict[str, Any]()
     if plan.references:
         found['references'] = [
             {'key': patch.key, 'digest': patch.digest or None} for patch in plan.references.values()
