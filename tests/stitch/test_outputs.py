@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import shutil
 import sqlite3
 import warnings
@@ -21,6 +22,7 @@ from girder_zarr.errors import ConflictError, InvalidInputError, UnreadableImage
 from girder_zarr.stitch import outputs
 from girder_zarr.stitch.assemble import assemble_file, make_plan
 from girder_zarr.stitch.outputs import check_possible
+from girder_zarr.stitch.parts import PartMaker, cut, merge_file
 from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.spec import StitchSpec
 from girder_zarr.stitch.verify import verify_file
@@ -254,6 +256,40 @@ def test_another_tiff_does_not_pass_for_the_result(tmp_path: Path) -> None:
     path.write_bytes(b'no tiff')
     with pytest.raises(UnreadableImageError, match='cannot be read'):
         verify_file(*plan_of(halves(PICTURE), output='tiff'), path)
+
+
+def write_in_parts(target: Path, patches: list[tuple[Patch, np.ndarray]], **spec: Any) -> Path:
+    """The same as `write`, but by way of parts, as several workers make a file."""
+    plan, load = plan_of(patches, **spec)
+    parts = cut(plan, 2**14)
+    assert len(parts) > 1
+    maker, streams = PartMaker(plan, load, 2**14), []
+    for part in parts:
+        path = target.parent / 'part.zip'
+        maker.write(part, path)
+        streams.append(io.BytesIO(path.read_bytes()))
+        path.unlink()
+    merge_file(plan, streams, target, 2**14, name='scene')
+    verify_file(plan, load, target)
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    return target
+
+
+@pytest.mark.parametrize('spec', [{'output': 'db'}, {'lossy': True, 'ngffVersion': '0.4'}], ids=str)
+def test_parts_make_every_kind_of_file(tmp_path: Path, spec: dict[str, Any]) -> None:
+    suffix = spec.get('output', 'zarr.zip')
+    found = []
+    for name, make in (('whole', write), ('parts', write_in_parts)):
+        (tmp_path / name).mkdir()
+        path = make(tmp_path / name / f'a.{suffix}', halves(PICTURE), chunk=64, **spec)
+        found.append(frame_of(gz.open(path)))
+    assert np.array_equal(found[0], found[1])
+
+
+@pytest.mark.usefixtures('converter')
+def test_parts_make_a_tiff(tmp_path: Path) -> None:
+    path = write_in_parts(tmp_path / 'a.tiff', halves(PICTURE), chunk=64, output='tiff')
+    assert np.array_equal(tifffile.imread(path, key=0), PICTURE)
 
 
 def test_without_the_converter_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
