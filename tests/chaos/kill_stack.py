@@ -31,7 +31,7 @@ from support.waiting import wait_until
 
 from .census import Census
 from .clients import Client, deliver, share_out
-from .killer import WEIGHTS, Killer
+from .killer import WEIGHTS, Killer, Watch
 from .ledger import Ledger
 from .material import Work, make_work
 from .results import must, wrong_patches, wrong_pixels
@@ -54,33 +54,46 @@ class Run:
         self.killed: collections.Counter[str] = collections.Counter()
         self.kill_log: list[tuple[float, str]] = []
         self.rounds = 0
+        self.closing = False
 
     def prepare(self) -> None:
         """Wait for the stack and make a folder in it."""
         self.stack.ready()
-        girder = self.stack.client()
+        self.girder = girder = self.stack.client()
         self.token = girder.token
         # So that small patches come in several chunks as well.
         girder.put('system/setting', {'key': 'core.upload_minimum_chunk_size', 'value': '0'})
         collection = girder.createCollection('chaos')
         self.folder = girder.createFolder(collection['_id'], 'chaos', parentType='collection')['_id']
         self.wire = Wire(self.stack.url, self.token)
+        self.watch = Watch(self.stack, self.ledger, self.stack_ended)
+        self.watch.start()
         self.census = Census(self.stack, self.temporary)
+
+    def stack_ended(self) -> None:
+        """Stop, unless it was we who have stopped the stack."""
+        if not self.closing:
+            self.ledger.fault(f'the stack has ended: {" ".join(self.stack.errors)}')
+            self.stop.set()
+
+    def close(self) -> None:
+        """Stop the stack."""
+        self.closing = True
+        self.stack.close()
 
     def round(self) -> None:
         """Upload and finalize some sessions while parts are killed."""
         self.rounds += 1
+        wait_until(self.all_answers, seconds=120, what='the whole stack')
+        # In every second round the workers share the images out.
+        values = 2**18 if self.rounds % 2 else 2**28
+        self.girder.put('system/setting', {'key': 'zarr.stitch_part_values', 'value': values})
         works = self.make_works()
         sessions = {work.name: self.create(work) for work in works}
         self.works += [(sessions[work.name], work) for work in works]
         left = self.options.kills - self.killed.total()
-        killer = Killer(
-            self.stack,
-            self.options.parts,
-            min(left, self.options.kills_a_round),
-            self.rng,
-            self.ledger.seconds,
-        )
+        kills = min(left, self.options.kills_a_round)
+        killer = Killer(self.stack, self.watch, self.options.parts, kills, self.rng, self.ledger)
         tasks = share_out(works, self.options.clients, self.rng)
         clients = [self.client(sessions) for _ in tasks]
         killer.start()
@@ -167,7 +180,7 @@ class Run:
 
     def try_compare(self, session: str, work: Work, known: dict[str, str | None]) -> Any:
         try:
-            return wrong_patches(self.wire, session, work, known)
+            return wrong_patches(self.wire, session, work, known, complete=False)
         except (NoAnswerError, AssertionError):
             return None
 
@@ -186,7 +199,8 @@ class Run:
         for session, work in self.works:
             if work.doomed:
                 continue
-            missing, other = wrong_patches(self.wire, session, work, self.ledger.of_session(session))
+            known = self.ledger.of_session(session)
+            missing, other = wrong_patches(self.wire, session, work, known, complete=True)
             lost += missing
             self.ledger.faults += other
         pixels = [
@@ -294,9 +308,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         chaos.prepare()
         while chaos.killed.total() < options.kills and not chaos.ledger.faults:
             chaos.round()
+        if chaos.stop.is_set():
+            raise RuntimeError(chaos.ledger.faults)
         return chaos.conclude()
     finally:
-        chaos.stack.close()
+        chaos.close()
         if options.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
 

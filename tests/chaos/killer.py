@@ -5,14 +5,18 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
+import re
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from support.stack import Stack, processes_below
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
+
+    from .ledger import Ledger
 
 #: What the command line of each part contains.
 PARTS = {
@@ -21,21 +25,48 @@ PARTS = {
     'broker': 'valkey-server',
     'database': 'secantus',
 }
+#: What the supervisor calls them.
+NAMES = {'Girder server': 'server', 'worker': 'worker', 'broker': 'broker', 'database': 'database'}
 #: How often each is chosen.
 WEIGHTS = {'server': 9, 'worker': 8, 'worker child': 3, 'broker': 1, 'database': 3}
 #: Seconds between two kills, at least and at most.
 GAPS = (0.2, 5.0)
+#: How often a part is killed that has just been started and does not answer yet.
+WHILE_IT_STARTS = 0.2
+
+
+class Watch(threading.Thread):
+    """Follows what the supervisor says: which parts answer, and whether it goes on.
+
+    :param ended: called when the supervisor has ended.
+    """
+
+    def __init__(self, stack: Stack, ledger: Ledger, ended: Callable[[], None]) -> None:
+        super().__init__(name='watch', daemon=True)
+        self._stack, self._ledger, self._ended = stack, ledger, ended
+        #: Parts that do not answer.
+        self.away: set[str] = set()
+
+    def run(self) -> None:
+        """Read lines until there are none any more."""
+        while (line := self._stack.lines.get()) is not None:
+            found = re.search(r'The (.+?) (has ended|answers again)', line)
+            if found is not None:
+                part = NAMES[found[1]]
+                self._ledger.count(f'{part} {found[2]}')
+                (self.away.add if found[2] == 'has ended' else self.away.discard)(part)
+        self._ended()
 
 
 class Killer(threading.Thread):
     """Kills until it has killed often enough or is told to stop."""
 
     def __init__(
-        self, stack: Stack, parts: list[str], kills: int, rng: random.Random, seconds: Any = lambda: 0.0
+        self, stack: Stack, watch: Watch, parts: list[str], kills: int, rng: random.Random, ledger: Ledger
     ) -> None:
         super().__init__(name='killer', daemon=True)
-        self._stack, self._parts, self._left, self._rng = stack, parts, kills, rng
-        self._seconds = seconds
+        self._stack, self._watch, self._ledger = stack, watch, ledger
+        self._parts, self._left, self._rng = parts, kills, rng
         self._enough = threading.Event()
         self.killed: collections.Counter[str] = collections.Counter()
         #: Seconds since the beginning, and what was killed.
@@ -45,14 +76,15 @@ class Killer(threading.Thread):
         """Kill a part, wait for a random time, and again."""
         while self._left > 0 and not self._enough.wait(self._rng.uniform(*GAPS)):
             part = self._rng.choices(self._parts, [WEIGHTS[one] for one in self._parts])[0]
-            victim = self._find(part)
+            starts = part.split(maxsplit=1)[0] in self._watch.away
+            victim = None if starts and self._rng.random() > WHILE_IT_STARTS else self._find(part)
             if victim is None:
                 continue
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
                 self._left -= 1
                 self.killed[part] += 1
-                self.log.append((round(self._seconds(), 2), part))
+                self.log.append((round(self._ledger.seconds(), 2), part + (', starting' if starts else '')))
 
     def end(self) -> None:
         """Stop killing."""

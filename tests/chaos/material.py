@@ -55,6 +55,7 @@ class Work:
     :param earlier: by key: what is put first and then replaced by the piece of that key.
     :param strays: by key: what is put and removed again.
     :param counted: whether the spec says how many patches there will be.
+    :param kept: whether the patches stay when the image is there.
     :param doomed: the session is deleted while patches arrive.
     """
 
@@ -64,6 +65,7 @@ class Work:
     earlier: dict[str, Piece]
     strays: dict[str, Piece]
     counted: bool
+    kept: bool
     doomed: bool
     dtype: str
     bands: int
@@ -116,7 +118,9 @@ def make_work(rng: random.Random, number: int, name: str, *, columns: int, side:
     spec: dict[str, Any] = {'overlap': rule, 'size': {'x': extent, 'y': extent - 5}, 'chunk': 128}
     if counted:
         spec['expected'] = len(pieces)
-    return Work(name, spec, pieces, earlier, strays, counted, doomed, dtype, bands)
+    kept = counted or number % 3 != 0
+    spec['keepPatches'] = kept
+    return Work(name, spec, pieces, earlier, strays, counted, kept, doomed, dtype, bands)
 
 
 def blend(spec: dict[str, Any], pieces: list[Piece], dtype: str, bands: int) -> np.ndarray:

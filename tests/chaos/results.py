@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 
 def wrong_patches(
-    wire: Wire, session: str, work: Work, acknowledged: dict[str, str | None]
+    wire: Wire, session: str, work: Work, acknowledged: dict[str, str | None], *, complete: bool
 ) -> tuple[list[str], list[str]]:
-    """Return the acknowledged patches that are missing, and whatever else differs from what was sent."""
+    """Return the acknowledged patches that are missing, and whatever else differs from what was sent.
+
+    :param complete: the image is there: patches that are not kept are gone.
+    """
     answer = must(wire.ask('GET', f'stitch_session/{session}/patch', {'limit': 0, 'fields': 'key,digest'}))
     there = {one['key']: one['digest'] for one in answer.json}
+    if complete and not work.kept:
+        return [], [f'{work.name} {key}: still there' for key in there]
     lost = [
         f'{work.name} {key}: acknowledged {digest}, found {there.get(key)}'
         for key, digest in acknowledged.items()

@@ -77,7 +77,7 @@ def test_starts_that_lead_nowhere_are_given_up():
     for _ in range(MOST_FAILED_STARTS):
         watched.pause_after_an_end()
     watched.part.alive = False
-    with pytest.raises(StackError, match=r'The worker ended \(signal SIGKILL\), and 5 starts in a row'):
+    with pytest.raises(StackError, match=r'The worker ended \(signal SIGKILL\), and 10 starts in a row'):
         watched.upkeep.look()
     assert watched.part.starts == MOST_FAILED_STARTS
 

@@ -19,7 +19,7 @@ PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 #: A part that has answered for so long begins anew with the shortest pause.
 STEADY_SECONDS = 10.0
 #: After so many starts in a row that led nowhere the stack gives up.
-MOST_FAILED_STARTS = 5
+MOST_FAILED_STARTS = 10
 
 
 @dataclass
