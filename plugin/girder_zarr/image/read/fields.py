@@ -89,16 +89,18 @@ class LaterField(Sequence[LevelReader]):
 
     There are thousands of these, so that they hold as little as can be. What is outside the field, and all of
     a field that does not exist, is zero. A field that differs from the others is opened by its own metadata.
+
+    :param own: the field, where it has been opened already.
     """
 
     __slots__ = ('_alike', '_direct', '_find', '_own')
 
-    def __init__(self, alike: Alike, find: Find) -> None:
+    def __init__(self, alike: Alike, find: Find, own: Series | None = None) -> None:
         self._alike = alike
         self._find = find
         #: By level: its array where it is like the others, None where it is not.
         self._direct: dict[int, StoredLevel | None] | None = None
-        self._own: tuple[Series | None] | None = None
+        self._own: tuple[Series | None] | None = None if own is None else (own,)
 
     def __len__(self) -> int:
         return len(self._alike.names)

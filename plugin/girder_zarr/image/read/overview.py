@@ -139,6 +139,7 @@ def make_mosaic(
             cell = max(cell[0], shape[y]), max(cell[1], shape[x])
     alike = Alike(store, first, names, cell, partial(find_image, store), problems)
     laters = [LaterField(alike, field.find) for field in fields]
+    laters[number] = LaterField(alike, fields[number].find, first)
     well = fields[number].cell[:2]
     pairs = zip(fields, laters, strict=True)
     beside = {field.cell[2]: later for field, later in pairs if field.cell[:2] == well}

@@ -119,7 +119,6 @@ def _alone(store: KeyStore, opened: Opened, series: Series, name: str | None) ->
         others={},
         associated={},
         labels={},
-        problems=list(opened.problems),
     )
     if series.path is not None and 'image-label' not in series.attributes:
         add_labels(store, series.path, alone)
