@@ -11,7 +11,7 @@ from girder_zarr.stitch.spec import StitchSpec
 
 from . import expiry, limits
 from .new_patch import check_editable
-from .sessions import EDITABLE, OPEN, Document, StitchSession, check_name
+from .sessions import COMPLETE, EDITABLE, OPEN, Document, StitchSession, check_name
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -34,6 +34,8 @@ def split(spec: Any) -> tuple[Any, float | dt.datetime | None]:
 def edit(session: Document, body: Document) -> Document:
     """Change name and spec of a session; return it. Fields of the spec that are not named stay.
 
+    Another spec opens a complete session again that has kept its patches; its item stays as it is.
+
     :param body: ``{'name', 'spec'}``, each optional. A field of the spec that is null gets its default.
     :raises InvalidInputError: a field is unknown or malformed. After any error nothing has changed.
     :raises ConflictError: the session is not editable, or its patches do not fit the new spec.
@@ -54,16 +56,20 @@ def edit(session: Document, body: Document) -> Document:
     if 'expires' in given:
         changes['expires'] = expires
     for _ in range(_TRIES):
-        check_editable(session)
+        again = bool(given) and _can_be_made_again(session)
+        if not again:
+            check_editable(session)
         spec = StitchSpec.from_json({**session['spec'], **rest})
         check_possible(spec)
         limits.current().check_registration(spec)
         check_patches_fit(session, spec)
         query = {
-            'state': {'$in': EDITABLE},
+            'state': session['state'] if again else {'$in': EDITABLE},
             'revision': session['revision'],
             'specRevision': session.get('specRevision'),
         }
+        if again:
+            changes |= {'jobId': None, 'itemId': None, 'fileId': None}
         update = {'$set': {**changes, 'spec': spec.to_json()}, '$inc': {'revision': 1, 'specRevision': 1}}
         changed = StitchSession().change(session['_id'], query, update)
         if changed is not None:
@@ -71,6 +77,12 @@ def edit(session: Document, body: Document) -> Document:
         session = StitchSession().get(session['_id'])
     msg = 'The session goes on changing while patches arrive; try again.'
     raise ConflictError(msg)
+
+
+def _can_be_made_again(session: Document) -> bool:
+    """Return whether a complete session still has its patches, for another image of another spec."""
+    kept = session['spec']['keepPatches'] and session['counts']['patches'] > 0
+    return bool(session['state'] == COMPLETE and kept)
 
 
 def check_patches_fit(session: Document, spec: StitchSpec) -> None:
