@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from girder_zarr.stitch.plan import Extent
 
 LIMITS_KEY = 'zarr.stitch_limits'
+#: A pixel of four bands of float64 is the largest that there is.
+_PIXEL_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class StitchLimits:
     @property
     def for_formats(self) -> formats.Limits:
         """What one patch may cost, as `formats.inspect` takes it."""
-        return formats.Limits(pixels=self.patchPixels)
+        nbytes = min(DEFAULT_LIMITS.nbytes, self.patchPixels * _PIXEL_BYTES)
+        return formats.Limits(pixels=self.patchPixels, nbytes=nbytes)
 
     def check_dtype(self, dtype: str) -> None:
         """Check the dtype of a patch.

@@ -9,10 +9,11 @@ from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute, describeRoute
 from girder.api.rest import Resource
 from girder.constants import AccessType, SortDir, TokenScope
+from girder.exceptions import RestException
 
 from girder_zarr.errors import InvalidInputError
 
-from . import editing, expiry, finalize, paging, request_body
+from . import editing, expiry, finalize, orphans, paging, request_body
 from .http_errors import answers_errors
 from .rest_bulk import BulkRoutes
 from .rest_patches import PatchRoutes
@@ -40,6 +41,15 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
         self.route_patches()
         self.route_bulk()
         self.route_preview()
+
+    def handleRoute(self, method: str, path: Any, params: Document) -> Any:
+        """Answer a request, unless its query names a part of the path, whose place Girder would give it."""
+        _, _, in_path = self._matchRoute(method.lower(), path)
+        twice = sorted(set(in_path) & set(params))
+        if twice:
+            msg = f'{twice[0]}: expected in the path only, found it in the query too.'
+            raise RestException(msg)
+        return super().handleRoute(method, path, params)
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @describeRoute(
@@ -89,13 +99,13 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
 
     @access.admin(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
-        Description('Remove the sessions that have expired, now.')
+        Description('Remove the sessions that have expired, and what dead servers have left behind, now.')
         .notes('Servers do so by themselves from time to time.')
         .errorResponse('You are not an administrator.', 403)
     )
     def sweepSessions(self) -> Document:
-        """Remove expired sessions."""
-        return {'removed': expiry.sweep()}
+        """Remove expired sessions and leftovers."""
+        return {'removed': expiry.sweep(), 'leftovers': orphans.sweep_all()}
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
