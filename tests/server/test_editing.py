@@ -151,7 +151,10 @@ def test_an_administrator_sweeps(api, folder, people):
     _, session = api.create(folder, expires=1)
     age(session, hours=2)
     assert api.call('POST', '/stitch_session/sweep')[0] == 403
-    assert api.call('POST', '/stitch_session/sweep', user=people['admin']) == (200, {'removed': 1})
+    assert api.call('POST', '/stitch_session/sweep', user=people['admin']) == (
+        200,
+        {'removed': 1, 'leftovers': 0},
+    )
 
 
 def test_a_server_sweeps_by_itself(api, folder, monkeypatch):

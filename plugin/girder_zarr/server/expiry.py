@@ -59,7 +59,8 @@ def sweep_if_due() -> None:
         if time.monotonic() - _looked < INTERVAL_SECONDS:
             return
         _looked = time.monotonic()
-    if _expired(dt.datetime.now(dt.UTC)):
+    # A removal that a dead server has left unfinished is somebody's to finish, too.
+    if _expired(dt.datetime.now(dt.UTC)) or StitchSession().findOne({'deleting': True}):
         threading.Thread(target=sweep, name='expired stitch sessions', daemon=True).start()
 
 
