@@ -13,6 +13,9 @@ from girder.models.folder import Folder
 from girder.models.item import Item
 from girder.utility import assetstore_utilities
 from girder.utility.progress import noProgress
+from girder_large_image import girder_tilesource
+from girder_large_image.models.image_item import ImageItem
+from large_image.exceptions import TileGeneralError
 from moto.server import ThreadedMotoServer
 from PIL import Image
 
@@ -108,6 +111,35 @@ def test_an_imported_file_is_read_by_ranges(api, people, folder, tmp_path, bucke
     source = GirderFileBytes(file)
     for offset, length in ((0, 10), (123, 70_000), (len(body) - 1, 1), (len(body), 0)):
         assert source.read(offset, length) == body[offset : offset + length]
+
+
+@pytest.mark.parametrize('name', ['slide', 'slide.unknown'])
+def test_a_file_without_a_suffix(api, people, folder, tmp_path, bucket, assetstore, name):
+    """Sources that need a file on this machine do not keep ours from it."""
+    pixels = random_pixels(150, 200, 1)
+    for key, body in ((name, write_zarr(tmp_path / 'z', '0.5', pixels, 'yx')), ('notes', b'no image' * 100)):
+        bucket.put_object(Bucket=bucket.bucket, Key=f'scans/{key}', Body=body)
+    import_into(assetstore, 'scans/', folder, people['owner'])
+    item = Item().findOne({'name': name})
+    assert 'largeImage' not in item
+    status, answer = api.call('POST', f'/item/{item["_id"]}/tiles')
+    assert status == 200, answer
+    item = Item().load(item['_id'], force=True)
+    assert item['largeImage']['sourceName'] == 'zarr'
+    assert np.array_equal(shown(api, item), pixels)
+    status, why = api.call('GET', f'/zarr/item/{item["_id"]}/source')
+    assert (status, why['wouldChoose']) == (200, 'zarr'), why
+
+
+def test_a_file_without_a_suffix_that_is_no_image(people, folder, bucket, assetstore):
+    """No source takes it, and large_image says so, as of a file on this machine."""
+    bucket.put_object(Bucket=bucket.bucket, Key='scans/notes', Body=b'no image' * 100)
+    import_into(assetstore, 'scans/', folder, people['owner'])
+    item = Item().findOne({'name': 'notes'})
+    (file,) = Item().childFiles(item)
+    assert girder_tilesource.getGirderTileSourceName({**item, 'largeImage': {'fileId': file['_id']}}) is None
+    with pytest.raises(TileGeneralError, match='A job must be used'):
+        ImageItem().createImageItem(item, file, people['owner'], createJob=False)
 
 
 def sparse_slide(folder, target):

@@ -180,8 +180,8 @@ def _probe(candidate: Candidate, item: dict[str, Any], hide: Facts | None) -> No
     try:
         candidate.canRead = bool(source.canRead(item, noCache=True))
     except Exception as exception:  # noqa: BLE001  whatever a source raises is the answer to give
-        # large_image stops its search here as well.
-        candidate.canRead, candidate.failed = False, True
+        # The search stops here as well, unless only a file on this machine is missing.
+        candidate.canRead, candidate.failed = False, not isinstance(exception, FilePathException)
         candidate.reason = _sentence(exception, hide)
         return
     if not candidate.canRead:

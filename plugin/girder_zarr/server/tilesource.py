@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import large_image.tilesource
+from girder.exceptions import FilePathException
 from girder.models.file import File
 from girder_large_image import girder_tilesource
 from girder_large_image.girder_tilesource import GirderTileSource
@@ -15,6 +16,7 @@ from large_image.exceptions import TileSourceError
 
 from girder_zarr.image import ZarrFileTileSource
 
+from .explanation import Facts, rank
 from .file_store import open_location
 
 if TYPE_CHECKING:
@@ -61,6 +63,9 @@ def prefer_ours() -> None:
     load = large_image.tilesource.loadTileSources
     if not hasattr(load, 'before_girder_zarr'):
         large_image.tilesource.loadTileSources = _preferring_ours(load)
+    choose = girder_tilesource.getGirderTileSourceName
+    if not hasattr(choose, 'before_girder_zarr'):
+        girder_tilesource.getGirderTileSourceName = _going_on(choose)
     try:
         version = importlib.metadata.version(OTHER_DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
@@ -84,3 +89,29 @@ def _preferring_ours(load: Callable[..., None]) -> Callable[..., None]:
 
     load_tile_sources.before_girder_zarr = load  # type: ignore[attr-defined]
     return load_tile_sources
+
+
+def _going_on(choose: Callable[..., str | None]) -> Callable[..., str | None]:
+    """Let the search for a source go on where one of them needs a file on this machine.
+
+    Such a source fails with FilePathException, which ends large_image's search, as an error of the server.
+    """
+
+    @functools.wraps(choose)
+    def get_name(item: dict[str, Any], file: Any = None, *args: Any, **kwargs: Any) -> str | None:
+        try:
+            return choose(item, file, *args, **kwargs)
+        except FilePathException:
+            found = file or File().load(item['largeImage']['fileId'], force=True)
+            names = [one.source for one in rank(Facts.of(found)) if one.considered]
+            return next((name for name in names if _can_read(name, item, *args, **kwargs)), None)
+
+    get_name.before_girder_zarr = choose  # type: ignore[attr-defined]
+    return get_name
+
+
+def _can_read(name: str, item: dict[str, Any], *args: Any, **kwargs: Any) -> bool:
+    try:
+        return bool(girder_tilesource.AvailableGirderTileSources[name].canRead(item, *args, **kwargs))
+    except FilePathException:
+        return False
