@@ -70,6 +70,33 @@ def test_what_is_finalizing_or_complete_does_not_change(api, session, dispatched
     assert api.get(session)[1]['name'] == 'Slide 7'
 
 
+def test_kept_patches_make_another_image_with_another_spec(api, session, dispatched):
+    from girder.models.item import Item
+
+    api.put(session, 'a', BODY)
+    api.finalize(session)
+    assert edit(api, session, spec={'output': 'ozx'})[0] == 409
+    dispatched.run()
+    first = api.get(session)[1]
+    status, opened = edit(api, session, name='Second', spec={'output': 'ozx'})
+    assert (status, opened['state'], opened['itemId'], opened['fileId']) == (200, 'open', None, None)
+    api.finalize(session)
+    dispatched.run()
+    second = api.get(session)[1]
+    assert second['state'] == 'complete'
+    assert second['itemId'] != first['itemId']
+    names = [Item().load(one['itemId'], force=True)['name'] for one in (first, second)]
+    assert names == ['Slide 7', 'Second']
+
+
+def test_dropped_patches_make_no_other_image(api, folder, dispatched):
+    _, session = api.create(folder, keepPatches=False)
+    api.put(session, 'a', BODY)
+    api.finalize(session)
+    dispatched.run()
+    assert edit(api, session, spec={'overlap': 'mean'})[0] == 409
+
+
 def test_a_patch_on_its_way_meets_the_new_spec(api, session, monkeypatch):
     """The spec changes after a patch was checked and before it is stored."""
     from girder_zarr.server import patches
