@@ -59,6 +59,7 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
         .errorResponse('A field is missing, unknown or malformed.')
         .errorResponse('Write access was denied on the folder.', 403)
         .errorResponse('There is no such folder.', 404)
+        .errorResponse('You have as many sessions that are not complete as one may have.', 429)
     )
     @answers_errors
     def createSession(self, params: Document) -> Document:  # noqa: ARG002 - Girder passes it
@@ -88,7 +89,9 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
         .errorResponse('A field is unknown or malformed.')
         .errorResponse('Write access was denied on the folder.', 403)
         .errorResponse('There is no such session.', 404)
-        .errorResponse('The session is finalizing or complete, or its patches do not fit the spec.', 409)
+        .errorResponse(
+            'The session is finalizing, or complete without its patches, or they do not fit the spec.', 409
+        )
         .errorResponse('The image would be too large.', 413)
     )
     @answers_errors
