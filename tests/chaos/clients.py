@@ -224,7 +224,8 @@ class Client:
 
     def _upload_is_gone(self, work: Work, one: Piece, begun: list[str], answer: Answer) -> bool:
         """Decide what to do when an upload that was interrupted is not there any more."""
-        if answer.status >= 500:
+        if answer.status >= 500 and self.ledger.count('uploads that cannot be resumed', of=begun[0]) < 20:
+            # The database may be away; but an upload whose server died at its very end is never found again.
             return AGAIN
         there = self.ask('GET', f'stitch_session/{self.sessions[work.name]}/patch/{one.key}')
         if there.status == 200 and there.json['digest'] == one.digest:
@@ -232,6 +233,7 @@ class Client:
             return DONE
         if there.status < 500:
             self.ledger.count('uploads begun anew')
+            self.ask('DELETE', f'file/upload/{begun[0]}')
             begun.clear()
         return AGAIN
 
