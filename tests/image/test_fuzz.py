@@ -7,6 +7,7 @@ message names.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -254,7 +255,7 @@ def twisted(chance: random.Random, data: bytes) -> bytes:
         elif kind == 3 and isinstance(parent[last], (int, float)):
             parent[last] = parent[last] * chance.choice((-1, 0, 2, 100, 2**20)) + chance.choice((-1, 0, 1))
         else:
-            parent[last] = chance.choice(NASTY)
+            parent[last] = copy.deepcopy(chance.choice(NASTY))  # what is put in may be changed as well
     return json.dumps(document).encode()
 
 
