@@ -123,6 +123,40 @@ def test_large_associated_images_are_carried_over_strip_by_strip(
         assert edited.getAssociatedImage('overview')[0]
 
 
+def test_low_zooms_read_the_levels_of_the_file_where_nothing_was_added(tmp_path: Path) -> None:
+    big = np.random.default_rng(1).integers(1, 255, (2, 3008, 2048), np.uint16)
+    source = gz.new()
+    for t in range(2):
+        source.addTile(big[t], t=t)
+    source.write(tmp_path / 'image.zarr', chunk=256)
+    for chunk in (tmp_path / 'image.zarr' / '0' / 'c').rglob('*'):
+        # of the full resolution, only what is touched can be read
+        if chunk.is_file() and [int(part) for part in chunk.parts[-3:]] not in (
+            [1, y, x] for y in range(4) for x in range(4)
+        ):
+            chunk.write_bytes(b'broken')
+    edited = large_image.open(str(tmp_path / 'image.zarr'), editable=True)
+    edited.addTile(np.full((300, 400), 60_000, np.uint16), 100, 600, t=1)
+    expected = big.copy()
+    expected[1, 600:900, 100:500] = 60_000
+    group = zarr.open_group(tmp_path / 'image.zarr', mode='r')
+    for level in (1, 2, 3):
+        for t in range(2):
+            stored = np.asarray(group[str(level)])[t]
+            found, _ = edited.getRegion(
+                frame=t, format='numpy', output={'maxWidth': 2048 >> level, 'maxHeight': 4000 >> level}
+            )
+            assert found.shape[:2] == stored.shape
+            if t == 0:
+                assert (found[..., 0] == stored).all()
+                continue
+            rows = columns = slice(0, 1024 >> level)
+            mean = expected[1, :1024, :1024].reshape(1024 >> level, 1 << level, 1024 >> level, 1 << level)
+            assert np.abs(found[rows, columns, 0] - mean.mean(axis=(1, 3))).max() <= level
+            found[rows, columns, 0] = stored[rows, columns]
+            assert (found[..., 0] == stored).all()
+
+
 def test_writing_to_another_file_leaves_the_first(tmp_path: Path) -> None:
     path = written(tmp_path / 'image.zip')
     content = path.read_bytes()

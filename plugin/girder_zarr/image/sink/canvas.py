@@ -23,7 +23,7 @@ from .coverage import Coverage
 from .spill import Spill
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from .scratch import Scratch
     from .underlay import Underlay
@@ -55,6 +55,8 @@ class Canvas:
         self.side = side
         self._lock = threading.RLock()
         self._chunks: dict[Key, Chunk] = {}
+        #: of the chunks that something was added to
+        self._touched: set[Key] = set()
         # apart, so that reading a large image pushes out no chunk that would have to be compressed first
         self._written = Held(memory)
         self._read = Held(READ_AGAIN)
@@ -70,6 +72,11 @@ class Canvas:
             self._axes, self._shown = list(self._sizes), list(self._sizes)
             self._span = [0, underlay.height, 0, underlay.width]
             self._forms.append(Form(underlay.dtype, underlay.layout.bands, numbered=False))
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether there is nothing below what was added."""
+        return self._underlay is None
 
     def extent(self) -> Extent | None:
         """Return what there is now, or None where nothing was added."""
@@ -204,6 +211,7 @@ class Canvas:
                     np.copyto(data, part, where=mask[..., np.newaxis])
                 chunk.covered.add(rows, columns, mask)
             chunk.changed = True
+            self._touched.add(key)
             self._note(key, chunk)
 
     def _formed(self, part: np.ndarray, since: int, until: int) -> np.ndarray:
@@ -383,11 +391,21 @@ class Canvas:
         area = slice(top, top + height), slice(left, left + width)
         if self._underlay is not None and self._underlay.inside(position, *area):
             return True
+        return self._any(self._chunks, position, top, left, height, width)
+
+    def touched(self, position: Mapping[str, int], top: int, left: int, height: int, width: int) -> bool:
+        """Return whether anything was added to a chunk that touches a rectangle."""
+        return self._any(self._touched, position, top, left, height, width)
+
+    def _any(
+        self, keys: Collection[Key], position: Mapping[str, int], top: int, left: int, height: int, width: int
+    ) -> bool:
+        """Return whether one of the chunks with these keys touches a rectangle."""
         tail = stripped([position.get(axis, 0) for axis in self._axes])
         first, last = top // self.side, (top + height - 1) // self.side
         start, end = left // self.side, (left + width - 1) // self.side
-        if (last - first + 1) * (end - start + 1) <= len(self._chunks):
+        if (last - first + 1) * (end - start + 1) <= len(keys):
             rows, columns = range(first, last + 1), range(start, end + 1)
-            return any((row, column, *tail) in self._chunks for row in rows for column in columns)
-        keys = list(self._chunks)
-        return any(first <= key[0] <= last and start <= key[1] <= end and key[2:] == tail for key in keys)
+            return any((row, column, *tail) in keys for row in rows for column in columns)
+        known = list(keys)
+        return any(first <= key[0] <= last and start <= key[1] <= end and key[2:] == tail for key in known)

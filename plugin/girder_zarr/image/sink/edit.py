@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from girder_zarr.image.ngff.model import Axis, Multiscale, Version
+    from girder_zarr.image.read.frames import FrameLayout
     from girder_zarr.image.read.opening import Opened
     from girder_zarr.image.read.series import LevelReader, Series
     from girder_zarr.image.store.keystore import KeyStore
@@ -41,6 +42,7 @@ class Edited:
 
     :param path: of the file or directory.
     :param multiscale: its metadata.
+    :param levels: its arrays, the full resolution first; ``layout``: where frames lie in them.
     :param version: in which it is written again unless another is asked for.
     :param labels: names of the files below ``labels``.
     :param form: the parameters of ``write`` that store it as it was stored.
@@ -51,6 +53,8 @@ class Edited:
     path: Path
     store: KeyStore
     multiscale: Multiscale
+    levels: tuple[LevelReader, ...]
+    layout: FrameLayout
     version: Version
     labels: tuple[str, ...]
     form: dict[str, Any]
@@ -66,7 +70,8 @@ class Edited:
         version = _VERSIONS.get((opened.parsed.version or '0.5')[:3], '0.4')
         foreign = {name: value for name, value in opened.attributes.items() if name not in _OF_NGFF}
         form = stored_form(series.levels[0], multiscale)
-        return cls(path, store, multiscale, version, tuple(store.keys('labels/')), form, foreign, *sides)
+        labels, levels, layout = tuple(store.keys('labels/')), tuple(series.levels), lay_out([series])
+        return cls(path, store, multiscale, levels, layout, version, labels, form, foreign, *sides)
 
     def axis(self, name: str) -> Axis | None:
         """Return an axis of the file."""

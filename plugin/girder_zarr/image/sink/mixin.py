@@ -21,6 +21,7 @@ from .associated import as_series, detached
 from .canvas import MEMORY, Canvas
 from .canvas_level import ArrayLevel, CanvasLevel
 from .edit import EditMixin
+from .edited_level import edited_levels
 from .frame_values import axis_values, with_values
 from .properties import PropertiesMixin, hex_color
 from .scratch import Scratch
@@ -161,7 +162,10 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
                 return
             self._shownAsEdited = True
             level = CanvasLevel(self._canvas, extent)
-            self._describe([Series(self._describedCanvas(extent), (level,))])
+            described: tuple[Multiscale, tuple[LevelReader, ...]] = self._describedCanvas(extent), (level,)
+            if self._edited is not None and not self._canvas.is_detached:
+                described = edited_levels(level, self._edited.levels, self._edited.layout, described[0])
+            self._describe([Series(*described)])
             self._revised()
 
     def _describedCanvas(self, extent: Extent) -> Multiscale:

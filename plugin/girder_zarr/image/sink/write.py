@@ -85,6 +85,7 @@ def write(
             overwrite=overwrite,
             params=others,
             georeference=(sink.projection, sink._outputGcps()),
+            scratch=sink._scratch.directory(),
         )
         return
     _write_zarr(sink, extent, path, alpha, overwrite, resample, ZarrOptions.read(params, lossy=lossy))
