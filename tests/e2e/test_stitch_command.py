@@ -3,7 +3,10 @@
 import io
 import json
 import os
+import shutil
 import signal
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +126,30 @@ def test_masks_and_fields_are_sent_by_the_client(girder, folder):
     scene[:, :15] = 0
     # a region of floats is shown as whole numbers
     assert np.abs(found - scene).max() <= 1
+
+
+def test_the_example_with_curl_does_what_it_says(stack, girder, folder, tmp_path):
+    for program in ('bash', 'curl', 'openssl', 'tar'):
+        if shutil.which(program) is None:
+            pytest.skip(f'needs {program}')
+    page = (Path(__file__).parents[2] / 'docs' / 'rest.md').read_text(encoding='utf-8')
+    script = page.partition('## With curl')[2].partition('```bash\n')[2].partition('```')[0]
+    picture = np.random.default_rng(2).integers(0, 255, (512, 992, 3), np.uint8)
+    for x in (0, 480):
+        Image.fromarray(picture[:, x : x + 512]).save(tmp_path / f'x{x}_y0.png')
+    done = subprocess.run(
+        ['bash', '-euo', 'pipefail', '-c', script],
+        env={**os.environ, 'api': f'{stack.url}api/v1', 'token': girder.token, 'folder': folder},
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, '')
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ['created', 'created', 'unchanged']
+    assert [line.count("'status': 'unchanged'") for line in lines[3:5]] == [2, 2]
+    assert lines[5:8] == ["['x960_y0.png']", '1.0', 'finalizing']
+    with Image.open(tmp_path / 'region.png') as region:
+        assert np.array_equal(np.asarray(region), picture)
+    with Image.open(tmp_path / 'so-far.png') as thumbnail:
+        assert thumbnail.width == 256
+    assert list(StitchClient(girder).sessions(folder)) == []
+    assert [item['name'] for item in girder.listItem(folder)] == ['Slide 7']
