@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import threading
 
 import pytest
 from girder.exceptions import ValidationException
@@ -203,3 +204,48 @@ def test_a_server_sweeps_by_itself(api, folder, monkeypatch):
 def test_hours_that_are_none(db, value):
     with pytest.raises(ValidationException, match='expires_hours'):
         Setting().set(EXPIRES_KEY, value)
+
+
+def test_a_server_looks_for_expired_sessions_from_time_to_time(api, folder, monkeypatch):
+    """Once in an interval, however often it is asked, and not in the request that asks."""
+    now, threads = [10_000.0], []
+
+    class Thread(threading.Thread):
+        def start(self):
+            threads.append(self)
+            super().start()
+
+    monkeypatch.setattr(expiry.time, 'monotonic', lambda: now[0])
+    monkeypatch.setattr(expiry.threading, 'Thread', Thread)
+    monkeypatch.setattr(expiry, 'INTERVAL_SECONDS', 600)
+    monkeypatch.setattr(expiry, '_looked', now[0])
+    made = [api.create(folder, expires=1)[1] for _ in range(2)]
+    age(made[0], hours=2)
+    for passed, looks in ((599, 0), (1, 1), (599, 1), (1, 1)):
+        now[0] += passed
+        for _ in range(3):
+            expiry.sweep_if_due()
+        for thread in threads:
+            thread.join()
+        assert len(threads) == looks
+    assert [api.get(session)[0] for session in made] == [404, 200]
+    age(made[1], hours=2)
+    now[0] += 600
+    expiry.sweep_if_due()
+    for thread in threads:
+        thread.join()
+    assert api.get(made[1])[0] == 404
+
+
+def test_a_removal_that_a_dead_server_began_is_finished(api, folder, stored):
+    before = stored()
+    _, session = api.create(folder)
+    api.put(session, 'a', BODY)
+    key = {'_id': object_id(session['_id'], 'session')}
+    StitchSession().collection.update_one(key, {'$set': {'deleting': True}})
+    assert api.get(session)[0] == 404
+    expiry.sweep()
+    assert stored() != before
+    age(session, hours=2)
+    expiry.sweep()
+    assert stored() == before
