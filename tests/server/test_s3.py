@@ -1,6 +1,7 @@
 """Images in an S3 assetstore, on moto's server: ranged reads only, few of them, and our results going in."""
 
 import io
+import json
 
 import boto3
 import numpy as np
@@ -219,6 +220,59 @@ def test_results_go_into_the_assetstore(api, people, folder, assetstore, session
     file = File().load(done['fileId'], force=True)
     assert file['s3Key']
     assert np.array_equal(region_of(api, done), pixels)
+
+
+@pytest.mark.parametrize('patch_store', ['s3', 'file system'])
+def test_parts_of_large_sessions_go_into_the_assetstore(
+    api, people, folder, assetstore, bucket, session, dispatched, monkeypatch, patch_store
+):
+    """Patches, parts and the result; the last two in S3 whatever the patches are in."""
+    from girder.models.setting import Setting
+
+    from girder_zarr.server import shared_work, tasks
+    from girder_zarr.stitch import parts as stitch_parts
+
+    from .conftest import npy, region_of
+
+    monkeypatch.setattr(tasks.stitch_parts, 'apply_async', lambda **_: None)
+    Setting().set(shared_work.PART_VALUES_KEY, 2**18)
+    local = Assetstore().findOne({'type': 0})
+    pixels = random_pixels(700, 900)
+    if patch_store != 's3':
+        switch(assetstore, local)
+    for index, (y, x) in enumerate([(0, 0), (0, 450), (350, 0), (350, 450)]):
+        patch = pixels[y : y + 350, x : x + 450]
+        assert api.put(session, str(index), npy(patch), x, y)[0] == 201
+    if patch_store != 's3':
+        switch(local, assetstore)
+    seen, original = [], stitch_parts._copy
+
+    def copy(stream, *args):
+        objects = bucket.list_objects_v2(Bucket=bucket.bucket)['Contents']
+        seen.append(len(objects))
+        original(stream, *args)
+
+    monkeypatch.setattr(stitch_parts, '_copy', copy)
+    body = json.dumps({'spec': {'chunk': 64}})
+    path = f'/stitch_session/{session["_id"]}'
+    assert api.call('PUT', path, body=body, content_type='application/json')[0] == 200
+    assert api.finalize(session)[0] == 200
+    dispatched.run()
+    status, done = api.get(session)
+    assert (status, done['state']) == (200, 'complete'), done
+    assert np.array_equal(region_of(api, done), pixels)
+    in_s3 = 4 if patch_store == 's3' else 0
+    assert set(seen) == {len(seen) + in_s3}
+    assert len(seen) == 12
+    assert len(bucket.list_objects_v2(Bucket=bucket.bucket)['Contents']) == in_s3 + 1
+
+
+def switch(before, after):
+    """Let another assetstore take new files."""
+    for store, current in ((before, False), (after, True)):
+        found = Assetstore().load(store['_id'])
+        found['current'] = current
+        Assetstore().save(found)
 
 
 def test_a_large_result_goes_up_in_pieces(zarr_server, people, folder, assetstore, bucket, tmp_path):
