@@ -34,6 +34,7 @@ class ObjectStore(KeyStore):
     """
 
     far = True
+    quick = False
 
     def __init__(self, name: str, identity: str) -> None:
         super().__init__(name, identity)

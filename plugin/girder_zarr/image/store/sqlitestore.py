@@ -223,6 +223,8 @@ class SqliteStore(KeyStore):
     :raises UnreadableImageError: it is not such a database.
     """
 
+    quick = False
+
     def __init__(self, source: ByteSource) -> None:
         super().__init__(source.name, source.identity)
         self._file = SqliteFile(source)
