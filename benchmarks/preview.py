@@ -152,17 +152,20 @@ def multiply(stack, session, arguments):
     database = pymongo.MongoClient(stack.mongo_uri()).get_default_database()
     session = bson.ObjectId(session)
     patches = list(database.stitch_patch.find({'sessionId': session}))
-    while database.stitch_small_copy.count_documents({'sessionId': session}) < len(patches):
+    made = ('stitch_small_copy', 'stitch_quarter_copy')
+    while any(database[name].count_documents({'sessionId': session}) < len(patches) for name in made):
         time.sleep(0.1)
     files = {one['_id']: one for one in database.file.find({'_id': {'$in': [p['fileId'] for p in patches]}})}
-    copies = {one['_id']: one for one in database.stitch_small_copy.find({'sessionId': session})}
+    copies = {name: {one['_id']: one for one in database[name].find({'sessionId': session})} for name in made}
     now = dt.datetime.now(dt.UTC)
-    new = {'file': [], 'stitch_patch': [], 'stitch_small_copy': []}
+    new = {name: [] for name in ('file', 'stitch_patch', *made)}
     for number in range(arguments.sent, arguments.patches):
         row, column, position = place_of(number, arguments.patches, arguments.side)
         patch, file_id = patches[number % len(patches)], bson.ObjectId()
         new['file'].append({**files[patch['fileId']], '_id': file_id})
-        new['stitch_small_copy'].append({**copies[str(patch['fileId'])], '_id': str(file_id)})
+        for name in made:
+            copy = copies[name][str(patch['fileId'])]
+            new[name].append({**copy, '_id': str(file_id)})
         changed = {'key': f'{row}_{column}', 'position': position, 'fileId': file_id, 'updated': now}
         new['stitch_patch'].append({**patch, '_id': bson.ObjectId(), **changed})
     for name, documents in new.items():

@@ -53,11 +53,11 @@ class Desk:
         self.opened.append(patch.key)
         return self.pixels[patch.source]
 
-    def _small(self, patches: Sequence[Patch]) -> Mapping[str, np.ndarray | str]:
+    def _small(self, patches: Sequence[Patch], level: int) -> Mapping[str, np.ndarray | str]:
         found: dict[str, np.ndarray | str] = {}
         for patch in patches:
-            data = preview_copy.encode_small(preview_copy.make_small(patch, self._full(patch)))
-            found[patch.key] = preview_copy.decode_small(patch, data)
+            data = preview_copy.encode_small(preview_copy.make_small(patch, self._full(patch), level))
+            found[patch.key] = preview_copy.decode_small(patch, data, level)
         return found
 
     def compose(
@@ -117,7 +117,7 @@ def check_levels(desk: Desk, tolerance: float = 12) -> None:
         difference = np.abs(whole(series, level).astype(np.float64) - expected)
         if level == 0:
             assert not difference.any()
-        elif level < preview_copy.LEVEL:
+        elif level < preview_copy.FIRST:
             assert difference.max() <= 1.5
         else:
             edges = covered_in_part(covered, level)
@@ -128,9 +128,10 @@ def check_levels(desk: Desk, tolerance: float = 12) -> None:
 
 def covered_in_part(covered: np.ndarray, level: int) -> np.ndarray:
     """Return which pixels of a level hold at least one pixel of small copies that a patch covers in part."""
-    share = reduced(covered[..., np.newaxis], preview_copy.LEVEL, 0)[..., 0]
+    own = min(level, preview_copy.LAST)
+    share = reduced(covered[..., np.newaxis], own, 0)[..., 0]
     part = (share > 0) & (share < 1)
-    found: np.ndarray = reduced(part[..., np.newaxis], level - preview_copy.LEVEL, 0)[..., 0] > 0
+    found: np.ndarray = reduced(part[..., np.newaxis], level - own, 0)[..., 0] > 0
     return found
 
 
@@ -173,9 +174,9 @@ def test_wherever_the_patches_lie(places: list[tuple[int, int]], sides: tuple[in
     for level in range(len(series.levels)):
         expected = reduced(canvas, level, 0)
         difference = np.abs(whole(series, level).astype(np.float64) - expected)
-        if level >= preview_copy.LEVEL:
+        if level >= preview_copy.FIRST:
             difference[covered_in_part(covered, level)] = 0
-        assert difference.max() <= (2 if level < preview_copy.LEVEL else 12)
+        assert difference.max() <= (2 if level < preview_copy.FIRST else 12)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_every_type_of_pixel_keeps_its_values(dtype: str) -> None:
     for level, expected in enumerate(reduced(picture, n, 0) for n in range(len(series.levels))):
         pixels = whole(series, level)
         assert pixels.dtype == np.dtype(dtype)
-        assert np.abs(pixels - expected)[:-1, :-1].max() <= 900 * (level >= preview_copy.LEVEL) + 2
+        assert np.abs(pixels - expected)[:-1, :-1].max() <= 900 * (level >= preview_copy.FIRST) + 2
 
 
 def test_planes_channels_and_bands_keep_apart() -> None:
@@ -371,24 +372,29 @@ def test_nothing_is_no_image() -> None:
 
 
 @given(
-    st.tuples(st.integers(-40, 40), st.integers(-40, 40)), st.tuples(st.integers(1, 40), st.integers(1, 40))
+    st.tuples(st.integers(-40, 40), st.integers(-40, 40)),
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.sampled_from(preview_copy.LEVELS),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_small_copy_holds_means_of_its_own_pixels(place: tuple[int, int], sides: tuple[int, int]) -> None:
+def test_a_small_copy_holds_means_of_its_own_pixels(
+    place: tuple[int, int], sides: tuple[int, int], level: int
+) -> None:
+    step = 2**level
     pixels = np.random.default_rng(1).integers(0, 60000, (*sides, 3)).astype(np.uint16)
     patch = Patch('a', Placement.make(place[1], place[0]), (*sides, 3), 'uint16')
-    small = preview_copy.small_patch(patch)
-    copy = preview_copy.make_small(patch, pixels)
+    small = preview_copy.small_patch(patch, level)
+    copy = preview_copy.make_small(patch, pixels, level)
     assert copy.shape == small.shape
     for i in range(copy.shape[0]):
         for j in range(copy.shape[1]):
-            y, x = 8 * (small.placement.y + i) - place[0], 8 * (small.placement.x + j) - place[1]
-            own = pixels[max(y, 0) : y + 8, max(x, 0) : x + 8]
+            y, x = step * (small.placement.y + i) - place[0], step * (small.placement.x + j) - place[1]
+            own = pixels[max(y, 0) : y + step, max(x, 0) : x + step]
             assert (own.min(axis=(0, 1)) <= copy[i, j]).all()
             assert (copy[i, j] <= own.max(axis=(0, 1))).all()
-            if own.shape[:2] == (8, 8):
+            if own.shape[:2] == (step, step):
                 assert np.abs(own.mean(axis=(0, 1)) - copy[i, j]).max() <= 1
-    assert np.array_equal(preview_copy.decode_small(patch, preview_copy.encode_small(copy)), copy)
+    assert np.array_equal(preview_copy.decode_small(patch, preview_copy.encode_small(copy), level), copy)
 
 
 @pytest.mark.parametrize('spoil', [lambda data: data[:-3], lambda _: b'', lambda _: b'x' * 40])

@@ -23,7 +23,7 @@ from girder.models.file import File
 
 from girder_zarr.errors import ConflictError, NotFoundError
 
-from . import durable
+from . import durable, small_copies
 from .holds import PAUSE, STALE_SECONDS, HeldModel
 from .limits import current as limits_now
 from .new_patch import (
@@ -42,7 +42,6 @@ from .patch_document import now, source_of
 from .patch_files import remove_file, remove_uploads, store_file
 from .references import StitchReference
 from .sessions import ATTACHED_TO, EDITABLE, FINALIZING, OPEN, Document, StitchSession
-from .small_copies import SmallCopy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -306,7 +305,7 @@ class StitchPatch(HeldModel):
 
         A file that several patches share goes with the last of them.
         """
-        SmallCopy().forget(source_of(document))
+        small_copies.forget(source_of(document))
         if document.get('shared') or not document['fileId']:
             return
         others = {'sessionId': document['sessionId'], 'fileId': document['fileId']}
@@ -349,7 +348,7 @@ class StitchPatch(HeldModel):
             File().remove(file)
         self.collection.delete_many({'sessionId': session['_id']})
         StitchReference().remove_session(session)
-        SmallCopy().forget_session(session)
+        small_copies.forget_session(session)
         durable.remove_temporary(session['_id'])
 
 

@@ -26,7 +26,7 @@ from .patch_document import to_patch
 from .patches import StitchPatch
 from .reducer import reduce_and_store, reducer
 from .sessions import Document, StitchSession, bounds_of, spec_of
-from .small_copies import SmallCopy
+from .small_copies import all_copies
 from .tasks import load_patch
 
 if TYPE_CHECKING:
@@ -206,18 +206,18 @@ class SessionPreview:
     def _full(self, patch: Patch) -> Any:
         return _decoded.fetch(patch.source, lambda: (load_patch(patch), True))
 
-    def _small(self, patches: Sequence[Patch]) -> dict[str, Any]:
-        found = {patch.key: _decoded.get(('small', patch.source)) for patch in patches}
+    def _small(self, patches: Sequence[Patch], level: int) -> dict[str, Any]:
+        found = {patch.key: _decoded.get((level, patch.source)) for patch in patches}
         found = {key: pixels for key, pixels in found.items() if pixels is not None}
         missing = [patch for patch in patches if patch.key not in found]
         if missing:
-            stored = SmallCopy().read(missing)
+            stored = next(copies for copies in all_copies() if copies.level == level).read(missing)
             missing = [patch for patch in missing if patch.key not in stored]
-            made = load_each(lambda patch: reduce_and_store(self._id, patch), missing)
+            made = load_each(lambda patch: reduce_and_store(self._id, patch)[level], missing)
             fresh = {**stored, **made}
             for patch in patches:
                 if not isinstance(fresh.get(patch.key), (str, type(None))):
-                    _decoded.put(('small', patch.source), fresh[patch.key])
+                    _decoded.put((level, patch.source), fresh[patch.key])
             found.update(fresh)
         return found
 

@@ -14,7 +14,7 @@ from girder_zarr.stitch import preview_copy
 
 from .patch_document import source_of
 from .patches import StitchPatch
-from .small_copies import SmallCopy
+from .small_copies import all_copies, forget
 from .tasks import load_patch
 
 if TYPE_CHECKING:
@@ -93,18 +93,21 @@ class Reducer:
             self._hurry.wait(min(end - now, _QUIET_SECONDS))
 
 
-def reduce_and_store(session_id: ObjectId, patch: Patch) -> Any:
-    """Make the small copy of a patch from its file, store it and return it.
+def reduce_and_store(session_id: ObjectId, patch: Patch) -> dict[int, Any]:
+    """Make the small copies of a patch from its file, store them and return them by level.
 
     :raises UnsupportedFormatError: the file is gone or cannot be decoded.
     """
-    pixels = preview_copy.make_small(patch, load_patch(patch))
-    SmallCopy().store(session_id, patch, pixels)
-    # A patch is removed before its small copy is; one that went before this was stored is found here.
+    pixels = load_patch(patch)
+    made = {}
+    for copies in all_copies():
+        made[copies.level] = preview_copy.make_small(patch, pixels, copies.level)
+        copies.store(session_id, patch, made[copies.level])
+    # A patch is removed before its small copies are; one that went before this was stored is found here.
     there = StitchPatch().findOne({'sessionId': session_id, 'key': patch.key})
     if there is None or source_of(there) != patch.source:
-        SmallCopy().forget(patch.source)
-    return pixels
+        forget(patch.source)
+    return made
 
 
 reducer = Reducer()

@@ -27,11 +27,14 @@ logger = logging.getLogger(__name__)
 
 
 class SmallCopy(Model):
-    """The small copies of patches, each under where the patch's bytes are, which changes with the patch."""
+    """The copies at an eighth, each under where the patch's bytes are, which changes with the patch."""
+
+    level = 3
+    collection_name = 'stitch_small_copy'
 
     def initialize(self) -> None:
         """Name the collection and its index."""
-        self.name = 'stitch_small_copy'
+        self.name = self.collection_name
         self.ensureIndex(([('sessionId', SortDir.ASCENDING)], {}))
 
     def validate(self, doc: Document) -> Document:
@@ -44,10 +47,10 @@ class SmallCopy(Model):
         found = {}
         for document in self.collection.find({'_id': {'$in': list(by_source)}}, {'data': 1, 'place': 1}):
             patch = by_source[document['_id']]
-            if document['place'] != _place(patch):
+            if document['place'] != self._place(patch):
                 continue
             try:
-                found[patch.key] = preview_copy.decode_small(patch, document['data'])
+                found[patch.key] = preview_copy.decode_small(patch, document['data'], self.level)
             except UnreadableImageError as error:
                 logger.warning('%s', error)
         return found
@@ -57,18 +60,34 @@ class SmallCopy(Model):
         data = preview_copy.encode_small(pixels)
         if len(data) > preview_copy.MAX_BYTES:
             return
-        fields = {'sessionId': session_id, 'place': _place(patch), 'data': Binary(data)}
+        fields = {'sessionId': session_id, 'place': self._place(patch), 'data': Binary(data)}
         self.collection.replace_one({'_id': patch.source}, fields, upsert=True)
 
-    def forget(self, source: str) -> None:
-        """Remove the small copy of a patch that is removed or replaced."""
-        self.collection.delete_one({'_id': source})
-
-    def forget_session(self, session: Document) -> None:
-        """Remove the small copies of a session whose patches are removed."""
-        self.collection.delete_many({'sessionId': session['_id']})
+    def _place(self, patch: Patch) -> list[int]:
+        """Return what of a patch's position its small copy depends on."""
+        factor = 2**self.level
+        return [patch.placement.y % factor, patch.placement.x % factor]
 
 
-def _place(patch: Patch) -> list[int]:
-    """Return what of a patch's position its small copy depends on."""
-    return [patch.placement.y % preview_copy.FACTOR, patch.placement.x % preview_copy.FACTOR]
+class QuarterCopy(SmallCopy):
+    """The copies at a quarter; in a collection of their own, so that those at an eighth are read quickly."""
+
+    level = 2
+    collection_name = 'stitch_quarter_copy'
+
+
+def all_copies() -> tuple[SmallCopy, ...]:
+    """Return the copies for each of `preview_copy.LEVELS`."""
+    return QuarterCopy(), SmallCopy()
+
+
+def forget(source: str) -> None:
+    """Remove the small copies of a patch that is removed or replaced."""
+    for copies in all_copies():
+        copies.collection.delete_one({'_id': source})
+
+
+def forget_session(session: Document) -> None:
+    """Remove the small copies of a session whose patches are removed."""
+    for copies in all_copies():
+        copies.collection.delete_many({'sessionId': session['_id']})

@@ -1,9 +1,9 @@
 """The image of a session while its patches still arrive, as a series that the tile source reads.
 
 Nothing is written. What a tile needs is made when it is asked for and kept while there is room; a patch that
-comes, goes or changes makes the blocks that it touches be forgotten, and no others. Levels 0 to 2 are blended
-from the patches themselves, level 3 from their small copies (`preview_copy.py`), each level above from the
-one below.
+comes, goes or changes makes the blocks that it touches be forgotten, and no others. Levels 0 and 1 are
+blended from the patches themselves, levels 2 and 3 from their small copies (`preview_copy.py`), each level
+above from the one below.
 
 All blocks lie on grids that begin at position 0. The image begins at the smallest position (at 0 if none is
 negative), rounded down to a whole pixel of the lowest level. So an image with negative positions can have
@@ -33,7 +33,7 @@ from . import preview_copy
 from .assemble import BlockMaker, output_spec
 from .patch import Patch, Placement
 from .plan import Extent, Plan
-from .preview_index import BLOCK, PatchIndex, blocks_of
+from .preview_index import BLOCK, FIRST_COUNTED, PatchIndex, blocks_of
 from .spec_fields import Crop
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ class Sources:
     """Where a preview gets its pixels.
 
     :param full: returns the pixels ``(y, x, bands)`` of a patch; may raise anything.
-    :param small: returns for each key of some patches the small copy, or a sentence that says why there is
-        none.
+    :param small: returns for each key of some patches the small copy for a level of `preview_copy.LEVELS`, or
+        a sentence that says why there is none.
     """
 
     full: Callable[[Patch], np.ndarray]
-    small: Callable[[Sequence[Patch]], Mapping[str, np.ndarray | str]]
+    small: Callable[[Sequence[Patch], int], Mapping[str, np.ndarray | str]]
 
 
 class PreviewImage:
@@ -243,10 +243,10 @@ class PreviewImage:
 
         def make() -> tuple[np.ndarray | None, bool]:
             nonlocal whole
-            block, whole = self._from_below(key) if key[0] > preview_copy.LEVEL else self._blend(key)
+            block, whole = self._from_below(key) if key[0] > preview_copy.LAST else self._blend(key)
             return block, whole
 
-        if key[0] >= preview_copy.LEVEL and self._index.is_empty(key):
+        if key[0] >= FIRST_COUNTED and self._index.is_empty(key):
             return None, True
         return self._cache.fetch((self._identity, *key), make), whole
 
@@ -266,20 +266,20 @@ class PreviewImage:
         return out, whole
 
     def _blend(self, key: BlockKey) -> tuple[np.ndarray | None, bool]:
-        """Make a block of level 3 from small copies, of a lower one from the patches themselves."""
+        """Make a block of level 2 or 3 from small copies, of a lower one from the patches themselves."""
         level, frame, row, column = key
         with self._lock:
             patches = self._index.touching(key)
         if not patches:
             return None, True
-        small = level == preview_copy.LEVEL
-        found = self._sources.small(patches) if small else load_each(self._sources.full, patches)
+        small = level in preview_copy.LEVELS
+        found = self._sources.small(patches, level) if small else load_each(self._sources.full, patches)
         wrong = {key: why for key, why in found.items() if isinstance(why, str)}
         self._note(wrong)
         shown = [patch for patch in patches if patch.key not in wrong]
         if not shown:
             return None, False
-        placed = [preview_copy.small_patch(patch) for patch in shown] if small else shown
+        placed = [preview_copy.small_patch(patch, level) for patch in shown] if small else shown
         side = BLOCK if small else BLOCK << level
         plan = Plan(placed, replace(self.spec, size=None, crop=None))
         pixels: Mapping[str, Any] = found

@@ -1,8 +1,8 @@
-"""A patch at an eighth of its resolution, small enough to be stored beside it and read by the thousand.
+"""A patch at a quarter and at an eighth of its resolution, stored beside it, and read by the thousand.
 
-The pixels of a small copy lie on the grid of the whole image: pixel (i, j) is the mean of those of the
-patch's pixels that lie in rows ``8 i`` to ``8 i + 7`` and columns ``8 j`` to ``8 j + 7`` of the image. So
-copies of neighbours meet without a seam wherever the patches lie.
+The pixels of a small copy lie on the grid of the whole image: of an eighth, pixel (i, j) is the mean of those
+of the patch's pixels that lie in rows ``8 i`` to ``8 i + 7`` and columns ``8 j`` to ``8 j + 7`` of the image.
+So copies of neighbours meet without a seam wherever the patches lie.
 """
 
 from __future__ import annotations
@@ -22,33 +22,36 @@ from .patch import Placement
 if TYPE_CHECKING:
     from .patch import Patch
 
-#: The level of a preview that is made from small copies, and how many pixels of a patch make one of them.
-LEVEL = 3
-FACTOR = 2**LEVEL
-#: Small copies with more bytes than this are not worth storing; patches of over 60 million pixels have such.
+#: The levels of a preview that are made from small copies: those at a quarter are made for their own level,
+#: those at an eighth for all levels above as well.
+LEVELS = (2, 3)
+FIRST, LAST = LEVELS
+#: Small copies with more bytes than this are not stored: those at a quarter of patches of some 20 million
+#: pixels, those at an eighth of four times as many.
 MAX_BYTES = 4 * 2**20
 _RGBA = 4
 
 
-def small_patch(patch: Patch) -> Patch:
-    """Return where the small copy of a patch lies, in pixels of an eighth."""
+def small_patch(patch: Patch, level: int = LAST) -> Patch:
+    """Return where the small copy of a patch for a level lies, in pixels of the level."""
     place, (height, width, bands) = patch.placement, patch.shape
-    top, left = place.y // FACTOR, place.x // FACTOR
-    bottom, right = -(-(place.y + height) // FACTOR), -(-(place.x + width) // FACTOR)
+    factor = 2**level
+    top, left = place.y // factor, place.x // factor
+    bottom, right = -(-(place.y + height) // factor), -(-(place.x + width) // factor)
     return replace(
         patch, placement=Placement(left, top, place.frame), shape=(bottom - top, right - left, bands)
     )
 
 
-def make_small(patch: Patch, pixels: np.ndarray) -> np.ndarray:
-    """Return the small copy of a patch.
+def make_small(patch: Patch, pixels: np.ndarray, level: int = LAST) -> np.ndarray:
+    """Return the small copy of a patch for a level.
 
     :param pixels: ``(y, x, bands)`` of the patch, with its mask as one more band if ``patch.alpha``.
     :returns: an array of the shape and dtype of :func:`small_patch`, with the mask likewise.
     """
     weighted = patch.alpha or patch.shape[2] == _RGBA
-    rows = _split(patch.placement.y, patch.shape[0])
-    columns = _split(patch.placement.x, patch.shape[1])
+    rows = _split(patch.placement.y, patch.shape[0], 2**level)
+    columns = _split(patch.placement.x, patch.shape[1], 2**level)
     lines = []
     for top, bottom, down in rows:
         parts = (pixels[top:bottom, left:right] for left, right, _ in columns)
@@ -58,14 +61,14 @@ def make_small(patch: Patch, pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate(lines))
 
 
-def _split(start: int, length: int) -> list[tuple[int, int, int]]:
+def _split(start: int, length: int, factor: int) -> list[tuple[int, int, int]]:
     """Return the parts of a length that fill whole pixels of the copy, and those at the ends that do not.
 
     :returns: start, end and pixels for each pixel of the copy.
     """
-    first = min(-start % FACTOR, length)
-    last = first + (length - first) // FACTOR * FACTOR
-    parts = [(0, first, first), (first, last, FACTOR), (last, length, length - last)]
+    first = min(-start % factor, length)
+    last = first + (length - first) // factor * factor
+    parts = [(0, first, first), (first, last, factor), (last, length, length - last)]
     return [part for part in parts if part[1] > part[0]]
 
 
@@ -96,12 +99,12 @@ def encode_small(pixels: np.ndarray) -> bytes:
     return bytes(imagecodecs.zstd_encode(little.tobytes(), level=1))
 
 
-def decode_small(patch: Patch, data: bytes) -> np.ndarray:
+def decode_small(patch: Patch, data: bytes, level: int = LAST) -> np.ndarray:
     """Return the small copy of a patch from its stored bytes.
 
     :raises UnreadableImageError: they are not those of such a copy.
     """
-    small = small_patch(patch)
+    small = small_patch(patch, level)
     dtype = np.dtype(small.dtype)
     shape = (*small.shape[:2], small.shape[2] + patch.alpha)
     expected = math.prod(shape) * dtype.itemsize
