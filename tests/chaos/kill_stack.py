@@ -34,7 +34,7 @@ from .clients import Client, deliver, share_out
 from .killer import WEIGHTS, Killer, Watch
 from .ledger import Ledger
 from .material import Work, make_work
-from .results import must, wrong_patches, wrong_pixels
+from .results import wrong_patches, wrong_pixels
 from .wire import NoAnswerError, Wire
 
 #: How long what is in between may take to come to an end once nothing is killed any more, in seconds.
@@ -216,9 +216,9 @@ class Run:
         end, left = time.monotonic() + SETTLE_SECONDS, self.census.orphans()
         self.census.age(hours=1.5)
         while any(self.bad(left).values()) and time.monotonic() < end:
-            must(self.wire.ask('POST', 'stitch_session/sweep'))
+            self.wire.insist('POST', 'stitch_session/sweep')
             # What an administrator does about uploads that nobody goes on with; the age is in days.
-            must(self.wire.ask('DELETE', 'system/uploads', {'minimumAge': 0.05}))
+            self.wire.insist('DELETE', 'system/uploads', {'minimumAge': 0.05})
             self.stop.wait(1)
             left = self.census.orphans()
         return left

@@ -12,7 +12,7 @@ import zarr
 
 if TYPE_CHECKING:
     from .material import Work
-    from .wire import Answer, Wire
+    from .wire import Wire
 
 
 def wrong_patches(
@@ -22,7 +22,7 @@ def wrong_patches(
 
     :param complete: the image is there: patches that are not kept are gone.
     """
-    answer = must(wire.ask('GET', f'stitch_session/{session}/patch', {'limit': 0, 'fields': 'key,digest'}))
+    answer = wire.insist('GET', f'stitch_session/{session}/patch', {'limit': 0, 'fields': 'key,digest'})
     there = {one['key']: one['digest'] for one in answer.json}
     if complete and not work.kept:
         return [], [f'{work.name} {key}: still there' for key in there]
@@ -42,10 +42,10 @@ def wrong_patches(
 
 def wrong_pixels(wire: Wire, session: str, work: Work) -> str | None:
     """Return what is wrong with the image of a complete session; None: every pixel is as it has to be."""
-    found = must(wire.ask('GET', f'stitch_session/{session}')).json
+    found = wire.insist('GET', f'stitch_session/{session}').json
     if found['state'] != 'complete':
         return f'{work.name} is {found["state"]} ({found["error"]})'
-    data = must(wire.ask('GET', f'file/{found["fileId"]}/download')).body
+    data = wire.insist('GET', f'file/{found["fileId"]}/download').body
     with tempfile.TemporaryDirectory(prefix='girder-zarr-chaos-') as folder:
         path = Path(folder) / 'image.zip'
         path.write_bytes(data)
@@ -76,12 +76,3 @@ def with_tensorstore(path: Path) -> np.ndarray:
         'kvstore': {'driver': 'zip', 'base': {'driver': 'file', 'path': str(path)}, 'path': '0/'},
     }
     return np.asarray(tensorstore.open(spec, read=True).result().read().result())
-
-
-def must(answer: Answer) -> Answer:
-    """Return an answer that is one.
-
-    :raises AssertionError: it is a refusal.
-    """
-    assert answer.status == 200, f'{answer.status}: {answer.message}'
-    return answer

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: A request that takes longer than this has hung.
 TIMEOUT = 150.0
+#: How often a request is made that has to be answered in the end.
+INSIST = 5
 
 
 class NoAnswerError(Exception):
@@ -75,6 +77,24 @@ class Wire:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise NoAnswerError(f'{type(error).__name__}: {error}') from error
+
+    def insist(self, method: str, path: str, query: Mapping[str, Any] | None = None) -> Answer:
+        """Ask until the answer is 200, where it can be no other in the end.
+
+        :raises AssertionError: it is another after many attempts.
+        """
+        said = ''
+        for _ in range(INSIST):
+            try:
+                answer = self.ask(method, path, query)
+            except NoAnswerError as error:
+                # A connection that was not used for seconds, for example.
+                said = str(error)
+                continue
+            if answer.status == 200:
+                return answer
+            said = f'{answer.status}: {answer.message}'
+        raise AssertionError(f'{method} {path}: {said}')
 
     def cut(
         self,
