@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import zarr
@@ -63,6 +64,40 @@ def test_lossy_chunks_are_smaller_and_close(tmp_path: Path, codec: str, version:
     source.write(tmp_path / 'rough.zarr', codec=codec, version=version, quality=20)
     rough = sum(file.stat().st_size for file in (tmp_path / 'rough.zarr' / '0').rglob('*'))
     assert rough < size < pixels.nbytes / 4
+
+
+@pytest.mark.parametrize('codec', ['jpeg', 'jpegxl'])
+@pytest.mark.parametrize(
+    ('version', 'options'), [('0.4', {}), ('0.5', {}), ('0.5', {'shard': 512}), ('0.6', {'chunk': 128})]
+)
+def test_chunks_of_three_bands_are_pictures_in_colour(
+    tmp_path: Path, codec: str, version: str, options: dict[str, Any]
+) -> None:
+    if version != '0.4' and not V3_CODECS:
+        pytest.skip('zarr v3 has these codecs from Python 3.12 on')
+    pixels = smooth(700, 520)
+    source = gz.new()
+    for t in range(2):
+        for z in range(2):
+            source.addTile(np.roll(pixels, 50 * t + 20 * z, axis=1), t=t, z=z)
+    source.write(tmp_path / 'image.zarr', codec=codec, version=version, **({'chunk': 256} | options))
+    array: Any = zarr.open_group(tmp_path / 'image.zarr', mode='r')['0']
+    assert array.shape == (2, 3, 2, 700, 520)
+    assert array.chunks[1] == 3
+    found = np.asarray(array[:])
+    for t in range(2):
+        for z in range(2):
+            expected = np.moveaxis(np.roll(pixels, 50 * t + 20 * z, axis=1), -1, 0)
+            assert np.median(np.abs(found[t, :, z].astype(int) - expected)) <= 3
+    reopened = gz.open(str(tmp_path / 'image.zarr'), noCache=True)
+    region = reopened.getRegion(format='numpy', frame=3)[0]
+    assert (region == np.moveaxis(found[1, :, 1], 0, -1)).all()
+    if not options:
+        chunk = next(
+            path for path in (tmp_path / 'image.zarr' / '0').rglob('*') if path.is_file() and path.name == '0'
+        )
+        decode = imagecodecs.jpeg8_decode if codec == 'jpeg' else imagecodecs.jpegxl_decode
+        assert decode(chunk.read_bytes()).shape == (256, 256, 3)
 
 
 def test_a_lossy_codec_is_refused_where_it_would_do_harm(tmp_path: Path) -> None:

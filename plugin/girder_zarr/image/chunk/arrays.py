@@ -119,14 +119,19 @@ def _decoder_v2(
     where: str,
 ) -> ChunkDecoder:
     chain = [(codec['id'], codec) for codec in [*filters, *([] if compressor is None else [compressor])]]
-    image = None
-    if chain and is_image_codec(chain[0][0]) and order == 'C':
+    image, back = None, None
+    if chain and is_image_codec(chain[0][0]):
+        if order == 'F':
+            # in the order of the picture's own axes
+            chunks, back, order = chunks[::-1], tuple(reversed(range(len(chunks)))), 'C'
         image = _image_codec(chain.pop(0), chunks, dtype, where)
     numbers = []
     while chain and image is None and chain[0][0] in NUMBER_FILTERS:
         numbers.append(chain.pop(0))
     undone = number_filters(numbers, dtype, math.prod(chunks), where)[0]
-    return ChunkDecoder(chunks, dtype, _steps(chain, where), image=image, order=order, filters=undone)
+    return ChunkDecoder(
+        chunks, dtype, _steps(chain, where), image=image, order=order, transpose=back, filters=undone
+    )
 
 
 def _steps(chain: Sequence[tuple[str, dict[str, Any]]], where: str) -> list[Any]:

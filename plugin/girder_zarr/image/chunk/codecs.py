@@ -209,7 +209,7 @@ class ChunkDecoder:
         """
         if self._image is None or self._steps or self._transpose is not None or self.dtype != np.uint8:
             return False
-        known = self._image.codec_id == 'imagecodecs_jpeg'
+        known = self._image.codec_id == 'imagecodecs_jpeg' and self._transpose is None
         return known and all(getattr(self._image, name, None) is None for name in settings)
 
     def decode(self, data: Buffer) -> np.ndarray:

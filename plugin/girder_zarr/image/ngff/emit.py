@@ -133,8 +133,9 @@ def array_documents_v2(
     dtype: np.dtype[Any],
     compressor: Mapping[str, Any] | None,
     fill: float,
+    order: str = 'C',
 ) -> dict[str, bytes]:
-    """Return the files of a zarr v2 array with chunk keys ``0/0/0``, C order."""
+    """Return the files of a zarr v2 array with chunk keys ``0/0/0``."""
     content = {
         'zarr_format': 2,
         'shape': list(shape),
@@ -142,7 +143,7 @@ def array_documents_v2(
         'dtype': dtype.newbyteorder('<').str if dtype.itemsize > 1 else dtype.str,
         'compressor': compressor,
         'fill_value': _fill(fill, dtype),
-        'order': 'C',
+        'order': order,
         'filters': None,
         'dimension_separator': '/',
     }

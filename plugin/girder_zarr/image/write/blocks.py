@@ -24,7 +24,7 @@ Node: TypeAlias = tuple[int, int]
 
 def encoder_of(spec: OutputSpec) -> ChunkEncoder:
     """Return what turns the blocks of an image into bytes."""
-    return ChunkEncoder(spec.dtype, spec.blocks, spec.chunks, spec.fill_value, spec.codec)
+    return ChunkEncoder(spec.dtype, spec.blocks, spec.chunks, spec.fill_value, spec.codec, spec.zarr_format)
 
 
 class Blocks:

@@ -73,8 +73,8 @@ class Codec:
                 "write version='0.4', or with a lossless codec"
             )
 
-    def _picture(self, chunk: np.ndarray) -> bytes:
-        image = chunk.reshape(chunk.shape[-2:])
+    def encode_picture(self, image: np.ndarray) -> bytes:
+        """Return the stored form of a picture ``(y, x)`` or ``(y, x, 3)``, of a codec that loses detail."""
         if self.name == 'jpeg':
             return bytes(imagecodecs.jpeg8_encode(image, level=self.level))
         return bytes(imagecodecs.jpegxl_encode(image, **self._settings(), numthreads=1))
@@ -94,8 +94,6 @@ class Codec:
     def encode(self, chunk: np.ndarray) -> bytes:
         """Return the stored form of one whole chunk, C order and little-endian."""
         data = np.ascontiguousarray(chunk)
-        if self.lossy:
-            return self._picture(data)
         if data.dtype.byteorder == '>' or (data.dtype.byteorder == '=' and not np.little_endian):
             data = data.astype(data.dtype.newbyteorder('<'))
         if self.name == 'none':
@@ -113,11 +111,13 @@ class Codec:
         )
         return bytes(encoded)
 
+    def decode_picture(self, content: bytes) -> np.ndarray:
+        """Return the picture that :meth:`encode_picture` turned into these bytes."""
+        decode = imagecodecs.jpeg8_decode if self.name == 'jpeg' else imagecodecs.jpegxl_decode
+        return np.asarray(decode(content))
+
     def decode(self, content: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         """Return the chunk that :meth:`encode` turned into these bytes."""
-        if self.lossy:
-            decode = imagecodecs.jpeg8_decode if self.name == 'jpeg' else imagecodecs.jpegxl_decode
-            return np.asarray(decode(content)).reshape(shape)
         chunk = np.empty(shape, dtype.newbyteorder('<'))
         flat: Any = chunk.reshape(-1).view(np.uint8)
         if self.name == 'none':
@@ -165,7 +165,9 @@ class ChunkEncoder:
     """Encodes the blocks of one array; a block is one chunk, or one shard of them.
 
     :param block: the shape of a block.
-    :param chunk: the shape of a chunk; equal to ``block`` where there are no shards.
+    :param chunk: the shape of a chunk; equal to ``block`` where there are no shards. Of a codec that loses
+        detail, a chunk is a picture: y, x, and three colours along one axis before them, or no other axis.
+    :param zarr_format: 2 or 3.
     """
 
     dtype: np.dtype[Any]
@@ -173,6 +175,33 @@ class ChunkEncoder:
     chunk: tuple[int, ...]
     fill_value: int | float
     codec: Codec
+    zarr_format: int = 3
+
+    @property
+    def interleaved(self) -> bool:
+        """Whether a chunk is a picture in colour, its bands last.
+
+        Arrays keep the order of axes that NGFF asks for: zarr v3 has the codec ``transpose``. In zarr v2,
+        chunks are in F order, in which the bands before y and x are the fastest: the picture lies on its side.
+        """
+        return self.codec.lossy and self.chunk[-1] * self.chunk[-2] < math.prod(self.chunk)
+
+    def _encode_chunk(self, whole: np.ndarray) -> bytes:
+        if not self.codec.lossy:
+            return self.codec.encode(whole)
+        picture = whole.reshape(-1, *whole.shape[-2:])
+        if not self.interleaved:
+            return self.codec.encode_picture(np.ascontiguousarray(picture[0]))
+        order = (2, 1, 0) if self.zarr_format == 2 else (1, 2, 0)
+        return self.codec.encode_picture(np.ascontiguousarray(picture.transpose(order)))
+
+    def _decode_chunk(self, content: bytes) -> np.ndarray:
+        if not self.codec.lossy:
+            return self.codec.decode(content, self.chunk, self.dtype)
+        picture = self.codec.decode_picture(content)
+        if self.interleaved:
+            picture = picture.transpose((2, 1, 0) if self.zarr_format == 2 else (2, 0, 1))
+        return picture.reshape(self.chunk)
 
     def is_empty(self, pixels: np.ndarray) -> bool:
         """Whether every pixel is the fill value, so that nothing needs to be stored."""
@@ -199,7 +228,7 @@ class ChunkEncoder:
             return None
         if self.block != self.chunk:
             return self._encode_shard(pixels)
-        return self.codec.encode(self._whole(pixels))
+        return self._encode_chunk(self._whole(pixels))
 
     def _whole(self, pixels: np.ndarray) -> np.ndarray:
         if pixels.shape == self.chunk:
@@ -223,7 +252,7 @@ class ChunkEncoder:
             inner = pixels[region]
             if not inner.size or self.is_empty(inner):
                 continue
-            encoded = self.codec.encode(self._whole(inner))
+            encoded = self._encode_chunk(self._whole(inner))
             index[where] = offset, len(encoded)
             offset += len(encoded)
             parts.append(encoded)
@@ -250,11 +279,20 @@ class ChunkEncoder:
                 return None
             start, length = (int(value) for value in entry)
         content = get(start, length)
-        return None if content is None else self.codec.decode(content, self.chunk, self.dtype)
+        return None if content is None else self._decode_chunk(content)
+
+    @property
+    def v2_order(self) -> Literal['C', 'F']:
+        """The order of a chunk's numbers in zarr v2."""
+        return 'F' if self.interleaved else 'C'
 
     def v3_codecs(self) -> list[dict[str, Any]]:
         """Return the codecs of a zarr v3 array, shards included."""
         inner = self.codec.v3(self.dtype)
+        if self.interleaved:
+            bands = next(axis for axis, side in enumerate(self.chunk[:-2]) if side > 1)
+            order = [axis for axis in range(len(self.chunk)) if axis != bands] + [bands]
+            inner.insert(0, {'name': 'transpose', 'configuration': {'order': order}})
         if self.block == self.chunk:
             return inner
         settings = {

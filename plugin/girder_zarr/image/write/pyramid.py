@@ -109,7 +109,10 @@ def metadata_documents(spec: OutputSpec) -> dict[str, bytes]:
     for level, shape in zip(multiscale.levels, spec.level_shapes(), strict=True):
         if spec.zarr_format == 2:
             compressor = spec.codec.v2(spec.dtype)
-            files = emit.array_documents_v2(shape, spec.blocks, spec.dtype, compressor, spec.fill_value)
+            order = encoder_of(spec).v2_order
+            files = emit.array_documents_v2(
+                shape, spec.blocks, spec.dtype, compressor, spec.fill_value, order
+            )
         else:
             codecs = encoder_of(spec).v3_codecs()
             files = emit.array_documents_v3(shape, spec.blocks, spec.dtype, codecs, spec.fill_value, names)

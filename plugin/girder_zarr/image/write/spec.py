@@ -189,8 +189,8 @@ class OutputSpec:
                 f'shape must hold one size for each of the axes {[one.name for one in listed]}, not {sizes}'
             )
         sides = (chunk, chunk) if isinstance(chunk, int) else chunk
-        # a chunk of JPEG is one gray picture
-        together = 1 if 'codec' in options and options['codec'].lossy else bands
+        # a chunk of JPEG is a picture, gray or in three colours
+        together = 1 if 'codec' in options and options['codec'].lossy and bands != 3 else bands
         chunks = [together if together and axis.name == 'c' else 1 for axis in listed[:-2]]
         chunks += [min(side, size) for side, size in zip(sides, sizes[-2:], strict=True)]
         if shard is not None:
