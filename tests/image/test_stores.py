@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 import girder_zarr.image as gz
-from girder_zarr.errors import MissingImageError, UnreadableImageError
+from girder_zarr.errors import MissingImageError, UnreadableChunkError, UnreadableImageError
 from girder_zarr.image.chunk.memory import room
 from girder_zarr.image.store.bytesource import FileBytes
 from girder_zarr.image.store.keystore import ALIGNED, SCRATCH, SCRATCH_BYTES, aligned
@@ -220,3 +220,46 @@ def test_memory_that_is_copied_into_begins_at_a_cache_line() -> None:
             assert block.nbytes == size
             assert size == 0 or block.ctypes.data % ALIGNED == 0
             block[:] = 1
+
+
+@pytest.mark.parametrize(('method', 'top'), [(zipfile.ZIP_STORED, ''), (zipfile.ZIP_DEFLATED, 'top/')])
+def test_neighboring_chunks_of_a_far_zip_take_one_read(
+    tmp_path: Path, picture: np.ndarray, method: int, top: str
+) -> None:
+    """Chunks without shards; those that are missing or lie elsewhere in the zip make no difference."""
+    folder = tmp_path / 'a.zarr'
+    write_image(folder, np.moveaxis(picture, -1, 0), 3)
+    names = sorted(path for path in folder.rglob('*') if path.is_file())
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w', method) as archive:
+        for path in names:
+            if path.name != '2':  # some chunks are missing
+                archive.write(path, top + str(path.relative_to(folder)))
+        archive.writestr('far away', b'0' * 2**20, zipfile.ZIP_STORED)
+        for path in names:
+            if path.name == '2':
+                archive.write(path, top + str(path.relative_to(folder)))
+    source = CountedBytes(tmp_path / 'a.zip')
+    image = gz.open(source, noCache=True)
+    source.reads = 0
+    found, _ = image.getRegion(format='numpy')
+    np.testing.assert_array_equal(found, picture)
+    assert source.reads <= 2
+    for _ in range(2):
+        np.testing.assert_array_equal(image.getRegion(format='numpy')[0], picture)
+
+
+def test_a_damaged_neighbor_is_named(tmp_path: Path, picture: np.ndarray) -> None:
+    folder = tmp_path / 'a.zarr'
+    write_image(folder, np.moveaxis(picture, -1, 0), 3)
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w', zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(path for path in folder.rglob('*') if path.is_file()):
+            archive.write(path, str(path.relative_to(folder)))
+    with zipfile.ZipFile(tmp_path / 'a.zip') as archive:
+        chunk = next(entry for entry in archive.infolist() if '/c/' in entry.filename)
+    data = bytearray((tmp_path / 'a.zip').read_bytes())
+    place = chunk.header_offset + 30 + len(chunk.filename) + chunk.compress_size // 2
+    data[place : place + 8] = bytes(255 - value for value in data[place : place + 8])
+    (tmp_path / 'b.zip').write_bytes(data)
+    image = gz.open(CountedBytes(tmp_path / 'b.zip'), noCache=True)
+    with pytest.raises(UnreadableChunkError, match=r'/c/'):
+        image.getRegion(format='numpy')

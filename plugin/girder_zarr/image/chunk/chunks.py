@@ -85,8 +85,8 @@ class StoredLevel:
             return self._read_one(tuple(numbers[0] for numbers in ranges), region, shape)
         out = None
         ahead: dict[tuple[int, ...], bytes] = {}
-        if self.store.far and self._shards is not None:
-            ahead = self._shards.together(self.info, itertools.product(*ranges), self._most)
+        if self.store.far and not self.is_large:
+            ahead = self._together(itertools.product(*ranges))
         for chunk in itertools.product(*ranges):
             pixels = self._chunk(chunk, ahead.get(chunk))
             if pixels is None:
@@ -97,6 +97,19 @@ class StoredLevel:
             out[target] = pixels[source]
             del pixels  # before the next one is decoded
         return np.broadcast_to(self.info.fill, shape) if out is None else out
+
+    def _together(self, chunks: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], bytes]:
+        """Return the stored bytes of those chunks that lie beside each other, read at once."""
+        if self._shards is not None:
+            return self._shards.together(self.info, chunks, self._most)
+        keys = {self._key(chunk): chunk for chunk in itertools.islice(chunks, MOST_TOGETHER)}
+        try:
+            return {keys[key]: data for key, data in self.store.read_together(keys, self._most).items()}
+        except UnreadableImageError as error:
+            raise self._fail(f'{next(iter(keys))} (or one beside it)', error) from error
+
+    def _key(self, chunk: tuple[int, ...]) -> str:
+        return self.info.key_prefix + self.info.separator.join(map(str, chunk))
 
     def _read_one(
         self, chunk: tuple[int, ...], region: tuple[slice, ...], shape: tuple[int, ...]
@@ -139,7 +152,7 @@ class StoredLevel:
         :param known: its stored bytes, if they have been read already.
         :raises UnreadableChunkError: it exists and cannot be read or decoded.
         """
-        key, data = ('/'.join(map(str, chunk)), known) if known is not None else self.stored(chunk)
+        key, data = (self._key(chunk), known) if known is not None else self.stored(chunk)
         if data is None:
             return None
         try:
@@ -154,14 +167,13 @@ class StoredLevel:
 
         :raises UnreadableChunkError: it exists and cannot be read.
         """
-        info = self.info
         if self._shards is None:
-            key = info.key_prefix + info.separator.join(map(str, chunk))
+            key = self._key(chunk)
             try:
                 return key, self.store.read_view(key, self._most)
             except UnreadableImageError as error:
                 raise self._fail(key, error) from error
-        return self._shards.stored(info, chunk, self._most)
+        return self._shards.stored(self.info, chunk, self._most)
 
     def _fail(self, key: str, error: Exception) -> UnreadableChunkError:
         reason = str(error).rstrip('.') or type(error).__name__

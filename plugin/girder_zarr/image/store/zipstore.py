@@ -18,9 +18,10 @@ from girder_zarr.image.limits import DEFAULT, Limits
 
 from .bytesource import FileBytes
 from .keystore import SCRATCH, Bytes, KeyStore
+from .nearby import Part, read_nearby
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .bytesource import ByteSource
 
@@ -314,6 +315,24 @@ class ZipFileStore(KeyStore):
         else:
             data = self._source.read(start, stored)
         return data if method == STORED else self._inflate(key, data, size, crc, method)
+
+    def read_together(self, keys: Iterable[str], limit: int) -> dict[str, bytes]:
+        """Return values that lie near each other in the zip; see the base class."""
+        parts = []
+        for key in keys:
+            row = self._places.get(key)
+            if row is not None and self._directory.sizes[row] <= limit:
+                offset, stored = self._entry(row)[:2]
+                room = LOCAL_HEADER.size + len((self._top + key).encode()) + SLACK + stored
+                parts.append(Part(offset, min(offset + room, self._source.size), key))
+        found = {}
+        for (offset, _, key), data in read_nearby(self._source, parts):
+            _, stored, size, crc, method = self._entry(self._places[key])
+            start = self._data_start(key, offset, data) - offset
+            value = data[start : start + stored]
+            if len(value) == stored:
+                found[key] = value if method == STORED else self._inflate(key, value, size, crc, method)
+        return found
 
     def read_view(self, key: str, limit: int) -> Bytes | None:
         """Return a value for a moment; see the base class."""
