@@ -13,6 +13,7 @@ from girder.models.assetstore import Assetstore
 from girder.models.file import File
 from girder.models.folder import Folder
 from girder.models.upload import Upload
+from girder.utility import RequestBodyStream
 from girder.utility.filesystem_assetstore_adapter import FilesystemAssetstoreAdapter
 
 from girder_zarr.server import durable, orphans, patches
@@ -269,3 +270,40 @@ def test_an_error_after_a_patch_was_settled_costs_no_bytes(api, session, dispatc
     done = api.get(session)[1]
     assert done['state'] == 'complete', done
     assert np.array_equal(stored_array(done), np.moveaxis(pixels, -1, 0))
+
+
+def test_an_upload_whose_server_died_before_it_was_written_down(api, session, contents):
+    api.put(session, 'a', BODY)
+    before, root = contents(), Path(Assetstore().getCurrent()['root'])
+    (root / 'temp' / 'tmpabcd1234').write_bytes(b'')
+    assert orphans.sweep_all() == 0
+    assert orphans.sweep_all(0) == 1
+    assert contents() == before
+
+
+@pytest.mark.parametrize('twin', [False, True])
+def test_an_upload_whose_server_died_at_its_very_end(
+    api, people, folder, session, stored, contents, monkeypatch, twin
+):
+    """The contents have their final name by then, and no file names them."""
+    if twin:
+        api.put(session, 'a', BODY)
+    before = stored(), contents()
+    reference = json.dumps({'stitchSession': session['_id'], 'key': 'd', 'x': 0, 'y': 0})
+    user = people['owner']
+    upload = Upload().createUpload(user, 'd', 'folder', folder, len(BODY), reference=reference)
+
+    def die(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(File, 'save', die)
+        with pytest.raises(KeyboardInterrupt):
+            Upload().handleChunk(upload, RequestBodyStream(io.BytesIO(BODY), len(BODY)))
+    assert BODY in contents().values()
+    found = document(session)
+    if twin:
+        orphans.sweep_orphans(found, 0)
+    else:
+        Upload().cancelUpload(Upload().load(upload['_id']))
+    assert (stored(), contents()) == before

@@ -16,16 +16,18 @@ import contextlib
 import datetime as dt
 import hashlib
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from filelock import FileLock
 from girder.constants import AssetstoreType
 from girder.exceptions import ValidationException
 from girder.models.assetstore import Assetstore
 from girder.models.file import File
+from girder.models.upload import Upload
 from girder.utility import assetstore_utilities
 from girder.utility.filesystem_assetstore_adapter import DEFAULT_PERMS, FilesystemAssetstoreAdapter
 
@@ -160,6 +162,48 @@ def remove_temporary(session_id: ObjectId | None = None, older_than: float = 0) 
                     path.unlink()
                     removed += 1
     return removed
+
+
+def remove_unnamed(older_than: float) -> int:
+    """Remove what Girder has left of uploads of which it wrote down nothing; return how many that were.
+
+    It makes the temporary file first. A server that dies before the upload's document is saved leaves a file
+    that nothing names.
+
+    :param older_than: seconds; what is younger may be about to be named.
+    """
+    removed = 0
+    for assetstore in Assetstore().find({'type': AssetstoreType.FILESYSTEM}):
+        for path in Path(assetstore['root'], 'temp').glob('tmp*'):
+            with contextlib.suppress(OSError):
+                # By its end, as the assetstore may have been moved since.
+                named = {'tempFile': {'$regex': f'{re.escape(path.name)}$'}}
+                if time.time() - path.stat().st_mtime >= older_than and Upload().findOne(named) is None:
+                    path.unlink()
+                    removed += 1
+    return removed
+
+
+def drop_contents(event: Any) -> None:
+    """Remove the contents of a patch's upload that goes without having become a file (an event handler).
+
+    Girder moves contents to their place before it saves the file's document, and does not know of them any
+    more when it dies in between.
+    """
+    upload = event.info
+    digest = upload.get('sha512')
+    if not digest or '"stitchSession"' not in str(upload.get('reference')):
+        return
+    adapter = adapter_of(Assetstore().load(upload['assetstoreId']))
+    path = Path(adapter.assetstore['root'], digest[0:2], digest[2:4], digest) if adapter is not None else None
+    if path is None or not path.is_file():
+        return
+    same = {'sha512': digest, 'assetstoreId': upload['assetstoreId']}
+    # As Girder does it: who is about to use the contents has said so in a document before it takes this lock.
+    with FileLock(f'{path}.deleteLock'):
+        others = Upload().findOne({**same, '_id': {'$ne': upload['_id']}})
+        if others is None and File().findOne(same) is None:
+            path.unlink(missing_ok=True)
 
 
 def _prefix(session_id: ObjectId | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from girder import events
 
-from . import finalize, imports, parts, patch_files, quota, upload_guard, uploads
+from . import durable, finalize, imports, parts, patch_files, quota, upload_guard, uploads
 from .sessions import HANDLER, follow_folders
 
 
@@ -18,6 +18,7 @@ def bind_server() -> None:
     events.bind('rest.post.file.before', HANDLER, uploads.check_upload)
     events.bind('model.upload.finalize', HANDLER, uploads.take_upload)
     events.bind('data.process', HANDLER, uploads.make_patch)
+    events.bind('model.upload.remove', HANDLER, durable.drop_contents)
     events.bind('model.file.finalizeUpload.before', HANDLER, patch_files.attach_upload)
     imports.install()
     imports.bind()

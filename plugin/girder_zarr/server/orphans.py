@@ -68,7 +68,8 @@ def sweep_all(older_than: float = ORPHAN_SECONDS) -> int:
     What was stored for sessions that are gone is found as well.
     """
     global _swept  # noqa: PLW0603 - one time for the process
-    removed, begun = durable.remove_temporary(older_than=older_than), now()
+    begun = now()
+    removed = durable.remove_temporary(older_than=older_than) + durable.remove_unnamed(older_than)
     query: Document = {'attachedToType': ATTACHED_TO}
     if _swept is not None:
         query['_id'] = {'$gte': ObjectId.from_datetime(_swept)}
