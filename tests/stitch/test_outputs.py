@@ -7,6 +7,7 @@ import importlib
 import io
 import shutil
 import sqlite3
+import sys
 import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import tifffile
 import zarr
 
 import girder_zarr.image as gz
-from girder_zarr.errors import ConflictError, InvalidInputError, UnreadableImageError
+from girder_zarr.errors import CancelledError, ConflictError, InvalidInputError, UnreadableImageError
 from girder_zarr.stitch import outputs
 from girder_zarr.stitch.assemble import assemble_file, make_plan
 from girder_zarr.stitch.outputs import check_possible
@@ -290,6 +291,30 @@ def test_parts_make_every_kind_of_file(tmp_path: Path, spec: dict[str, Any]) -> 
 def test_parts_make_a_tiff(tmp_path: Path) -> None:
     path = write_in_parts(tmp_path / 'a.tiff', halves(PICTURE), chunk=64, output='tiff')
     assert np.array_equal(tifffile.imread(path, key=0), PICTURE)
+
+
+@pytest.mark.usefixtures('converter')
+def test_making_a_tiff_can_be_stopped_and_leaves_nothing(tmp_path: Path) -> None:
+    def check() -> None:
+        if list(tmp_path.glob('tiff-*/log')):
+            msg = 'The job was cancelled.'
+            raise CancelledError(msg)
+
+    plan, load = plan_of(halves(PICTURE), output='tiff')
+    with pytest.raises(CancelledError):
+        assemble_file(plan, load, tmp_path / 'a.tiff', check=check)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures('converter')
+def test_a_converter_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, 'executable', str(tmp_path.parent / 'python'))
+    (tmp_path.parent / 'python').write_text('#!/bin/sh\necho "No room is left." >&2\nexit 1\n')
+    (tmp_path.parent / 'python').chmod(0o700)
+    plan, load = plan_of(halves(PICTURE), output='tiff')
+    with pytest.raises(UnreadableImageError, match=r'^The TIFF could not be made: No room is left\.$'):
+        assemble_file(plan, load, tmp_path / 'a.tiff')
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_the_converter_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,11 +99,22 @@ def assemble_file(plan: Plan, load: Load, target: Path, **options: Any) -> None:
     :param options: as for :func:`write_plan`.
     :raises InvalidInputError: what a TIFF needs is not installed.
     """
-    write_file(plan, target, lambda outlet: write_plan(plan, load, outlet, **options))
+    write_file(
+        plan, target, lambda outlet: write_plan(plan, load, outlet, **options), check=options.get('check')
+    )
 
 
-def write_file(plan: Plan, target: Path, write: Callable[[Outlet], None]) -> None:
-    """Write a file as :func:`assemble_file` does, from whatever puts the image into an outlet."""
+def write_file(
+    plan: Plan,
+    target: Path,
+    write: Callable[[Outlet], None],
+    *,
+    check: Callable[[], None] | None = None,
+) -> None:
+    """Write a file as :func:`assemble_file` does, from whatever puts the image into an outlet.
+
+    :param check: called while a TIFF is made of it; raises to stop.
+    """
     check_possible(plan.spec)
 
     def write_zarr(path: Path) -> None:
@@ -113,7 +124,7 @@ def write_file(plan: Plan, target: Path, write: Callable[[Outlet], None]) -> Non
     if plan.spec.output != TIFF:
         write_zarr(target)
         return
-    write_tiff(plan, target, write_zarr)
+    write_tiff(plan, target, write_zarr, check)
 
 
 def write_plan(

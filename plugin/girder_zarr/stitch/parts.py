@@ -106,7 +106,7 @@ def merge_file(
             write_above(trees, outlet, halves.get, threads=threads, check=check, occupied=plan.occupied)
         (target.parent / 'halves').unlink()
 
-    write_file(plan, target, write)
+    write_file(plan, target, write, check=check)
 
 
 def _copy(stream: IO[bytes], outlet: Outlet, halves: _Halves, check: Callable[[], None] | None) -> None:

@@ -3,38 +3,85 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.sink.convert import convert_to
+from girder_zarr.image.write.pack import put_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from .plan import Plan
 
+_CHECK_SECONDS = 0.2
 
-def write_tiff(plan: Plan, target: Path, write_zarr: Callable[[Path], None]) -> None:
+
+def write_tiff(
+    plan: Plan, target: Path, write_zarr: Callable[[Path], None], check: Callable[[], None] | None = None
+) -> None:
     """Write the image of a plan as a tiled TIFF with lower resolutions.
 
-    :param target: a path ending in ``.tiff``; the temporary image lies beside it, and is gone at the end.
+    :param target: a path ending in ``.tiff``; all temporary data lies beside it, and is gone at the end.
     :param write_zarr: writes the image to a path ending in ``.zarr``.
+    :param check: called several times a second; raises to stop.
+    :raises UnreadableImageError: the converter failed; the message is its own.
     """
     spec = plan.spec
     compression = {'quality': spec.quality} if spec.lossy else {'compression': 'deflate'}
-    convert_to(
-        target,
-        write_zarr,
-        dtype=np.dtype(plan.dtype),
-        lossy=spec.lossy,
-        overwrite=True,
-        params={'tileSize': spec.chunk, 'geospatial': False, **compression},
-        georeference=(None, None),
-        scratch=target.parent,
-    )
+    with tempfile.TemporaryDirectory(prefix='tiff-', dir=target.parent) as folder:
+        source, made = Path(folder, 'source.zarr'), Path(folder, target.name)
+        write_zarr(source)
+        said = {
+            'source': str(source),
+            'target': str(made),
+            'scratch': folder,
+            'dtype': plan.dtype,
+            'lossy': spec.lossy,
+            'params': {'tileSize': spec.chunk, 'geospatial': False, **compression},
+        }
+        _convert(said, folder, check)
+        put_in_place(made, target, overwrite=True)
+
+
+def _convert(said: dict[str, Any], folder: str, check: Callable[[], None] | None) -> None:
+    """Convert in a process of its own, which `check` may stop."""
+    log = Path(folder, 'log')
+    with log.open('wb') as stream:
+        process = subprocess.Popen(  # noqa: S603 - ourselves, and no shell
+            [sys.executable, '-m', 'girder_zarr.stitch.tiff_process', json.dumps(said)],
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=stream,
+            env={**os.environ, 'TMPDIR': folder},
+        )
+    with process:
+        try:
+            while not _has_ended(process):
+                if check is not None:
+                    check()
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        lines = log.read_text(errors='replace').strip().splitlines()
+        msg = f'The TIFF could not be made: {lines[-1] if lines else f"exit code {process.returncode}"}'
+        raise UnreadableImageError(msg)
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(_CHECK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 class TiffLevel:
