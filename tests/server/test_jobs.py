@@ -1,5 +1,7 @@
 """The job of a session: one however many ask, stopped within a block, run again after any accident."""
 
+import datetime as dt
+import json
 import threading
 
 import numpy as np
@@ -8,11 +10,12 @@ from girder.models.item import Item
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 
-from girder_zarr.server import publish, reporter, runs, stitch_job, tasks
+from girder_zarr.server import keeper, publish, reporter, runs, stitch_job, tasks
 from girder_zarr.server.sessions import StitchSession
 
 from .conftest import npy, png, random_pixels, stored_array
 
+EARLIER = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
 pytestmark = pytest.mark.plugin('zarr')
 
 
@@ -233,3 +236,58 @@ def test_a_patch_that_is_being_stored_when_finalize_begins_is_not_lost(api, sess
     assert done['state'] == 'complete', done
     assert np.array_equal(stored_array(done), np.repeat([[1, 2]], 4, 1).repeat(4, 0))
     assert Item().load(done['itemId'], force=True)['description'] == ''
+
+
+def test_finalized_again_while_the_cancelled_job_still_stops(api, ready, dispatched, stored, monkeypatch):
+    monkeypatch.setattr(reporter, 'CHECK_SECONDS', 0)
+    before, original = stored(), publish._set_large_image
+    again = []
+
+    def change_of_mind(*args):
+        if not again:
+            again.append(dispatched[-1])
+            assert api.cancel(ready)[0] == 200
+            assert api.finalize(ready)[1]['state'] == 'finalizing'
+            dispatched.run()
+        return original(*args)
+
+    monkeypatch.setattr(publish, '_set_large_image', change_of_mind)
+    api.finalize(ready)
+    first = api.get(ready)[1]['jobId']
+    dispatched.run()
+    done = api.get(ready)[1]
+    assert (done['state'], len(dispatched)) == ('complete', 2)
+    assert stored() == {**before, 'Item': before['Item'] + 1, 'File': before['File'] + 1}
+    statuses = [Job().load(job, force=True)['status'] for job in (first, done['jobId'])]
+    assert statuses == [JobStatus.CANCELED, JobStatus.SUCCESS]
+
+
+def test_killed_as_the_image_was_complete(api, ready, dispatched, stored, monkeypatch):
+    """The item is not taken for something that was left behind, not even by the next image."""
+    before = stored()
+
+    class Killed(BaseException):
+        """What no handler catches, as no handler catches SIGKILL."""
+
+    def die(*args):
+        raise Killed
+
+    api.finalize(ready)
+    with monkeypatch.context() as dying:
+        dying.setattr(publish, '_show_finished', die)
+        dying.setattr(tasks, '_finish', die)
+        with pytest.raises(Killed):
+            dispatched.run()
+    first = api.get(ready)[1]
+    assert first['state'] == 'complete'
+    StitchSession().collection.update_many({}, {'$set': {'run.worker': 'lost b n 1 2', 'run.beat': EARLIER}})
+    body = json.dumps({'spec': {'background': 3}})
+    path = f'/stitch_session/{ready["_id"]}'
+    assert api.call('PUT', path, body=body, content_type='application/json')[0] == 200
+    api.finalize(ready)
+    dispatched.run()
+    keeper.look()
+    assert Job().load(first['jobId'], force=True)['status'] in stitch_job.ENDED
+    assert api.get(ready)[1]['itemId'] != first['itemId']
+    assert Item().load(first['itemId'], force=True)['description'] == ''
+    assert stored() == {**before, 'Item': before['Item'] + 2, 'File': before['File'] + 2}

@@ -38,6 +38,7 @@ def finalize(session: Document, user: Document, *, force: bool) -> Document:
     if session['state'] in {FINALIZING, COMPLETE}:
         return session
     check_ready(session, force=force)
+    keeper.tidy(session)
     begun = StitchSession().begin_finalizing(session, user)
     if begun is None:
         return StitchSession().get(session['_id'])

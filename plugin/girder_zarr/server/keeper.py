@@ -13,6 +13,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from bson import ObjectId
+
 from . import expiry, orphans, publish, runs, stitch_job, tasks
 from .parts import StitchPart
 from .sessions import FINALIZING, Document, StitchSession
@@ -57,9 +59,12 @@ def look() -> None:
     try:
         for session in list(StitchSession().find({'state': FINALIZING, 'deleting': False})):
             _carefully(resume, session)
-        ended = {'state': {'$ne': FINALIZING}, '$or': [{'run.id': {'$exists': True}}, {'jobOpen': True}]}
-        for session in list(StitchSession().find(ended)):
+        for session in list(
+            StitchSession().find({'state': {'$ne': FINALIZING}, 'run.id': {'$exists': True}})
+        ):
             _carefully(tidy, session)
+        for job in stitch_job.list_open():
+            _carefully(end_job, job)
         for session_id in StitchPart().sessions_over():
             session = StitchSession().findOne({'_id': session_id}) or {}
             attempt = session.get('attempt') if session.get('state') == FINALIZING else None
@@ -70,11 +75,11 @@ def look() -> None:
         logger.warning('The keeper of stitch sessions could not look', exc_info=True)
 
 
-def _carefully(work: Callable[[Document], object], session: Document) -> None:
+def _carefully(work: Callable[[Document], object], document: Document) -> None:
     try:
-        work(session)
+        work(document)
     except Exception:
-        logger.warning('The keeper could not help stitch session %s', session['_id'], exc_info=True)
+        logger.warning('The keeper could not help with %s', document['_id'], exc_info=True)
 
 
 def resume(session: Document) -> bool:
@@ -92,7 +97,16 @@ def tidy(session: Document) -> None:
         return
     publish.remove_leftovers(session)
     StitchPart().discard(session['_id'])
-    if session.get('jobOpen'):
-        stitch_job.end(session)
+    stitch_job.end(session)
     if session.get('run'):
         runs.end(session)
+
+
+def end_job(job: Document) -> None:
+    """End a job whose attempt has ended, if no worker does."""
+    session = StitchSession().findOne({'_id': ObjectId(job['meta']['stitchSessionId'])})
+    if session is None or session['attempt'] != job['meta']['attempt']:
+        stitch_job.close(job['_id'])
+    elif session['state'] != FINALIZING and not runs.is_alive(session):
+        stitch_job.end(session)
+        stitch_job.close(job['_id'])

@@ -65,7 +65,7 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
         _remove_item(item)
         msg = 'The session was cancelled while its image was stored.'
         raise CancelledError(msg)
-    Item().update({'_id': item['_id']}, {'$set': {'description': ''}}, multi=False)
+    _show_finished(item)
     return item
 
 
@@ -80,17 +80,27 @@ def _set_large_image(item: Document, file: Document, source: str) -> None:
 
 
 def _marker(session: Document) -> str:
-    return f'Being stitched by session {session["_id"]}, attempt {session["attempt"]}.'
+    run = (session.get('run') or {}).get('id')
+    return f'Being stitched by session {session["_id"]}, attempt {session["attempt"]}, run {run}.'
 
 
-def remove_leftovers(session: Document) -> None:
-    """Remove the items that unfinished runs of a session left behind, with what was on its way into them."""
-    pattern = f'^Being stitched by session {session["_id"]}, '
-    query = {'folderId': session['folderId'], 'description': {'$regex': pattern}}
+def remove_leftovers(session: Document, *, own: bool = False) -> None:
+    """Remove the items that unfinished runs of a session left behind, with what was on its way into them.
+
+    :param own: only those of this very run.
+    """
+    pattern = _marker(session) if own else f'Being stitched by session {session["_id"]}, '
+    query = {'folderId': session['folderId'], 'description': {'$regex': f'^{re.escape(pattern)}'}}
     for item in list(Item().find(query)):
         current = StitchSession().findOne({'_id': session['_id']}) or {}
-        if item['_id'] != current.get('itemId'):
+        if item['_id'] not in current.get('made', ()):
             _remove_item(item)
+        else:
+            _show_finished(item)
+
+
+def _show_finished(item: Document) -> None:
+    Item().update({'_id': item['_id']}, {'$set': {'description': ''}}, multi=False)
 
 
 def _remove_item(item: Document) -> None:

@@ -101,7 +101,6 @@ class StitchSession(AccessControlMixin, Model):
                 'sent': None,
                 'finalizerId': None,
                 'jobId': None,
-                'jobOpen': False,
                 'itemId': None,
                 'fileId': None,
                 'progress': dict(_NO_PROGRESS),
@@ -163,10 +162,10 @@ class StitchSession(AccessControlMixin, Model):
             'state': FINALIZING,
             'attempt': uuid.uuid4().hex,
             'runs': 0,
+            'run': None,
             'sent': {'at': _now(), 'count': 1},
             'finalizerId': user['_id'],
             'jobId': None,
-            'jobOpen': False,
             'itemId': None,
             'fileId': None,
             'error': None,
@@ -174,20 +173,26 @@ class StitchSession(AccessControlMixin, Model):
         }
         return self.change(session['_id'], {'state': {'$in': EDITABLE}}, {'$set': fields})
 
-    def settle(self, session: Document, state: str, **fields: Any) -> Document | None:
+    def settle(
+        self, session: Document, state: str, *, made: ObjectId | None = None, **fields: Any
+    ) -> Document | None:
         """End the session's attempt in a state; None if it has ended already, in whichever way.
 
         :param session: with a ``run``: None too if another run of the attempt has taken over.
+        :param made: an item that was made, and that nobody may take for something left behind from now on.
         """
         query = {'state': FINALIZING, 'attempt': session['attempt']}
         if session.get('run'):
             query['run.id'] = session['run']['id']
-        return self.change(session['_id'], query, {'$set': {'state': state, **fields}})
+        update: Document = {'$set': {'state': state, **fields}}
+        if made is not None:
+            update['$push'] = {'made': made}
+        return self.change(session['_id'], query, update)
 
     def complete(self, session: Document, item: Document, file: Document) -> Document | None:
         """End the attempt with a published item."""
         fields = {'itemId': item['_id'], 'fileId': file['_id'], 'progress.message': 'Complete'}
-        return self.settle(session, COMPLETE, **fields)
+        return self.settle(session, COMPLETE, made=item['_id'], **fields)
 
     def fail(self, session: Document, sentence: str) -> Document | None:
         """End the attempt with an error."""

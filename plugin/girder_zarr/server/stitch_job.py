@@ -10,7 +10,7 @@ from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 from girder_plugin_worker.status import CustomJobStatus
 
-from .sessions import CANCELLED, COMPLETE, Document, StitchSession
+from .sessions import COMPLETE, ERROR, Document, StitchSession
 
 JOB_TYPE = 'girder_zarr_stitch'
 CREATOR = 'girder_zarr'
@@ -36,7 +36,7 @@ def create(session: Document, user: Document) -> Document:
             },
         },
     )
-    fields = {'jobId': job['_id'], 'jobOpen': True}
+    fields = {'jobId': job['_id']}
     changed = StitchSession().change(session['_id'], {'attempt': session['attempt']}, {'$set': fields})
     if changed is None:
         Job().remove(job)
@@ -76,12 +76,13 @@ def show(job_id: Any, current: int, total: int, message: str) -> None:
 
 def end(session: Document) -> None:
     """End the job of an attempt in the way that the session has ended; a second call changes nothing."""
-    status = {COMPLETE: JobStatus.SUCCESS, CANCELLED: JobStatus.CANCELED}.get(
-        session['state'], JobStatus.ERROR
-    )
-    close(session['jobId'], status)
-    query = {'_id': session['_id'], 'jobId': session['jobId']}
-    StitchSession().collection.update_one(query, {'$set': {'jobOpen': False}})
+    ways = {COMPLETE: JobStatus.SUCCESS, ERROR: JobStatus.ERROR}
+    close(session['jobId'], ways.get(session['state'], JobStatus.CANCELED))
+
+
+def list_open() -> list[Document]:
+    """Return the jobs of all sessions that have not ended."""
+    return list(Job().find({'type': JOB_TYPE, 'status': {'$nin': list(ENDED)}}))
 
 
 def close(job_id: Any, status: int = JobStatus.CANCELED) -> None:

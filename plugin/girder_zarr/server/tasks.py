@@ -130,14 +130,15 @@ def _finish(session: Document) -> None:
         stitch_job.close(session['jobId'])
         return
     if (current.get('run') or {}).get('id') != session['run']['id']:
+        publish.remove_leftovers(session, own=True)
+        if current['attempt'] != session['attempt']:
+            stitch_job.close(session['jobId'])
+            StitchPart().discard(session['_id'], keep=current['attempt'])
         return
     if runs.is_running(session):
         runs.abandon(session)
         return
-    if current['attempt'] == session['attempt']:
-        stitch_job.end(current)
-    else:
-        stitch_job.close(session['jobId'])
+    stitch_job.end(current)
     publish.remove_leftovers(session)
     StitchPart().discard(session['_id'])
     runs.end(session)
