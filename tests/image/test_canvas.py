@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,6 +17,9 @@ from girder_zarr.image.sink.canvas import Canvas
 from girder_zarr.image.sink.canvas_level import CanvasLevel
 from girder_zarr.image.sink.coverage import Coverage
 from girder_zarr.image.sink.scratch import Scratch, sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: The model's plane covers this much of the lattice on each side of the origin.
 REACH = 90
@@ -81,8 +83,19 @@ tiles = st.fixed_dictionaries(
         'dtype': st.sampled_from(['uint8', 'uint8', 'uint16', 'int16', 'float32', 'bool']),
         'frame': st.dictionaries(st.sampled_from(['t', 'c', 'w']), st.integers(0, 2), max_size=2),
         'masked': st.booleans(),
+        'read': st.booleans(),
     }
 )
+
+
+def compare(canvas: Canvas, model: Model) -> None:
+    for key, (expected, _) in model.frames.items():
+        found = canvas.read(dict(key), -REACH, -REACH, 2 * REACH, 2 * REACH)
+        if found is None:
+            assert not expected.any()
+        else:
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found, expected)
 
 
 @given(st.lists(tiles, min_size=1, max_size=7), st.sampled_from([0, 9000, 10**9]))
@@ -99,18 +112,14 @@ def test_any_sequence_of_tiles_gives_the_pixels_of_the_model(
         mask = rng.random(shape[:2]) > 0.5 if tile['masked'] else None
         canvas.add(pixels, (), {'y': tile['y'], 'x': tile['x'], **tile['frame']}, mask=mask)
         model.add(pixels, tile['frame'], tile['y'], tile['x'], mask)
+        if tile['read']:
+            compare(canvas, model)
     extent = canvas.extent()
     assert extent is not None
     assert (extent.dtype, extent.bands) == (model.dtype, model.bands)
     assert extent.top == min(0, *(tile['y'] for tile in sequence), 0)
     assert extent.left == min(0, *(tile['x'] for tile in sequence), 0)
-    for key, (expected, _) in model.frames.items():
-        found = canvas.read(dict(key), -REACH, -REACH, 2 * REACH, 2 * REACH)
-        if found is None:
-            assert not expected.any()
-        else:
-            assert found.dtype == expected.dtype
-            np.testing.assert_array_equal(found, expected)
+    compare(canvas, model)
     scratch.close()
 
 

@@ -182,7 +182,7 @@ class ChunkEncoder:
         """Whether a chunk is a picture in colour, its bands last.
 
         Arrays keep the order of axes that NGFF asks for: zarr v3 has the codec ``transpose``. In zarr v2,
-        chunks are in F order, in which the bands before y and x are the fastest: the picture lies on its side.
+        chunks are in F order, in which the bands before y and x are the fastest: pictures lie on their side.
         """
         return self.codec.lossy and self.chunk[-1] * self.chunk[-2] < math.prod(self.chunk)
 
