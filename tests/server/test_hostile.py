@@ -15,7 +15,7 @@ import zlib
 import numpy as np
 import pytest
 from girder.models.setting import Setting
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numcodecs import Zstd
 from PIL import Image
@@ -113,6 +113,8 @@ def is_answer(status, answer):
     ),
     route=st.sampled_from(['create', 'edit', 'files', 'missing']),
 )
+@example(body={'9' * 5000: 1}, route='create')
+@example(body={'folderId': ['9' * 5000]}, route='create')
 def test_any_json(api, folder, session, stored, body, route):
     if route == 'create' and isinstance(body, dict):
         body = {'folderId': str(folder['_id']), **body}

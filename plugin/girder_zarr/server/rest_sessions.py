@@ -67,11 +67,11 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
         body = request_body.read_json()
         unknown = sorted(set(body) - {'folderId', 'name', 'spec'})
         if unknown:
-            msg = f'{unknown[0]}: expected one of the fields folderId, name, spec.'
+            msg = f'{unknown[0][:80]}: expected one of the fields folderId, name, spec.'
             raise InvalidInputError(msg)
         folder_id = body.get('folderId')
         if not isinstance(folder_id, str):
-            msg = f'folderId: expected the id of a folder, found {folder_id!r}.'
+            msg = f'folderId: expected the id of a folder, found {folder_id!r:.80}.'
             raise InvalidInputError(msg)
         user = self.getCurrentUser()
         folder = require_folder(folder_id, user, AccessType.WRITE)
