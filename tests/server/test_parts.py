@@ -141,6 +141,23 @@ def test_help_that_comes_too_late_or_for_nothing(api, large, dispatched, helpers
     nothing_left(Item=1, File=1)
 
 
+def test_a_helper_lets_others_have_their_turn(api, large, dispatched, helpers, nothing_left, monkeypatch):
+    session, pixels = large
+    nothing_left.start()
+    api.finalize(session)
+    kill_at(monkeypatch, shared_work, 'make')
+    with pytest.raises(Killed):
+        dispatched.run()
+    asked = len(helpers)
+    monkeypatch.setattr(shared_work, 'HELP_SECONDS', 0)
+    tasks.help_with(session['_id'], dispatched[-1]['attempt'])
+    assert StitchPart().collection.count_documents({'state': 'done'}) == 1
+    assert len(helpers) == asked + 1
+    dispatched.run()
+    assert np.array_equal(stored_array(api.get(session)[1]), pixels)
+    nothing_left(Item=1, File=1)
+
+
 @pytest.mark.parametrize('times', [1, 3])
 def test_a_run_that_died_goes_on_with_what_is_done(
     api, large, dispatched, helpers, nothing_left, monkeypatch, times

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import threading
 import time
 from typing import IO, TYPE_CHECKING
@@ -57,6 +58,8 @@ LEAST_VALUES, MOST_VALUES = 2**12, 2**34
 FEW = 4
 #: How many helpers are asked for at most.
 MAX_HELPERS = 64
+#: After so long a helper lets other jobs have their turn.
+HELP_SECONDS = 60.0
 #: How often a part is tried before the image is given up.
 MAX_TRIES = 4
 #: What another worker would find as well.
@@ -121,8 +124,8 @@ def make(
     merge_file(plan, _streams(done, check), target, planned['values'], name=session['name'], check=check)
 
 
-def help_with(session: Document, planned: Document, plan: Plan, folder: Path) -> None:
-    """Make parts of a session as long as there are any.
+def help_with(session: Document, planned: Document, plan: Plan, folder: Path) -> bool:
+    """Make parts of a session for a while; return whether there are more that nobody makes.
 
     :raises CancelledError: the session does not wait for them any more.
     :raises GirderZarrError: the image cannot be made; the session is in error.
@@ -130,7 +133,8 @@ def help_with(session: Document, planned: Document, plan: Plan, folder: Path) ->
     user = User().load(session['finalizerId'], force=True)
     attempt = {**session, 'run': None}  # whichever worker runs it
     maker = PartMaker(plan, load_patch, planned['values'])
-    _Worker(attempt, maker, folder, user, Stopper(attempt).check).run()
+    worker = _Worker(attempt, maker, folder, user, Stopper(attempt).check)
+    return worker.run(until=time.monotonic() + HELP_SECONDS)
 
 
 def _streams(done: list[Document], check: Callable[[], None]) -> Iterator[IO[bytes]]:
@@ -151,14 +155,19 @@ class _Worker:
         #: Called when something was made.
         self.told: Callable[[], None] = lambda: None
 
-    def run(self) -> None:
-        """Make parts until there is none that nobody makes."""
+    def run(self, until: float = math.inf) -> bool:
+        """Make parts until there is none that nobody makes; return False.
+
+        :param until: a time of the monotonic clock, after which no other part is begun; then return True.
+        """
         while True:
             self._check()
             document = StitchPart().claim(self._session)
             if document is None:
-                return
+                return False
             self._make(document)
+            if time.monotonic() > until:
+                return True
 
     def _make(self, document: Document) -> None:
         with heart.Heart(lambda: StitchPart().renew(document)) as beating:

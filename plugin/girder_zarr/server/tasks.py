@@ -193,7 +193,9 @@ def help_with(session_id: str, attempt: str) -> None:
     try:
         with work_folder(session_id) as folder:
             plan = plan_of(session, planned, check=stopper.check)
-            shared_work.help_with(session, planned, plan, folder)
+            more = shared_work.help_with(session, planned, plan, folder)
+        if more:
+            _ask_for_help(session, 1)
     except CancelledError:
         logger.info('Stitch session %s does not wait for parts of attempt %s', session_id, attempt)
     except Exception as error:
