@@ -119,3 +119,128 @@ def test_plates_of_ome_zarr(tmp_path: Path, picture: np.ndarray) -> None:
         ]
         for number, pixels in enumerate(expected):
             np.testing.assert_array_equal(region(source, frame=number)[..., 0], pixels)
+
+
+def same_as_zarr(folder: Path, **options: Any) -> None:
+    """Hold each level of what is opened against zarr's own reading."""
+    source = opened(folder, **options)
+    for series in source._series:
+        for described, level in zip(series.multiscale.levels, series.levels, strict=True):
+            array: Any = zarr.open_array(folder / (series.path or '') / described.path, mode='r')
+            found = level.read(tuple(slice(0, side) for side in level.shape))
+            np.testing.assert_array_equal(found, array[...])
+
+
+# itkwasm, which ngff-zarr makes its levels with, does what NumPy 2.5 deprecates.
+@pytest.mark.filterwarnings('ignore:Setting the shape on a NumPy array:DeprecationWarning')
+@pytest.mark.parametrize('version', ['0.4', '0.5', '0.6'])
+@pytest.mark.parametrize('placed', [False, True])
+def test_plates_of_ngff_zarr(tmp_path: Path, picture: np.ndarray, version: str, placed: bool) -> None:
+    nz = pytest.importorskip('ngff_zarr')
+    plate = nz.Plate(
+        columns=[nz.PlateColumn(name='1'), nz.PlateColumn(name='2')],
+        rows=[nz.PlateRow(name='A'), nz.PlateRow(name='B')],
+        wells=[
+            nz.PlateWell(path=f'{row}/{column}', rowIndex='AB'.index(row), columnIndex='12'.index(column))
+            for row in 'AB'
+            for column in '12'
+        ],
+        field_count=2,
+        version=version,
+    )
+    folder = tmp_path / 'plate.ome.zarr'
+    fields = {}
+    try:
+        nz.to_hcs_zarr(nz.HCSPlate(store=str(folder), plate_metadata=plate), str(folder))
+        for row, column, field in [(r, c, f) for r in 'AB' for c in '12' for f in (0, 1)]:
+            left = 100 * '12'.index(column) + 150 * field
+            pixels = picture[:160, left : left + 200, 'AB'.index(row)]
+            corner = {'translation': {'y': 0.0, 'x': 75.0 * field}} if placed else {}
+            image = nz.to_ngff_image(pixels, dims=['y', 'x'], scale={'y': 0.5, 'x': 0.5}, **corner)
+            multiscales = nz.to_multiscales(image, scale_factors=[2], chunks=64)
+            nz.write_hcs_well_image(
+                str(folder), multiscales, plate, row, column, field_index=field, version=version
+            )
+            fields[row, column, field] = pixels
+    except ValueError as error:
+        pytest.skip(f'this ngff-zarr does not write plates of {version}: {error}')
+    source = opened(folder)
+    frames = source.getMetadata()['frames']
+    assert [(one['Row'], one['Column'], one['Field']) for one in frames[:-1]] == list(fields)
+    for number, (place, pixels) in enumerate(fields.items()):
+        np.testing.assert_array_equal(region(source, frame=number)[..., 0], pixels)
+        same_as_zarr(folder, series='/'.join(map(str, place)))
+    plate_source = opened(folder, series='overview')
+    whole = region(plate_source)[..., 0]
+    step = 150 if placed else 200
+    for field in (0, 1):
+        cell = whole[:160, step * field : step * field + 200]
+        seen = 150 if placed and not field else 200  # the second one lies on the first
+        np.testing.assert_array_equal(cell[:, :seen], fields['A', '1', field][:, :seen])
+    np.testing.assert_array_equal(whole[-160:, -200:], fields['B', '2', 1])
+
+
+@pytest.mark.parametrize(('zarr_format', 'sharded'), [(2, False), (3, False), (3, True)])
+@pytest.mark.filterwarnings('ignore:The input Dask array will be rechunked')
+def test_images_of_bioio(tmp_path: Path, zarr_format: Any, sharded: bool) -> None:
+    writers = pytest.importorskip(
+        'bioio_ome_zarr.writers', reason='needs bioio-ome-zarr, which brings an s3fs and botocore of its own'
+    )
+    pixels = np.random.default_rng(0).integers(0, 4000, (2, 3, 2, 200, 260)).astype('uint16')
+    folder = tmp_path / 'a.ome.zarr'
+    options: dict[str, Any] = {'shard_shape': (1, 1, 2, 256, 256)} if sharded else {}
+    writer = writers.OMEZarrWriter(
+        str(folder), [pixels.shape, (2, 3, 2, 100, 130)], pixels.dtype, chunk_shape=(1, 1, 1, 64, 64),
+        zarr_format=zarr_format, axes_units=[None, None, *['micrometer'] * 3],
+        physical_pixel_size=[1, 1, 2, 0.5, 0.25],
+        channels=[writers.Channel(label=name, color='00FF00') for name in ('one', 'two', 'three')], **options,
+    )  # fmt: skip
+    writer.write_full_volume(pixels)
+    metadata = opened(folder).getMetadata()
+    assert metadata['channels'] == ['one', 'two', 'three']
+    assert (metadata['mm_x'], metadata['mm_y']) == (0.00025, 0.0005)
+    source = opened(folder)
+    for number, frame in enumerate(metadata['frames']):
+        expected = pixels[frame['IndexT'], frame['IndexC'], frame['IndexZ']]
+        np.testing.assert_array_equal(region(source, frame=number)[..., 0], expected)
+    same_as_zarr(folder)
+
+
+@pytest.mark.parametrize('sharded', [False, True])
+@pytest.mark.parametrize('version', ['0.4', '0.5', '0.6'])
+def test_plates_of_tensorstore(tmp_path: Path, version: str, sharded: bool) -> None:
+    if sharded and version == '0.4':
+        pytest.skip('zarr v2 has no shards')
+    zarr_format: Any = 2 if version == '0.4' else 3
+    wells = [{'path': f'A/{column}', 'rowIndex': 0, 'columnIndex': column} for column in range(3)]
+    plate: Any = {'rows': [{'name': 'A'}], 'columns': [{'name': str(at)} for at in range(3)], 'wells': wells}
+
+    def group(path: Path, content: Any) -> None:
+        content = (
+            content if version == '0.4' or 'ome' in content else {'ome': {'version': version, **content}}
+        )
+        zarr.open_group(path, mode='w', zarr_format=zarr_format, attributes=content)
+
+    folder = tmp_path / 'p.zarr'
+    group(folder, {'plate': plate})
+    fields = []
+    for well in wells:
+        group(folder / well['path'], {'well': {'images': [{'path': '0'}, {'path': '1'}]}})
+        for field in '01':
+            pixels = np.random.default_rng(len(fields)).integers(1, 60_000, (2, 300, 280)).astype('uint16')
+            group(folder / well['path'] / field, attributes(version, 'cyx'))
+            for number, level in enumerate(halves(pixels, 2, 1, 2)):
+                where = folder / well['path'] / field / str(number)
+                described = spec(where, version, level.shape, 'uint16', sharded=sharded)
+                ts.open(described, create=True).result().write(level).result()
+            fields.append(pixels)
+    source = opened(folder)
+    for frame, record in enumerate(source.getMetadata()['frames'][:-2]):
+        expected = fields[record['IndexXY']][record['IndexC']]
+        np.testing.assert_array_equal(region(source, frame=frame)[..., 0], expected)
+    same_as_zarr(folder, series=4)
+    whole = opened(folder, series='overview')
+    for channel in range(2):
+        pixels = region(whole, frame=channel)[..., 0]
+        np.testing.assert_array_equal(pixels[:300, :280], fields[0][channel])
+        np.testing.assert_array_equal(pixels[:300, -280:], fields[5][channel])
