@@ -329,7 +329,6 @@ def test_small_copies_are_made_as_patches_arrive_and_go_with_them(api, session, 
         api.put(session, f'{x}', png(random_pixels(512, 1024, seed=x)), x=1024 * x)
     assert count() == 6
     opened = []
-    monkeypatch.setattr(preview, 'load_patch', lambda patch: opened.append(patch.key))
     monkeypatch.setattr(reducer, 'load_patch', lambda patch: opened.append(patch.key))
     monkeypatch.setattr(preview, '_decoded', type(preview._decoded)(2**20))
     assert viewer.picture('/zxy/0/0/0').any()

@@ -24,16 +24,16 @@ from girder_zarr.stitch.preview_coverage import cover
 from .holds import is_stale
 from .patch_document import to_patch
 from .patches import StitchPatch
-from .reducer import reduce_and_store, reducer
+from .reducer import preparer_of, reduce_and_store, reducer
 from .sessions import Document, StitchSession, bounds_of, spec_of
 from .small_copies import all_copies
-from .tasks import load_patch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from girder_zarr.image.read.series import Series
     from girder_zarr.stitch.patch import Patch
+    from girder_zarr.stitch.preview_prepare import Preparer
 
 #: Bytes of pixels that a process keeps for all previews together, and of decoded patches.
 CACHE_BYTES = 256 * 2**20
@@ -139,12 +139,23 @@ class SessionPreview:
     def __init__(self, session: Document) -> None:
         self._id = session['_id']
         self.spec = session['spec']
-        self.image = PreviewImage(self._id, spec_of(session), Sources(self._full, self._small), _blocks)
+        self._names_masks = False
+        self._begin(session)
         self._lock = threading.Lock()
         self._state: SessionState | None = None
-        self._newest: dt.datetime | None = None
         self._reload_from = 0.0
         self._drift = 0
+
+    def _begin(self, session: Document) -> None:
+        """Begin with an image without patches, with the reference images that the session has now."""
+        preparer = preparer_of(session, named=self._names_masks)
+        sources = Sources(
+            lambda patch: _full(preparer, patch),
+            lambda patches, level: _small(self._id, preparer, patches, level),
+        )
+        self._preparer = preparer
+        self.image = PreviewImage((self._id, preparer.signature), spec_of(session), sources, _blocks)
+        self._newest: dt.datetime | None = None
 
     def state(self, session: Document) -> SessionState:
         """Return the session as it is now.
@@ -167,6 +178,8 @@ class SessionPreview:
 
     def _follow(self, session: Document) -> bool:
         """Take over what has changed; return whether that is all there is at the session's revision."""
+        if self._preparer.signature != preparer_of(session, named=self._names_masks).signature:
+            self._begin(session)
         if self._newest is None:
             return self._reload(session)
         # Each has an index. What is held comes first: a patch that is settled meanwhile is found by its time.
@@ -176,7 +189,10 @@ class SessionPreview:
         if any(is_stale(document) for document in documents):
             StitchPatch().release_stale(session)
             documents = list(StitchPatch().find(held))
-        settled = self._take([*documents, *StitchPatch().find(recent)])
+        documents += StitchPatch().find(recent)
+        if self._look_for_masks(session, documents):
+            return self._reload(session)
+        settled = self._take(documents)
         # Removed patches are found by their number. While others come in, it is that of a moment ago.
         if settled and len(self.image) != session['counts']['patches'] - self._drift:
             return time.monotonic() >= self._reload_from and self._reload(session)
@@ -185,6 +201,7 @@ class SessionPreview:
     def _reload(self, session: Document) -> bool:
         begun = time.monotonic()
         documents = list(StitchPatch().find({'sessionId': self._id}))
+        self._look_for_masks(session, documents)
         settled = self._take(documents)
         self.image.keep_only({document['key'] for document in documents if document['stored']})
         spent = time.monotonic() - begun
@@ -198,28 +215,41 @@ class SessionPreview:
 
     def _take(self, documents: list[Document]) -> bool:
         """Put patches into the image; return whether none of them is about to change."""
-        self.image.put([to_patch(document) for document in documents if document['stored']])
+        shown = self._preparer.shown
+        self.image.put([shown(to_patch(document)) for document in documents if document['stored']])
         times = [document['updated'] for document in documents]
         self._newest = max([*times, *([self._newest] if self._newest else [])], default=None)
         return all(document['held'] is None for document in documents)
 
-    def _full(self, patch: Patch) -> Any:
-        return _decoded.fetch(patch.source, lambda: (load_patch(patch), True))
+    def _look_for_masks(self, session: Document, documents: list[Document]) -> bool:
+        """Note that patches name masks; return whether that is news, after which all is begun anew."""
+        if self._names_masks or not any('maskKey' in document.get('options', {}) for document in documents):
+            return False
+        self._names_masks = True
+        self._begin(session)
+        return True
 
-    def _small(self, patches: Sequence[Patch], level: int) -> dict[str, Any]:
-        found = {patch.key: _decoded.get((level, patch.source)) for patch in patches}
-        found = {key: pixels for key, pixels in found.items() if pixels is not None}
-        missing = [patch for patch in patches if patch.key not in found]
-        if missing:
-            stored = next(copies for copies in all_copies() if copies.level == level).read(missing)
-            missing = [patch for patch in missing if patch.key not in stored]
-            made = load_each(lambda patch: reduce_and_store(self._id, patch)[level], missing)
-            fresh = {**stored, **made}
-            for patch in patches:
-                if not isinstance(fresh.get(patch.key), (str, type(None))):
-                    _decoded.put((level, patch.source), fresh[patch.key])
-            found.update(fresh)
-        return found
+
+def _full(preparer: Preparer, patch: Patch) -> Any:
+    key = (patch.source, *preparer.used(patch))
+    return _decoded.fetch(key, lambda: (preparer.pixels(patch), True))
+
+
+def _small(session_id: Any, preparer: Preparer, patches: Sequence[Patch], level: int) -> dict[str, Any]:
+    names = {patch.key: (level, patch.source, *preparer.used(patch)) for patch in patches}
+    found = {key: pixels for key, name in names.items() if (pixels := _decoded.get(name)) is not None}
+    missing = [patch for patch in patches if patch.key not in found]
+    if missing:
+        copies = next(one for one in all_copies() if one.level == level)
+        stored = copies.read(missing, preparer)
+        missing = [patch for patch in missing if patch.key not in stored]
+        made = load_each(lambda patch: reduce_and_store(session_id, patch, preparer)[level], missing)
+        fresh = {**stored, **made}
+        for key, pixels in fresh.items():
+            if not isinstance(pixels, str):
+                _decoded.put(names[key], pixels)
+        found.update(fresh)
+    return found
 
 
 _lock = threading.Lock()

@@ -11,9 +11,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.stitch import preview_copy
+from girder_zarr.stitch.preview_prepare import Preparer
 
 from .patch_document import source_of
 from .patches import StitchPatch
+from .references import StitchReference, to_reference
+from .sessions import StitchSession, spec_of
 from .small_copies import all_copies, forget
 from .tasks import load_patch
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from bson import ObjectId
 
     from girder_zarr.stitch.patch import Patch
+
+    from .sessions import Document
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +81,19 @@ class Reducer:
             session_id, patch = self._waiting.get()
             begun = time.monotonic()
             try:
-                reduce_and_store(session_id, patch)
+                self._reduce(session_id, patch)
             except Exception as error:  # noqa: BLE001 - it will be made when somebody looks
                 logger.info('No small copy of patch %s was stored: %s', patch.key, error)
             finally:
                 self._waiting.task_done()
             self._rest(time.monotonic() - begun)
+
+    @staticmethod
+    def _reduce(session_id: ObjectId, patch: Patch) -> None:
+        session = StitchSession().findOne({'_id': session_id, 'deleting': False})
+        if session is not None:
+            preparer = preparer_of(session, named=bool(patch.mask_key))
+            reduce_and_store(session_id, preparer.shown(patch), preparer)
 
     def _rest(self, spent: float) -> None:
         """Leave the processor to requests that store patches, until somebody looks."""
@@ -93,16 +105,27 @@ class Reducer:
             self._hurry.wait(min(end - now, _QUIET_SECONDS))
 
 
-def reduce_and_store(session_id: ObjectId, patch: Patch) -> dict[int, Any]:
+def preparer_of(session: Document, *, named: bool) -> Preparer:
+    """Return what applies the reference images of a session.
+
+    :param named: whether any patch may name one as its mask.
+    """
+    spec = spec_of(session)
+    documents = StitchReference().list_session(session) if named or spec.reference_keys else []
+    return Preparer(spec, map(to_reference, documents), load_patch)
+
+
+def reduce_and_store(session_id: ObjectId, patch: Patch, preparer: Preparer) -> dict[int, Any]:
     """Make the small copies of a patch from its file, store them and return them by level.
 
+    :param patch: as it is shown.
     :raises UnsupportedFormatError: the file is gone or cannot be decoded.
     """
-    pixels = load_patch(patch)
+    pixels = preparer.pixels(patch)
     made = {}
     for copies in all_copies():
         made[copies.level] = preview_copy.make_small(patch, pixels, copies.level)
-        copies.store(session_id, patch, made[copies.level])
+        copies.store(session_id, patch, made[copies.level], preparer.used(patch))
     # A patch is removed before its small copies are; one that went before this was stored is found here.
     there = StitchPatch().findOne({'sessionId': session_id, 'key': patch.key})
     if there is None or source_of(there) != patch.source:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from girder_zarr.stitch.patch import Patch
+    from girder_zarr.stitch.preview_prepare import Preparer
 
     from .sessions import Document
 
@@ -41,13 +42,18 @@ class SmallCopy(Model):
         """Accept the document, which is made here."""
         return doc
 
-    def read(self, patches: Sequence[Patch]) -> dict[str, Any]:
-        """Return the small copies that are stored, by the patches' keys."""
+    def read(self, patches: Sequence[Patch], preparer: Preparer) -> dict[str, Any]:
+        """Return the small copies that are stored, by the patches' keys.
+
+        :param patches: as they are shown.
+        """
         by_source = {patch.source: patch for patch in patches}
         found = {}
-        for document in self.collection.find({'_id': {'$in': list(by_source)}}, {'data': 1, 'place': 1}):
+        for document in self.collection.find(
+            {'_id': {'$in': list(by_source)}}, {'data': 1, 'place': 1, 'used': 1}
+        ):
             patch = by_source[document['_id']]
-            if document['place'] != self._place(patch):
+            if (document['place'], document.get('used', [])) != (self._place(patch), preparer.used(patch)):
                 continue
             try:
                 found[patch.key] = preview_copy.decode_small(patch, document['data'], self.level)
@@ -55,12 +61,16 @@ class SmallCopy(Model):
                 logger.warning('%s', error)
         return found
 
-    def store(self, session_id: ObjectId, patch: Patch, pixels: Any) -> None:
-        """Store a small copy; whoever does so sees to it that it goes with the patch."""
+    def store(self, session_id: ObjectId, patch: Patch, pixels: Any, used: list[str]) -> None:
+        """Store a small copy; whoever does so sees to it that it goes with the patch.
+
+        :param patch: as it is shown.
+        :param used: what reference images it was made with; see `Preparer`.
+        """
         data = preview_copy.encode_small(pixels)
         if len(data) > preview_copy.MAX_BYTES:
             return
-        fields = {'sessionId': session_id, 'place': self._place(patch), 'data': Binary(data)}
+        fields = {'sessionId': session_id, 'place': self._place(patch), 'used': used, 'data': Binary(data)}
         self.collection.replace_one({'_id': patch.source}, fields, upsert=True)
 
     def _place(self, patch: Patch) -> list[int]:

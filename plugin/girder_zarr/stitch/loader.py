@@ -85,7 +85,7 @@ class PatchLoader:
         self._plan = plan
         self._load = load
         self._feather = plan.spec.overlap == 'feather'
-        self._patches: Cache[Patch, Loaded] = Cache(self._make, lambda patch: patch.key, PATCH_BYTES)
+        self._patches: Cache[Patch, Loaded] = Cache(self.make, lambda patch: patch.key, PATCH_BYTES)
         self._masks: Cache[Patch, _Mask] = Cache(self._make_mask, lambda patch: patch.key, REFERENCE_BYTES)
         self._corrections: Cache[int, _Correction] = Cache(self._make_correction, str, REFERENCE_BYTES)
 
@@ -97,7 +97,8 @@ class PatchLoader:
         """
         return self._patches.get(patch)
 
-    def _make(self, patch: Patch) -> Loaded:
+    def make(self, patch: Patch) -> Loaded:
+        """Return a patch without keeping it; errors are those of :meth:`get`."""
         pixels = self._stored(patch)
         mask = reach = None
         if patch.alpha:

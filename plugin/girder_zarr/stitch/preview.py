@@ -9,8 +9,8 @@ All blocks lie on grids that begin at position 0. The image begins at the smalle
 negative), rounded down to a whole pixel of the lowest level. So an image with negative positions can have
 some background at its left and upper edge that the finished image will not have.
 
-Patches are shown as they came: what needs other images or all patches (masks and fields that are images of
-their own, registration) is left to the finished image.
+Masks and fields are applied as in the finished image (`preview_prepare.py`). Patches are shown where they
+were said to lie: what registration makes of that is only known once all are there.
 """
 
 from __future__ import annotations
