@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from girder_zarr.client import Patch, StitchClient
@@ -153,3 +154,39 @@ def test_the_example_with_curl_does_what_it_says(stack, girder, folder, tmp_path
         assert thumbnail.width == 256
     assert list(StitchClient(girder).sessions(folder)) == []
     assert [item['name'] for item in girder.listItem(folder)] == ['Slide 7']
+
+
+def test_the_seam_of_two_microscope_tiles_is_not_seen(stack, girder, folder, key, tmp_path):
+    root = Path(__file__).parents[2]
+    mosaic = Path(os.environ.get('GIRDER_ZARR_TEST_DATA', root.parent / 'shared' / 'data')) / 'mosaic'
+    if not mosaic.is_dir():
+        pytest.skip(f'no microscope tiles in {mosaic}')
+    found = {}
+    for name, options in (('plain', ()), ('registered', ('--blend', 'feather', '--register'))):
+        code, lines, errors = run_cli(
+            'stitch', folder, mosaic / 'positions.csv', '--api-url', f'{stack.url}api/v1', '--api-key', key,
+            '--name', name, '--pixel-size', '1.0833', '--output', 'ozx', *options,
+            XDG_STATE_HOME=str(tmp_path),
+        )  # fmt: skip
+        assert (code, errors) == (0, [])
+        item_id = lines[-1].rpartition('/')[2]
+        (file,) = girder.listFile(item_id)
+        girder.downloadFile(file['_id'], str(tmp_path / f'{name}.ozx'))
+        with zarr.storage.ZipStore(tmp_path / f'{name}.ozx', mode='r') as store:
+            group = zarr.open_group(store, mode='r')
+            found[name] = group['0'][:].squeeze(), group.attrs['ome']['girder_zarr']['stitch']
+    moved = found['registered'][1]['registration']
+    assert moved['pairsUsed'] == 1
+    assert 6 < moved['correctionMax'] < 9
+    assert moved['residualMax'] <= 0.75
+    assert 'registration' not in found['plain'][1]
+    corrected = next(one for one in found['registered'][1]['patches'] if 'correction' in one)
+    begin = corrected['position']['x'] + corrected['correction']['x'] - found['registered'][1]['origin']['x']
+    assert step_at(found['registered'][0], begin) < 1.1
+    assert step_at(found['plain'][0], 832) > 2
+
+
+def step_at(pixels, x):
+    """The mean step between columns x - 1 and x, beside that between columns around it."""
+    steps = np.abs(np.diff(pixels[20:600].astype(float), axis=1)).mean(axis=0)
+    return steps[x - 1] / np.r_[steps[x - 12 : x - 2], steps[x + 1 : x + 11]].mean()
