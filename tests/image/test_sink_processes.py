@@ -8,6 +8,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from girder_zarr.errors import EditError
 from girder_zarr.image.sink.mailbox import Mailbox, take
 from girder_zarr.image.sink.scratch import Scratch
 from girder_zarr.image.sink.tiles import NewTile, read_tile
-from support.tile_workers import add_associated, add_tiles, message_of
+from support.tile_workers import add_associated, add_tiles, die_while_sending, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,10 +144,28 @@ def test_what_only_the_process_that_made_the_image_can_do(
     spawned: concurrent.futures.ProcessPoolExecutor,
 ) -> None:
     source = gz.new()
-    for work in ('read', 'describe', 'write', 'name'):
+    for work in ('read', 'tile', 'thumbnail', 'describe', 'write', 'name'):
         message = spawned.submit(message_of, source, work).result()
         assert message.startswith('EditError: This process can only add to the image'), work
     assert 'must be JSON' in spawned.submit(message_of, source, 'value').result()
+
+
+def test_a_process_that_is_killed_while_it_sends_a_tile_does_no_harm() -> None:
+    source = gz.new()
+    source.addTile(np.full((4, 8), 1, np.uint8))
+    process = multiprocessing.get_context('spawn').Process(target=die_while_sending, args=(source,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert len(list((source._scratch.path / 'mailbox').iterdir())) == 2, (
+        'one whole tile and one that was cut off'
+    )
+    assert pixels_of(source)[0, :, 0].tolist() == [7] * 4 + [1] * 4
+    source.addTile(np.full((4, 4), 3, np.uint8), x=4)
+    assert pixels_of(source)[0, :, 0].tolist() == [7] * 4 + [3] * 4
+    folder = source._scratch.path
+    source.close()
+    assert not folder.exists()
 
 
 def test_a_tile_that_does_not_fit_is_told_where_the_image_is(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +22,26 @@ def add_associated(source: Any, key: str | None, pixels: np.ndarray) -> None:
     source.addAssociatedImage(pixels, key)
 
 
+def die_while_sending(source: Any) -> None:
+    """Add a tile, and end with SIGKILL when the next lies in the mailbox under its temporary name."""
+    source.addTile(np.full((4, 4), 7, np.uint8))
+
+    def killed(*_names: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Path.rename = killed  # type: ignore[method-assign, assignment]
+    source.addTile(np.full((4, 4), 9, np.uint8), x=2)
+
+
 def message_of(source: Any, work: str) -> str:
     """Do something that a process which did not make the image cannot do, and return what it is told."""
     try:
         if work == 'read':
             source.getRegion()
+        elif work == 'tile':
+            source.getTile(0, 0, 0)
+        elif work == 'thumbnail':
+            source.getThumbnail()
         elif work == 'describe':
             source.getMetadata()
         elif work == 'write':
