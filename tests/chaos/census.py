@@ -42,7 +42,7 @@ class Census:
             'files of patches': db.file.count_documents({'attachedToType': {'$ne': None}}),
             'items': db.item.count_documents({}),
             'files on disk': len(self._on_disk()[0]),
-            'small copies': db.stitch_small_copy.count_documents({}),
+            'small copies': sum(db[name].count_documents({}) for name in self._copies()),
             'jobs': db.job.count_documents({}),
         }
 
@@ -78,7 +78,7 @@ class Census:
         found['jobs without an end'] = [
             one['_id'] for one in db.job.find({'status': {'$nin': list(JOBS_ENDED)}}, {'_id': 1})
         ]
-        found['small copies of no patch'] = self._small_copies(patches)
+        found['small copies of no patch'] = self._copies_of_nothing(patches)
         found |= self._working_documents()
         found |= self._disk(files)
         return {kind: [str(one) for one in those] for kind, those in found.items()}
@@ -103,18 +103,23 @@ class Census:
             then = path.stat().st_mtime - before.total_seconds()
             os.utime(path, (then, then))
 
-    def _small_copies(self, patches: list[dict[str, Any]]) -> list[Any]:
+    def _copies(self) -> list[str]:
+        """Return the names of the collections that hold smaller copies of patches."""
+        names = self._db.list_collection_names()
+        return sorted(name for name in names if name.startswith('stitch_') and name.endswith('_copy'))
+
+    def _copies_of_nothing(self, patches: list[dict[str, Any]]) -> list[Any]:
         sources = {f'{one["fileId"]}' for one in patches}
         sources |= {f'{one["fileId"]}:{one.get("offset")}:{one["size"]}' for one in patches}
-        copies = self._db.stitch_small_copy.find({}, {'_id': 1})
-        return [one['_id'] for one in copies if one['_id'] not in sources]
+        copies = [one['_id'] for name in self._copies() for one in self._db[name].find({}, {'_id': 1})]
+        return [one for one in copies if one not in sources]
 
     def _working_documents(self) -> dict[str, list[Any]]:
         """Return documents of further collections of ours, which only live while a job runs."""
-        known = {'stitch_session', 'stitch_patch', 'stitch_reference', 'stitch_small_copy'}
-        found: dict[str, list[Any]] = {}
+        known = {'stitch_session', 'stitch_patch', 'stitch_reference', *self._copies()}
+        found: dict[str, list[Any]] = {'parts of images': list(self._db.stitch_part.find({}, {'_id': 1}))}
         for name in sorted(self._db.list_collection_names()):
-            if name.startswith('stitch_') and name not in known:
+            if name.startswith('stitch_') and name not in {*known, 'stitch_part'}:
                 documents = list(self._db[name].find({}, {'_id': 1}))
                 found[f'documents in {name}'] = [one['_id'] for one in documents]
         return found
