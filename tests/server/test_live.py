@@ -71,7 +71,7 @@ def test_others_who_may_read_are_not_told_more_than_they_ask_for(api, people, se
 
 
 def test_a_finalizing_session_says_how_long_it_will_take(api, session, dispatched, monkeypatch):
-    from girder_zarr.server import tasks
+    from girder_zarr.server import reporter
     from girder_zarr.server.sessions import StitchSession
 
     for x in range(4):
@@ -84,8 +84,8 @@ def test_a_finalizing_session_says_how_long_it_will_take(api, session, dispatche
         seen.append(api.get(session)[1]['progress'])
 
     monkeypatch.setattr(StitchSession, 'report', look_after)
-    monkeypatch.setattr(tasks, '_REPORT_SECONDS', 0)
-    monkeypatch.setattr(tasks, '_PACE_SECONDS', 0)
+    monkeypatch.setattr(reporter, 'REPORT_SECONDS', 0)
+    monkeypatch.setattr(reporter, 'PACE_SECONDS', 0)
     api.finalize(session)
     dispatched.run()
     assert seen[0]['timeLeft'] is None
