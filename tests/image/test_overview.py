@@ -376,7 +376,7 @@ def test_no_field_covers_another_in_a_grid(data: Any) -> None:
 @settings(deadline=None, max_examples=100)
 @given(
     places=st.dictionaries(
-        st.integers(0, 8), st.tuples(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9)), max_size=9
+        st.integers(0, 8), st.tuples(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12)), max_size=9
     ),
     cell=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
 )

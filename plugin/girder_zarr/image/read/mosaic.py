@@ -113,7 +113,7 @@ def offsets_from(positions: Mapping[int, tuple[float, float]], cell: tuple[int, 
         for number, place in positions.items()
     }
     places = np.array(list(found.values()), np.int64)
-    spread = (places[:, 0].max() + cell[0]) * (places[:, 1].max() + cell[1])
+    spread = (int(places[:, 0].max()) + cell[0]) * (int(places[:, 1].max()) + cell[1])
     if spread > MOST_SPREAD * len(places) * cell[0] * cell[1]:
         return None
     apart = np.abs(places[:, None] - places[None])
