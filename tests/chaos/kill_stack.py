@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -49,6 +50,8 @@ class Run:
         self.temporary = folder / 'temporary'
         self.temporary.mkdir()
         self.stack = Stack(folder / 'data', environment={'TMPDIR': str(self.temporary)})
+        self.opened = contextlib.ExitStack()
+        self.opened.callback(self.stack.close)
         self.ledger, self.stop = Ledger(), threading.Event()
         self.works: list[tuple[str, Work]] = []
         self.killed: collections.Counter[str] = collections.Counter()
@@ -66,9 +69,11 @@ class Run:
         collection = girder.createCollection('chaos')
         self.folder = girder.createFolder(collection['_id'], 'chaos', parentType='collection')['_id']
         self.wire = Wire(self.stack.url, self.token)
+        self.opened.callback(self.wire.close)
         self.watch = Watch(self.stack, self.ledger, self.stack_ended)
         self.watch.start()
         self.census = Census(self.stack, self.temporary)
+        self.opened.callback(self.census.close)
 
     def stack_ended(self) -> None:
         """Stop, unless it was we who have stopped the stack."""
@@ -79,7 +84,7 @@ class Run:
     def close(self) -> None:
         """Stop the stack."""
         self.closing = True
-        self.stack.close()
+        self.opened.close()
 
     def round(self) -> None:
         """Upload and finalize some sessions while parts are killed."""
