@@ -256,6 +256,19 @@ def test_fields_with_fewer_levels_or_none(tmp_path: Path) -> None:
     assert "There is no image at 'A/4/0'." in source.getInternalMetadata()['zarr']['problems']
 
 
+def test_a_field_that_claims_to_be_far_larger_is_an_error_of_its_own(tmp_path: Path) -> None:
+    folder = write_plate(tmp_path / 'p', 1, 5, 1, count=1)
+    for level in '01':
+        document = json.loads((folder / 'A' / '2' / '0' / level / '.zarray').read_text())
+        document['shape'] = [2**38, 2**38]
+        (folder / 'A' / '2' / '0' / level / '.zarray').write_text(json.dumps(document))
+    source = opened(folder, series='overview')
+    assert region(source, region={'left': 128}).all()
+    with pytest.raises(UnreadableImageError, match='levels of lower resolution'):
+        region(source)
+    assert region(opened(folder), frame=1, region={'width': 64, 'height': 64}).any()
+
+
 def test_a_field_of_other_axes_is_an_error_that_names_it(tmp_path: Path) -> None:
     fields = dict(zip([f'A/{number}/0' for number in range(5)], noise(5, (64, 64)), strict=True))
     folder = write_wells(tmp_path / 'p', fields)

@@ -212,7 +212,7 @@ def test_plates_of_tensorstore(tmp_path: Path, version: str, sharded: bool) -> N
     if sharded and version == '0.4':
         pytest.skip('zarr v2 has no shards')
     zarr_format: Any = 2 if version == '0.4' else 3
-    wells = [{'path': f'A/{column}', 'rowIndex': 0, 'columnIndex': column} for column in range(3)]
+    wells: Any = [{'path': f'A/{column}', 'rowIndex': 0, 'columnIndex': column} for column in range(3)]
     plate: Any = {'rows': [{'name': 'A'}], 'columns': [{'name': str(at)} for at in range(3)], 'wells': wells}
 
     def group(path: Path, content: Any) -> None:

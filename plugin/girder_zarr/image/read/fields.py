@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Find = Callable[[], str | None]
 #: How many sentences on fields that differ are kept.
 MOST_NOTES = 100
+#: The most bytes of stored pixels that one pixel is made from.
+MOST_REDUCED_BYTES = 32 * 2**20
 
 
 class Alike:
@@ -218,6 +220,19 @@ def _place(part: slice, whole: int, length: int) -> slice:
     return slice(first, max(first + 1, (part.stop - 1) * length // whole + 1))
 
 
+def check_reduction(pixel_bytes: int, ratio: tuple[float, float]) -> None:
+    """Refuse to make one pixel from more than can be held in memory at once.
+
+    :param pixel_bytes: of one stored pixel, all its bands.
+    :param ratio: stored pixels to one of the output, along y and x.
+    :raises UnreadableImageError: it would be.
+    """
+    if max(1.0, ratio[0]) * max(1.0, ratio[1]) * pixel_bytes > MOST_REDUCED_BYTES:
+        count = f'{ratio[1]:.0f} x {ratio[0]:.0f}'
+        msg = f'One pixel would be made from {count}; levels of lower resolution are missing.'
+        raise UnreadableImageError(msg)
+
+
 def read_scaled(
     level: LevelReader, region: tuple[slice, ...], axes: tuple[int, int], ratio: tuple[float, float]
 ) -> np.ndarray:
@@ -226,11 +241,13 @@ def read_scaled(
     :param region: one slice an axis of the level; y and x in pixels of what is returned.
     :param axes: which axes y and x are.
     :param ratio: pixels of the level to one that is returned, along y and x.
+    :raises UnreadableImageError: one would be made from too many.
     """
     if ratio == (1.0, 1.0):
         return level.read(region)
     y, x = axes
     others = tuple(part.stop - part.start for axis, part in enumerate(region) if axis not in axes)
+    check_reduction(level.dtype.itemsize * math.prod(others), ratio)
 
     def read(top: int, left: int, bottom: int, right: int) -> np.ndarray:
         parts = list(region)
