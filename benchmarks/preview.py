@@ -39,13 +39,14 @@ BODIES = 16
 class Stack:
     """`girder-zarr serve` in a folder; may be stopped and started again."""
 
-    def __init__(self, data):
-        self.data = data
+    def __init__(self, data, *options):
+        self.data, self.options = data, options
         self.url = None
 
     def start(self):
         environment = {'GIRDER_ZARR_ADMIN_LOGIN': LOGIN, 'GIRDER_ZARR_ADMIN_PASSWORD': PASSWORD}
         command = [sys.executable, '-m', 'girder_zarr.cli', 'serve', '--data', str(self.data), '--port', '0']
+        command += self.options
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
         )
