@@ -223,7 +223,7 @@ def test_plates_of_tensorstore(tmp_path: Path, version: str, sharded: bool) -> N
 
     folder = tmp_path / 'p.zarr'
     group(folder, {'plate': plate})
-    fields = []
+    fields: list[np.ndarray] = []
     for well in wells:
         group(folder / well['path'], {'well': {'images': [{'path': '0'}, {'path': '1'}]}})
         for field in '01':
