@@ -121,7 +121,8 @@ class Run:
 
     def make_works(self) -> list[Work]:
         options, rng = self.options, self.rng
-        first = self.rounds * options.sessions
+        # Two more than there are, so that each kind of session has every fate in turn.
+        first = self.rounds * (options.sessions + 2)
         return [
             make_work(
                 rng,
