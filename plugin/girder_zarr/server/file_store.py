@@ -26,13 +26,14 @@ class GirderFileBytes:
     """One Girder file through its assetstore's adapter, a request a read. Safe under many threads.
 
     :param file: the file document.
+    :param adapter: that of its assetstore, where it is known.
     :raises MissingImageError: the file is a link, or its assetstore is gone.
     """
 
-    def __init__(self, file: dict[str, Any]) -> None:
+    def __init__(self, file: dict[str, Any], adapter: Any = None) -> None:
         self._file = file
         self.name = str(file['name'])
-        self._adapter = File().getAssetstoreAdapter(file)
+        self._adapter = adapter or File().getAssetstoreAdapter(file)
         if self._adapter is None:
             msg = f'{self.name} is not stored here; it is a link to another place.'
             raise MissingImageError(msg)
@@ -82,9 +83,12 @@ def _first(stream: Iterable[bytes | str], length: int) -> bytes:
     return bytes(data[:length])
 
 
-def local_path(file: dict[str, Any]) -> str | None:
-    """Return where a file lies on this machine, or None."""
-    adapter = File().getAssetstoreAdapter(file)
+def local_path(file: dict[str, Any], adapter: Any = None) -> str | None:
+    """Return where a file lies on this machine, or None.
+
+    :param adapter: that of its assetstore, where it is known.
+    """
+    adapter = adapter or File().getAssetstoreAdapter(file)
     if adapter is None:
         return None
     try:
@@ -93,13 +97,14 @@ def local_path(file: dict[str, Any]) -> str | None:
         return None
 
 
-def open_bytes(file: dict[str, Any]) -> ByteSource:
+def open_bytes(file: dict[str, Any], adapter: Any = None) -> ByteSource:
     """Return a file's bytes, straight from the disk where it lies on this machine.
 
+    :param adapter: that of its assetstore, where it is known.
     :raises MissingImageError: there is no such file.
     """
-    path = local_path(file)
-    return FileBytes(path) if path is not None else BufferedBytes(GirderFileBytes(file))
+    path = local_path(file, adapter)
+    return FileBytes(path) if path is not None else BufferedBytes(GirderFileBytes(file, adapter))
 
 
 def open_location(file: dict[str, Any]) -> str | ByteSource | KeyStore:

@@ -24,8 +24,9 @@ from .new_patch import NewPatch
 from .sessions import ATTACHED_TO, Document
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from girder_zarr.image.store.bytesource import ByteSource
     from girder_zarr.stitch.patch import Patch
 
     from .limits import StitchLimits
@@ -156,17 +157,23 @@ def attach_upload(event: Any) -> None:
         event.info['file'].update(attachedToType=list(ATTACHED_TO), attachedToId=session_id)
 
 
-def read_source(patch: Patch) -> bytes:
+def open_file(file_id: str) -> ByteSource | None:
+    """Return the bytes of a file, or None where it is gone."""
+    file = File().load(ObjectId(file_id), force=True)
+    return None if file is None else open_bytes(file)
+
+
+def read_source(patch: Patch, find: Callable[[str], ByteSource | None] = open_file) -> bytes:
     """Return the bytes of a patch.
 
+    :param find: returns the bytes of a file by its id, as :func:`open_file`.
     :raises UnsupportedFormatError: they are gone or not what they were; the message says so.
     """
     file_id, *part = patch.source.split(':')
-    file = File().load(ObjectId(file_id), force=True)
-    if file is None:
+    source = find(file_id)
+    if source is None:
         msg = f'Patch {patch.key}: its file is gone{" from Girder" if part[2:] else ""}.'
         raise UnsupportedFormatError(msg)
-    source = open_bytes(file)
     if not part:
         return source.read(0, source.size)
     offset, size = int(part[0]), int(part[1])

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bson import ObjectId
 from girder.models.file import File
 
-from girder_zarr.errors import GirderZarrError, UnsupportedFormatError
-from girder_zarr.stitch import corrections, formats
+from girder_zarr.stitch import corrections
 from girder_zarr.stitch.assemble import make_plan
 
 from . import limits
 from .file_store import open_bytes
 from .patch_document import to_patch
-from .patch_files import read_source
+from .patch_reader import PatchReader
 from .patches import StitchPatch
 from .references import references_of
 from .sessions import Document, spec_of
@@ -23,7 +21,6 @@ from .sessions import Document, spec_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.plan import Plan
 
 
@@ -50,19 +47,6 @@ def plan_of(
     else:
         if spec.registration is not None and say is not None:
             say(f'Comparing {len(patches)} patches with their neighbours')
-        plan = make_plan(patches, load_patch, spec, references, check=check)
+        plan = make_plan(patches, PatchReader(patches), spec, references, check=check)
     limits.current().check_extent(plan.extent, spec, plan.bands)
     return plan
-
-
-def load_patch(patch: Patch) -> Any:
-    """Return the pixels ``(y, x, bands)`` of a patch from its Girder file.
-
-    :raises UnsupportedFormatError: it cannot be read or decoded; the message names it.
-    """
-    data = read_source(patch)
-    try:
-        return formats.decode(io.BytesIO(data), layout=patch.layout, alpha=patch.alpha)
-    except GirderZarrError as error:
-        msg = f'Patch {patch.key}: {error}'
-        raise UnsupportedFormatError(msg) from error

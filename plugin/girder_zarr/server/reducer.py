@@ -14,11 +14,11 @@ from girder_zarr.stitch import preview_copy
 from girder_zarr.stitch.preview_prepare import Preparer
 
 from .patch_document import source_of
+from .patch_reader import load_patch
 from .patches import StitchPatch
 from .references import StitchReference, to_reference
 from .sessions import StitchSession, spec_of
 from .small_copies import all_copies, forget
-from .tasks import load_patch
 
 if TYPE_CHECKING:
     from bson import ObjectId

@@ -36,7 +36,7 @@ from girder_zarr.stitch.parts import PartMaker, cut, merge_file
 from . import heart, runs
 from .parts import StitchPart, to_part
 from .patch_files import FileStream
-from .planning import load_patch
+from .patch_reader import PatchReader
 from .reporter import Stopper
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def make(
     :param check: raises to stop.
     """
     folder, parts = target.parent, StitchPart()
-    maker = PartMaker(plan, load_patch, planned['values'])
+    maker = PartMaker(plan, PatchReader(plan.patches), planned['values'])
     worker = _Worker(session, maker, folder, user, check)
     reporter.reach(lambda: parts.made(session))
     worker.told = lambda: reporter.reach(lambda: parts.made(session))
@@ -132,7 +132,7 @@ def help_with(session: Document, planned: Document, plan: Plan, folder: Path) ->
     """
     user = User().load(session['finalizerId'], force=True)
     attempt = {**session, 'run': None}  # whichever worker runs it
-    maker = PartMaker(plan, load_patch, planned['values'])
+    maker = PartMaker(plan, PatchReader(plan.patches), planned['values'])
     worker = _Worker(attempt, maker, folder, user, Stopper(attempt).check)
     return worker.run(until=time.monotonic() + HELP_SECONDS)
 

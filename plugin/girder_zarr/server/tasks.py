@@ -21,8 +21,9 @@ from . import publish, runs, shared_work, stitch_job
 from .heart import Heart
 from .messages import PlainTask
 from .parts import StitchPart
+from .patch_reader import PatchReader
 from .patches import StitchPatch
-from .planning import load_patch, plan_of
+from .planning import plan_of
 from .reporter import Reporter, Stopper
 from .sessions import CANCELLED, MAX_RUNS, Document, StitchSession, may_write, object_id, spec_of
 from .work_folder import work_folder
@@ -154,7 +155,7 @@ def _make(session: Document, folder: Path, reporter: Reporter, stopper: Stopper)
     planned = StitchPart().plan(session)
     plan = plan_of(session, planned, check=stopper.check, say=reporter.say)
     StitchPatch().recount(session)
-    target = folder / publish.file_name(session)
+    target, load = folder / publish.file_name(session), PatchReader(plan.patches)
     if planned is not None or shared_work.is_large(plan):
         planned = shared_work.prepare(session, plan, user)
         left = StitchPart().left(session)
@@ -164,9 +165,9 @@ def _make(session: Document, folder: Path, reporter: Reporter, stopper: Stopper)
     else:
         reporter.begin(values_of(plan), _what(plan))
         name = session['name']
-        assemble_file(plan, load_patch, target, name=name, progress=reporter.advance, check=stopper.check)
+        assemble_file(plan, load, target, name=name, progress=reporter.advance, check=stopper.check)
     reporter.say('Verifying')
-    verify_file(plan, load_patch, target)
+    verify_file(plan, load, target)
     reporter.say(f'Storing {target.stat().st_size} bytes')
     item = publish.publish(session, target, user, stopper.check)
     reporter.finish(f'Complete: item {item["_id"]}, {item["name"]}')
