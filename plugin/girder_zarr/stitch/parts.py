@@ -72,7 +72,7 @@ class PartMaker:
             numbers = range(part.first, part.end)
             read = self._blocks.read
             write_trees(self._trees, numbers, outlet, read, occupied=self._plan.occupied, **options)
-            outlet.finish()
+            outlet.finish(sync=False)  # it is read by this process, or never
 
 
 def merge_file(

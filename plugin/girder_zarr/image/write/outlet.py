@@ -152,15 +152,19 @@ class ZipOutlet:
         count = entry.size - first if length is None else length
         return os.pread(self._file.fileno(), count, entry.offset + 30 + len(entry.name) + first)
 
-    def finish(self) -> None:
-        """Write the central directory, and return when everything is on the disk."""
+    def finish(self, *, sync: bool = True) -> None:
+        """Write the central directory, and return when everything is on the disk.
+
+        :param sync: False: do not wait for the disk.
+        """
         start = self._offset
         for name in sorted(self._entries, key=json_first):
             self._file.write(self._central(self._entries[name]))
         length = self._file.tell() - start
         self._end(start, length)
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if sync:
+            os.fsync(self._file.fileno())
 
     def _central(self, entry: _Entry) -> bytes:
         far = entry.offset >= _U32
