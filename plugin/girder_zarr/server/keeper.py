@@ -17,7 +17,7 @@ from bson import ObjectId
 
 from . import expiry, orphans, publish, runs, stitch_job, tasks
 from .parts import StitchPart
-from .sessions import FINALIZING, Document, StitchSession
+from .sessions import COMPLETE, FINALIZING, Document, StitchSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +97,9 @@ def tidy(session: Document) -> None:
         return
     publish.remove_leftovers(session)
     StitchPart().discard(session['_id'])
+    if session['state'] == COMPLETE and not session['spec']['keepPatches']:
+        # A worker that was killed may have dropped only some of them.
+        publish.drop_patches(session)
     stitch_job.end(session)
     if session.get('run'):
         runs.end(session)
