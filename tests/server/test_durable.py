@@ -104,6 +104,25 @@ def test_a_patch_is_on_the_disk_before_the_answer(api, people, folder, session, 
     check_kept(root, synced, file)
 
 
+def test_an_image_is_on_the_disk_before_its_session_is_complete(
+    api, session, root, synced, dispatched, monkeypatch
+):
+    assert api.put(session, 'a', BODY)[0] == 201
+    api.finalize(session)
+    original, before = StitchSession.complete, []
+
+    def complete(self, document, item, file):
+        before.extend(synced)
+        return original(self, document, item, file)
+
+    monkeypatch.setattr(StitchSession, 'complete', complete)
+    synced.clear()
+    dispatched.run()
+    result = File().load(StitchSession().get(session['_id'])['fileId'], force=True)
+    assert root / result['path'] in before
+    check_kept(root, before, result)
+
+
 def test_equal_contents_are_stored_once_and_go_with_the_last(api, session, contents):
     assert api.put(session, 'a', BODY)[0] == 201
     assert api.put(session, 'b', BODY, x=16)[0] == 201

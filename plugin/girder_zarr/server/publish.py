@@ -13,6 +13,7 @@ from girder_zarr.errors import CancelledError, InvalidInputError
 from girder_zarr.stitch.outputs import OUTPUTS, Output
 
 from . import quota
+from .durable import make_durable
 from .patch_files import send_file
 from .patches import StitchPatch
 from .sessions import Document, StitchSession, may_write
@@ -60,6 +61,8 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
     except BaseException:
         Upload().cancelUpload(upload)
         raise
+    # Once the session is complete its patches may go; by then the image is on the disk.
+    make_durable(file)
     _set_large_image(item, file, output_of(session).source)
     if StitchSession().complete(session, item, file) is None:
         _remove_item(item)
