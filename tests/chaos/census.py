@@ -118,8 +118,11 @@ class Census:
         """Return documents of further collections of ours, which only live while a job runs."""
         known = {'stitch_session', 'stitch_patch', 'stitch_reference', *self._copies()}
         found: dict[str, list[Any]] = {'parts of images': list(self._db.stitch_part.find({}, {'_id': 1}))}
+        lost = {'sessionId': {'$nin': self._db.stitch_session.distinct('_id')}}
+        blocks = self._db.stitch_preview_block.find(lost, {'_id': 1})
+        found['preview blocks of no session'] = [one['_id'] for one in blocks]
         for name in sorted(self._db.list_collection_names()):
-            if name.startswith('stitch_') and name not in {*known, 'stitch_part'}:
+            if name.startswith('stitch_') and name not in {*known, 'stitch_part', 'stitch_preview_block'}:
                 documents = list(self._db[name].find({}, {'_id': 1}))
                 found[f'documents in {name}'] = [one['_id'] for one in documents]
         return found

@@ -21,6 +21,7 @@ from .new_patch import extent_of
 from .patch_document import now
 from .patch_files import remove_uploads
 from .patches import ORPHAN_SECONDS, StitchPatch
+from .preview_blocks import PreviewBlock
 from .references import StitchReference
 from .sessions import ATTACHED_TO, EDITABLE, Document, StitchSession
 
@@ -70,6 +71,7 @@ def sweep_all(older_than: float = ORPHAN_SECONDS) -> int:
     global _swept  # noqa: PLW0603 - one time for the process
     begun = now()
     removed = durable.remove_temporary(older_than=older_than) + durable.remove_unnamed(older_than)
+    removed += PreviewBlock().remove_lost()
     query: Document = {'attachedToType': ATTACHED_TO}
     if _swept is not None:
         query['_id'] = {'$gte': ObjectId.from_datetime(_swept)}

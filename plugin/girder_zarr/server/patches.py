@@ -65,7 +65,7 @@ class StitchPatch(HeldModel):
         self.name = 'stitch_patch'
         keys = [('sessionId', SortDir.ASCENDING), ('key', SortDir.ASCENDING)]
         # Previews ask for what is changing and what has changed.
-        followed = [([keys[0], (name, SortDir.ASCENDING)], {}) for name in ('held', 'updated')]
+        followed = [([keys[0], (name, SortDir.ASCENDING)], {}) for name in ('held', 'arrival')]
         self.ensureIndices([(keys, {'unique': True}), 'fileId', *followed])
 
     def validate(self, doc: Document) -> Document:

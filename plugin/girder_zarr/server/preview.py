@@ -8,7 +8,6 @@ visible.
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 import threading
 import time
@@ -17,19 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import NotFoundError
 from girder_zarr.image.source import ZarrFileTileSource
-from girder_zarr.stitch.preview import PreviewImage, Sources, load_each
+from girder_zarr.stitch.preview import LEAST_STORED, PreviewImage, Sources, load_each
 from girder_zarr.stitch.preview_cache import PreviewCache
 from girder_zarr.stitch.preview_coverage import cover
 
 from .holds import is_stale
 from .patch_document import to_patch
 from .patches import StitchPatch
+from .preview_blocks import SessionBlocks
 from .reducer import preparer_of, reduce_and_store, reducer
 from .sessions import Document, StitchSession, bounds_of, spec_of
 from .small_copies import all_copies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from bson import ObjectId
 
     from girder_zarr.image.read.series import Series
     from girder_zarr.stitch.patch import Patch
@@ -42,9 +44,6 @@ DECODED_BYTES = 128 * 2**20
 MOST_SESSIONS = 16
 #: How many tile sources are kept for one state of a session: they differ in encoding and style.
 MOST_SOURCES = 8
-#: Patches that were changed so long before the newest are looked at again: clocks of servers differ, and a
-#: change can become visible a moment after its time.
-OVERLAP = dt.timedelta(seconds=10)
 #: How long after all patches were read they are read again at the soonest, when their number is not what the
 #: session says: so many times what it took, and never longer than these seconds.
 _RELOAD_SHARE = 3
@@ -152,10 +151,13 @@ class SessionPreview:
         sources = Sources(
             lambda patch: _full(preparer, patch),
             lambda patches, level: _small(self._id, preparer, patches, level),
+            SessionBlocks(self._id),
         )
         self._preparer = preparer
         self.image = PreviewImage((self._id, preparer.signature), spec_of(session), sources, _blocks)
-        self._newest: dt.datetime | None = None
+        # Patches that arrived up to this revision are known, but for those that were held when it was read.
+        self._known: int | None = None
+        self._held: list[str] = []
 
     def state(self, session: Document) -> SessionState:
         """Return the session as it is now.
@@ -180,19 +182,24 @@ class SessionPreview:
         """Take over what has changed; return whether that is all there is at the session's revision."""
         if self._preparer.signature != preparer_of(session, named=self._names_masks).signature:
             self._begin(session)
-        if self._newest is None:
+        if self._known is None:
             return self._reload(session)
-        # Each has an index. What is held comes first: a patch that is settled meanwhile is found by its time.
+        # Each has an index. What is held comes first: a patch that is settled meanwhile has arrived since;
+        # one that is not held yet will arrive at a later revision than the session's.
         held = {'sessionId': self._id, 'held': {'$gt': ''}}
-        recent = {'sessionId': self._id, 'updated': {'$gte': self._newest - OVERLAP}}
+        recent = {'sessionId': self._id, 'arrival': {'$gt': self._known}}
         documents = list(StitchPatch().find(held))
         if any(is_stale(document) for document in documents):
             StitchPatch().release_stale(session)
             documents = list(StitchPatch().find(held))
+        now_held = {document['key'] for document in documents}
+        let_go = [key for key in self._held if key not in now_held]
+        if let_go:
+            documents += StitchPatch().find({'sessionId': self._id, 'key': {'$in': let_go}})
         documents += StitchPatch().find(recent)
         if self._look_for_masks(session, documents):
             return self._reload(session)
-        settled = self._take(documents)
+        settled = self._take(session, documents)
         # Removed patches are found by their number. While others come in, it is that of a moment ago.
         if settled and len(self.image) != session['counts']['patches'] - self._drift:
             return time.monotonic() >= self._reload_from and self._reload(session)
@@ -202,7 +209,7 @@ class SessionPreview:
         begun = time.monotonic()
         documents = list(StitchPatch().find({'sessionId': self._id}))
         self._look_for_masks(session, documents)
-        settled = self._take(documents)
+        settled = self._take(session, documents)
         self.image.keep_only({document['key'] for document in documents if document['stored']})
         spent = time.monotonic() - begun
         self._reload_from = begun + spent + min(_RELOAD_SHARE * spent, _RELOAD_SECONDS)
@@ -213,13 +220,13 @@ class SessionPreview:
         self._drift = current['counts']['patches'] - len(self.image) if settled else 0
         return settled
 
-    def _take(self, documents: list[Document]) -> bool:
+    def _take(self, session: Document, documents: list[Document]) -> bool:
         """Put patches into the image; return whether none of them is about to change."""
         shown = self._preparer.shown
         self.image.put([shown(to_patch(document)) for document in documents if document['stored']])
-        times = [document['updated'] for document in documents]
-        self._newest = max([*times, *([self._newest] if self._newest else [])], default=None)
-        return all(document['held'] is None for document in documents)
+        self._held = [document['key'] for document in documents if document['held'] is not None]
+        self._known = max(session['revision'], self._known or 0)
+        return not self._held
 
     def _look_for_masks(self, session: Document, documents: list[Document]) -> bool:
         """Note that patches name masks; return whether that is news, after which all is begun anew."""
@@ -263,6 +270,20 @@ def state_of(session: Document) -> SessionState:
     :raises NotFoundError: it has no patches.
     """
     reducer.look()
+    return _preview_of(session).state(session)
+
+
+def compose(session_id: ObjectId) -> None:
+    """Make the coarse blocks of a session that are not stored yet, so that nobody has to wait for them."""
+    session = StitchSession().findOne({'_id': session_id, 'deleting': False})
+    if session is not None and session['counts']['patches'] >= LEAST_STORED:
+        _preview_of(session).state(session).image.compose()
+
+
+reducer.compose = compose
+
+
+def _preview_of(session: Document) -> SessionPreview:
     with _lock:
         preview = _previews.get(session['_id'])
         if preview is None or preview.spec != session['spec']:
@@ -270,4 +291,4 @@ def state_of(session: Document) -> SessionState:
         _previews.move_to_end(session['_id'])
         while len(_previews) > MOST_SESSIONS:
             _previews.popitem(last=False)
-    return preview.state(session)
+    return preview

@@ -1,4 +1,4 @@
-"""Makes the small copies of patches after they have arrived."""
+"""Makes the small copies of patches after they have arrived, then the coarse blocks of their previews."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from .sessions import StitchSession, spec_of
 from .small_copies import all_copies, forget
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bson import ObjectId
 
     from girder_zarr.stitch.patch import Patch
@@ -38,6 +40,8 @@ _NICE = 10
 _QUIET_SECONDS = 0.5
 _LOOKED_SECONDS = 10.0
 _REST_SHARE = 9
+#: While patches go on arriving, blocks are composed at intervals of so many times what it took the last time.
+_COMPOSE_SHARE = 20
 
 
 class Reducer:
@@ -48,11 +52,15 @@ class Reducer:
     """
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[tuple[ObjectId, Patch]] = queue.Queue(MOST_WAITING)
+        # None: compose now.
+        self._waiting: queue.Queue[tuple[ObjectId, Patch] | None] = queue.Queue(MOST_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._hurry = threading.Event()
-        self._arrived = self._looked = float('-inf')
+        self._arrived = self._looked = self._compose_from = float('-inf')
+        self._changed: set[ObjectId] = set()
+        #: Makes the coarse blocks of a session's preview; see `preview.py`.
+        self.compose: Callable[[ObjectId], None] | None = None
 
     def offer(self, session_id: ObjectId, patch: Patch) -> None:
         """Take a patch that was stored, if there is not too much to do already."""
@@ -72,21 +80,58 @@ class Reducer:
     def wait(self) -> None:
         """Wait until everything that was taken is done."""
         self.look()
+        with self._lock:
+            started = self._thread is not None
+        if started:
+            self._waiting.put(None)
         self._waiting.join()
 
     def _run(self) -> None:
         if hasattr(os, 'setpriority'):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while True:
-            session_id, patch = self._waiting.get()
-            begun = time.monotonic()
             try:
-                self._reduce(session_id, patch)
-            except Exception as error:  # noqa: BLE001 - it will be made when somebody looks
-                logger.info('No small copy of patch %s was stored: %s', patch.key, error)
+                task = self._waiting.get(timeout=self._patience())
+            except queue.Empty:
+                self._compose()
+                continue
+            try:
+                self._do(task)
             finally:
                 self._waiting.task_done()
-            self._rest(time.monotonic() - begun)
+
+    def _do(self, task: tuple[ObjectId, Patch] | None) -> None:
+        if task is None:
+            self._compose()
+            return
+        begun = time.monotonic()
+        session_id, patch = task
+        try:
+            self._reduce(session_id, patch)
+        except Exception as error:  # noqa: BLE001 - it will be made when somebody looks
+            logger.info('No small copy of patch %s was stored: %s', patch.key, error)
+        self._changed.add(session_id)
+        self._rest(time.monotonic() - begun)
+        if self._waiting.qsize() and time.monotonic() > self._compose_from:
+            self._compose()
+
+    def _patience(self) -> float | None:
+        """Return after how many seconds without a patch blocks are composed; None: there is nothing to do."""
+        if not self._changed:
+            return None
+        return max(_QUIET_SECONDS, self._compose_from - time.monotonic())
+
+    def _compose(self) -> None:
+        begun = time.monotonic()
+        while self._changed:
+            session_id = self._changed.pop()
+            try:
+                if self.compose is not None:
+                    self.compose(session_id)
+            except Exception as error:  # noqa: BLE001 - they will be made when somebody looks
+                logger.info('No blocks of the preview of session %s were stored: %s', session_id, error)
+        ended = time.monotonic()
+        self._compose_from = ended + max(_COMPOSE_SHARE * (ended - begun), _QUIET_SECONDS)
 
     @staticmethod
     def _reduce(session_id: ObjectId, patch: Patch) -> None:

@@ -16,6 +16,8 @@ from girder.models.model_base import Model
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.stitch import preview_copy
 
+from .preview_blocks import PreviewBlock
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -98,6 +100,7 @@ def forget(source: str) -> None:
 
 
 def forget_session(session: Document) -> None:
-    """Remove the small copies of a session whose patches are removed."""
+    """Remove the small copies and composed blocks of a session whose patches are removed."""
     for copies in all_copies():
         copies.collection.delete_many({'sessionId': session['_id']})
+    PreviewBlock().remove_session(session['_id'])

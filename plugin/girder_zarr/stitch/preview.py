@@ -15,13 +15,14 @@ were said to lie: what registration makes of that is only known once all are the
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -34,6 +35,7 @@ from .assemble import BlockMaker, output_spec
 from .patch import Patch, Placement
 from .plan import Extent, Plan
 from .preview_index import BLOCK, FIRST_COUNTED, PatchIndex, blocks_of
+from .preview_level import PreviewLevel
 from .spec_fields import Crop
 
 if TYPE_CHECKING:
@@ -46,6 +48,12 @@ if TYPE_CHECKING:
 #: Patches that are decoded at the same time, for all previews of a process together.
 THREADS = min(4, os.cpu_count() or 1)
 _RGBA = 4
+#: Blocks from this level on are stored, if so many patches touch them that they are costly to make again: at
+#: most a sixteenth of the number of patches for each level.
+FIRST_STORED = 4
+LEAST_STORED = 16
+#: Raised when the same patches come to show other pixels.
+_MAKING = 1
 #: How many patches that cannot be read are named.
 MAX_PROBLEMS = 100
 
@@ -65,6 +73,16 @@ def load_each(load: Callable[[Patch], np.ndarray], patches: Sequence[Patch]) -> 
     return {patch.key: pixels for patch, pixels in zip(patches, found, strict=True)}
 
 
+class BlockStore(Protocol):
+    """Keeps blocks of coarse levels beyond the life of a process; may lose any of them."""
+
+    def load(self, key: BlockKey, made_of: str) -> np.ndarray | None:
+        """Return the block ``(bands, y, x)`` that was stored as made of just these patches, or None."""
+
+    def keep(self, key: BlockKey, made_of: str, block: np.ndarray) -> None:
+        """Store a block in place of what there is under its key."""
+
+
 @dataclass(frozen=True)
 class Sources:
     """Where a preview gets its pixels.
@@ -72,16 +90,19 @@ class Sources:
     :param full: returns the pixels ``(y, x, bands)`` of a patch; may raise anything.
     :param small: returns for each key of some patches the small copy for a level of `preview_copy.LEVELS`, or
         a sentence that says why there is none.
+    :param blocks: what blocks were stored, if any are.
     """
 
     full: Callable[[Patch], np.ndarray]
     small: Callable[[Sequence[Patch], int], Mapping[str, np.ndarray | str]]
+    blocks: BlockStore | None = None
 
 
 class PreviewImage:
     """The patches that have arrived, as an image. Any number of threads may read while one changes it.
 
-    :param identity: tells its entries in the cache from those of other images.
+    :param identity: tells its entries in the cache from those of other images; its ``repr`` is the same in
+        every process.
     :param spec: what the result shall be.
     :param sources: where pixels come from.
     :param cache: may be shared by any number of images.
@@ -96,6 +117,8 @@ class PreviewImage:
         self._index = PatchIndex()
         self._extent: Extent | None = None
         self._problems: dict[str, str] = {}
+        shown = replace(spec, size=None, crop=None, expected=None)
+        self._stamp = hashlib.sha256(repr((_MAKING, identity, shown)).encode()).hexdigest()[:32]
 
     def __len__(self) -> int:
         return len(self._index.patches)
@@ -239,16 +262,48 @@ class PreviewImage:
 
     def _block(self, key: BlockKey) -> tuple[np.ndarray | None, bool]:
         """Return a block as ``(bands, y, x)``, or None where it is empty, and whether it is all there."""
-        whole = True
-
-        def make() -> tuple[np.ndarray | None, bool]:
-            nonlocal whole
-            block, whole = self._from_below(key) if key[0] > preview_copy.LAST else self._blend(key)
-            return block, whole
-
         if key[0] >= FIRST_COUNTED and self._index.is_empty(key):
             return None, True
-        return self._cache.fetch((self._identity, *key), make), whole
+        whole, made_of = True, None
+
+        def make() -> tuple[np.ndarray | None, bool]:
+            nonlocal whole, made_of
+            tells = self._tells(key)
+            stored = self._sources.blocks.load(key, tells) if self._sources.blocks and tells else None
+            if stored is not None:
+                return stored, True
+            block, whole = self._from_below(key) if key[0] > preview_copy.LAST else self._blend(key)
+            made_of = tells
+            return block, whole
+
+        name = (self._identity, *key)
+        block = self._cache.fetch(name, make)
+        if made_of is not None and block is not None:
+            self._store(key, made_of, block)
+        return block, whole
+
+    def _store(self, key: BlockKey, made_of: str, block: np.ndarray) -> None:
+        """Store a block, unless patches that touch it came or went while it was made."""
+        kept = self._cache.get((self._identity, *key))
+        if self._sources.blocks and kept is block and self._tells(key) == made_of:
+            self._sources.blocks.keep(key, made_of, block)
+
+    def _tells(self, key: BlockKey) -> str | None:
+        """Return what tells a block's pixels from all others under its key; None if it is not stored."""
+        if key[0] < FIRST_STORED:
+            return None
+        with self._lock:
+            count, total = self._index.made_of(key)
+        return f'{self._stamp} {count} {total:x}' if count >= LEAST_STORED else None
+
+    def compose(self) -> None:
+        """Make the blocks of the coarsest level, and with them all that are stored and are not there yet."""
+        top = count_levels(self._geometry().size) - 1
+        if top >= FIRST_STORED:
+            with self._lock:
+                blocks = self._index.blocks(top)
+            for key in blocks:
+                self._block(key)
 
     def _from_below(self, key: BlockKey) -> tuple[np.ndarray | None, bool]:
         level, frame, row, column = key
@@ -319,46 +374,3 @@ def _region_of(plan: Plan, frame: Frame, top: int, left: int, side: int) -> tupl
         outer.append(slice(index * count, (index + 1) * count))
     y, x = top - plan.origin[0], left - plan.origin[1]
     return (*outer, slice(y, y + side), slice(x, x + side))
-
-
-class PreviewLevel:
-    """One resolution of a preview; an `image.series.LevelReader`."""
-
-    def __init__(self, image: PreviewImage, plan: Plan, level: int, shape: tuple[int, ...]) -> None:
-        self._image = image
-        self._plan = plan
-        self._level = level
-        self.shape = shape
-        self.dtype = np.dtype(plan.dtype)
-        bands = [plan.bands if axis == 'c' else 1 for axis in plan.axes[:-2]]
-        self.chunks = (*bands, BLOCK, BLOCK)
-
-    @property
-    def origin(self) -> tuple[int, int]:
-        """The position ``(y, x)`` of the image's first pixel, in full-resolution pixels."""
-        return self._plan.origin
-
-    def read(self, region: tuple[slice, ...]) -> np.ndarray:
-        """Return the pixels of a region; see `LevelReader`."""
-        out = np.empty(tuple(part.stop - part.start for part in region), self.dtype)
-        shape = (self._plan.bands, *out.shape[-2:])
-        top, left = (start >> self._level for start in self.origin)
-        corner = top + region[-2].start, left + region[-1].start
-        frames: dict[Frame, np.ndarray] = {}
-        for place in np.ndindex(out.shape[:-2]):
-            frame, band = self._frame(place, region)
-            if frame not in frames:
-                frames[frame] = self._image.read(self._level, frame, *corner, shape)
-            out[place] = frames[frame][band]
-        return out
-
-    def _frame(self, place: tuple[int, ...], region: tuple[slice, ...]) -> tuple[Frame, int]:
-        """Return frame and band of a plane of a region."""
-        indices, band = {}, 0
-        for axis, offset, part in zip(self._plan.axes, place, region, strict=False):
-            index = part.start + offset
-            if axis == 'c':
-                index, band = divmod(index, self._plan.bands)
-            indices[axis] = index
-        named = self._plan.extent.frame
-        return tuple(sorted((axis, index) for axis, index in indices.items() if axis in named)), band

@@ -20,6 +20,8 @@ from girder_zarr.image.read.reduce import reduce_whole
 from .patch import Placement
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .patch import Patch
 
 #: The levels of a preview that are made from small copies: those at a quarter are made for their own level,
@@ -94,7 +96,7 @@ def _sums(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
 
 
 def encode_small(pixels: np.ndarray) -> bytes:
-    """Return the bytes to store for a small copy; shape and dtype are known from the patch."""
+    """Return the bytes to store for a small copy or a block; whoever reads them knows shape and dtype."""
     little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder('<'))
     return bytes(imagecodecs.zstd_encode(little.tobytes(), level=1))
 
@@ -105,15 +107,27 @@ def decode_small(patch: Patch, data: bytes, level: int = LAST) -> np.ndarray:
     :raises UnreadableImageError: they are not those of such a copy.
     """
     small = small_patch(patch, level)
-    dtype = np.dtype(small.dtype)
     shape = (*small.shape[:2], small.shape[2] + patch.alpha)
+    return _decode(data, small.dtype, shape, f'The small copy of patch {patch.key}')
+
+
+def decode_block(data: bytes, dtype: str, shape: Sequence[int]) -> np.ndarray:
+    """Return a block of a preview from its stored bytes, which are those of :func:`encode_small`.
+
+    :raises UnreadableImageError: they are not those of such a block.
+    """
+    return _decode(data, dtype, shape, 'The block of a preview')
+
+
+def _decode(data: bytes, name: str, shape: Sequence[int], what: str) -> np.ndarray:
+    dtype = np.dtype(name)
     expected = math.prod(shape) * dtype.itemsize
     try:
         raw = imagecodecs.zstd_decode(data, out=expected)
     except RuntimeError as error:
-        msg = f'The small copy of patch {patch.key} cannot be decompressed: {error}'
+        msg = f'{what} cannot be decompressed: {error}'
         raise UnreadableImageError(msg) from error
     if len(raw) != expected:
-        msg = f'The small copy of patch {patch.key} should have {expected} bytes; found {len(raw)}.'
+        msg = f'{what} should have {expected} bytes; found {len(raw)}.'
         raise UnreadableImageError(msg)
     return np.frombuffer(raw, dtype.newbyteorder('<')).astype(dtype, copy=False).reshape(shape)

@@ -6,6 +6,7 @@ coordinates, so that they stay what they are when the image grows, to whichever 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ _CELL = 1024
 FIRST_COUNTED = 3
 #: Levels beyond this one have a single block, however large the image.
 LAST = 21
+_TOKEN_BYTES = 16
 
 
 def touched(patch: Patch, side: int) -> Iterator[tuple[int, int]]:
@@ -44,6 +46,11 @@ def blocks_of(patch: Patch, first: int = 0) -> Iterator[BlockKey]:
             yield level, frame, row, column
 
 
+def token(patch: Patch) -> int:
+    """Return a number that tells a patch from any other state of it, in every process."""
+    return int.from_bytes(hashlib.blake2b(repr(patch).encode(), digest_size=_TOKEN_BYTES).digest(), 'big')
+
+
 class PatchIndex:
     """The patches of a growing image, by place. Not safe under threads that change it; see `preview.py`."""
 
@@ -51,6 +58,8 @@ class PatchIndex:
         self.patches: dict[str, Patch] = {}
         self._cells: defaultdict[tuple[Frame, int, int], set[str]] = defaultdict(set)
         self._counts: Counter[BlockKey] = Counter()
+        # Sums of the tokens of the patches that touch a block: cheap to change, however many there are.
+        self._sums: Counter[BlockKey] = Counter()
 
     def add(self, patch: Patch) -> None:
         """Add a patch under a key that is free."""
@@ -58,7 +67,10 @@ class PatchIndex:
         frame = patch.placement.frame
         for cell in touched(patch, _CELL):
             self._cells[frame, *cell].add(patch.key)
-        self._counts.update(blocks_of(patch, FIRST_COUNTED))
+        number = token(patch)
+        for block in blocks_of(patch, FIRST_COUNTED):
+            self._counts[block] += 1
+            self._sums[block] += number
 
     def remove(self, key: str) -> Patch:
         """Remove and return a patch."""
@@ -68,15 +80,25 @@ class PatchIndex:
             self._cells[frame, *cell].discard(key)
             if not self._cells[frame, *cell]:
                 del self._cells[frame, *cell]
+        number = token(patch)
         for block in blocks_of(patch, FIRST_COUNTED):
             self._counts[block] -= 1
+            self._sums[block] -= number
             if not self._counts[block]:
-                del self._counts[block]
+                del self._counts[block], self._sums[block]
         return patch
 
     def is_empty(self, block: BlockKey) -> bool:
         """Return whether no patch touches a block of level ``FIRST_COUNTED`` or above."""
         return block not in self._counts
+
+    def made_of(self, block: BlockKey) -> tuple[int, int]:
+        """Return how many patches touch a block of level ``FIRST_COUNTED`` or above, and what tells them."""
+        return self._counts[block], self._sums[block]
+
+    def blocks(self, level: int) -> list[BlockKey]:
+        """Return the blocks of a level, ``FIRST_COUNTED`` or above, that patches touch."""
+        return [block for block in self._counts if block[0] == level]
 
     def touching(self, block: BlockKey) -> list[Patch]:
         """Return the patches that touch a block, in any order."""
