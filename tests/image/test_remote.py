@@ -196,8 +196,9 @@ def test_redirects_stay_on_the_list(web: Served, tmp_path: Path, picture: np.nda
             gz.open(f'{web.address}/moved.zip', noCache=True)
 
 
-def test_what_a_server_may_get_wrong(web: Served, picture: np.ndarray) -> None:
-    folder = write(web.folder / 'a.zarr', [picture[..., 0]], 'yx', chunks=(128, 128))
+def test_what_a_server_may_get_wrong(web: Served) -> None:
+    noise = np.random.default_rng(5).integers(0, 255, (640, 640), np.uint8)
+    folder = write(web.folder / 'a.zarr', [noise], 'yx', chunks=(128, 128))
     zip_folder(folder, web.folder / 'a.zip')
     (web.folder / 'notes.txt').write_text('words')
     (web.folder / 'empty.zip').touch()
@@ -211,7 +212,7 @@ def test_what_a_server_may_get_wrong(web: Served, picture: np.ndarray) -> None:
     source = opened(f'{web.address}/a.zip')
     (web.folder / 'a.zip').write_bytes((web.folder / 'a.zip').read_bytes() + b' ' * 10)
     with pytest.raises(UnreadableImageError, match='changed'):
-        remote.RemoteBytes.read(source._store._source._source, 70_000, 10_000)  # type: ignore[union-attr]
+        remote.RemoteBytes.read(source._store._source._source, 270_000, 1000)  # type: ignore[union-attr]
     web.ranges, web.endless = False, True
     with pytest.raises(UnreadableImageError, match='more than'):
         gz.open(f'{web.address}/a.zip', noCache=True)
@@ -228,6 +229,58 @@ def test_consolidated_metadata_saves_requests(web: Served, picture: np.ndarray) 
     assert len(source._series[0].levels) == 4
     assert not any(path.endswith('s1/.zarray') for path, _ in web.asked)
     np.testing.assert_array_equal(region(source)[..., 0], picture[..., 0])
+
+
+@pytest.mark.filterwarnings('ignore:Consolidated metadata')
+@pytest.mark.parametrize(
+    ('zarr_format', 'consolidated', 'labels', 'most'),
+    [(2, False, False, 12), (2, True, False, 6), (2, True, True, 4),
+     (3, False, False, 8), (3, True, False, 2), (3, True, True, 1)],
+)  # fmt: skip
+def test_opening_a_directory_costs_few_requests(
+    web: Served, zarr_format: Any, consolidated: bool, labels: bool, most: int
+) -> None:
+    """One for each level and a few for the root, or those alone where its metadata is consolidated."""
+    import zarr
+
+    pixels = np.random.default_rng(4).integers(0, 255, (1024, 1024)).astype('uint8')
+    folder = write(
+        web.folder / 'a.zarr', halves(pixels, 5, 0, 1), 'yx', zarr_format=zarr_format, chunks=(256, 256)
+    )
+    if labels:
+        named: dict[str, Any] = {'labels': []}
+        zarr.open_group(folder, mode='r+').create_group(
+            'labels', attributes=named if zarr_format == 2 else {'ome': named}
+        )
+    if consolidated:
+        zarr.consolidate_metadata(folder, zarr_format=zarr_format)
+    source = opened(f'{web.address}/a.zarr')
+    assert len(source._series[0].levels) == 6
+    asked = [path for path, _ in web.asked]
+    assert len(asked) == len(set(asked)) <= most, asked
+    for x, y in ((0, 0), (3, 2)):
+        web.asked.clear()
+        tile = source.getTile(x, y, source.levels - 1, numpyAllowed='always')[..., 0]
+        np.testing.assert_array_equal(tile, pixels[y * 256 : y * 256 + 256, x * 256 : x * 256 + 256])
+        assert len(web.asked) == 1
+
+
+@pytest.mark.parametrize('missing', ['s2', 's0'])
+def test_a_level_that_is_not_there_is_as_in_a_directory(
+    web: Served, picture: np.ndarray, missing: str
+) -> None:
+    import shutil
+
+    folder = write(web.folder / 'a.zarr', halves(picture[..., 0], 3, 0, 1), 'yx', chunks=(64, 64))
+    shutil.rmtree(folder / missing)
+    (folder / 's3' / 'zarr.json').write_text('no JSON')
+    if missing == 's2':
+        with pytest.raises(UnreadableImageError, match=r's3/zarr\.json'):
+            opened(f'{web.address}/a.zarr')
+        shutil.rmtree(folder / 's3')
+    else:
+        shutil.rmtree(folder / 's3')
+    np.testing.assert_array_equal(region(opened(f'{web.address}/a.zarr')), region(opened(folder)))
 
 
 def test_blocks_are_those_of_the_file(tmp_path: Path) -> None:

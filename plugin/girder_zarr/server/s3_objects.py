@@ -99,6 +99,8 @@ class S3Hierarchy(ObjectStore):
     :param identity: see the base class.
     """
 
+    asks_at_once = True
+
     def __init__(self, bucket: S3Bucket, prefix: str, identity: str) -> None:
         super().__init__(prefix.rstrip('/') or bucket.name, identity)
         self._bucket = bucket

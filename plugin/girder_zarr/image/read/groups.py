@@ -38,7 +38,8 @@ def read_group(store: KeyStore, path: str) -> dict[str, Any] | None:
     data = store.read(prefix + '.zattrs', DEFAULT.json_bytes)
     if data is None:
         return {} if store.has(prefix + '.zgroup') else None
-    return None if store.has(prefix + '.zarray') else load_json(data, f'{prefix}.zattrs')
+    is_group = store.has(prefix + '.zgroup') or not store.has(prefix + '.zarray')
+    return load_json(data, f'{prefix}.zattrs') if is_group else None
 
 
 def read_image(store: KeyStore, path: str, attributes: dict[str, Any]) -> tuple[Parsed, list[Series]]:
@@ -59,6 +60,7 @@ def read_image(store: KeyStore, path: str, attributes: dict[str, Any]) -> tuple[
         return None if found is None else len(found.shape)
 
     parsed = parse_attributes(attributes, axes)
+    store.expect((prefix + level.path).rstrip('/') for one in parsed.multiscales for level in one.levels)
     series = [
         _series(store, multiscale, [info(level.path) for level in multiscale.levels], path, attributes)
         for multiscale in parsed.multiscales

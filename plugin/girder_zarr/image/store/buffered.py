@@ -14,7 +14,10 @@ BLOCK = 64 * 2**10
 #: The first and the last read of a file; zips have their directory at the end and, from most writers, their
 #: metadata at the beginning.
 ENDS = 256 * 2**10
-KEPT_BLOCKS = 64
+#: What a read that goes to the end of the file fetches: this part of the file, but not more bytes than that.
+#: A zip's directory of 60,000 entries, and what was written last, come with its end record.
+TAIL_PART, MOST_TAIL = 8, 4 * 2**20
+KEPT_BLOCKS = 96
 
 
 class BufferedBytes:
@@ -29,13 +32,15 @@ class BufferedBytes:
         self.name, self.size, self.identity = source.name, source.size, source.identity
         self._block = block
         self._most = kept
+        self._tail = max(ENDS, min(MOST_TAIL, self.size // TAIL_PART, (kept - 2 * ENDS // block) * block))
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes from ``offset``; see :class:`.bytesource.ByteSource`."""
         block = self._block
-        if length >= block or length <= 0 or offset < 0 or offset + length > self.size:
+        to_the_end = 0 < length <= self._tail and offset >= 0 and offset + length == self.size
+        if not to_the_end and (length >= block or length <= 0 or offset < 0 or offset + length > self.size):
             return self._read_large(offset, length)
         first, last = offset // block, (offset + length - 1) // block
         found = [self._known(number) for number in range(first, last + 1)]
@@ -52,7 +57,7 @@ class BufferedBytes:
         block, size = self._block, self.size
         if length > 0 and offset >= 0 and offset + length <= size:
             numbers = range(offset // block, (offset + length - 1) // block + 1)
-            if len(numbers) <= self._most // 2:
+            if len(numbers) <= self._most:
                 found = [self._known(number) for number in numbers]
                 if all(piece is not None for piece in found):
                     data = b''.join(piece for piece in found if piece is not None)
@@ -74,8 +79,9 @@ class BufferedBytes:
         start = first * block
         stop = min(self.size, (last + 1) * block)
         if stop > self.size - ENDS // 2:
-            # Begins with the asked block so that what is read lies on the blocks.
-            start = min(start, max(0, (self.size - ENDS) // block * block))
+            # Begins with a block so that what is read lies on the blocks.
+            more = self._tail if stop == self.size else ENDS
+            start = min(start, max(0, (self.size - more) // block * block))
             stop = self.size
         data = self._source.read(start, stop - start)
         with self._lock:

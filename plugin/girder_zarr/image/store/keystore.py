@@ -104,6 +104,13 @@ class KeyStore(Store):
         del keys, limit
         return {}
 
+    def expect(self, nodes: Iterable[str]) -> None:
+        """Ask for metadata that will be read next, all at once, where that is quicker.
+
+        :param nodes: paths of groups and arrays; there may be none there, or one that cannot be read.
+        """
+        del nodes
+
     @abstractmethod
     def read_range(self, key: str, start: int, length: int) -> bytes | None:
         """Return exactly ``length`` bytes of a value, or None where there is no such key.

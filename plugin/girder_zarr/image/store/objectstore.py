@@ -6,6 +6,8 @@ import json
 import threading
 from abc import abstractmethod
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import UnreadableImageError
@@ -15,7 +17,7 @@ from .keystore import KeyStore
 from .zipstore import ROOT_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: Bytes of metadata that one store keeps, and the largest document that it keeps.
 KEPT_BYTES, KEPT_DOCUMENT = 32 * 2**20, 4 * 2**20
@@ -24,17 +26,22 @@ MOST_FOLDERS = 10_000
 #: The most entries of one folder.
 MOST_LISTED = 1_000_000
 METADATA = (*ROOT_KEYS, '.zmetadata')
+#: Requests that one opening sends at once, and the most documents that it asks for in this way.
+AT_ONCE, MOST_EXPECTED = 8, 256
 
 
 class ObjectStore(KeyStore):
     """Keys that each cost a request. Consolidated metadata is used where the root has it.
 
     Zarr v3 keeps it in the root's ``zarr.json`` (``consolidated_metadata``, as zarr-python 3 writes it), v2
-    in ``.zmetadata``.
+    in ``.zmetadata``. What lies below a root has the root's format (as zarr has it), so that the keys of the
+    other one are not asked for.
     """
 
     far = True
     quick = False
+    #: Whether several requests take as long as one.
+    asks_at_once = False
 
     def __init__(self, name: str, identity: str) -> None:
         super().__init__(name, identity)
@@ -66,6 +73,8 @@ class ObjectStore(KeyStore):
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
+        if '/' in key and self._is_of_other_format(key):
+            return None
         data = self._consolidated(key) if '/' in key else None
         if data is None:
             data = self.fetch(key, None, min(most, DEFAULT.json_bytes))
@@ -76,6 +85,32 @@ class ObjectStore(KeyStore):
                 while self._bytes > KEPT_BYTES:
                     self._bytes -= len(self._kept.popitem(last=False)[1] or b'') + 100
         return data
+
+    def _is_of_other_format(self, key: str) -> bool:
+        """Return whether a key below the root is one that the format of the root does not have."""
+        version = self._format()
+        return version is not None and (key.rpartition('/')[2] == 'zarr.json') != (version == 3)
+
+    def _format(self) -> int | None:
+        """Return the root's zarr format, or None where the root holds no metadata."""
+        if self.read('zarr.json') is not None:
+            return 3
+        return 2 if any(self.read(key) is not None for key in ('.zattrs', '.zgroup', '.zarray')) else None
+
+    def expect(self, nodes: Iterable[str]) -> None:
+        """Ask for the metadata of arrays and groups at once; see the base class."""
+        version = self._format() if self.asks_at_once else None
+        if version is None:
+            return
+        keys = [f'{node}/zarr.json' if version == 3 else f'{node}/.zarray' for node in nodes if node]
+        keys = [key for key in dict.fromkeys(keys) if key not in self._kept and key not in self._documents()]
+        if len(keys) > 1:
+            with ThreadPoolExecutor(min(AT_ONCE, len(keys))) as pool:
+                list(pool.map(self._try, keys[:MOST_EXPECTED]))
+
+    def _try(self, key: str) -> None:
+        with suppress(UnreadableImageError):  # whoever needs it is told why
+            self.read(key)
 
     def read_range(self, key: str, start: int, length: int) -> bytes | None:
         """Return a part of a value; see the base class."""

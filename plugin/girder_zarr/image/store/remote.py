@@ -14,7 +14,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 from .addresses import Allowed, Place, current, locate, region, resolve
-from .buffered import BufferedBytes
+from .buffered import ENDS, BufferedBytes
 from .objectstore import ObjectStore
 from .zipstore import ROOT_KEYS
 
@@ -28,7 +28,8 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 PINNED_SECONDS = 300.0
 MOST_REDIRECTS = 3
 FILE_SUFFIXES = ('.zip', '.ozx', '.db', '.sqlite')
-HEAD_BYTES = 64 * 2**10
+#: The first request takes what the first read will ask for.
+HEAD_BYTES = ENDS
 #: Opened images are looked at again after so many seconds.
 FRESH_SECONDS = 300.0
 
@@ -215,6 +216,8 @@ class RemoteStore(ObjectStore):
 
     :param address: of the root.
     """
+
+    asks_at_once = True
 
     def __init__(self, address: str) -> None:
         head, question, query = address.partition('?')
