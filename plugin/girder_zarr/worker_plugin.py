@@ -30,6 +30,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
             quota,
             sessions,
             tilesource,
+            work_folder,
         )
 
         tilesource.prefer_ours()
@@ -42,6 +43,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         quota.install_in_worker()
         imports.install()
         followed.install()
+        work_folder.sweep_with_each_worker()
 
     def task_imports(self) -> list[str]:
         """Return the modules that hold tasks."""

@@ -227,15 +227,14 @@ def test_folders_of_killed_workers_go_and_no_others(tmp_path, monkeypatch):
         env={**os.environ, 'TMPDIR': str(tmp_path)},
     ) as process:  # fmt: skip
         left = Path(process.stdout.readline().strip())
-        os.utime(left, (0, 0))
         work_folder.sweep()
         assert left.is_dir()
         process.send_signal(signal.SIGKILL)
         process.wait()
-        young = tmp_path / 'girder-zarr-stitch-young'
+        young = tmp_path / 'girder-zarr-stitch-new-young'
         young.mkdir()
         with work_folder.work_folder('mine') as mine:
             assert not left.exists()
             assert young.is_dir()
             assert mine.is_dir()
-    assert [path.name for path in tmp_path.iterdir()] == ['girder-zarr-stitch-young']
+    assert [path.name for path in tmp_path.iterdir()] == ['girder-zarr-stitch-new-young']

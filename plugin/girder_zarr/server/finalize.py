@@ -12,7 +12,7 @@ from girder_jobs.models.job import Job
 from girder_zarr.errors import ConflictError
 from girder_zarr.stitch.plan import Extent
 
-from . import keeper, stitch_job, tasks
+from . import keeper, runs, stitch_job, tasks
 from .limits import current as limits_now
 from .patches import StitchPatch
 from .references import StitchReference
@@ -31,6 +31,7 @@ def finalize(session: Document, user: Document, *, force: bool) -> Document:
     :raises ConflictError: there are no patches, or fewer than expected and not ``force``.
     :raises LimitExceededError: the image would be too large.
     :raises RestException: 503, no job could be started; the session is in error.
+    :raises pymongo.errors.PyMongoError: the database went away; where the session is finalizing, it goes on.
     """
     if session['state'] == FINALIZING:
         keeper.resume(session)
@@ -78,6 +79,8 @@ def _dispatch(session: Document, user: Document) -> None:
         session = stitch_job.create(session, user)
         tasks.send(session)
     except Exception as error:
+        if runs.has_lost_database(error):
+            raise  # a keeper sends the message once the database is back
         # Where tasks run at once, in this process, it is the job's own error, and the session is settled.
         logger.exception('The job of stitch session %s ended with an error', session['_id'])
         failed = StitchSession().fail({**session, 'run': None}, f'The job could not be started: {error}')

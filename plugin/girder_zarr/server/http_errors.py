@@ -11,10 +11,12 @@ from girder.exceptions import RestException
 
 from girder_zarr import errors
 
+from .runs import DATABASE_LOST
+
 logger = logging.getLogger(__name__)
 
 #: Looked through from the top: a class stands above its base classes.
-STATUS: tuple[tuple[type[errors.GirderZarrError], int], ...] = (
+STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.InvalidInputError, 400),
     (errors.EditError, 400),
     (errors.NotFoundError, 404),
@@ -26,32 +28,38 @@ STATUS: tuple[tuple[type[errors.GirderZarrError], int], ...] = (
     (errors.UnsupportedFormatError, 415),
     (errors.UnreadableImageError, 415),
     (errors.GirderZarrError, 500),
+    *((kind, 503) for kind in DATABASE_LOST),
 )
+_AWAY = 'The database does not answer; try again in a moment.'
 
 Handler = TypeVar('Handler', bound=Callable[..., Any])
 
 
-def status_of(error: errors.GirderZarrError) -> int:
+def status_of(error: Exception) -> int:
     """Return the status code of an error."""
     return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
 def answers_errors(handler: Handler) -> Handler:
-    """Decorate a route handler so that errors of this package become answers with their status code."""
+    """Decorate a route handler so that the errors of the table become answers with their status code."""
 
     @functools.wraps(handler)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return handler(*args, **kwargs)
-        except errors.GirderZarrError as error:
+        except (errors.GirderZarrError, *DATABASE_LOST) as error:
             raise rest_exception(error) from error
 
     return wrapped  # type: ignore[return-value]
 
 
-def rest_exception(error: errors.GirderZarrError) -> RestException:
+def rest_exception(error: Exception) -> RestException:
     """Return the exception that makes Girder answer with the error's sentence and status code."""
     status = status_of(error)
+    if isinstance(error, DATABASE_LOST):
+        # What it says itself names machines and ports.
+        logger.warning('The database was away in a route: %s', error)
+        return RestException(_AWAY, code=status)
     if status >= 500:
         logger.error('Unexpected error in a route', exc_info=error)
     return RestException(str(error), code=status)

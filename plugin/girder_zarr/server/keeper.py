@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from bson import ObjectId
 
-from . import expiry, orphans, publish, runs, stitch_job, tasks
+from . import expiry, orphans, runs, stitch_job, tasks
 from .parts import StitchPart
-from .sessions import COMPLETE, FINALIZING, Document, StitchSession
+from .sessions import FINALIZING, Document, StitchSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,14 +95,7 @@ def tidy(session: Document) -> None:
     """Remove what the attempt of a session left that has ended while its worker was lost, or had none."""
     if session['state'] == FINALIZING or runs.is_alive(session):
         return
-    publish.remove_leftovers(session)
-    StitchPart().discard(session['_id'])
-    if session['state'] == COMPLETE and not session['spec']['keepPatches']:
-        # A worker that was killed may have dropped only some of them.
-        publish.drop_patches(session)
-    stitch_job.end(session)
-    if session.get('run'):
-        runs.end(session)
+    tasks.clean_up(session)
 
 
 def end_job(job: Document) -> None:

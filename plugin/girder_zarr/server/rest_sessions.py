@@ -42,6 +42,7 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
         self.route_bulk()
         self.route_preview()
 
+    @answers_errors
     def handleRoute(self, method: str, path: Any, params: Document) -> Any:
         """Answer a request, unless its query names a part of the path, whose place Girder would give it."""
         _, _, in_path = self._matchRoute(method.lower(), path)

@@ -25,7 +25,7 @@ from .patch_reader import PatchReader
 from .patches import StitchPatch
 from .planning import plan_of
 from .reporter import Reporter, Stopper
-from .sessions import CANCELLED, MAX_RUNS, Document, StitchSession, may_write, object_id, spec_of
+from .sessions import CANCELLED, COMPLETE, MAX_RUNS, Document, StitchSession, may_write, object_id, spec_of
 from .work_folder import work_folder
 
 if TYPE_CHECKING:
@@ -84,19 +84,25 @@ def _ask_for_help(session: Document, helpers: int) -> None:
 def run(session_id: str, attempt: str) -> None:
     """Make, verify and publish the image of a session, and settle the session.
 
-    Does nothing where the attempt is over, or where another worker runs it.
+    Does nothing where the attempt is over, or where another worker runs it. A run that loses the database is
+    over as if its worker had been killed: the session goes on finalizing, and a keeper sends it again.
 
     :raises GirderZarrError: the image could not be made; the session is in error and nothing is left behind.
     """
-    session = runs.begin(session_id, attempt)
-    if session is None:
-        logger.info('Stitch session %s does not wait for a run of attempt %s', session_id, attempt)
-        return
-    with Heart(lambda: runs.beat(session)) as beating:
-        try:
-            _run(session, Stopper(session, beating.check))
-        finally:
-            _finish(session)
+    try:
+        session = runs.begin(session_id, attempt)
+        if session is None:
+            logger.info('Stitch session %s does not wait for a run of attempt %s', session_id, attempt)
+            return
+        with Heart(lambda: runs.beat(session)) as beating:
+            try:
+                _run(session, Stopper(session, beating.check))
+            finally:
+                _finish(session)
+    except Exception as error:
+        if not runs.has_lost_database(error):
+            raise
+        logger.warning('A run of stitch session %s lost the database', session_id, exc_info=True)
 
 
 def _run(session: Document, stopper: Stopper) -> None:
@@ -104,7 +110,7 @@ def _run(session: Document, stopper: Stopper) -> None:
     stitch_job.start(session['jobId'])
     try:
         if session['runs'] > MAX_RUNS:
-            msg = f'The job was given up after {MAX_RUNS} workers died with it.'
+            msg = f'The job was given up after {MAX_RUNS} runs whose workers died or lost the database.'
             raise GirderZarrError(msg)
         with work_folder(str(session['_id'])) as folder:
             _make(session, folder, reporter, stopper)
@@ -112,6 +118,8 @@ def _run(session: Document, stopper: Stopper) -> None:
         StitchSession().settle(session, CANCELLED)
         reporter.log(f'Stopped: {error}')
     except Exception as error:
+        if runs.has_lost_database(error):
+            raise
         ours = isinstance(error, GirderZarrError)
         sentence = str(error) if ours else repr(error)
         if StitchSession().fail(session, sentence) is None:
@@ -139,10 +147,21 @@ def _finish(session: Document) -> None:
     if runs.is_running(session):
         runs.abandon(session)
         return
-    stitch_job.end(current)
+    clean_up(current)
+
+
+def clean_up(session: Document) -> None:
+    """Remove what an attempt leaves that has ended, and end its job and its run; may be done twice.
+
+    A worker or a server that dies meanwhile leaves the run, so that a keeper begins anew.
+    """
     publish.remove_leftovers(session)
     StitchPart().discard(session['_id'])
-    runs.end(session)
+    if session['state'] == COMPLETE and not spec_of(session).keep_patches:
+        publish.drop_patches(session)
+    stitch_job.end(session)
+    if session.get('run'):
+        runs.end(session)
 
 
 def _make(session: Document, folder: Path, reporter: Reporter, stopper: Stopper) -> None:
@@ -171,8 +190,6 @@ def _make(session: Document, folder: Path, reporter: Reporter, stopper: Stopper)
     reporter.say(f'Storing {target.stat().st_size} bytes')
     item = publish.publish(session, target, user, stopper.check)
     reporter.finish(f'Complete: item {item["_id"]}, {item["name"]}')
-    if not spec_of(session).keep_patches:
-        publish.drop_patches(session)
 
 
 def _what(plan: Plan) -> str:
@@ -200,6 +217,9 @@ def help_with(session_id: str, attempt: str) -> None:
     except CancelledError:
         logger.info('Stitch session %s does not wait for parts of attempt %s', session_id, attempt)
     except Exception as error:
+        if runs.has_lost_database(error):
+            logger.warning('A helper of stitch session %s lost the database', session_id, exc_info=True)
+            return
         sentence = str(error) if isinstance(error, GirderZarrError) else repr(error)
         if StitchSession().fail({**session, 'run': None}, sentence) is not None:
             stitch_job.log(session['jobId'], f'Failed: {sentence}')

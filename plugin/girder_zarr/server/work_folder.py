@@ -1,4 +1,7 @@
-"""A folder for what a job writes, gone with its process: what a killed one left, the next job removes."""
+"""A folder for what a job writes, gone with its process.
+
+What a killed one left is removed by the process that takes its place, or by the next job.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,17 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from celery.signals import worker_process_init
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PREFIX = 'girder-zarr-stitch-'
 _LOCK = '.lock'
-#: A folder without a lock is left alone for so many seconds: its owner may be about to take the lock.
+#: Folders whose owners may be about to take the lock, so that they are left alone for so many seconds.
+_NEW = _PREFIX + 'new-'
 _GRACE = 60.0
 
 
@@ -29,12 +35,14 @@ def work_folder(name: str) -> Iterator[Path]:
     """
     sweep()
     path = Path(tempfile.gettempdir(), f'{_PREFIX}{name}-{uuid.uuid4().hex[:12]}')
-    path.mkdir(mode=0o700)
+    new = Path(tempfile.mkdtemp(prefix=_NEW))
     try:
-        with (path / _LOCK).open('x') as lock:
+        with (new / _LOCK).open('x') as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            new.rename(path)
             yield path
     finally:
+        shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -43,8 +51,18 @@ def sweep() -> None:
     for path in Path(tempfile.gettempdir()).glob(f'{_PREFIX}*'):
         with contextlib.suppress(OSError):
             found = path.stat()
-            if found.st_uid == os.getuid() and time.time() - found.st_mtime > _GRACE and _is_free(path):
+            young = path.name.startswith(_NEW) and time.time() - found.st_mtime < _GRACE
+            if found.st_uid == os.getuid() and not young and _is_free(path):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep_with_each_worker() -> None:
+    """Sweep wherever a process of a worker begins, as one does at once for another that was killed."""
+    worker_process_init.connect(_process_begins, weak=False, dispatch_uid='girder_zarr.work_folder')
+
+
+def _process_begins(**_: Any) -> None:
+    sweep()
 
 
 def _is_free(path: Path) -> bool:
