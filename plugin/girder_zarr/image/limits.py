@@ -90,6 +90,7 @@ def follow(source: Callable[[], Limits]) -> None:
     """Take the limits from a function from now on; it is called for every look at one of them."""
     _current.source = source
 
+
 #: zarr v2 compressor and filter ids. Nothing here runs code from the file or makes Python objects.
 V2_CODECS = frozenset(
     {
@@ -108,7 +109,7 @@ V3_CODECS = frozenset(
 #: Codecs of imagecodecs (``imagecodecs_`` + one of these) that decode to an image of the chunk's shape.
 IMAGE_CODECS = frozenset(
     {
-        'avif', 'heif', 'jpeg', 'jpeg2k', 'jpegls', 'jpegxl', 'jpegxr', 'lerc', 'ljpeg', 'mozjpeg',
+        'avif', 'jpeg', 'jpeg2k', 'jpegls', 'jpegxl', 'jpegxr', 'lerc', 'ljpeg', 'mozjpeg',
         'png', 'qoi', 'ultrahdr', 'webp',
     }
 )  # fmt: skip
