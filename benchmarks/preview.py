@@ -4,8 +4,9 @@
 
 The first patches are sent over HTTP. The others are copies of their documents in the database at other
 places, each with a file and a small copy of its own; only bytes in the assetstore are shared. Said are the
-rate of the upload; then, after a restart of the stack, so that nothing is left but the database, the times of
-tiles of each level asked for the first and the second time; and how soon a replaced patch is in them.
+rate of the upload; how long it takes in the background to compose the coarse blocks; then, after a restart of
+the stack, so that nothing is left but the database, the times of tiles of each level asked for the first and
+the second time; how soon a replaced patch is in them; and how long the first tile takes without those blocks.
 """
 
 import argparse
@@ -180,20 +181,55 @@ def multiply(stack, session, arguments):
 
 def measure_arrival(stack, session, side, runs=10):
     """Return the times from the answer to a patch until its pixels are in the tile of level 0, in ms."""
-    times = []
+    times, firsts = [], []
     for run in range(runs):
         pixels = np.full((side, side, 3), 255 * (run % 2), np.uint8)
         body = imagecodecs.png_encode(pixels, level=1)
         params = {'x': 0, 'y': 0, 'replace': 'true'}
         stack.request('PUT', f'/{session}/patch/0_0', params=params, data=body)
-        begun = time.perf_counter()
+        begun, first = time.perf_counter(), None
         while True:
             tile = stack.request('GET', f'/{session}/tiles/zxy/0/0/0', params={'encoding': 'PNG'}).content
+            first = first or 1000 * (time.perf_counter() - begun)
             corner = imagecodecs.png_decode(io.BytesIO(tile).read())[0, 0]
             if (corner == pixels[0, 0]).all():
                 break
         times.append(1000 * (time.perf_counter() - begun))
-    return times
+        firsts.append(first)
+    return times, firsts
+
+
+def send_one(stack, session, side):
+    """Send a patch in place of the first one, after which the blocks it touches are composed anew."""
+    body = imagecodecs.png_encode(np.full((side, side, 3), 99, np.uint8), level=1)
+    params = {'x': 0, 'y': 0, 'replace': 'true'}
+    stack.request('PUT', f'/{session}/patch/0_0', params=params, data=body)
+
+
+def await_composed(stack, top, patches):
+    """Wait until the server has composed the blocks of a session in the background.
+
+    :returns: seconds, blocks and bytes.
+    """
+    blocks = pymongo.MongoClient(stack.mongo_uri()).get_default_database().stitch_preview_block
+    begun = time.perf_counter()
+    # Those of the coarsest level are made last; by their names they are of session, level, row and column.
+    while not any(
+        int(one['_id'].split()[1]) == top and int(one['madeOf'].split()[1]) == patches
+        for one in blocks.find({}, {'madeOf': 1})
+    ):
+        time.sleep(0.1)
+    sizes = [len(one['data']) for one in blocks.find({}, {'data': 1})]
+    return time.perf_counter() - begun, len(sizes), sum(sizes)
+
+
+def measure_uncomposed(stack, session):
+    """Return the time of the coarsest tile after a restart where no blocks were stored, in ms."""
+    pymongo.MongoClient(stack.mongo_uri()).get_default_database().stitch_preview_block.delete_many({})
+    stack.stop()
+    stack.start()
+    stack.request('GET', f'/{session}/tiles')
+    return time_of(lambda: stack.request('GET', f'/{session}/tiles/zxy/0/0/0'))
 
 
 def say(name, times):
@@ -220,14 +256,21 @@ def main():
             rate = upload(stack, session, bodies, arguments)
             print(f'{arguments.sent} patches of {arguments.side} sent: {rate:.0f} a second', flush=True)
             multiply(stack, session, arguments)
+            send_one(stack, session, arguments.side)
+            top = stack.request('GET', f'/{session}/tiles').json()['levels'] - 1
+            seconds, blocks, nbytes = await_composed(stack, top, arguments.patches)
+            print(f'{blocks} blocks, {nbytes / 2**20:.1f} MiB, composed in {seconds:.1f} s', flush=True)
             stack.stop()
             stack.start()
             say('metadata after a restart', [time_of(lambda: stack.request('GET', f'/{session}/tiles'))])
             for level, count, cold, warm in measure_levels(stack, session, arguments.tiles):
                 say(f'level {level}, {count} tiles, first time', cold)
                 say(f'level {level}, {count} tiles, again', warm)
-            say('a replaced patch in the lowest level', measure_arrival(stack, session, arguments.side))
+            arrivals, answers = measure_arrival(stack, session, arguments.side)
+            say('a replaced patch in the lowest level', arrivals)
+            say('the first answer after it', answers)
             say('coverage', [time_of(lambda: stack.request('GET', f'/{session}/coverage')) for _ in range(3)])
+            say('the lowest level, no blocks stored', [measure_uncomposed(stack, session)])
         finally:
             stack.stop()
 
