@@ -1,22 +1,37 @@
 """The job of a session: one however many ask, stopped within a block, run again after any accident."""
 
+import contextlib
 import datetime as dt
 import json
 import threading
 
 import numpy as np
 import pytest
+from girder.models.file import File
 from girder.models.item import Item
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
+from pymongo.errors import AutoReconnect, CursorNotFound, ServerSelectionTimeoutError
 
-from girder_zarr.server import keeper, publish, reporter, runs, stitch_job, tasks
-from girder_zarr.server.sessions import StitchSession
+from girder_zarr.server import expiry, keeper, publish, reporter, runs, stitch_job, tasks
+from girder_zarr.server.parts import StitchPart
+from girder_zarr.server.patches import StitchPatch
+from girder_zarr.server.sessions import MAX_RUNS, StitchSession
+from support.waiting import wait_until
 
 from .conftest import npy, png, random_pixels, stored_array
 
 EARLIER = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
+#: What a database is asked.
+ASKED = (
+    *('find', 'find_one', 'find_one_and_update', 'insert_one', 'update_one', 'update_many'),
+    *('replace_one', 'delete_one', 'delete_many', 'count_documents', 'distinct'),
+)
 pytestmark = pytest.mark.plugin('zarr')
+
+
+class Killed(BaseException):
+    """What no handler catches, as no handler catches SIGKILL."""
 
 
 @pytest.fixture
@@ -134,9 +149,6 @@ def test_a_job_that_died_is_run_again_and_leaves_one_item(api, ready, dispatched
     before = stored()
     api.finalize(ready)
 
-    class Killed(BaseException):
-        """What no handler catches, as no handler catches SIGKILL."""
-
     def die(*args):
         raise Killed
 
@@ -207,8 +219,6 @@ def test_a_job_that_failed_elsewhere_is_noticed(api, ready, dispatched):
 
 def test_a_patch_that_is_being_stored_when_finalize_begins_is_not_lost(api, session, dispatched, monkeypatch):
     """Whatever the order, the answer to the put and the pixels of the result agree."""
-    from girder_zarr.server.patches import StitchPatch
-
     api.put(session, 'a', npy(np.full((4, 4), 1, 'uint8')))
     original, settle_now, finalized = StitchPatch._update, threading.Event(), threading.Event()
 
@@ -266,9 +276,6 @@ def test_killed_as_the_image_was_complete(api, ready, dispatched, stored, monkey
     """The item is not taken for something that was left behind, not even by the next image."""
     before = stored()
 
-    class Killed(BaseException):
-        """What no handler catches, as no handler catches SIGKILL."""
-
     def die(*args):
         raise Killed
 
@@ -291,3 +298,203 @@ def test_killed_as_the_image_was_complete(api, ready, dispatched, stored, monkey
     assert api.get(ready)[1]['itemId'] != first['itemId']
     assert Item().load(first['itemId'], force=True)['description'] == ''
     assert stored() == {**before, 'Item': before['Item'] + 2, 'File': before['File'] + 2}
+
+
+def die_after(monkeypatch, model, name, calls):
+    """Let a process die in one of the calls of a method; return what lets it live again."""
+    original, made = getattr(model, name), []
+
+    def dying(self, *args, **kwargs):
+        if len(made) == calls:
+            raise Killed
+        made.append(1)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(model, name, dying)
+    return lambda: monkeypatch.setattr(model, name, original)
+
+
+def lose_worker():
+    """Let the run of a job be a worker's that is gone."""
+    StitchSession().collection.update_many(
+        {'run': {'$ne': None}}, {'$set': {'run.worker': 'lost b n 1 2', 'run.beat': EARLIER}}
+    )
+
+
+@pytest.mark.parametrize(('model', 'name', 'calls'), [(File, 'remove', 2), (StitchPatch, 'remove_all', 0)])
+def test_killed_while_the_patches_are_dropped(
+    api, folder, dispatched, stored, monkeypatch, model, name, calls
+):
+    before = stored()
+    _, session = api.create(folder, keepPatches=False)
+    for at in range(5):
+        assert api.put(session, f'p{at}', png(random_pixels(8, 8, seed=at)), x=8 * at)[0] == 201
+    api.finalize(session)
+    live_again = die_after(monkeypatch, model, name, calls)
+    with monkeypatch.context() as dying:
+        # Nor does a killed process do anything afterwards.
+        dying.setattr(runs, 'end', lambda _: None)
+        with pytest.raises(Killed):
+            dispatched.run()
+    live_again()
+    assert api.get(session)[1]['state'] == 'complete'
+    assert stored()['StitchPatch'] == 5
+    keeper.look()  # its worker is still there, as far as can be seen
+    assert stored()['StitchPatch'] == 5
+    lose_worker()
+    keeper.look()
+    done = api.get(session)[1]
+    assert (done['state'], done['counts']) == ('complete', {'patches': 0, 'bytes': 0})
+    assert stored() == {**before, 'Item': 1, 'File': 1, 'StitchSession': 1}
+    assert Job().load(done['jobId'], force=True)['status'] == JobStatus.SUCCESS
+    assert StitchSession().get(session['_id'])['run'] is None
+    assert stored_array(done).size == 5 * 8 * 8 * 3
+
+
+@pytest.mark.parametrize('calls', [0, 3])
+def test_killed_while_a_session_is_deleted(api, session, stored, monkeypatch, calls):
+    before = {**stored(), 'StitchSession': 0}
+    for at in range(5):
+        assert api.put(session, f'p{at}', png(random_pixels(8, 8, seed=at)), x=8 * at)[0] == 201
+    live_again = die_after(monkeypatch, File, 'remove', calls)
+    with pytest.raises(Killed):
+        StitchSession().delete(session['_id'])
+    live_again()
+    assert api.get(session)[0] == 404
+    monkeypatch.setattr(expiry, 'INTERVAL_SECONDS', 0)
+    keeper.look()
+    wait_until(lambda: not sweeping(), what='the sweep')
+    assert stored() != before  # whoever deletes it may still be at it
+    StitchSession().collection.update_many({}, {'$set': {'updated': EARLIER}})
+    keeper.look()
+    wait_until(lambda: not sweeping() and stored() == before, what='the sweep')
+
+
+def sweeping():
+    return [thread for thread in threading.enumerate() if thread.name == 'expired stitch sessions']
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """Return a context in which the database does not answer."""
+
+    @contextlib.contextmanager
+    def being_away():
+        def fail(*_args, **_kwargs):
+            msg = 'localhost:27017: [Errno 111] Connection refused'
+            raise ServerSelectionTimeoutError(msg)
+
+        kind = type(StitchSession().collection)
+        with monkeypatch.context() as gone:
+            for name in ASKED:
+                gone.setattr(kind, name, fail)
+            yield
+
+    return being_away
+
+
+@pytest.mark.parametrize(
+    ('module', 'name'),
+    [
+        (tasks, 'plan_of'),
+        (tasks, 'verify_file'),
+        (publish, '_set_large_image'),
+        (publish, '_show_finished'),
+        (tasks, 'clean_up'),
+    ],
+)
+def test_a_database_that_goes_away_is_a_lost_run(
+    api, folder, dispatched, stored, monkeypatch, away, module, name
+):
+    before = stored()
+    _, session = api.create(folder, keepPatches=False)
+    pixels = random_pixels(40, 30)
+    assert api.put(session, 'a', png(pixels))[0] == 201
+    api.finalize(session)
+    original, gone = getattr(module, name), contextlib.ExitStack()
+
+    def lose(*args, **kwargs):
+        gone.enter_context(away())
+        return original(*args, **kwargs)
+
+    with monkeypatch.context() as losing, gone:
+        losing.setattr(module, name, lose)
+        dispatched.run()
+    assert api.get(session)[1]['error'] is None
+    lose_worker()
+    sent = len(dispatched)
+    keeper.look()
+    if len(dispatched) > sent:
+        assert api.get(session)[1]['state'] == 'finalizing'
+        dispatched.run()
+    keeper.look()
+    done = api.get(session)[1]
+    assert (done['state'], done['error']) == ('complete', None)
+    assert np.array_equal(np.moveaxis(stored_array(done).reshape(3, 40, 30), 0, 2), pixels)
+    assert stored() == {**before, 'Item': 1, 'File': 1, 'StitchSession': 1}
+    assert Job().load(done['jobId'], force=True)['status'] == JobStatus.SUCCESS
+    assert not temporary_folders(session)
+
+
+@pytest.mark.parametrize('error', [AutoReconnect('connection closed'), CursorNotFound('cursor id 7')])
+def test_a_database_that_is_back_at_once(api, ready, dispatched, monkeypatch, error):
+    api.finalize(ready)
+
+    def fail(*_args, **_kwargs):
+        raise error
+
+    for number in range(MAX_RUNS):
+        with monkeypatch.context() as once:
+            once.setattr(tasks, 'verify_file', fail)
+            dispatched.run()
+        assert api.get(ready)[1]['state'] == 'finalizing'
+        keeper.look()
+        assert len(dispatched) == number + 2  # at once, as nobody works on it
+    dispatched.run_failing()
+    assert 'given up after 3 runs' in api.get(ready)[1]['error']
+    assert api.finalize(ready)[1]['state'] == 'finalizing'
+    dispatched.run()
+    assert api.get(ready)[1]['state'] == 'complete'
+
+
+def test_a_helper_that_loses_the_database_spoils_nothing(api, ready, dispatched, monkeypatch):
+    api.finalize(ready)
+
+    def fail(*_args, **_kwargs):
+        raise AutoReconnect
+
+    with monkeypatch.context() as losing:
+        losing.setattr(StitchPart, 'plan', lambda *_: {'values': 1})
+        losing.setattr(StitchPart, 'left', lambda *_: 1)
+        losing.setattr(tasks, 'plan_of', fail)
+        tasks.help_with(dispatched[-1]['sessionId'], dispatched[-1]['attempt'])
+    assert api.get(ready)[1]['state'] == 'finalizing'
+    dispatched.run()
+    assert api.get(ready)[1]['state'] == 'complete'
+
+
+def test_finalize_while_the_database_goes_away(api, ready, dispatched, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise AutoReconnect
+
+    with monkeypatch.context() as losing:
+        losing.setattr(stitch_job, 'create', fail)
+        assert api.finalize(ready)[0] == 503
+    assert api.get(ready)[1]['state'] == 'finalizing'
+    StitchSession().collection.update_many({}, {'$set': {'sent.at': EARLIER}})
+    keeper.look()
+    dispatched.run()
+    assert api.get(ready)[1]['state'] == 'complete'
+
+
+def test_requests_while_the_database_is_away(api, ready, people, away):
+    """All of a request is answered for: that Girder looks for who asks, as well."""
+    from girder.models.token import Token
+
+    path, token = f'/stitch_session/{ready["_id"]}', str(Token().createToken(people['owner'])['_id'])
+    assert api.server.request(path, token=token).output_status.startswith(b'200')
+    with away():
+        answer = api.server.request(path, token=token)
+    assert answer.output_status.startswith(b'503')
+    assert answer.json['message'] == 'The database does not answer; try again in a moment.'
+    assert api.server.request(path, token=token).output_status.startswith(b'200')

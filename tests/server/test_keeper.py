@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from celery.signals import worker_process_init
 from girder.models.item import Item
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
@@ -233,8 +234,14 @@ def test_folders_of_killed_workers_go_and_no_others(tmp_path, monkeypatch):
         process.wait()
         young = tmp_path / 'girder-zarr-stitch-new-young'
         young.mkdir()
+        work_folder.sweep_with_each_worker()
+        worker_process_init.send(sender=None)
+        assert not left.exists()
         with work_folder.work_folder('mine') as mine:
-            assert not left.exists()
             assert young.is_dir()
+            work_folder.sweep()
             assert mine.is_dir()
     assert [path.name for path in tmp_path.iterdir()] == ['girder-zarr-stitch-new-young']
+    os.utime(young, (0, 0))
+    work_folder.sweep()
+    assert not list(tmp_path.iterdir())
