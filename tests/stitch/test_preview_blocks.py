@@ -140,7 +140,7 @@ CHANGE = st.tuples(
 @given(
     changes=st.lists(CHANGE, min_size=1, max_size=4), which=st.lists(st.booleans(), min_size=4, max_size=4)
 )
-@settings(max_examples=6)
+@settings(max_examples=6, deadline=None)
 def test_whatever_changes_in_whichever_process(
     changes: list[tuple[str, int, int, int]], which: list[bool]
 ) -> None:
