@@ -31,6 +31,8 @@ from zarr.codecs import Crc32cCodec, GzipCodec, TransposeCodec
 import girder_zarr.image as gz
 from girder_zarr.errors import UnreadableImageError
 
+from .test_plates import write_plate
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -133,6 +135,23 @@ def written(folder: Path) -> Iterator[Files]:
     sink.addTile(np.full((60, 80, 3), 90, np.uint8), x=0, y=0)
     sink.write(str(folder / 'sink.zarr'), lossy=False)
     yield folder_files(folder / 'sink.zarr')
+    yield folder_files(write_plate(folder / 'plate.zarr', 1, 2, 2))
+    # An image with labels, whose colors are a table.
+    group = zarr.open_group(folder / '5.zarr', mode='r+')
+    group.create_group('labels', attributes={'ome': {'version': '0.5', 'labels': ['cells']}})
+    colors = [{'label-value': 1, 'rgba': [255, 0, 0, 255]}, {'label-value': 2, 'rgba': [0, 9, 0, 99]}]
+    axes = [{'name': 'y', 'type': 'space'}, {'name': 'x', 'type': 'space'}]
+    scale = {'type': 'scale', 'scale': [1, 1]}
+    datasets = [{'path': '0', 'coordinateTransformations': [scale]}]
+    found = {
+        'version': '0.5',
+        'multiscales': [{'axes': axes, 'datasets': datasets}],
+        'image-label': {'colors': colors, 'source': {'image': '../../'}},
+    }
+    cells = group.create_group('labels/cells', attributes={'ome': found})
+    array = cells.create_array('0', shape=(90, 70), chunks=(32, 32), dtype='uint16')
+    array[...] = values[0] % 3
+    yield folder_files(folder / '5.zarr')
 
 
 @pytest.fixture(scope='module')
@@ -188,17 +207,24 @@ def use(source: Any) -> None:
         source.getAssociatedImage(name)
 
 
-def try_file(data: bytes, folder: Path, case: str) -> bool:
+#: What else an image is opened with, by chance.
+OPTIONS_OF_OPEN: list[dict[str, Any]] = [
+    *({},) * 5, {'labels': True}, {'labels': 'true', 'series': 0}, {'series': 1}, {'series': -1},
+    {'series': 'overview'}, {'series': 'A/1/1'}, {'series': 'labels/cells'}, {'series': '../0'},
+]  # fmt: skip
+
+
+def try_file(data: bytes, folder: Path, case: str, **options: Any) -> bool:
     """Open and use a file; return whether it is an image."""
     try:
         with bounded():
             try:
-                use(gz.open(MemoryBytes(data), noCache=True))
+                use(gz.open(MemoryBytes(data), noCache=True, **options))
             except TileSourceError:
                 return False
     except BaseException as error:
         (folder / 'case.zip').write_bytes(data)
-        error.add_note(f'case {case} of seed {SEED}, kept in {folder / "case.zip"}')
+        error.add_note(f'case {case} of seed {SEED} with {options}, kept in {folder / "case.zip"}')
         raise
     return True
 
@@ -306,7 +332,7 @@ def run(seeds: list[Files], seconds: float, folder: Path) -> tuple[int, int]:
             number = chance.randrange(len(seeds))
             whole = chance.random() < 0.2
             data = damaged(chance, packed[number]) if whole else zipped(changed(chance, seeds[number]))
-            images += try_file(data, folder, f'{tried}')
+            images += try_file(data, folder, f'{tried}', **chance.choice(OPTIONS_OF_OPEN))
             tried += 1
     return tried, images
 
