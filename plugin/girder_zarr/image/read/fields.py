@@ -220,16 +220,19 @@ def _place(part: slice, whole: int, length: int) -> slice:
     return slice(first, max(first + 1, (part.stop - 1) * length // whole + 1))
 
 
-def check_reduction(pixel_bytes: int, ratio: tuple[float, float]) -> None:
+def check_reduction(level: LevelReader, pixel_bytes: int, ratio: tuple[float, float]) -> None:
     """Refuse to make one pixel from more than can be held in memory at once.
 
+    :param level: what it would be made from, for the message.
     :param pixel_bytes: of one stored pixel, all its bands.
     :param ratio: stored pixels to one of the output, along y and x.
     :raises UnreadableImageError: it would be.
     """
     if max(1.0, ratio[0]) * max(1.0, ratio[1]) * pixel_bytes > MOST_REDUCED_BYTES:
         count = f'{ratio[1]:.0f} x {ratio[0]:.0f}'
-        msg = f'One pixel would be made from {count}; levels of lower resolution are missing.'
+        info = getattr(level, 'info', None)
+        of = '' if info is None else f' of the array {info.path!r}'
+        msg = f'One pixel would be made from {count}{of}; levels of lower resolution are missing.'
         raise UnreadableImageError(msg)
 
 
@@ -247,7 +250,7 @@ def read_scaled(
         return level.read(region)
     y, x = axes
     others = tuple(part.stop - part.start for axis, part in enumerate(region) if axis not in axes)
-    check_reduction(level.dtype.itemsize * math.prod(others), ratio)
+    check_reduction(level, level.dtype.itemsize * math.prod(others), ratio)
 
     def read(top: int, left: int, bottom: int, right: int) -> np.ndarray:
         parts = list(region)

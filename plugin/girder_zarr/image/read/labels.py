@@ -189,7 +189,7 @@ class _Label:
         if ratio == (1.0, 1.0):
             found = read(corner[0], corner[1], corner[0] + size[0], corner[1] + size[1])
         else:
-            check_reduction(level.dtype.itemsize, ratio)
+            check_reduction(level, level.dtype.itemsize, ratio)
             found = read_reduced(read, sides, corner, size, ratio, smooth=False)
         out[top_in - top : bottom_in - top, left_in - left : right_in - left] = found
         return out

@@ -112,7 +112,8 @@ def _check_work(
         for axis, length, factor in zip((layout.y, layout.x), size, ratio, strict=True)
     )
     if count > DEFAULT.tile_chunks:
-        msg = f'At this resolution {count} chunks of the image would have to be read for one tile; at most '
+        of = f'the array {level.info.path!r}' if isinstance(level, StoredLevel) else 'the image'
+        msg = f'At this resolution {count} chunks of {of} would have to be read for one tile; at most '
         msg += f'{DEFAULT.tile_chunks} are. It needs levels of lower resolution.'
         raise UnreadableImageError(msg)
 
