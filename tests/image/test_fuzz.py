@@ -49,7 +49,7 @@ NASTY: list[Any] = [
     None, True, False, -1, 0, 1, 2, 3, 7, 255, 4096, 10**6, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 2**64,
     10**30, 0.5, -0.0, 1e308, -1e308, float('nan'), float('inf'), '', ' ', '.', '..', '/',
     '../../etc/passwd', '/etc/passwd', 'file:///etc/passwd', 'http://127.0.0.1:1/x', '\0', 'x' * 5000,
-    '0', '0/0', 'NaN', '<f8', '>u2', '|b1', '|O', '<U9', '|V999999', 'uint8', 'uint16', 'float64',
+    '0', '0/0', ',', 'NaN', '<f8', '>u2', '|b1', '|O', '<U9', '|V999999', 'uint8', 'uint16', 'float64',
     'bool', 'bytes', 'blosc', 'zstd', 'gzip', 'crc32c', 'delta', 'imagecodecs_jpeg',
     'imagecodecs_jpeg2k', 'sharding_indexed', 'transpose', 'x', 'y', 'c', 't', 'z', 's', 'space',
     'channel', 'scale', 'translation', 'micrometer', '0.4', '0.5', '0.6', [], {}, [[]], [0], [1, 1],

@@ -208,7 +208,7 @@ def check_dtype(value: object, name: str) -> np.dtype[Any]:
     """
     try:
         dtype = np.dtype(value) if isinstance(value, str) and len(value) < 16 else None
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # numpy reads "1,2" and the like in its own way
         dtype = None
     if dtype is None or dtype.kind not in 'biuf' or dtype.itemsize > 8 or dtype.subdtype is not None:
         msg = f'{name} should be a boolean, integer or floating point type; found {_short(value)}.'
