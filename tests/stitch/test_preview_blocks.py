@@ -168,25 +168,28 @@ def test_a_patch_that_comes_and_goes_while_a_block_is_made_is_in_none(shelf: She
     image = shelf.start()
     known = dict(shelf.patches)
 
-    def come_and_go() -> None:
-        shelf.meanwhile = None
-        shelf.put('guest', 255, 100, 100)
+    def come() -> None:
+        shelf.meanwhile = go
+        shelf.put('guest', 255, 5000, 100)
         shelf.tell(image)
-        # Part of the way the guest is there.
-        image.read(3, (), 0, 512, (1, 512, 512))
+
+    def go() -> None:
+        # By now the guest is in what is being made.
+        shelf.meanwhile = None
         shelf.patches = dict(known)
         shelf.tell(image)
 
-    shelf.meanwhile = come_and_go
+    shelf.meanwhile = come
     image.compose()
     assert shelf.meanwhile is None
+    assert 'guest' in shelf.opened
     assert is_right(shelf, shelf.start())
 
 
 @pytest.mark.parametrize('change', [{'background': 9}, {'overlap': 'first'}])
 def test_another_spec_has_blocks_of_its_own(shelf: Shelf, change: dict[str, object]) -> None:
-    shelf.start().compose()
-    shelf.spec = replace(shelf.spec, **change)  # type: ignore[arg-type]
     for number in range(COUNT):
         shelf.put(f'over {number}', 3 * number, number % 5 * STEP + 30, number // 5 * STEP + 30)
+    shelf.start().compose()
+    shelf.spec = replace(shelf.spec, **change)  # type: ignore[arg-type]
     assert is_right(shelf, shelf.start())
