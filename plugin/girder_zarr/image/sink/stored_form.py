@@ -31,7 +31,9 @@ def stored_form(level: LevelReader, multiscale: Multiscale) -> dict[str, Any]:
     info: ArrayInfo | None = getattr(level.level if isinstance(level, UnfoldedLevel) else level, 'info', None)
     if info is None:
         return {}
-    plane = [multiscale.axis_index(name) or 0 for name in 'yx']
+    # Unfolding only ever adds axes before these.
+    added = len(multiscale.axes) - len(info.shape)
+    plane = [(multiscale.axis_index(name) or 0) - added for name in 'yx']
     found: dict[str, Any] = {}
     sides = [info.chunks[axis] for axis in plane]
     said = [side for side, axis in zip(sides, plane, strict=True) if side < info.shape[axis]]
