@@ -1,4 +1,4 @@
-"""The tests of the server room again, with the embedded database in place of the mock."""
+"""The tests that lean on the database most, again, with the embedded database in place of the mock."""
 
 import os
 import subprocess
@@ -8,6 +8,11 @@ from pathlib import Path
 from support.database import running_database
 
 ROOT = Path(__file__).parent.parent.parent
+#: What asks the database for more than to find a document by its id: atomic updates, races, indexes, queries.
+ROOMS = (
+    *('bulk', 'durable', 'editing', 'jobs', 'keeper', 'parts', 'quota'),
+    *('races', 'resume', 'sessions', 'uploads'),
+)
 
 
 def test_the_server_room_passes_on_the_embedded_database(tmp_path):
@@ -17,7 +22,7 @@ def test_the_server_room_passes_on_the_embedded_database(tmp_path):
                 sys.executable,
                 '-m',
                 'pytest',
-                'tests/server',
+                *(f'tests/server/test_{room}.py' for room in ROOMS),
                 '-q',
                 '-n',
                 '2',

@@ -220,6 +220,23 @@ def test_a_sweep_finds_what_dead_servers_left(api, people, folder, session, stor
     }
 
 
+def test_a_sweep_removes_parts_of_attempts_that_are_over(api, people, session, stored, contents, dispatched):
+    api.put(session, 'a', BODY)
+    before = stored(), contents()
+    assert api.finalize(session)[0] == 200
+    running = document(session)['attempt']
+    late = [store_file(document(session), new_patch('b', x), people['owner']) for x in (1, 2)]
+    for file, attempt in zip(late, ('over', running), strict=True):
+        part = {'sessionId': document(session)['_id'], 'attempt': attempt}
+        File().update({'_id': file['_id']}, {'$set': {'stitchPartOf': part}})
+    assert orphans.sweep_orphans(document(session), 0) == 1
+    assert File().load(late[1]['_id'], force=True) is not None
+    api.cancel(session)
+    orphans.sweep_orphans(document(session), 0)
+    after = stored()
+    assert (after['File'], contents()) == (before[0]['File'], before[1])
+
+
 def test_a_deleted_session_leaves_nothing(api, people, folder, session, stored, contents):
     before = stored()
     api.put(session, 'a', BODY)

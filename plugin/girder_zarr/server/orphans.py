@@ -23,7 +23,7 @@ from .patch_files import remove_uploads
 from .patches import ORPHAN_SECONDS, StitchPatch
 from .preview_blocks import PreviewBlock
 from .references import StitchReference
-from .sessions import ATTACHED_TO, EDITABLE, Document, StitchSession
+from .sessions import ATTACHED_TO, EDITABLE, FINALIZING, Document, StitchSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +48,7 @@ def sweep_orphans(session: Document, older_than: float = ORPHAN_SECONDS) -> int:
     removed = StitchPatch().release_stale(session)
     removed += remove_uploads(session, older_than)
     own = {'attachedToType': ATTACHED_TO, 'attachedToId': session['_id']}
-    # Parts of a result are looked after by whoever makes them.
+    removed += _remove_parts(session, own, older_than)
     query = {**own, 'stitchPartOf': {'$exists': False}, **_older(older_than)}
     for some in _batches(File().collection.find(query, {'_id': 1})):
         ids = {document['_id'] for document in some}
@@ -61,6 +61,17 @@ def sweep_orphans(session: Document, older_than: float = ORPHAN_SECONDS) -> int:
     if removed:
         logger.info('Removed %d things that were left behind in stitch session %s', removed, session['_id'])
     return removed
+
+
+def _remove_parts(session: Document, own: Document, older_than: float) -> int:
+    """Remove parts of a result whose attempt is over; those of the running one belong to its workers."""
+    current = StitchSession().findOne({'_id': session['_id']}) or {}
+    running = current.get('attempt') if current.get('state') == FINALIZING else None
+    query = {**own, 'stitchPartOf.attempt': {'$exists': True, '$ne': running}, **_older(older_than)}
+    return sum(
+        _remove({document['_id'] for document in some})
+        for some in _batches(File().collection.find(query, {'_id': 1}))
+    )
 
 
 def sweep_all(older_than: float = ORPHAN_SECONDS) -> int:
