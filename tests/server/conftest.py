@@ -131,7 +131,11 @@ def zarr_server(server, fsAssetstore):  # noqa: N803 - pytest-girder's fixture
     yield server
     from girder_large_image.models.image_item import ImageItem
 
-    # large_image stores thumbnails in threads of its own, which must not outlive the database.
+    from girder_zarr.server.reducer import reducer
+
+    # Small copies are made in a thread and large_image stores thumbnails in others: none of them may ask for
+    # the database when it is gone, since that would open a connection to a real one.
+    reducer.wait()
     for thread in list(ImageItem._cacheSaveDataThreads):
         thread.join()
 

@@ -20,15 +20,6 @@ ROUTES = (
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _no_reducer_left_over(db):
-    """Let the thread that reduces patches end its work before the database goes."""
-    from girder_zarr.server.reducer import reducer
-
-    yield
-    reducer.wait()
-
-
 class Viewer:
     """The tile routes of a session as a viewer uses them."""
 

@@ -6,7 +6,7 @@ import pytest
 from support.waiting import wait_until
 
 from .conftest import png
-from .test_preview import Viewer, _no_reducer_left_over  # noqa: F401 - a fixture for each test here
+from .test_preview import Viewer
 
 pytestmark = pytest.mark.plugin('zarr')
 

@@ -15,13 +15,6 @@ pytestmark = pytest.mark.plugin('zarr')
 SIDE = 64
 
 
-@pytest.fixture(autouse=True)
-def _no_reducer_left_over(db):
-    """Let the thread that reduces patches end its work before the database goes."""
-    yield
-    reducer.wait()
-
-
 def refer(api, session, key, pixels, **params):
     path = f'/stitch_session/{session["_id"]}/reference/{key}'
     status, answer = api.call('PUT', path, params, body=png(pixels), content_type='image/png')

@@ -15,6 +15,7 @@ from girder.models.user import User
 
 from girder_zarr.client import Patch
 from girder_zarr.client_patch import tar_of
+from girder_zarr.server import quota
 
 from .conftest import Api, npy
 
@@ -86,6 +87,19 @@ def test_patches_count_until_they_are_removed(api, folder, session, sizes):
     api.put(session, 'd', BODY, x=7, replace=True)
     assert sizes() == (4 * SIZE, 4 * SIZE)
     api.delete(session)
+    assert sizes() == (0, 0)
+
+
+def test_a_file_whose_removal_comes_before_its_count_counts_nowhere(api, session, sizes, monkeypatch):
+    """A session may be deleted by somebody else between the moment a patch is stored and its count."""
+    count = quota.count
+
+    def removed_first(file, folder_id):
+        events.trigger('model.file.remove', file)
+        count(file, folder_id)
+
+    monkeypatch.setattr(quota, 'count', removed_first)
+    api.put(session, 'a', BODY)
     assert sizes() == (0, 0)
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: What Girder's plugin binds its handlers as.
 _QUOTA_HANDLER = 'userQuota'
-#: Of a file: the folder in whose size it is.
+#: Of a file: the folder in whose size it is; None while it is being removed.
 COUNTED_IN = 'countedIn'
 #: Ours: a name of its own, since others of our handlers follow the same events.
 _COUNTER = f'{HANDLER}.quota'
@@ -101,7 +101,7 @@ def check_room(folder: Document, user: Document | None, size: int) -> None:
 def recount() -> None:
     """Add the files of all sessions to sizes that hold none of them."""
     query = [
-        {'$match': {COUNTED_IN: {'$exists': True}}},
+        {'$match': {COUNTED_IN: {'$ne': None}}},
         {'$group': {'_id': f'${COUNTED_IN}', 'size': {'$sum': '$size'}}},
     ]
     for found in File().collection.aggregate(query):
@@ -127,9 +127,14 @@ def _stored(event: Any) -> None:
 def _removed(event: Any) -> None:
     if event.info.get('attachedToType') != ATTACHED_TO:
         return
+    # The request that stored it may not have counted it yet: from now on it cannot.
+    collection, file_id = File().collection, event.info['_id']
+    uncounted = {'_id': file_id, COUNTED_IN: {'$exists': False}}
+    if collection.update_one(uncounted, {'$set': {COUNTED_IN: None}}).modified_count:
+        return
     # Two requests may remove a file at the same time, such as one that fails while its session is deleted.
-    query = {'_id': event.info['_id'], COUNTED_IN: {'$exists': True}}
-    counted = File().collection.find_one_and_update(query, {'$unset': {COUNTED_IN: True}})
+    query = {'_id': file_id, COUNTED_IN: {'$ne': None}}
+    counted = collection.find_one_and_update(query, {'$set': {COUNTED_IN: None}})
     if counted is not None:
         _count(counted[COUNTED_IN], -counted['size'])
 
