@@ -296,6 +296,33 @@ def test_what_a_dead_helper_of_a_cancelled_session_left_goes(api, large, dispatc
     nothing_left()
 
 
+def test_a_part_that_is_made_while_others_clear_up_after_it_leaves_no_file(
+    api, large, dispatched, helpers, nothing_left, monkeypatch
+):
+    """A worker that has not heard of the end yet, after the files are listed and before parts are forgotten."""
+    session, _ = large
+    nothing_left.start()
+    api.finalize(session)
+    begun = runs.begin(session['_id'], dispatched[-1]['attempt'])
+    StitchPart().set_plan(begun, [PartMakerPart(0)], 512 * 512, None)
+    find, claimed = File.find, []
+    runs.abandon(begun)
+
+    def find_and_make(self, query, *args, **kwargs):
+        found = list(find(self, query, *args, **kwargs))
+        if 'stitchPartOf' in query and not claimed:
+            claimed.append(StitchPart().claim(begun))
+            if claimed[0] is not None:
+                file = StitchPart().store(begun, io.BytesIO(b'late'), 4, {'_id': begun['finalizerId']})
+                StitchPart().finish(claimed[0], file)
+        return found
+
+    monkeypatch.setattr(File, 'find', find_and_make)
+    api.cancel(session)
+    assert claimed
+    nothing_left()
+
+
 def PartMakerPart(first):
     from girder_zarr.stitch.parts import Part
 

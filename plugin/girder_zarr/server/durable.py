@@ -32,6 +32,7 @@ from girder.utility import assetstore_utilities
 from girder.utility.filesystem_assetstore_adapter import DEFAULT_PERMS, FilesystemAssetstoreAdapter
 
 from girder_zarr.errors import NotFoundError
+from girder_zarr.image.write.outlet import sync_path
 
 if TYPE_CHECKING:
     from bson import ObjectId
@@ -77,7 +78,7 @@ def store(
         file = File().save(stored, triggerEvents=False)
         try:
             if not _place(temporary, root / path):
-                _sync(root / path)
+                sync_path(root / path)
             _keep_name(root / path, root)
         except BaseException:
             File().remove(file)
@@ -123,17 +124,9 @@ def _keep_name(path: Path, root: Path) -> None:
         # Girder never removes the 256 directories of the root: each is asked for once.
         if directory == root and path.parents[1] in _kept:
             break
-        _sync(directory)
+        sync_path(directory)
     if path.parents[2] == root:
         _kept.add(path.parents[1])
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def make_durable(file: Document) -> None:
@@ -144,7 +137,7 @@ def make_durable(file: Document) -> None:
         return
     with contextlib.suppress(FileNotFoundError):  # who reads it will say so
         path = Path(adapter.fullPath(file))
-        _sync(path)
+        sync_path(path)
         _keep_name(path, Path(adapter.assetstore['root']))
 
 

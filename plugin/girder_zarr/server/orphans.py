@@ -45,7 +45,7 @@ def sweep_orphans(session: Document, older_than: float = ORPHAN_SECONDS) -> int:
     :param older_than: seconds; what is younger is left alone, as it may belong to a request under way. Give 0
         only where there can be none.
     """
-    removed = StitchPatch().release_stale(session)
+    removed = StitchPatch().release_stale(session) + StitchReference().release_stale(session)
     removed += remove_uploads(session, older_than)
     own = {'attachedToType': ATTACHED_TO, 'attachedToId': session['_id']}
     removed += _remove_parts(session, own, older_than)

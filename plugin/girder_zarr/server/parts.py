@@ -171,13 +171,14 @@ class StitchPart(Model):
 
         :param keep: an attempt whose parts stay.
         """
+        over = {'sessionId': session_id, 'attempt': {'$ne': keep}}
+        # From here on no part can be claimed or be done, so that no file of one comes after they are listed.
+        self.collection.update_many({**over, 'state': WAITING}, {'$set': {'state': DROPPED}})
+        leased = {**over, 'state': DROPPED, 'leaseUntil': {'$gt': runs.now()}}
+        alive_now = [part['_id'] for part in self.find(leased) if not alive.is_gone(part['worker'])]
         for upload in list(Upload().find({'stitchPartOf.sessionId': session_id})):
             if upload['stitchPartOf']['attempt'] != keep:
                 Upload().cancelUpload(upload)
-        over = {'sessionId': session_id, 'attempt': {'$ne': keep}}
-        leased = {**over, 'state': {'$in': [WAITING, DROPPED]}, 'leaseUntil': {'$gt': runs.now()}}
-        alive_now = [part['_id'] for part in self.find(leased) if not alive.is_gone(part['worker'])]
-        self.collection.update_many({'_id': {'$in': alive_now}}, {'$set': {'state': DROPPED}})
         for file in list(File().find({'attachedToId': session_id, 'stitchPartOf': {'$exists': True}})):
             if file['stitchPartOf']['attempt'] != keep:
                 File().remove(file)

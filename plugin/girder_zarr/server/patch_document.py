@@ -9,20 +9,22 @@ from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.said import Options
 
 if TYPE_CHECKING:
-    from .new_patch import NewPatch
     from .sessions import Document
 
 #: What lists show of a patch, besides what is not the default.
 SHOWN = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order')
 
 
-def make(session: Document, new: NewPatch, held: str) -> Document:
-    """Return the document of a patch that is held and not stored yet."""
+def make(session: Document, key: str, fields: Document, held: str) -> Document:
+    """Return the document of a patch or reference image that is held and not stored yet.
+
+    :param fields: what is known of it, its file aside.
+    """
     moment = now()
     return {
         'sessionId': session['_id'],
-        'key': new.key,
-        **new.fields,
+        'key': key,
+        **fields,
         'fileId': None,
         'stored': False,
         'held': held,

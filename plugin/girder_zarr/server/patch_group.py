@@ -116,7 +116,7 @@ def _store(session: Document, news: Sequence[NewPatch], user: Document) -> dict[
         return {}
     held = uuid.uuid4().hex
     documents = [
-        {**make(session, new, held), 'fileId': file['_id'], 'offset': offset, 'arrival': at}
+        {**make(session, new.key, new.fields, held), 'fileId': file['_id'], 'offset': offset, 'arrival': at}
         for at, (new, offset) in enumerate(zip(news, offsets, strict=True))
     ]
     mine = {'sessionId': session['_id'], 'held': held}

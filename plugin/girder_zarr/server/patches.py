@@ -15,16 +15,15 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from girder.constants import SortDir
 from girder.models.file import File
 
-from girder_zarr.errors import ConflictError, NotFoundError
+from girder_zarr.errors import ConflictError
 
 from . import durable, small_copies
-from .holds import PAUSE, STALE_SECONDS, HeldModel
+from .holds import HeldModel
 from .limits import current as limits_now
 from .new_patch import (
     CREATED,
@@ -60,6 +59,8 @@ ORPHAN_SECONDS = 600
 class StitchPatch(HeldModel):
     """The patches of all sessions, at most one for each key of a session."""
 
+    noun = 'patch'
+
     def initialize(self) -> None:
         """Name the collection and its unique index."""
         self.name = 'stitch_patch'
@@ -68,27 +69,7 @@ class StitchPatch(HeldModel):
         followed = [([keys[0], (name, SortDir.ASCENDING)], {}) for name in ('held', 'arrival')]
         self.ensureIndices([(keys, {'unique': True}), 'fileId', *followed])
 
-    def validate(self, doc: Document) -> Document:
-        """Accept the document; everything in it was checked where it came in."""
-        return doc
-
     # Reading
-
-    def find_key(self, session: Document, key: str) -> Document | None:
-        """Return a stored patch, or None."""
-        found: Document | None = self.findOne({'sessionId': session['_id'], 'key': key, 'stored': True})
-        return found
-
-    def get(self, session: Document, key: str) -> Document:
-        """Return a stored patch.
-
-        :raises NotFoundError: there is none under this key.
-        """
-        found = self.find_key(session, key)
-        if found is None:
-            msg = f'The session has no patch {key[:200]}.'
-            raise NotFoundError(msg)
-        return found
 
     def list_session(
         self, session: Document, limit: int = 0, offset: int = 0, fields: Sequence[str] | None = None
@@ -124,13 +105,8 @@ class StitchPatch(HeldModel):
         return int(self.collection.count_documents({'sessionId': session['_id'], 'stored': True}))
 
     def settled(self, session: Document) -> Iterator[Document]:
-        """Wait until no request holds a patch of a finalizing session, then yield all of its patches.
-
-        A hold that a dead server left behind is waited for until it is stale.
-        """
-        end = time.monotonic() + STALE_SECONDS
-        while self.findOne({'sessionId': session['_id'], 'held': {'$ne': None}}) and time.monotonic() < end:
-            time.sleep(PAUSE)
+        """Wait until no request holds a patch of a finalizing session, then yield all of its patches."""
+        self.await_settled(session)
         yield from self.list_session(session)
 
     # Putting
@@ -278,13 +254,7 @@ class StitchPatch(HeldModel):
         :raises ConflictError: the session is not editable.
         """
         check_editable(session)
-        held = None
-        while held is None:
-            document = self._await_free(session, key)
-            if document is None:
-                self.get(session, key)
-                continue
-            held = self._hold(document)
+        held = self._hold_stored(session, key)
         update = {
             '$set': {'state': OPEN, 'error': None},
             '$inc': {'counts.patches': -1, 'counts.bytes': -held['size'], 'revision': 1},

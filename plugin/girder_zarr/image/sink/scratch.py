@@ -103,19 +103,17 @@ def is_owned(path: Path) -> bool:
         handle = os.open(path / _LOCK, os.O_RDWR)
     except OSError:
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return not _can_lock(handle, fcntl.LOCK_SH)
 
 
 def _is_free(path: Path) -> bool:
-    handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    return _can_lock(os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
+
+
+def _can_lock(handle: int, kind: int) -> bool:
+    """Return whether a file can be locked now, and close it."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from zarr.abc.store import (
 from girder_zarr.errors import UnreadableImageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from zarr.core.buffer import Buffer, BufferPrototype
 
@@ -38,6 +39,24 @@ def aligned(size: int) -> np.ndarray:
     block = np.empty(size + ALIGNED, np.uint8)
     start = -block.ctypes.data % ALIGNED
     return block[start : start + size]
+
+
+def walk(names: Callable[[str], list[str]], prefix: str, most: float = math.inf) -> Iterator[str]:
+    """Iterate over all keys that begin with ``prefix``, folder by folder.
+
+    :param names: returns what lies directly in a folder, as :meth:`KeyStore.names`.
+    :param most: the most folders that are looked into.
+    """
+    pending, seen = [prefix.rpartition('/')[0]], 0
+    while pending and seen < most:
+        folder = pending.pop()
+        seen += 1
+        for name in names(folder):
+            key = f'{folder}/{name}' if folder else name
+            if name.endswith('/'):
+                pending.append(key.rstrip('/'))
+            elif key.startswith(prefix):
+                yield key
 
 
 class _Scratch(threading.local):

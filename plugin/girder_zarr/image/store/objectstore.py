@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, load_json
 
-from .keystore import KeyStore
+from .keystore import KeyStore, walk
 from .zipstore import ROOT_KEYS
 
 if TYPE_CHECKING:
@@ -164,14 +164,4 @@ class ObjectStore(KeyStore):
 
     def keys(self, prefix: str = '') -> Iterator[str]:
         """Iterate over all keys that begin with ``prefix``."""
-        pending = [prefix.rpartition('/')[0]]
-        seen = 0
-        while pending and seen < MOST_FOLDERS:
-            folder = pending.pop()
-            seen += 1
-            for name in self.names(folder):
-                key = f'{folder}/{name}' if folder else name
-                if name.endswith('/'):
-                    pending.append(key.rstrip('/'))
-                elif key.startswith(prefix):
-                    yield key
+        return walk(self.names, prefix, MOST_FOLDERS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 from .bytesource import ByteSource, FileBytes, file_identity
-from .keystore import SCRATCH, Bytes, KeyStore
+from .keystore import SCRATCH, Bytes, KeyStore, walk
 from .remote import address_identity, open_address
 from .sqlitestore import SQLITE_MAGIC, SqliteStore
 from .zipstore import END_RECORD, LOCAL_MAGIC, ROOT_KEYS, ZipFileStore
@@ -194,16 +194,7 @@ class DirectoryStore(KeyStore):
 
     def keys(self, prefix: str = '') -> Iterator[str]:
         """Iterate over all keys that begin with ``prefix``."""
-        folder = prefix.rpartition('/')[0]
-        pending = [folder]
-        while pending:
-            folder = pending.pop()
-            for name in self.names(folder):
-                key = f'{folder}/{name}' if folder else name
-                if name.endswith('/'):
-                    pending.append(key.rstrip('/'))
-                elif key.startswith(prefix):
-                    yield key
+        return walk(self.names, prefix)
 
 
 def directory_identity(path: str) -> str:
