@@ -89,7 +89,7 @@ class Bench(Stack):
         begun = time.perf_counter()
         self.request('POST', f'/{session}/finalize')
         while (found := self.request('GET', f'/{session}').json())['state'] == 'finalizing':
-            time.sleep(0.05)
+            time.sleep(0.25)
         seconds = time.perf_counter() - begun
         done.set()
         watcher.join()

@@ -1,6 +1,8 @@
 """What was acknowledged is on the disk, and what dead servers leave behind is found and removed."""
 
 import datetime as dt
+import errno
+import hashlib
 import io
 import json
 import os
@@ -16,8 +18,9 @@ from girder.models.upload import Upload
 from girder.utility import RequestBodyStream
 from girder.utility.filesystem_assetstore_adapter import FilesystemAssetstoreAdapter
 
+from girder_zarr.errors import CancelledError
 from girder_zarr.server import durable, orphans, patches
-from girder_zarr.server.patch_files import remove_file, store_file
+from girder_zarr.server.patch_files import remove_file, send_path, store_file
 from girder_zarr.server.patches import StitchPatch
 from girder_zarr.server.sessions import StitchSession
 
@@ -343,3 +346,55 @@ def test_an_upload_whose_server_died_at_its_very_end(
     else:
         Upload().cancelUpload(Upload().load(upload['_id']))
     assert (stored(), contents()) == before
+
+
+@pytest.fixture
+def upload_of(people, folder):
+    def begin(size):
+        return Upload().createUpload(people['owner'], 'image.zip', 'folder', folder, size)
+
+    return begin
+
+
+@pytest.mark.parametrize('elsewhere', [False, True])
+def test_a_result_is_moved_into_the_assetstore_or_copied_from_another_disk(
+    upload_of, contents, tmp_path, monkeypatch, elsewhere
+):
+    path, replace = tmp_path / 'image.zip', Path.replace
+    path.write_bytes(BODY)
+    number = path.stat().st_ino
+
+    def move(self, target):
+        if elsewhere and self == path:
+            raise OSError(errno.EXDEV, 'Invalid cross-device link')
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, 'replace', move)
+    file = send_path(upload_of(len(BODY)), path)
+    stored = Path(File().getLocalFilePath(file))
+    assert (stored.stat().st_ino == number) is not elsewhere
+    assert stored.stat().st_mode & 0o777 == 0o600  # as Girder leaves it
+    assert file['sha512'] == stored.name == hashlib.sha512(BODY).hexdigest()
+    assert list(contents().values()) == [BODY]
+    assert Upload().findOne({}) is None
+    assert b''.join(File().download(file, headers=False)()) == BODY
+
+
+def test_a_result_whose_upload_was_removed_goes_nowhere(upload_of, contents, tmp_path):
+    path = tmp_path / 'image.zip'
+    path.write_bytes(BODY)
+    upload = upload_of(len(BODY))
+    Upload().cancelUpload(upload)
+    with pytest.raises(CancelledError, match='not wanted any more'):
+        send_path(upload, path)
+    assert contents() == {}
+    assert (File().findOne({}), Upload().findOne({})) == (None, None)
+
+
+def test_a_result_that_is_stored_already_is_not_stored_twice(upload_of, contents, tmp_path):
+    for name in 'ab':
+        path = tmp_path / name
+        path.write_bytes(BODY)
+        send_path(upload_of(len(BODY)), path)
+        assert list(contents().values()) == [BODY]
+    assert File().find({}).count() == 2

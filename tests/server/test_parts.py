@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime as dt
-import io
 import threading
 
 import numpy as np
@@ -264,14 +263,14 @@ def test_a_lease_that_ran_out_is_taken_over_and_what_comes_late_is_dropped(
     assert not StitchPart().renew(slow)
     assert StitchPart().renew(quick)
     user = {'_id': begun['finalizerId']}
-    late, file = (StitchPart().store(begun, io.BytesIO(b'x'), 1, user) for _ in range(2))
+    late, file = (StitchPart().store(begun, b'x', user) for _ in range(2))
     StitchPart().count(slow, 3)
     assert StitchPart().made(begun) == 0
     assert not StitchPart().finish(slow, late)
     assert File().load(late['_id'], force=True) is None
     assert StitchPart().finish(quick, file)
     assert StitchPart().made(begun) == 7
-    assert not StitchPart().finish(quick, StitchPart().store(begun, io.BytesIO(b'x'), 1, user))
+    assert not StitchPart().finish(quick, StitchPart().store(begun, b'x', user))
     api.cancel(session)
     runs.end(begun)
     keeper.look()
@@ -288,7 +287,7 @@ def test_what_a_dead_helper_of_a_cancelled_session_left_goes(api, large, dispatc
     runs.abandon(begun)
     api.cancel(session)
     assert StitchPart().collection.count_documents({}) == 1  # its worker may be at work
-    StitchPart().store(begun, io.BytesIO(b'late'), 4, {'_id': begun['finalizerId']})
+    StitchPart().store(begun, b'late', {'_id': begun['finalizerId']})
     StitchPart().collection.update_one(
         {'_id': leased['_id']}, {'$set': {'leaseUntil': dt.datetime(2000, 1, 1, tzinfo=dt.UTC)}}
     )
@@ -299,7 +298,7 @@ def test_what_a_dead_helper_of_a_cancelled_session_left_goes(api, large, dispatc
 def test_a_part_that_is_made_while_others_clear_up_after_it_leaves_no_file(
     api, large, dispatched, helpers, nothing_left, monkeypatch
 ):
-    """A worker that has not heard of the end yet, after the files are listed and before parts are forgotten."""
+    """By a worker that has not heard of the end yet, after the files are listed."""
     session, _ = large
     nothing_left.start()
     api.finalize(session)
@@ -313,7 +312,7 @@ def test_a_part_that_is_made_while_others_clear_up_after_it_leaves_no_file(
         if 'stitchPartOf' in query and not claimed:
             claimed.append(StitchPart().claim(begun))
             if claimed[0] is not None:
-                file = StitchPart().store(begun, io.BytesIO(b'late'), 4, {'_id': begun['finalizerId']})
+                file = StitchPart().store(begun, b'late', {'_id': begun['finalizerId']})
                 StitchPart().finish(claimed[0], file)
         return found
 

@@ -337,6 +337,27 @@ def test_small_copies_are_made_as_patches_arrive_and_go_with_them(api, session, 
     assert count() == 0
 
 
+def test_while_a_session_is_finalized_workers_have_the_processors(api, session, viewer, dispatched):
+    """What its preview lacks is made when somebody looks, and only then."""
+    from girder_zarr.server import reducer
+    from girder_zarr.server.patch_document import to_patch
+    from girder_zarr.server.patches import StitchPatch
+    from girder_zarr.server.sessions import StitchSession
+    from girder_zarr.server.small_copies import SmallCopy
+
+    pixels = random_pixels(512, 1024)
+    api.put(session, 'a', png(pixels))
+    reducer.reducer.wait()
+    assert SmallCopy().collection.count_documents({}) == 1
+    SmallCopy().collection.delete_many({})
+    assert api.finalize(session)[1]['state'] == 'finalizing'
+    stored = StitchSession().get(session['_id'])
+    reducer.reducer.offer(stored['_id'], to_patch(StitchPatch().get(stored, 'a')))
+    reducer.reducer.wait()
+    assert SmallCopy().collection.count_documents({}) == 0
+    assert np.array_equal(viewer.region(), pixels)
+
+
 def test_holes_are_where_patches_are_missing(api, session, viewer):
     for x in range(3):
         for y in range(3):

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -28,13 +30,16 @@ from girder.exceptions import ValidationException
 from girder.models.assetstore import Assetstore
 from girder.models.file import File
 from girder.models.upload import Upload
-from girder.utility import assetstore_utilities
+from girder.utility import _hash_state, assetstore_utilities
 from girder.utility.filesystem_assetstore_adapter import DEFAULT_PERMS, FilesystemAssetstoreAdapter
+from pymongo import ReturnDocument
 
-from girder_zarr.errors import NotFoundError
+from girder_zarr.errors import CancelledError, NotFoundError
 from girder_zarr.image.write.outlet import sync_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bson import ObjectId
 
     from .sessions import Document
@@ -88,6 +93,43 @@ def store(
         raise NotFoundError(msg) from error
     finally:
         temporary.unlink(missing_ok=True)
+    return file
+
+
+def take_file(
+    adapter: FilesystemAssetstoreAdapter,
+    upload: Document,
+    path: Path,
+    check: Callable[[], None] | None = None,
+) -> Document:
+    """Let a file be all the bytes of an upload that has none yet; return the Girder file.
+
+    It is moved where that can be done: copying takes several times longer than reading it once.
+
+    :param path: it is not there any more when this returns.
+    :param check: called now and then; raises to stop.
+    :raises CancelledError: somebody has removed the upload.
+    """
+    digest = hashlib.sha512()
+    with path.open('rb') as stream:
+        while piece := stream.read(_PIECE):
+            if check is not None:
+                check()
+            digest.update(piece)
+    fields = {'sha512state': _hash_state.serializeHex(digest), 'received': upload['size']}
+    updated = Upload().collection.find_one_and_update(
+        {'_id': upload['_id'], 'received': 0}, {'$set': fields}, return_document=ReturnDocument.AFTER
+    )
+    if updated is None:
+        msg = 'What was to be stored is not wanted any more.'
+        raise CancelledError(msg)
+    try:
+        path.replace(updated['tempFile'])
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copyfile(path, updated['tempFile'])
+    file: Document = Upload().finalizeUpload(updated, adapter.assetstore)
     return file
 
 

@@ -8,8 +8,9 @@ to an attempt that is over is removed by whoever comes by: its workers, the next
 from __future__ import annotations
 
 import datetime as dt
+import io
 import uuid
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from girder import events
 from girder.constants import SortDir
@@ -22,11 +23,12 @@ from pymongo import ReturnDocument
 from girder_zarr.stitch.parts import Part
 
 from . import alive, heart, runs
-from .patch_files import remove_file, send_file
+from .patch_files import remove_file, send_file, send_path
 from .sessions import ATTACHED_TO, HANDLER, Document, StitchSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from bson import ObjectId
 
@@ -133,33 +135,40 @@ class StitchPart(Model):
         """Return how many parts are not done."""
         return int(self.collection.count_documents({**_of(session), 'state': WAITING}))
 
-    def list_done(self, session: Document) -> list[Document]:
-        """Return the parts that are stored, in their order."""
-        sort = [('index', SortDir.ASCENDING)]
-        return list(self.find({**_of(session), 'state': DONE}, sort=sort))
+    def count_all(self, session: Document) -> int:
+        """Return how many parts there are."""
+        return int(self.collection.count_documents({**_of(session), 'index': {'$gt': _PLAN}}))
+
+    def find_done(self, session: Document, index: int) -> Document | None:
+        """Return a part if it is stored."""
+        found: Document | None = self.findOne({**_of(session), 'index': index, 'state': DONE})
+        return found
 
     # Files and removal
 
     def store(
         self,
         session: Document,
-        stream: IO[bytes],
-        size: int,
+        content: bytes | Path,
         user: Document,
         check: Callable[[], None] | None = None,
     ) -> Document:
         """Store a file that belongs to an attempt and is nobody's item.
 
-        :param check: called before each piece; raises to stop.
+        :param content: the bytes, or a file, which may be taken away from where it is.
+        :param check: called now and then; raises to stop.
         """
         folder = Folder().load(session['folderId'], force=True)
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
         upload = Upload().createUpload(
             user, 'stitch-part.zip', 'folder', folder, size, attachParent=True, save=False
         )
         upload['stitchPartOf'] = {'sessionId': session['_id'], 'attempt': session['attempt']}
         upload = Upload().save(upload)
         try:
-            return send_file(upload, stream, check)
+            if isinstance(content, bytes):
+                return send_file(upload, io.BytesIO(content), check)
+            return send_path(upload, content, check)
         except BaseException:
             Upload().cancelUpload(upload)
             raise

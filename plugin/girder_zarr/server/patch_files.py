@@ -9,6 +9,7 @@ import shutil
 from typing import IO, TYPE_CHECKING, Any
 
 from bson import ObjectId
+from girder.models.assetstore import Assetstore
 from girder.models.file import File
 from girder.models.folder import Folder
 from girder.models.upload import Upload
@@ -25,6 +26,7 @@ from .sessions import ATTACHED_TO, Document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from girder_zarr.image.store.bytesource import ByteSource
     from girder_zarr.stitch.patch import Patch
@@ -136,6 +138,19 @@ def send_file(upload: Document, stream: IO[bytes], check: Any = None) -> Documen
         result = Upload().handleChunk(result, RequestBodyStream(_Piece(stream, length), length))
         left -= length
     return result
+
+
+def send_path(upload: Document, path: Path, check: Callable[[], None] | None = None) -> Document:
+    """Send a file into an upload, which may take it away from where it is; return the Girder file.
+
+    :param check: called now and then; raises to stop.
+    :raises CancelledError: somebody has removed the upload.
+    """
+    adapter = durable.adapter_of(Assetstore().load(upload['assetstoreId']))
+    if adapter is not None:
+        return durable.take_file(adapter, upload, path, check)
+    with path.open('rb') as stream:
+        return send_file(upload, stream, check)
 
 
 class _Piece:

@@ -14,7 +14,7 @@ from girder_zarr.stitch.outputs import OUTPUTS, Output
 
 from . import quota
 from .durable import make_durable
-from .patch_files import send_file
+from .patch_files import send_path
 from .patches import StitchPatch
 from .sessions import Document, StitchSession, may_write
 
@@ -40,6 +40,7 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
 
     Until then the item's description says which session it belongs to, so that `remove_leftovers` finds it.
 
+    :param path: it is moved into the assetstore where that can be done.
     :param check: called before each piece of the file; raises to stop.
     :raises CancelledError: the session did not wait for this attempt any more; the item is removed again.
     :raises InvalidInputError: the user may no longer write into the folder.
@@ -56,8 +57,8 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
     mime_type = output_of(session).mime_type
     upload = Upload().createUpload(user, path.name, 'item', item, size, mimeType=mime_type)
     try:
-        with quota.as_limit(), path.open('rb') as stream:
-            file = send_file(upload, stream, check)
+        with quota.as_limit():
+            file = send_path(upload, path, check)
     except BaseException:
         Upload().cancelUpload(upload)
         raise

@@ -17,7 +17,7 @@ from .patch_document import source_of
 from .patch_reader import load_patch
 from .patches import StitchPatch
 from .references import StitchReference, to_reference
-from .sessions import StitchSession, spec_of
+from .sessions import EDITABLE, StitchSession, spec_of
 from .small_copies import all_copies, forget
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Reducer:
         while self._changed:
             session_id = self._changed.pop()
             try:
-                if self.compose is not None:
+                if self.compose is not None and _awaiting(session_id) is not None:
                     self.compose(session_id)
             except Exception as error:  # noqa: BLE001 - they will be made when somebody looks
                 logger.info('No blocks of the preview of session %s were stored: %s', session_id, error)
@@ -135,7 +135,7 @@ class Reducer:
 
     @staticmethod
     def _reduce(session_id: ObjectId, patch: Patch) -> None:
-        session = StitchSession().findOne({'_id': session_id, 'deleting': False})
+        session = _awaiting(session_id)
         if session is not None:
             preparer = preparer_of(session, named=bool(patch.mask_key))
             reduce_and_store(session_id, preparer.shown(patch), preparer)
@@ -148,6 +148,17 @@ class Reducer:
                 return
             self._hurry.clear()
             self._hurry.wait(min(end - now, _QUIET_SECONDS))
+
+
+def _awaiting(session_id: ObjectId) -> Document | None:
+    """Return a session that goes on taking patches.
+
+    One that is being finalized is soon an image of its own; the workers want the processors, and what its
+    preview lacks is made when somebody looks.
+    """
+    query = {'_id': session_id, 'deleting': False, 'state': {'$in': EDITABLE}}
+    found: Document | None = StitchSession().findOne(query)
+    return found
 
 
 def preparer_of(session: Document, *, named: bool) -> Preparer:

@@ -1,16 +1,15 @@
 """A large image made by as many workers as there are.
 
-The worker that runs the attempt cuts the image into parts, asks for help, and makes parts itself until none
-is left; then it puts them together. Helpers make parts as long as there are any. Nobody waits for a helper:
-with one worker the image is made as well, and a helper that dies costs the part that it held. What is done
-stays done when the run is taken over by another worker.
+The worker that runs the attempt cuts the image into parts, asks for help, and puts the parts together in
+their order; as long as the next one is not there it makes parts itself. Helpers make parts as long as there
+are any. Nobody waits for a helper: with one worker the image is made as well, and a helper that dies costs
+the part that it held. What is done stays done when the run is taken over by another worker.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-import math
 import threading
 import time
 from typing import IO, TYPE_CHECKING
@@ -87,7 +86,7 @@ def prepare(session: Document, plan: Plan, user: Document) -> Document:
         values, file_id = part_values(), None
         if plan.registration is not None:
             content = corrections.dump(plan.registration)
-            file_id = StitchPart().store(session, io.BytesIO(content), len(content), user)['_id']
+            file_id = StitchPart().store(session, content, user)['_id']
         StitchPart().set_plan(session, cut(plan, values), values, file_id)
         planned = StitchPart().plan(session)
         assert planned is not None, 'it was stored'
@@ -108,20 +107,37 @@ def make(
     :param target: the file to write, in a folder for temporary data.
     :param check: raises to stop.
     """
-    folder, parts = target.parent, StitchPart()
     maker = PartMaker(plan, PatchReader(plan.patches), planned['values'])
-    worker = _Worker(session, maker, folder, user, check)
-    reporter.reach(lambda: parts.made(session))
-    worker.told = lambda: reporter.reach(lambda: parts.made(session))
-    while parts.left(session):
-        worker.run()
-        parts.release_gone(session)
-        worker.told()
-        time.sleep(_PAUSE)
+    worker = _Worker(session, maker, target.parent, user, check)
+    worker.told = lambda: reporter.reach(lambda: StitchPart().made(session))
+    parts = _in_order(session, worker, check, lambda: reporter.say('Putting the last parts together'))
+    merge_file(plan, parts, target, planned['values'], name=session['name'], check=check)
+    reporter.say('All parts are together', current=values_of(plan))
+
+
+def _in_order(
+    session: Document, worker: _Worker, check: Callable[[], None], all_made: Callable[[], None]
+) -> Iterator[IO[bytes]]:
+    """Yield the parts in their order; while the next one is not there, make what nobody makes.
+
+    So the parts are put together while helpers make others, and in the end nobody waits for that.
+
+    :param all_made: called once, when no part is left to make.
+    """
+    parts, waiting = StitchPart(), True
+    for index in range(parts.count_all(session)):
+        while (done := parts.find_done(session, index)) is None:
+            if not worker.make_one():
+                parts.release_gone(session)
+                worker.told()
+                time.sleep(_PAUSE)
+            check()
         check()
-    done = parts.list_done(session)
-    reporter.say(f'Putting {len(done)} parts together', current=values_of(plan))
-    merge_file(plan, _streams(done, check), target, planned['values'], name=session['name'], check=check)
+        if waiting and not parts.left(session):
+            waiting = False
+            all_made()
+        with io.BufferedReader(FileStream(File().load(done['fileId'], force=True)), _READ) as stream:
+            yield stream
 
 
 def help_with(session: Document, planned: Document, plan: Plan, folder: Path) -> bool:
@@ -137,13 +153,6 @@ def help_with(session: Document, planned: Document, plan: Plan, folder: Path) ->
     return worker.run(until=time.monotonic() + HELP_SECONDS)
 
 
-def _streams(done: list[Document], check: Callable[[], None]) -> Iterator[IO[bytes]]:
-    for part in done:
-        check()
-        with io.BufferedReader(FileStream(File().load(part['fileId'], force=True)), _READ) as stream:
-            yield stream
-
-
 class _Worker:
     """Makes parts of one attempt, one after the other."""
 
@@ -155,19 +164,24 @@ class _Worker:
         #: Called when something was made.
         self.told: Callable[[], None] = lambda: None
 
-    def run(self, until: float = math.inf) -> bool:
+    def run(self, until: float) -> bool:
         """Make parts until there is none that nobody makes; return False.
 
         :param until: a time of the monotonic clock, after which no other part is begun; then return True.
         """
-        while True:
-            self._check()
-            document = StitchPart().claim(self._session)
-            if document is None:
-                return False
-            self._make(document)
+        while self.make_one():
             if time.monotonic() > until:
                 return True
+        return False
+
+    def make_one(self) -> bool:
+        """Make a part that nobody makes; return whether there was one."""
+        self._check()
+        document = StitchPart().claim(self._session)
+        if document is None:
+            return False
+        self._make(document)
+        return True
 
     def _make(self, document: Document) -> None:
         with heart.Heart(lambda: StitchPart().renew(document)) as beating:
@@ -199,8 +213,7 @@ class _Worker:
         try:
             counter = _Counter(document, self.told)
             self._maker.write(to_part(document), path, progress=counter.add, check=check)
-            with path.open('rb') as stream:
-                file = StitchPart().store(self._session, stream, path.stat().st_size, self._user, check)
+            file = StitchPart().store(self._session, path, self._user, check)
         finally:
             path.unlink(missing_ok=True)
         if StitchPart().finish(document, file):
