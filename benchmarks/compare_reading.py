@@ -58,6 +58,7 @@ WORKS = {
     'open': None,
     'numpy': 'read + decode',
     'numpy, main thread': 'read + decode, main thread',
+    'numpy, plain script': 'plain script',
     'numpy, 2 threads': 'read + decode, 2 threads',
     'JPEG': 'read + decode + encode',
     'JPEG, 2 threads': 'read + decode + encode, 2 threads',
@@ -68,8 +69,8 @@ WORKS = {
     'histogram': None,
 }
 #: What depends on what the image holds.
-EACH_KIND = ('numpy', 'numpy, main thread', 'numpy, 2 threads', 'JPEG')
-MAIN = ', main thread'
+EACH_KIND = ('numpy', 'numpy, main thread', 'numpy, plain script', 'numpy, 2 threads', 'JPEG')
+MAIN, PLAIN = ', main thread', 'plain script'
 LIMITS = ('memory copy', 'decode', 'read + decode', 'encode')
 
 
@@ -105,6 +106,10 @@ def ask(worker, work):
 
     How soon the C library gives a main thread's memory back depends on what the process did before.
     """
+    if work.endswith(PLAIN):
+        python, who, path = worker.made_of
+        script = [python, '-W', 'ignore', HERE / 'plain.py', who, path]
+        return json.loads(subprocess.run(script, check=True, stdout=subprocess.PIPE).stdout)
     if not work.endswith(MAIN):
         return worker.ask(work)
     fresh = Worker(*worker.made_of)

@@ -62,7 +62,7 @@ class HeldModel(Model):
         A hold that a dead server left behind is waited for until it is stale.
         """
         end = time.monotonic() + STALE_SECONDS
-        while self.findOne({'sessionId': session['_id'], 'held': {'$ne': None}}) and time.monotonic() < end:
+        while self.findOne({'sessionId': session['_id'], 'held': {'$gt': ''}}) and time.monotonic() < end:
             time.sleep(PAUSE)
 
     def release_stale(self, session: Document) -> int:

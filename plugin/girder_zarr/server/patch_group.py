@@ -154,7 +154,8 @@ def _settle(mine: Document, inserted: dict[str, Document], first: int) -> dict[s
     fields = {'stored': True, 'held': None, 'updated': now()}
     ids = [document['_id'] for document in inserted.values()]
     update = {'$set': fields, '$inc': {'arrival': first}}
-    changed = StitchPatch().collection.update_many({**mine, '_id': {'$in': ids}}, update)
+    # By the index of holds: the embedded database would look at all patches of the session for the ids as well.
+    changed = StitchPatch().collection.update_many(mine, update)
     kept = set(inserted)
     if changed.modified_count != len(inserted):
         query = {'_id': {'$in': ids}, 'stored': True}
