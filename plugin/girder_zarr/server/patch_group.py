@@ -154,7 +154,7 @@ def _settle(mine: Document, inserted: dict[str, Document], first: int) -> dict[s
     fields = {'stored': True, 'held': None, 'updated': now()}
     ids = [document['_id'] for document in inserted.values()]
     update = {'$set': fields, '$inc': {'arrival': first}}
-    # By the index of holds: the embedded database would look at all patches of the session for the ids as well.
+    # By the index of holds: with ids as well the embedded database would look at all patches of the session.
     changed = StitchPatch().collection.update_many(mine, update)
     kept = set(inserted)
     if changed.modified_count != len(inserted):

@@ -34,7 +34,6 @@ class Parsed:
     :param layout: ``bioformats2raw.layout``, or None.
     :param plate: the raw ``plate`` object, or None; ``well`` likewise.
     :param labels: the names in a ``labels`` group.
-    :param image_label: the raw ``image-label`` object, or None.
     :param problems: sentences on what is wrong or missing.
     """
 
@@ -45,7 +44,6 @@ class Parsed:
     plate: dict[str, Any] | None = None
     well: dict[str, Any] | None = None
     labels: tuple[str, ...] = ()
-    image_label: dict[str, Any] | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -103,7 +101,6 @@ def parse_attributes(
         plate=_object(content.get('plate')),
         well=_object(content.get('well')),
         labels=_paths(labels, 'An entry of labels') if isinstance(labels, list) else (),
-        image_label=_object(content.get('image-label')),
         problems=tuple(notes.found),
     )
 
