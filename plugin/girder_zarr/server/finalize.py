@@ -12,7 +12,7 @@ from girder_jobs.models.job import Job
 from girder_zarr.errors import ConflictError
 from girder_zarr.stitch.plan import Extent
 
-from . import keeper, runs, stitch_job, tasks
+from . import database, keeper, stitch_job, tasks
 from .limits import current as limits_now
 from .patches import StitchPatch
 from .references import StitchReference
@@ -79,7 +79,7 @@ def _dispatch(session: Document, user: Document) -> None:
         session = stitch_job.create(session, user)
         tasks.send(session)
     except Exception as error:
-        if runs.has_lost_database(error):
+        if database.was_lost(error):
             raise  # a keeper sends the message once the database is back
         # Where tasks run at once, in this process, it is the job's own error, and the session is settled.
         logger.exception('The job of stitch session %s ended with an error', session['_id'])

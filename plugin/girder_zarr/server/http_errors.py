@@ -11,7 +11,7 @@ from girder.exceptions import RestException
 
 from girder_zarr import errors
 
-from .runs import DATABASE_LOST
+from . import database
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.UnsupportedFormatError, 415),
     (errors.UnreadableImageError, 415),
     (errors.GirderZarrError, 500),
-    *((kind, 503) for kind in DATABASE_LOST),
+    *((kind, 503) for kind in database.LOST),
 )
 _AWAY = 'The database does not answer; try again in a moment.'
 
@@ -47,7 +47,7 @@ def answers_errors(handler: Handler) -> Handler:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return handler(*args, **kwargs)
-        except (errors.GirderZarrError, *DATABASE_LOST) as error:
+        except (errors.GirderZarrError, *database.LOST) as error:
             raise rest_exception(error) from error
 
     return wrapped  # type: ignore[return-value]
@@ -56,7 +56,7 @@ def answers_errors(handler: Handler) -> Handler:
 def rest_exception(error: Exception) -> RestException:
     """Return the exception that makes Girder answer with the error's sentence and status code."""
     status = status_of(error)
-    if isinstance(error, DATABASE_LOST):
+    if isinstance(error, database.LOST):
         # What it says itself names machines and ports.
         logger.warning('The database was away in a route: %s', error)
         return RestException(_AWAY, code=status)

@@ -11,16 +11,12 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from pymongo.errors import ConnectionFailure, CursorNotFound
-
 from . import alive, heart
 from .sessions import FINALIZING, Document, StitchSession, object_id
 
 #: A message is sent again when nobody has begun: after so long, then twice as long, up to the most.
 RESEND_SECONDS = 30.0
 RESEND_MOST_SECONDS = 600.0
-#: What a database that goes away answers with, and one that has come back without the cursors of before.
-DATABASE_LOST = (ConnectionFailure, CursorNotFound)
 
 
 def begin(session_id: Any, attempt: str) -> Document | None:
@@ -111,13 +107,6 @@ def claim_sending(session: Document) -> bool:
     }
     update = {'$set': {'sent': {'at': now(), 'count': sent['count'] + 1}}}
     return bool(StitchSession().collection.update_one(query, update).matched_count)
-
-
-def has_lost_database(error: BaseException | None) -> bool:
-    """Return whether an error comes of a database that went away, whatever was made of it on its way."""
-    while error is not None and not isinstance(error, DATABASE_LOST):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def now() -> dt.datetime:

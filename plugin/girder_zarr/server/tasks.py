@@ -17,7 +17,7 @@ from girder_zarr.errors import CancelledError, GirderZarrError, InvalidInputErro
 from girder_zarr.stitch.assemble import assemble_file, values_of
 from girder_zarr.stitch.verify import verify_file
 
-from . import publish, runs, shared_work, stitch_job
+from . import database, publish, runs, shared_work, stitch_job
 from .heart import Heart
 from .messages import PlainTask
 from .parts import StitchPart
@@ -100,7 +100,7 @@ def run(session_id: str, attempt: str) -> None:
             finally:
                 _finish(session)
     except Exception as error:
-        if not runs.has_lost_database(error):
+        if not database.was_lost(error):
             raise
         logger.warning('A run of stitch session %s lost the database', session_id, exc_info=True)
 
@@ -118,7 +118,7 @@ def _run(session: Document, stopper: Stopper) -> None:
         StitchSession().settle(session, CANCELLED)
         reporter.log(f'Stopped: {error}')
     except Exception as error:
-        if runs.has_lost_database(error):
+        if database.was_lost(error):
             raise
         ours = isinstance(error, GirderZarrError)
         sentence = str(error) if ours else repr(error)
@@ -217,7 +217,7 @@ def help_with(session_id: str, attempt: str) -> None:
     except CancelledError:
         logger.info('Stitch session %s does not wait for parts of attempt %s', session_id, attempt)
     except Exception as error:
-        if runs.has_lost_database(error):
+        if database.was_lost(error):
             logger.warning('A helper of stitch session %s lost the database', session_id, exc_info=True)
             return
         sentence = str(error) if isinstance(error, GirderZarrError) else repr(error)
