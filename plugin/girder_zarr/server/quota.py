@@ -127,16 +127,26 @@ def _stored(event: Any) -> None:
 def _removed(event: Any) -> None:
     if event.info.get('attachedToType') != ATTACHED_TO:
         return
-    # The request that stored it may not have counted it yet: from now on it cannot.
-    collection, file_id = File().collection, event.info['_id']
-    uncounted = {'_id': file_id, COUNTED_IN: {'$exists': False}}
-    if collection.update_one(uncounted, {'$set': {COUNTED_IN: None}}).modified_count:
-        return
-    # Two requests may remove a file at the same time, such as one that fails while its session is deleted.
+    if not _uncount(event.info['_id']) and not _close(event.info['_id']):
+        _uncount(event.info['_id'])  # it was counted between the two
+
+
+def _uncount(file_id: ObjectId) -> bool:
+    """Take a file that is counted out of the sizes; return whether it was.
+
+    Two requests may remove it at the same time, such as one that fails while its session is deleted.
+    """
     query = {'_id': file_id, COUNTED_IN: {'$ne': None}}
-    counted = collection.find_one_and_update(query, {'$set': {COUNTED_IN: None}})
+    counted = File().collection.find_one_and_update(query, {'$set': {COUNTED_IN: None}})
     if counted is not None:
         _count(counted[COUNTED_IN], -counted['size'])
+    return counted is not None
+
+
+def _close(file_id: ObjectId) -> bool:
+    """Keep a file from being counted by the request that has just stored it; return whether it was not."""
+    query = {'_id': file_id, COUNTED_IN: {'$exists': False}}
+    return bool(File().collection.update_one(query, {'$set': {COUNTED_IN: None}}).modified_count)
 
 
 def _count(folder_id: ObjectId, nbytes: int) -> None:
