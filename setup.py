@@ -154,6 +154,8 @@ setup(
         'girder.plugin': ['zarr = girder_zarr:ZarrPlugin'],
         'girder_worker_plugins': ['girder_zarr = girder_zarr.worker_plugin:ZarrWorkerPlugin'],
         'large_image.source': ['zarr = girder_zarr.image:ZarrFileTileSource'],
-        'girder_large_image.source': ['zarr = girder_zarr.server.tilesource:ZarrGirderTileSource'],
+        'girder_large_image.source': [
+            'zarr = girder_zarr.server.tile_sources.tile_source:ZarrGirderTileSource'
+        ],
     },
 )

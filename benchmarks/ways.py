@@ -27,7 +27,10 @@ PLACES = [(y, x) for y in range(GRID) for x in range(GRID)]
 
 def make(path):
     array = zarr.create_array(
-        path, shape=(SIDE * GRID, SIDE * GRID, 3), chunks=(SIDE, SIDE, 3), dtype='uint8',
+        path,
+        shape=(SIDE * GRID, SIDE * GRID, 3),
+        chunks=(SIDE, SIDE, 3),
+        dtype='uint8',
         compressors=zarr.codecs.ZstdCodec(level=1),
     )
     noise = np.random.default_rng(0).integers(0, 16, array.shape, np.uint8)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from girder_zarr import cli, cli_stitch
-from girder_zarr.client_positions import read_folder, read_positions
+from girder_zarr import cli
+from girder_zarr.cli import stitch as cli_stitch
+from girder_zarr.client.positions import read_folder, read_positions
 from girder_zarr.errors import InvalidInputError, NotFoundError
-from girder_zarr.stitch.spec import StitchSpec
+from girder_zarr.stitch.spec.model import StitchSpec
 
 
 def write(path, text):

@@ -16,7 +16,7 @@ from girder_client import GirderClient
 
 from girder_zarr import cli
 from girder_zarr.client import Patch, StitchClient, StitchFailedError, WaitTimeoutError
-from girder_zarr.client_patch import tar_of
+from girder_zarr.client.patch import tar_of
 from girder_zarr.errors import (
     CancelledError,
     ConflictError,

@@ -15,7 +15,7 @@ if importlib.util.find_spec('girder') is not None:
 
         def load(self, info: dict[str, Any]) -> None:
             """Register everything; each line is one thing that the server can do afterwards."""
-            from .server import girder3
+            from girder_zarr.server import girder3
 
             if not girder3.has_sessions():
                 girder3.load(info)
@@ -24,22 +24,19 @@ if importlib.util.find_spec('girder') is not None:
             for required in ('jobs', 'worker', 'large_image'):
                 getPlugin(required).load(info)
 
-            from .server import (
-                events,
-                followed,
-                keeper,
-                priorities,
-                rest_sessions,
-                sessions,
-                tilesource,
-                web_client,
-            )
+            from girder_zarr.server import events, web_client
+            from girder_zarr.server.api import sessions as session_routes
+            from girder_zarr.server.maintenance import reaper
+            from girder_zarr.server.sessions import model as sessions
+            from girder_zarr.server.settings import polled
+            from girder_zarr.server.tile_sources import priorities
+            from girder_zarr.server.tile_sources import tile_source as tilesource
 
             tilesource.take_over()
             sessions.register_models()
-            rest_sessions.register(info)
+            session_routes.register(info)
             priorities.register(info)
-            followed.install()
+            polled.install()
             events.bind_server()
             web_client.register(info)
-            keeper.start()
+            reaper.start()

@@ -6,7 +6,7 @@ from typing import Any
 
 from girder_worker import GirderWorkerPluginABC
 
-from .server import girder3
+from girder_zarr.server import girder3
 
 
 class ZarrWorkerPlugin(GirderWorkerPluginABC):
@@ -21,30 +21,26 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         self.app = app
         if not girder3.has_sessions():
             return
-        from .server import (
-            followed,
-            imports,
-            job_transitions,
-            parts,
-            priorities,
-            quota,
-            sessions,
-            tilesource,
-            work_folder,
-        )
+        from girder_zarr.server.jobs import job_transitions, workdir
+        from girder_zarr.server.leases import part_lease
+        from girder_zarr.server.sessions import model as sessions
+        from girder_zarr.server.sessions import quota
+        from girder_zarr.server.settings import polled
+        from girder_zarr.server.tile_sources import imports, priorities
+        from girder_zarr.server.tile_sources import tile_source as tilesource
 
         tilesource.prefer_ours()
         sessions.register_models()
         priorities.install()
         sessions.follow_folders()
         job_transitions.install()
-        parts.follow()
+        part_lease.follow()
         quota.follow()
         quota.install_in_worker()
         imports.install()
-        followed.install()
-        work_folder.sweep_with_each_worker()
+        polled.install()
+        workdir.sweep_with_each_worker()
 
     def task_imports(self) -> list[str]:
         """Return the modules that hold tasks."""
-        return ['girder_zarr.server.tasks'] if girder3.has_sessions() else []
+        return ['girder_zarr.server.jobs.tasks'] if girder3.has_sessions() else []

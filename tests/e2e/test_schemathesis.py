@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from girder_zarr.stitch.spec import StitchSpec
+from girder_zarr.stitch.spec.model import StitchSpec
 
 COMMAND = Path(sys.executable).with_name('schemathesis')
 EXAMPLES = os.environ.get('GIRDER_ZARR_SCHEMATHESIS_EXAMPLES', '8')

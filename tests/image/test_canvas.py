@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.sink.bands import common_type
-from girder_zarr.image.sink.canvas import Canvas
-from girder_zarr.image.sink.canvas_level import CanvasLevel
-from girder_zarr.image.sink.coverage import Coverage
-from girder_zarr.image.sink.scratch import Scratch, sweep
+from girder_zarr.image.canvas.bands import common_type
+from girder_zarr.image.canvas.canvas import Canvas
+from girder_zarr.image.canvas.coverage import Coverage
+from girder_zarr.image.canvas.level import CanvasLevel
+from girder_zarr.image.canvas.scratch import Scratch, sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -303,7 +303,7 @@ def test_what_a_crash_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: p
     alive.directory()
     sweep(tmp_path)
     assert left.exists(), 'it may have been made just now'
-    monkeypatch.setattr('girder_zarr.image.sink.scratch._GRACE', -1.0)
+    monkeypatch.setattr('girder_zarr.image.canvas.scratch._GRACE', -1.0)
     sweep(tmp_path)
     kept = {'girder-zarr-new-alive', 'girder-zarr-stitch-of-a-job'}
     assert {path.name for path in tmp_path.iterdir()} == kept

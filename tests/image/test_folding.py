@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import girder_zarr.image as gz
-from girder_zarr.image.read.opening import open_hierarchy
+from girder_zarr.image.hierarchy.opening import open_hierarchy
 from girder_zarr.image.store.stores import open_store
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from large_image.exceptions import TileSourceError
 
-from girder_zarr.image.read.labels import Palette
+from girder_zarr.image.hierarchy.labels import Palette
 from support.images import decoded, halves, level_tile, opened, region, write
 
 if TYPE_CHECKING:

@@ -118,7 +118,7 @@ def test_a_large_chunk_is_decoded_once_for_a_tile(tmp_path: Path, monkeypatch: p
     """Although it is read in many small blocks; no two are ever decoded at once, whichever thread asks."""
     pixels = np.random.default_rng(0).integers(0, 65535, (4096, 2048)).astype('uint16')
     folder = write(tmp_path / 'a.zarr', [pixels], 'yx', chunks=(2048, 2048))
-    monkeypatch.setattr('girder_zarr.image.read.picture.SMALL_BLOCK_BYTES', 2**18)
+    monkeypatch.setattr('girder_zarr.image.render.picture.SMALL_BLOCK_BYTES', 2**18)
     source, decoding, most, count = opened(folder), [0], [0], [0]
     decode = ChunkDecoder.decode
 

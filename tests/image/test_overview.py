@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.read.mosaic import offsets_from, place_fields
-from girder_zarr.image.read.opening import open_hierarchy
-from girder_zarr.image.read.selection import select
+from girder_zarr.image.hierarchy.mosaic import offsets_from, place_fields
+from girder_zarr.image.hierarchy.opening import open_hierarchy
+from girder_zarr.image.hierarchy.selection import select
 from girder_zarr.image.store.stores import open_store
 from support.images import decoded, halves, level_tile, opened, region
 

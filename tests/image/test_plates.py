@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.read.opening import open_hierarchy
+from girder_zarr.image.hierarchy.opening import open_hierarchy
 from girder_zarr.image.store.keystore import KeyStore
 from girder_zarr.image.store.stores import open_store
 from support.images import decoded, opened, region

@@ -105,7 +105,7 @@ def test_how_it_was_stored_is_kept(tmp_path: Path, options: dict[str, Any], kept
 def test_large_associated_images_are_carried_over_strip_by_strip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('girder_zarr.image.sink.associated._SMALL', 1000)
+    monkeypatch.setattr('girder_zarr.image.export.associated._SMALL', 1000)
     overview = np.random.default_rng(3).integers(0, 9999, (1300, 900, 2), np.uint16)
     source = gz.new()
     source.addTile(RGB)

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 import girder_zarr.image as gz
 from girder_zarr.errors import EditError
+from girder_zarr.image.canvas.scratch import Scratch
 from girder_zarr.image.sink.mailbox import Mailbox, take
-from girder_zarr.image.sink.scratch import Scratch
 from girder_zarr.image.sink.tiles import NewTile, read_tile
 from support.tile_workers import add_associated, add_tiles, die_while_sending, message_of
 

@@ -16,7 +16,7 @@ from large_image.exceptions import TileSourceFileNotFoundError
 
 import girder_zarr.image as gz
 from girder_zarr.errors import UnreadableChunkError
-from girder_zarr.image.read.frames import native_dtype
+from girder_zarr.image.series.frames import native_dtype
 from support.images import decoded, halves, level_tile, opened, region, write
 
 if TYPE_CHECKING:

@@ -131,7 +131,7 @@ def zarr_server(server, fsAssetstore):  # noqa: N803 - pytest-girder's fixture
     yield server
     from girder_large_image.models.image_item import ImageItem
 
-    from girder_zarr.server.reducer import reducer
+    from girder_zarr.server.preview.builder import reducer
 
     # Small copies are made in a thread and large_image stores thumbnails in others: none of them may ask for
     # the database when it is gone, since that would open a connection to a real one.
@@ -248,8 +248,8 @@ def stored(db):
         from girder.models.item import Item
         from girder.models.upload import Upload
 
-        from girder_zarr.server.patches import StitchPatch
-        from girder_zarr.server.sessions import StitchSession
+        from girder_zarr.server.patches.model import StitchPatch
+        from girder_zarr.server.sessions.model import StitchSession
 
         models = (File, Item, Upload, StitchPatch, StitchSession)
         return {model.__name__: model().collection.count_documents({}) for model in models}
@@ -260,7 +260,7 @@ def stored(db):
 @pytest.fixture
 def dispatched(monkeypatch):
     """What was sent to the workers; ``run()`` does what a worker would do with the last of it."""
-    from girder_zarr.server import tasks
+    from girder_zarr.server.jobs import tasks
 
     class Sent(list):
         def run(self):
@@ -284,14 +284,14 @@ def dispatched(monkeypatch):
 @pytest.fixture(autouse=True)
 def _no_keeper(monkeypatch):
     """Nobody looks after lost workers but where a test says so."""
-    monkeypatch.setattr('girder_zarr.server.keeper.start', lambda: None)
+    monkeypatch.setattr('girder_zarr.server.maintenance.reaper.start', lambda: None)
 
 
 @pytest.fixture(autouse=True)
 def _no_sweeping(monkeypatch):
     """Expired sessions are removed where a test says so, not in a thread that outlives the database."""
-    monkeypatch.setattr('girder_zarr.server.expiry.INTERVAL_SECONDS', float('inf'))
-    monkeypatch.setattr('girder_zarr.server.expiry._looked', 0.0)
+    monkeypatch.setattr('girder_zarr.server.maintenance.expired.INTERVAL_SECONDS', float('inf'))
+    monkeypatch.setattr('girder_zarr.server.maintenance.expired._looked', 0.0)
 
 
 def png(pixels):

@@ -67,14 +67,14 @@ def test_a_failing_assetstore_leaves_nothing(api, session, stored, monkeypatch):
         raise OSError('the disk is gone')
 
     before = stored()
-    monkeypatch.setattr('girder_zarr.server.durable._place', fail)
+    monkeypatch.setattr('girder_zarr.server.storage.durable_files._place', fail)
     with pytest.raises(AssertionError, match='the disk is gone'):
         api.put(session, 'a', GOOD)
     assert stored() == before
 
 
 def test_a_failure_after_the_file_was_stored_leaves_nothing(api, session, stored, monkeypatch):
-    from girder_zarr.server.patches import StitchPatch
+    from girder_zarr.server.patches.model import StitchPatch
 
     def fail(*args, **kwargs):
         raise RuntimeError('the database is gone')

@@ -9,8 +9,8 @@ import pytest
 from girder.models.file import File
 from girder.models.setting import Setting
 
-from girder_zarr.server import bulk
-from girder_zarr.server.limits import LIMITS_KEY
+from girder_zarr.server.ingest import bulk
+from girder_zarr.server.settings.session_limits import LIMITS_KEY
 
 from .conftest import npy, png, random_pixels, stored_array
 
@@ -304,7 +304,7 @@ def test_a_session_that_is_not_open(api, session, send, dispatched, stored):
 
 
 def test_a_failure_leaves_nothing_of_the_group(api, session, send, stored, monkeypatch):
-    from girder_zarr.server.patches import StitchPatch
+    from girder_zarr.server.patches.model import StitchPatch
 
     def fail(*args, **kwargs):
         raise RuntimeError('the database is gone')

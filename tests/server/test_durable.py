@@ -19,10 +19,12 @@ from girder.utility import RequestBodyStream
 from girder.utility.filesystem_assetstore_adapter import FilesystemAssetstoreAdapter
 
 from girder_zarr.errors import CancelledError
-from girder_zarr.server import durable, orphans, patches
-from girder_zarr.server.patch_files import remove_file, send_path, store_file
-from girder_zarr.server.patches import StitchPatch
-from girder_zarr.server.sessions import StitchSession
+from girder_zarr.server.maintenance import orphans
+from girder_zarr.server.patches import model as patches
+from girder_zarr.server.patches.files import remove_file, send_path, store_file
+from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.storage import durable_files
 
 from .conftest import npy, png, random_pixels, stored_array
 from .test_bulk import tar
@@ -64,7 +66,7 @@ def synced(monkeypatch):
         original(handle)
 
     monkeypatch.setattr(os, 'fsync', fsync)
-    monkeypatch.setattr(durable, '_kept', set())
+    monkeypatch.setattr(durable_files, '_kept', set())
     return found
 
 
@@ -140,13 +142,13 @@ def test_equal_contents_are_stored_once_and_go_with_the_last(api, session, conte
 def test_contents_that_are_removed_while_the_same_are_stored(api, session, contents, monkeypatch):
     """Somebody removes the only other file of these contents at the worst moment."""
     api.put(session, 'a', BODY)
-    original = durable._place
+    original = durable_files._place
 
     def place(temporary, final):
         StitchPatch().discard(document(session), 'a')
         original(temporary, final)
 
-    monkeypatch.setattr(durable, '_place', place)
+    monkeypatch.setattr(durable_files, '_place', place)
     assert api.put(session, 'b', BODY)[0] == 201
     assert list(contents().values()) == [BODY]
 
@@ -170,7 +172,7 @@ def test_a_disk_that_fails_leaves_nothing(api, session, stored, contents, monkey
         raise OSError('the disk is gone')
 
     before = stored()
-    monkeypatch.setattr(durable, step, fail)
+    monkeypatch.setattr(durable_files, step, fail)
     with pytest.raises(AssertionError, match='the disk is gone'):
         api.put(session, 'a', BODY)
     assert (stored(), contents()) == (before, {})

@@ -8,9 +8,10 @@ import pytest
 from girder.exceptions import ValidationException
 from girder.models.setting import Setting
 
-from girder_zarr.server import editing, expiry
-from girder_zarr.server.expiry import EXPIRES_KEY
-from girder_zarr.server.sessions import StitchSession, object_id
+from girder_zarr.server.maintenance import expired as expiry
+from girder_zarr.server.maintenance.expired import EXPIRES_KEY
+from girder_zarr.server.sessions import edit as editing
+from girder_zarr.server.sessions.model import StitchSession, object_id
 
 from .conftest import npy, png, random_pixels, stored_array
 
@@ -100,7 +101,7 @@ def test_dropped_patches_make_no_other_image(api, folder, dispatched):
 
 def test_a_patch_on_its_way_meets_the_new_spec(api, session, monkeypatch):
     """The spec changes after a patch was checked and before it is stored."""
-    from girder_zarr.server import patches
+    from girder_zarr.server.patches import model as patches
 
     original = patches.store_file
 

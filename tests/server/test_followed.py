@@ -6,16 +6,16 @@ from girder.models.setting import Setting
 
 from girder_zarr.image import limits
 from girder_zarr.image.store import addresses
-from girder_zarr.server import followed
-from girder_zarr.server.settings import SettingKey
+from girder_zarr.server.settings import polled
+from girder_zarr.server.settings.definitions import SettingKey
 
 KEY = SettingKey.LIMITS
 
 
 @pytest.fixture
 def following(db, monkeypatch):
-    followed.install()
-    monkeypatch.setattr(followed, 'MAX_AGE', 0.0)
+    polled.install()
+    monkeypatch.setattr(polled, 'MAX_AGE', 0.0)
     yield
     limits.follow(limits.Limits)
     addresses.follow(None)
@@ -50,7 +50,7 @@ def test_without_a_database_the_limits_stay(following, monkeypatch):
     def fail(key):
         raise ConnectionError(key)
 
-    monkeypatch.setattr(followed, 'stored_value', fail)
+    monkeypatch.setattr(polled, 'stored_value', fail)
     assert limits.DEFAULT.frames == 10
 
 
@@ -61,7 +61,7 @@ def test_without_a_database_no_host_is_allowed(following, monkeypatch):
     def fail(key):
         raise ConnectionError(key)
 
-    monkeypatch.setattr(followed, 'stored_value', fail)
+    monkeypatch.setattr(polled, 'stored_value', fail)
     assert 'example.org' not in str(addresses.current())
 
 
@@ -77,10 +77,10 @@ def test_a_setting_that_cannot_be_read(monkeypatch, keep, after):
             raise ConnectionError(key)
         return 7
 
-    monkeypatch.setattr(followed, 'stored_value', stored_value)
-    monkeypatch.setattr(followed.time, 'monotonic', lambda: now[0])
+    monkeypatch.setattr(polled, 'stored_value', stored_value)
+    monkeypatch.setattr(polled.time, 'monotonic', lambda: now[0])
     slow = 0.0
-    setting = followed.Followed('a.setting', int, 0, keep=keep)
+    setting = polled.Followed('a.setting', int, 0, keep=keep)
     assert [setting() for _ in range(3)] == [7, 7, 7]
     assert len(asked) == 1
     now[0] += 1.0

@@ -21,9 +21,9 @@ from numcodecs import Zstd
 from PIL import Image
 
 from girder_zarr.client import Patch
-from girder_zarr.client_patch import tar_of
-from girder_zarr.server.limits import LIMITS_KEY
-from girder_zarr.stitch.spec import StitchSpec
+from girder_zarr.client.patch import tar_of
+from girder_zarr.server.settings.session_limits import LIMITS_KEY
+from girder_zarr.stitch.spec.model import StitchSpec
 
 from .conftest import npy, png, random_pixels
 

@@ -17,7 +17,7 @@ from girder.utility.filesystem_assetstore_adapter import FilesystemAssetstoreAda
 from girder.utility.progress import noProgress
 from PIL import Image
 
-from girder_zarr.server import imports
+from girder_zarr.server.tile_sources import imports
 from girder_zarr.worker_plugin import ZarrWorkerPlugin
 
 from .conftest import random_pixels
@@ -183,8 +183,8 @@ def test_links_are_followed_to_allowed_hosts_only(api, people, folder, tmp_path)
     from girder.models.setting import Setting
 
     from girder_zarr.image.store import addresses
-    from girder_zarr.server import followed
-    from girder_zarr.server.settings import SettingKey
+    from girder_zarr.server.settings import polled
+    from girder_zarr.server.settings.definitions import SettingKey
     from support.web import serve
 
     pixels = random_pixels(150, 200, 1)
@@ -198,7 +198,7 @@ def test_links_are_followed_to_allowed_hosts_only(api, people, folder, tmp_path)
         assert not served.asked
         Item().update({'_id': item['_id']}, {'$unset': {'largeImage': ''}})
         Setting().set(SettingKey.ALLOWED_HOSTS, f'127.0.0.1:{served.port}, 127.0.0.1')
-        followed.install()
+        polled.install()
         status, answer = api.call('POST', path)
         assert status == 200, answer
         item = Item().load(item['_id'], force=True)

@@ -13,10 +13,13 @@ from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 from pymongo.errors import AutoReconnect, CursorNotFound, ServerSelectionTimeoutError
 
-from girder_zarr.server import expiry, keeper, publish, reporter, runs, stitch_job, tasks
-from girder_zarr.server.parts import StitchPart
-from girder_zarr.server.patches import StitchPatch
-from girder_zarr.server.sessions import MAX_RUNS, StitchSession
+from girder_zarr.server.jobs import girder_job, progress, publish, tasks
+from girder_zarr.server.leases import run_lease
+from girder_zarr.server.leases.part_lease import StitchPart
+from girder_zarr.server.maintenance import expired as expiry
+from girder_zarr.server.maintenance import reaper
+from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.sessions.model import MAX_RUNS, StitchSession
 from support.waiting import wait_until
 
 from .conftest import npy, png, random_pixels, stored_array
@@ -57,7 +60,7 @@ def test_finalize_starts_one_job_however_often_it_is_asked(api, ready, dispatche
     first = api.get(ready)[1]
     assert api.finalize(ready)[1] == first
     assert len(dispatched) == 1
-    assert Job().collection.count_documents({'type': stitch_job.JOB_TYPE}) == 1
+    assert Job().collection.count_documents({'type': girder_job.JOB_TYPE}) == 1
 
 
 def test_of_many_requests_at_once_one_begins(api, ready, people):
@@ -92,7 +95,7 @@ def test_cancelling_before_the_job_runs(api, ready, dispatched, stored):
 @pytest.mark.parametrize('stage', ['assemble_file', 'verify_file', 'publish'])
 @pytest.mark.parametrize('way', ['session', 'job'])
 def test_cancelling_while_the_job_runs(api, ready, dispatched, stored, monkeypatch, stage, way):
-    monkeypatch.setattr(reporter, 'CHECK_SECONDS', 0)
+    monkeypatch.setattr(progress, 'CHECK_SECONDS', 0)
     before = stored()
     api.finalize(ready)
     module = publish if stage == 'publish' else tasks
@@ -169,8 +172,8 @@ def test_a_job_that_kills_its_workers_is_given_up(api, ready, dispatched, stored
     before = stored()
     api.finalize(ready)
     for _ in range(3):
-        begun = runs.begin(dispatched[-1]['sessionId'], dispatched[-1]['attempt'])
-        runs.abandon(begun)
+        begun = run_lease.begin(dispatched[-1]['sessionId'], dispatched[-1]['attempt'])
+        run_lease.abandon(begun)
     dispatched.run_failing()
     assert 'given up' in api.get(ready)[1]['error']
     assert stored() == before
@@ -249,7 +252,7 @@ def test_a_patch_that_is_being_stored_when_finalize_begins_is_not_lost(api, sess
 
 
 def test_finalized_again_while_the_cancelled_job_still_stops(api, ready, dispatched, stored, monkeypatch):
-    monkeypatch.setattr(reporter, 'CHECK_SECONDS', 0)
+    monkeypatch.setattr(progress, 'CHECK_SECONDS', 0)
     before, original = stored(), publish._set_large_image
     again = []
 
@@ -293,8 +296,8 @@ def test_killed_as_the_image_was_complete(api, ready, dispatched, stored, monkey
     assert api.call('PUT', path, body=body, content_type='application/json')[0] == 200
     api.finalize(ready)
     dispatched.run()
-    keeper.look()
-    assert Job().load(first['jobId'], force=True)['status'] in stitch_job.ENDED
+    reaper.look()
+    assert Job().load(first['jobId'], force=True)['status'] in girder_job.ENDED
     assert api.get(ready)[1]['itemId'] != first['itemId']
     assert Item().load(first['itemId'], force=True)['description'] == ''
     assert stored() == {**before, 'Item': before['Item'] + 2, 'File': before['File'] + 2}
@@ -333,16 +336,16 @@ def test_killed_while_the_patches_are_dropped(
     live_again = die_after(monkeypatch, model, name, calls)
     with monkeypatch.context() as dying:
         # Nor does a killed process do anything afterwards.
-        dying.setattr(runs, 'end', lambda _: None)
+        dying.setattr(run_lease, 'end', lambda _: None)
         with pytest.raises(Killed):
             dispatched.run()
     live_again()
     assert api.get(session)[1]['state'] == 'complete'
     assert stored()['StitchPatch'] == 5
-    keeper.look()  # its worker is still there, as far as can be seen
+    reaper.look()  # its worker is still there, as far as can be seen
     assert stored()['StitchPatch'] == 5
     lose_worker()
-    keeper.look()
+    reaper.look()
     done = api.get(session)[1]
     assert (done['state'], done['counts']) == ('complete', {'patches': 0, 'bytes': 0})
     assert stored() == {**before, 'Item': 1, 'File': 1, 'StitchSession': 1}
@@ -362,11 +365,11 @@ def test_killed_while_a_session_is_deleted(api, session, stored, monkeypatch, ca
     live_again()
     assert api.get(session)[0] == 404
     monkeypatch.setattr(expiry, 'INTERVAL_SECONDS', 0)
-    keeper.look()
+    reaper.look()
     wait_until(lambda: not sweeping(), what='the sweep')
     assert stored() != before  # whoever deletes it may still be at it
     StitchSession().collection.update_many({}, {'$set': {'updated': EARLIER}})
-    keeper.look()
+    reaper.look()
     wait_until(lambda: not sweeping() and stored() == before, what='the sweep')
 
 
@@ -423,11 +426,11 @@ def test_a_database_that_goes_away_is_a_lost_run(
     assert api.get(session)[1]['error'] is None
     lose_worker()
     sent = len(dispatched)
-    keeper.look()
+    reaper.look()
     if len(dispatched) > sent:
         assert api.get(session)[1]['state'] == 'finalizing'
         dispatched.run()
-    keeper.look()
+    reaper.look()
     done = api.get(session)[1]
     assert (done['state'], done['error']) == ('complete', None)
     assert np.array_equal(np.moveaxis(stored_array(done).reshape(3, 40, 30), 0, 2), pixels)
@@ -448,7 +451,7 @@ def test_a_database_that_is_back_at_once(api, ready, dispatched, monkeypatch, er
             once.setattr(tasks, 'verify_file', fail)
             dispatched.run()
         assert api.get(ready)[1]['state'] == 'finalizing'
-        keeper.look()
+        reaper.look()
         assert len(dispatched) == number + 2  # at once, as nobody works on it
     dispatched.run_failing()
     assert 'given up after 3 runs' in api.get(ready)[1]['error']
@@ -478,11 +481,11 @@ def test_finalize_while_the_database_goes_away(api, ready, dispatched, monkeypat
         raise AutoReconnect
 
     with monkeypatch.context() as losing:
-        losing.setattr(stitch_job, 'create', fail)
+        losing.setattr(girder_job, 'create', fail)
         assert api.finalize(ready)[0] == 503
     assert api.get(ready)[1]['state'] == 'finalizing'
     StitchSession().collection.update_many({}, {'$set': {'sent.at': EARLIER}})
-    keeper.look()
+    reaper.look()
     dispatched.run()
     assert api.get(ready)[1]['state'] == 'complete'
 

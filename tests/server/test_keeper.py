@@ -16,8 +16,11 @@ from girder.models.item import Item
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 
-from girder_zarr.server import alive, expiry, heart, keeper, publish, runs, tasks, work_folder
-from girder_zarr.server.sessions import StitchSession
+from girder_zarr.server.jobs import publish, tasks, workdir
+from girder_zarr.server.leases import heartbeat, process_identity, run_lease
+from girder_zarr.server.maintenance import expired as expiry
+from girder_zarr.server.maintenance import reaper
+from girder_zarr.server.sessions.model import StitchSession
 from support.waiting import wait_until
 
 from .conftest import png, random_pixels, region_of
@@ -53,31 +56,31 @@ def lose(begun, worker=ELSEWHERE):
 
 
 def test_nobody_sends_what_somebody_works_on(api, ready, dispatched):
-    begun = runs.begin(ready['_id'], attempt_of(ready))
+    begun = run_lease.begin(ready['_id'], attempt_of(ready))
     set_back(ready, 10_000, 'sent.at')
-    keeper.look()
+    reaper.look()
     assert api.finalize(ready)[1]['state'] == 'finalizing'
     assert dispatched == []
-    assert runs.begin(ready['_id'], attempt_of(ready)) is None
+    assert run_lease.begin(ready['_id'], attempt_of(ready)) is None
     tasks.run(ready['_id'], attempt_of(ready))
-    assert runs.is_running(begun)
+    assert run_lease.is_running(begun)
 
 
 def test_a_worker_that_gives_no_sign_is_replaced_once(api, ready, dispatched):
-    begun = runs.begin(ready['_id'], attempt_of(ready))
+    begun = run_lease.begin(ready['_id'], attempt_of(ready))
     lose(begun)
-    keeper.look()
+    reaper.look()
     assert dispatched == []
-    set_back(ready, heart.STALE_SECONDS + 1, 'run.beat')
+    set_back(ready, heartbeat.STALE_SECONDS + 1, 'run.beat')
     found = StitchSession().get(ready['_id'])
-    assert [keeper.resume(found), keeper.resume(found)] == [True, False]  # two servers that looked at once
-    keeper.look()
+    assert [reaper.resume(found), reaper.resume(found)] == [True, False]  # two servers that looked at once
+    reaper.look()
     assert len(dispatched) == 1
     dispatched.run()
     done = api.get(ready)[1]
     assert done['state'] == 'complete'
     assert np.array_equal(region_of(api, done), random_pixels(60, 60))
-    assert not runs.beat(begun)
+    assert not run_lease.beat(begun)
     assert StitchSession().fail(begun, 'too late') is None
 
 
@@ -91,7 +94,7 @@ def test_a_worker_that_comes_back_after_it_was_replaced_changes_nothing(
         if not entered:
             entered.append(1)
             lose(StitchSession().get(ready['_id']))
-            set_back(ready, heart.STALE_SECONDS + 1, 'run.beat')
+            set_back(ready, heartbeat.STALE_SECONDS + 1, 'run.beat')
             tasks.run(ready['_id'], attempt_of(ready))
 
     monkeypatch.setattr(publish, '_set_large_image', overtaken)
@@ -108,7 +111,7 @@ def test_a_message_that_nobody_took_is_sent_again_ever_more_rarely(api, ready, d
     while len(pauses) < 7:
         waited += 30
         set_back(ready, 30, 'sent.at')
-        keeper.look()
+        reaper.look()
         if len(dispatched) > len(pauses):
             pauses.append(waited)
             waited = 0
@@ -121,7 +124,7 @@ def test_of_many_messages_one_begins(ready):
 
     def begin():
         barrier.wait()
-        session = runs.begin(ready['_id'], attempt_of(ready))
+        session = run_lease.begin(ready['_id'], attempt_of(ready))
         if session is not None:
             begun.append(session)
 
@@ -141,9 +144,9 @@ def test_a_queue_that_is_away_is_tried_later(ready, dispatched, monkeypatch):
 
     with monkeypatch.context() as away:
         away.setattr(tasks.stitch, 'apply_async', fail)
-        keeper.look()
+        reaper.look()
     set_back(ready, 100, 'sent.at')
-    keeper.look()
+    reaper.look()
     assert len(dispatched) == 1
 
 
@@ -151,24 +154,24 @@ def test_a_server_that_died_before_it_sent_the_message(api, session, people, dis
     api.put(session, 'a', png(random_pixels(60, 60)))
     StitchSession().begin_finalizing(StitchSession().get(session['_id']), people['owner'])
     set_back(session, 100, 'sent.at')
-    keeper.look()
+    reaper.look()
     dispatched.run()
     assert api.get(session)[1]['state'] == 'complete'
 
 
 def test_what_a_lost_worker_of_a_cancelled_session_left(api, ready, people, folder, stored, dispatched):
     before = stored()
-    begun = runs.begin(ready['_id'], attempt_of(ready))
+    begun = run_lease.begin(ready['_id'], attempt_of(ready))
     lose(begun)
     item = Item().createItem('Slide 7', people['owner'], folder, description=publish._marker(begun))
     from girder.models.upload import Upload
 
     Upload().createUpload(people['owner'], 'half', 'item', item, 100)
     assert api.cancel(ready)[1]['state'] == 'cancelled'
-    keeper.look()
+    reaper.look()
     assert stored() != before  # it may be alive and busy
-    set_back(ready, heart.STALE_SECONDS + 1, 'run.beat')
-    keeper.look()
+    set_back(ready, heartbeat.STALE_SECONDS + 1, 'run.beat')
+    reaper.look()
     assert stored() == before
     job = Job().load(api.get(ready)[1]['jobId'], force=True)
     assert job['status'] == JobStatus.CANCELED
@@ -180,13 +183,13 @@ def test_expired_sessions_go(api, session, monkeypatch):
     monkeypatch.setattr(expiry, 'INTERVAL_SECONDS', 0)
     long_ago = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
     StitchSession().collection.update_many({}, {'$set': {'expires': long_ago}})
-    keeper.look()
+    reaper.look()
     wait_until(lambda: StitchSession().findOne({}) is None, what='the sweep')
 
 
 def test_the_keeper_goes_on_after_an_error(ready, dispatched, monkeypatch):
     set_back(ready, 100, 'sent.at')
-    original, calls = keeper.resume, []
+    original, calls = reaper.resume, []
 
     def fail(session):
         calls.append(session)
@@ -194,32 +197,32 @@ def test_the_keeper_goes_on_after_an_error(ready, dispatched, monkeypatch):
             raise OSError('by chance')
         return original(session)
 
-    monkeypatch.setattr(keeper, 'resume', fail)
-    keeper.look()
-    keeper.look()
+    monkeypatch.setattr(reaper, 'resume', fail)
+    reaper.look()
+    reaper.look()
     assert len(dispatched) == 1
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='looks at processes through /proc')
 def test_a_process_that_is_gone():
-    code = 'from girder_zarr.server import alive; print(alive.identity(), flush=True); input()'
+    code = 'from girder_zarr.server.leases import process_identity; print(process_identity.identity(), flush=True); input()'
     with subprocess.Popen(
         [sys.executable, '-c', code], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
     ) as process:
         other = process.stdout.readline().strip()
-        assert not alive.is_gone(other)
+        assert not process_identity.is_gone(other)
         process.kill()
-    assert alive.is_gone(other)
-    assert not alive.is_gone(alive.identity())
-    assert not alive.is_gone(ELSEWHERE)
-    *place, pid, _ = alive.identity().split()
-    assert alive.is_gone(' '.join([*place, pid, '1']))  # the number was used again
+    assert process_identity.is_gone(other)
+    assert not process_identity.is_gone(process_identity.identity())
+    assert not process_identity.is_gone(ELSEWHERE)
+    *place, pid, _ = process_identity.identity().split()
+    assert process_identity.is_gone(' '.join([*place, pid, '1']))  # the number was used again
 
 
 def test_folders_of_killed_workers_go_and_no_others(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     code = (
-        'from girder_zarr.server.work_folder import work_folder\n'
+        'from girder_zarr.server.jobs.workdir import work_folder\n'
         'with work_folder("s") as path:\n    (path / "data").write_bytes(b"x")\n    print(path, flush=True)\n'
         '    input()'
     )
@@ -228,20 +231,20 @@ def test_folders_of_killed_workers_go_and_no_others(tmp_path, monkeypatch):
         env={**os.environ, 'TMPDIR': str(tmp_path)},
     ) as process:  # fmt: skip
         left = Path(process.stdout.readline().strip())
-        work_folder.sweep()
+        workdir.sweep()
         assert left.is_dir()
         process.send_signal(signal.SIGKILL)
         process.wait()
         young = tmp_path / 'girder-zarr-stitch-new-young'
         young.mkdir()
-        work_folder.sweep_with_each_worker()
+        workdir.sweep_with_each_worker()
         worker_process_init.send(sender=None)
         assert not left.exists()
-        with work_folder.work_folder('mine') as mine:
+        with workdir.work_folder('mine') as mine:
             assert young.is_dir()
-            work_folder.sweep()
+            workdir.sweep()
             assert mine.is_dir()
     assert [path.name for path in tmp_path.iterdir()] == ['girder-zarr-stitch-new-young']
     os.utime(young, (0, 0))
-    work_folder.sweep()
+    workdir.sweep()
     assert not list(tmp_path.iterdir())

@@ -7,8 +7,8 @@ from girder.exceptions import ValidationException
 from girder.models.setting import Setting
 
 from girder_zarr.client import Patch
-from girder_zarr.client_patch import tar_of
-from girder_zarr.server.limits import LIMITS_KEY, MOST, normalise
+from girder_zarr.client.patch import tar_of
+from girder_zarr.server.settings.session_limits import LIMITS_KEY, MOST, normalise
 
 from .conftest import npy, png, random_pixels
 

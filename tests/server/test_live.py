@@ -10,7 +10,7 @@ pytestmark = pytest.mark.plugin('zarr')
 @pytest.fixture
 def clock(monkeypatch):
     """The time as the events see it; a test sets it."""
-    from girder_zarr.server import live
+    from girder_zarr.server.sessions import notifications
 
     class Clock:
         now = 1000.0
@@ -19,14 +19,14 @@ def clock(monkeypatch):
             return self.now
 
     found = Clock()
-    monkeypatch.setattr(live, 'time', found)
+    monkeypatch.setattr(notifications, 'time', found)
     return found
 
 
 @pytest.fixture
 def told(monkeypatch, clock):
     """The events that were sent: (whom, what)."""
-    from girder_zarr.server import live
+    from girder_zarr.server.sessions import notifications
 
     sent = []
 
@@ -38,7 +38,7 @@ def told(monkeypatch, clock):
         def flush(self):
             sent.append(self.what)
 
-    monkeypatch.setattr(live, 'Notification', Recorded)
+    monkeypatch.setattr(notifications, 'Notification', Recorded)
     return sent
 
 
@@ -71,8 +71,8 @@ def test_others_who_may_read_are_not_told_more_than_they_ask_for(api, people, se
 
 
 def test_a_finalizing_session_says_how_long_it_will_take(api, session, dispatched, monkeypatch):
-    from girder_zarr.server import reporter
-    from girder_zarr.server.sessions import StitchSession
+    from girder_zarr.server.jobs import progress
+    from girder_zarr.server.sessions.model import StitchSession
 
     for x in range(4):
         api.put(session, f'{x}', png(random_pixels(512, 512, 1, seed=x)), x=512 * x)
@@ -84,8 +84,8 @@ def test_a_finalizing_session_says_how_long_it_will_take(api, session, dispatche
         seen.append(api.get(session)[1]['progress'])
 
     monkeypatch.setattr(StitchSession, 'report', look_after)
-    monkeypatch.setattr(reporter, 'REPORT_SECONDS', 0)
-    monkeypatch.setattr(reporter, 'PACE_SECONDS', 0)
+    monkeypatch.setattr(progress, 'REPORT_SECONDS', 0)
+    monkeypatch.setattr(progress, 'PACE_SECONDS', 0)
     api.finalize(session)
     dispatched.run()
     assert seen[0]['timeLeft'] is None

@@ -5,8 +5,8 @@ import json
 import pytest
 from girder_worker.app import app
 
-from girder_zarr.server import messages, stitch_job, tasks
-from girder_zarr.server.sessions import StitchSession
+from girder_zarr.server.jobs import celery_json, girder_job, tasks
+from girder_zarr.server.sessions.model import StitchSession
 
 from .conftest import png, random_pixels
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.plugin('zarr')
 def queue(monkeypatch):
     """The queue of the workers, empty."""
     with app.connection_for_read() as connection:
-        queue = connection.SimpleQueue(tasks.QUEUE, accept=[messages.SERIALIZER])
+        queue = connection.SimpleQueue(tasks.QUEUE, accept=[celery_json.SERIALIZER])
         queue.clear()
         yield queue
         queue.close()
@@ -42,7 +42,7 @@ def test_the_message_of_a_session_is_json(api, session, queue):
     assert not any('jobInfo' in name or 'girder_user' in name for name in headers)
     job = Job().load(document['jobId'], force=True)
     assert headers['id'] == job['celeryTaskId']
-    assert job['type'] == stitch_job.JOB_TYPE
+    assert job['type'] == girder_job.JOB_TYPE
     # each request makes one, and no job is given one to call back with
     assert Token().collection.count_documents({}) == tokens + 1
     message.ack()
@@ -52,7 +52,7 @@ def test_python_objects_are_not_made_of_messages(api, queue):
     """What jsonpickle would make an object of stays what it is."""
     body = json.dumps([[], {'sessionId': {'py/object': 'pathlib.Path'}, 'attempt': 'x'}, {}])
     queue.producer.publish(
-        body, content_type=messages.CONTENT_TYPE, content_encoding='utf-8', routing_key=tasks.QUEUE
+        body, content_type=celery_json.CONTENT_TYPE, content_encoding='utf-8', routing_key=tasks.QUEUE
     )
     message = queue.get(timeout=10)
     assert message.payload[1]['sessionId'] == {'py/object': 'pathlib.Path'}

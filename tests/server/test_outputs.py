@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from large_image.tilesource import AvailableTileSources
 
-from girder_zarr.stitch import outputs
+from girder_zarr.stitch.spec import outputs
 
 from .conftest import npy, png, random_pixels, stored_array
 

@@ -12,9 +12,11 @@ from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 
 from girder_zarr.errors import UnsupportedFormatError
-from girder_zarr.server import keeper, publish, reporter, runs, shared_work, tasks
-from girder_zarr.server.parts import StitchPart
-from girder_zarr.stitch.parts import PartMaker
+from girder_zarr.server.jobs import distribute, progress, publish, tasks
+from girder_zarr.server.leases import run_lease
+from girder_zarr.server.leases.part_lease import StitchPart
+from girder_zarr.server.maintenance import reaper
+from girder_zarr.stitch.output.parts import PartMaker
 
 from .conftest import npy, png, random_pixels, stored_array
 
@@ -36,9 +38,9 @@ def helpers(monkeypatch):
 @pytest.fixture
 def large(api, session, monkeypatch):
     """A session of sixteen parts, and its pixels."""
-    Setting().set(shared_work.PART_VALUES_KEY, 512 * 512)
-    monkeypatch.setattr(shared_work, '_PAUSE', 0.01)
-    monkeypatch.setattr(reporter, 'CHECK_SECONDS', 0)
+    Setting().set(distribute.PART_VALUES_KEY, 512 * 512)
+    monkeypatch.setattr(distribute, '_PAUSE', 0.01)
+    monkeypatch.setattr(progress, 'CHECK_SECONDS', 0)
     pixels = random_pixels(2048, 2048, 1)
     for row in range(2):
         for column in range(2):
@@ -144,11 +146,11 @@ def test_a_helper_lets_others_have_their_turn(api, large, dispatched, helpers, n
     session, pixels = large
     nothing_left.start()
     api.finalize(session)
-    kill_at(monkeypatch, shared_work, 'make')
+    kill_at(monkeypatch, distribute, 'make')
     with pytest.raises(Killed):
         dispatched.run()
     asked = len(helpers)
-    monkeypatch.setattr(shared_work, 'HELP_SECONDS', 0)
+    monkeypatch.setattr(distribute, 'HELP_SECONDS', 0)
     tasks.help_with(session['_id'], dispatched[-1]['attempt'])
     assert StitchPart().collection.count_documents({'state': 'done'}) == 1
     assert len(helpers) == asked + 1
@@ -189,7 +191,7 @@ def test_a_run_that_died_goes_on_with_what_is_done(
     ('owner', 'name'),
     [
         (StitchPart, 'set_plan'), (StitchPart, 'store'), (StitchPart, 'finish'),
-        (shared_work, 'merge_file'), (tasks, 'verify_file'), (publish, '_set_large_image'),
+        (distribute, 'merge_file'), (tasks, 'verify_file'), (publish, '_set_large_image'),
     ],
     ids=lambda value: value if isinstance(value, str) else '',
 )  # fmt: skip
@@ -242,7 +244,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_what_comes_late_is_dropped(
     session, pixels = large
     nothing_left.start()
     api.finalize(session)
-    begun = runs.begin(session['_id'], dispatched[-1]['attempt'])
+    begun = run_lease.begin(session['_id'], dispatched[-1]['attempt'])
     StitchPart().set_plan(begun, [], 512 * 512, None)
     part = {
         'sessionId': begun['_id'],
@@ -272,8 +274,8 @@ def test_a_lease_that_ran_out_is_taken_over_and_what_comes_late_is_dropped(
     assert StitchPart().made(begun) == 7
     assert not StitchPart().finish(quick, StitchPart().store(begun, b'x', user))
     api.cancel(session)
-    runs.end(begun)
-    keeper.look()
+    run_lease.end(begun)
+    reaper.look()
     nothing_left()
 
 
@@ -281,17 +283,17 @@ def test_what_a_dead_helper_of_a_cancelled_session_left_goes(api, large, dispatc
     session, _ = large
     nothing_left.start()
     api.finalize(session)
-    begun = runs.begin(session['_id'], dispatched[-1]['attempt'])
+    begun = run_lease.begin(session['_id'], dispatched[-1]['attempt'])
     StitchPart().set_plan(begun, [PartMakerPart(0)], 512 * 512, None)
     leased = StitchPart().claim(begun)
-    runs.abandon(begun)
+    run_lease.abandon(begun)
     api.cancel(session)
     assert StitchPart().collection.count_documents({}) == 1  # its worker may be at work
     StitchPart().store(begun, b'late', {'_id': begun['finalizerId']})
     StitchPart().collection.update_one(
         {'_id': leased['_id']}, {'$set': {'leaseUntil': dt.datetime(2000, 1, 1, tzinfo=dt.UTC)}}
     )
-    keeper.look()
+    reaper.look()
     nothing_left()
 
 
@@ -302,10 +304,10 @@ def test_a_part_that_is_made_while_others_clear_up_after_it_leaves_no_file(
     session, _ = large
     nothing_left.start()
     api.finalize(session)
-    begun = runs.begin(session['_id'], dispatched[-1]['attempt'])
+    begun = run_lease.begin(session['_id'], dispatched[-1]['attempt'])
     StitchPart().set_plan(begun, [PartMakerPart(0)], 512 * 512, None)
     find, claimed = File.find, []
-    runs.abandon(begun)
+    run_lease.abandon(begun)
 
     def find_and_make(self, query, *args, **kwargs):
         found = list(find(self, query, *args, **kwargs))
@@ -323,7 +325,7 @@ def test_a_part_that_is_made_while_others_clear_up_after_it_leaves_no_file(
 
 
 def PartMakerPart(first):
-    from girder_zarr.stitch.parts import Part
+    from girder_zarr.stitch.output.parts import Part
 
     return Part(first, first + 1, 7)
 
@@ -387,9 +389,9 @@ def test_what_always_fails_is_given_up(api, large, dispatched, helpers, nothing_
 
 def test_registration_is_done_once(api, session, dispatched, helpers, nothing_left, monkeypatch):
     pytest.importorskip('skimage')
-    from girder_zarr.stitch import register
+    from girder_zarr.stitch.registration import register
 
-    Setting().set(shared_work.PART_VALUES_KEY, 4096)
+    Setting().set(distribute.PART_VALUES_KEY, 4096)
     scene = np.random.default_rng(3).integers(0, 255, (400, 700)).astype('uint8')
     api.call(
         'PUT', f'/stitch_session/{session["_id"]}', body='{"spec": {"registration": {}, "chunk": 64}}',
@@ -401,7 +403,7 @@ def test_registration_is_done_once(api, session, dispatched, helpers, nothing_le
     api.finalize(session)
     measured, original = [], register.measure
     monkeypatch.setattr(register, 'measure', lambda *args: measured.append(1) or original(*args))
-    kill_at(monkeypatch, shared_work, 'merge_file')
+    kill_at(monkeypatch, distribute, 'merge_file')
     with pytest.raises(Killed):
         dispatched.run()
     assert measured == [1]
@@ -417,6 +419,6 @@ def test_registration_is_done_once(api, session, dispatched, helpers, nothing_le
 def test_the_size_of_parts_is_a_setting(api, people):
     for bad in ('12', 1.5, True, 1, 2**40):
         with pytest.raises(Exception, match='expected an integer from 4096'):
-            Setting().set(shared_work.PART_VALUES_KEY, bad)
-    Setting().set(shared_work.PART_VALUES_KEY, 2**20)
-    assert shared_work.part_values() == 2**20
+            Setting().set(distribute.PART_VALUES_KEY, bad)
+    Setting().set(distribute.PART_VALUES_KEY, 2**20)
+    assert distribute.part_values() == 2**20

@@ -11,7 +11,7 @@ from girder.models.token import Token
 from girder.models.user import User
 
 from girder_zarr.client import Patch
-from girder_zarr.client_patch import tar_of
+from girder_zarr.client.patch import tar_of
 
 from .conftest import make_user, png, random_pixels
 

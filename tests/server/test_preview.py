@@ -152,7 +152,7 @@ def test_what_is_put_replaced_and_removed_is_seen_at_once(api, session, viewer):
 
 def test_another_server_sees_it_too(api, session, viewer, monkeypatch):
     """Two processes share nothing but the database: here, two sets of what a process keeps."""
-    from girder_zarr.server import preview
+    from girder_zarr.server.preview import tile_source as preview
 
     api.put(session, 'a', png(random_pixels(40, 50, seed=1)))
     viewer.region()
@@ -168,7 +168,7 @@ def test_another_server_sees_it_too(api, session, viewer, monkeypatch):
 
 def test_a_patch_that_is_being_stored_appears_when_it_is(api, session, viewer, monkeypatch):
     """Between the session's change and the patch's own, nothing is taken for final."""
-    from girder_zarr.server.patches import StitchPatch
+    from girder_zarr.server.patches.model import StitchPatch
 
     first, second = random_pixels(40, 50, seed=1), random_pixels(40, 50, seed=2)
     api.put(session, 'a', png(first))
@@ -309,18 +309,19 @@ def test_frames_and_types_are_those_of_the_patches(api, folder):
 
 
 def test_small_copies_are_made_as_patches_arrive_and_go_with_them(api, session, viewer, monkeypatch):
-    from girder_zarr.server import preview, reducer
-    from girder_zarr.server.small_copies import SmallCopy
+    from girder_zarr.server.preview import builder
+    from girder_zarr.server.preview import tile_source as preview
+    from girder_zarr.server.preview.overview_store import SmallCopy
 
     def count():
-        reducer.reducer.wait()
+        builder.reducer.wait()
         return SmallCopy().collection.count_documents({})
 
     for x in range(6):
         api.put(session, f'{x}', png(random_pixels(512, 1024, seed=x)), x=1024 * x)
     assert count() == 6
     opened = []
-    monkeypatch.setattr(reducer, 'load_patch', lambda patch: opened.append(patch.key))
+    monkeypatch.setattr(builder, 'load_patch', lambda patch: opened.append(patch.key))
     monkeypatch.setattr(preview, '_decoded', type(preview._decoded)(2**20))
     assert viewer.picture('/zxy/0/0/0').any()
     assert not opened
@@ -339,21 +340,21 @@ def test_small_copies_are_made_as_patches_arrive_and_go_with_them(api, session, 
 
 def test_while_a_session_is_finalized_workers_have_the_processors(api, session, viewer, dispatched):
     """What its preview lacks is made when somebody looks, and only then."""
-    from girder_zarr.server import reducer
-    from girder_zarr.server.patch_document import to_patch
-    from girder_zarr.server.patches import StitchPatch
-    from girder_zarr.server.sessions import StitchSession
-    from girder_zarr.server.small_copies import SmallCopy
+    from girder_zarr.server.patches.document import to_patch
+    from girder_zarr.server.patches.model import StitchPatch
+    from girder_zarr.server.preview import builder
+    from girder_zarr.server.preview.overview_store import SmallCopy
+    from girder_zarr.server.sessions.model import StitchSession
 
     pixels = random_pixels(512, 1024)
     api.put(session, 'a', png(pixels))
-    reducer.reducer.wait()
+    builder.reducer.wait()
     assert SmallCopy().collection.count_documents({}) == 1
     SmallCopy().collection.delete_many({})
     assert api.finalize(session)[1]['state'] == 'finalizing'
     stored = StitchSession().get(session['_id'])
-    reducer.reducer.offer(stored['_id'], to_patch(StitchPatch().get(stored, 'a')))
-    reducer.reducer.wait()
+    builder.reducer.offer(stored['_id'], to_patch(StitchPatch().get(stored, 'a')))
+    builder.reducer.wait()
     assert SmallCopy().collection.count_documents({}) == 0
     assert np.array_equal(viewer.region(), pixels)
 
@@ -377,7 +378,7 @@ def test_holes_are_where_patches_are_missing(api, session, viewer):
 
 
 def test_a_damaged_patch_is_named_and_hides_nothing_else(api, session, viewer):
-    from girder_zarr.server.reducer import reducer
+    from girder_zarr.server.preview import builder
 
     picture = random_pixels(300, 300)
     body = png(picture)
@@ -386,7 +387,7 @@ def test_a_damaged_patch_is_named_and_hides_nothing_else(api, session, viewer):
     damaged = body[:2000] + bytes(1000) + body[3000:]
     status, _ = api.put(session, 'bad', damaged)
     assert status == 201
-    reducer.wait()
+    builder.reducer.wait()
     shown = viewer.region()
     assert np.array_equal(shown[:, 300:], picture)
     assert 'ETag' not in api.headers

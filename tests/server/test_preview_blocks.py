@@ -17,7 +17,7 @@ class Process:
     """What one server process keeps; several share nothing but the database."""
 
     def __init__(self, monkeypatch):
-        from girder_zarr.server import preview
+        from girder_zarr.server.preview import tile_source as preview
 
         self._monkeypatch, self._preview = monkeypatch, preview
         cache = type(preview._blocks)
@@ -45,7 +45,7 @@ def viewer(api, session):
 @pytest.fixture
 def filled(api, session):
     """A session whose patches lie so far apart that its coarse blocks have many each."""
-    from girder_zarr.server.reducer import reducer
+    from girder_zarr.server.preview.builder import reducer
 
     for number in range(COUNT):
         status, _ = api.put(session, f'{number}', body(100 + number), **place(number))
@@ -55,13 +55,13 @@ def filled(api, session):
 
 
 def count():
-    from girder_zarr.server.preview_blocks import PreviewBlock
+    from girder_zarr.server.preview.block_store import PreviewBlock
 
     return PreviewBlock().collection.count_documents({})
 
 
 def test_blocks_are_there_before_anybody_looks_and_are_read_after_a_restart(filled, viewer, monkeypatch):
-    from girder_zarr.server import preview
+    from girder_zarr.server.preview import tile_source as preview
 
     assert count()
     expected = viewer.picture('/zxy/0/0/0')
@@ -74,7 +74,7 @@ def test_blocks_are_there_before_anybody_looks_and_are_read_after_a_restart(fill
 def test_a_change_through_one_process_is_in_the_coarsest_tile_of_another_at_once(
     api, filled, viewer, monkeypatch
 ):
-    from girder_zarr.server.reducer import reducer
+    from girder_zarr.server.preview.builder import reducer
 
     one, other = Process(monkeypatch), Process(monkeypatch)
     for process in (one, other):
@@ -102,7 +102,7 @@ def test_a_change_through_one_process_is_in_the_coarsest_tile_of_another_at_once
 
 
 def set_blocks_aside():
-    from girder_zarr.server.preview_blocks import PreviewBlock
+    from girder_zarr.server.preview.block_store import PreviewBlock
 
     stored = list(PreviewBlock().collection.find({}))
     assert stored
@@ -111,14 +111,14 @@ def set_blocks_aside():
 
 
 def put_blocks_back(stored):
-    from girder_zarr.server.preview_blocks import PreviewBlock
+    from girder_zarr.server.preview.block_store import PreviewBlock
 
     PreviewBlock().collection.delete_many({})
     PreviewBlock().collection.insert_many(stored)
 
 
 def test_a_damaged_block_is_made_again(filled, viewer, monkeypatch):
-    from girder_zarr.server.preview_blocks import PreviewBlock
+    from girder_zarr.server.preview.block_store import PreviewBlock
 
     expected = viewer.picture('/zxy/0/0/0')
     PreviewBlock().collection.update_many({}, {'$set': {'data': b'nothing of the kind'}})
@@ -136,8 +136,8 @@ def test_blocks_go_with_their_session(api, filled, viewer):
 def test_a_block_that_is_stored_after_its_session_went_goes_as_well(api, filled):
     from bson import ObjectId
 
-    from girder_zarr.server.orphans import sweep_all
-    from girder_zarr.server.preview_blocks import PreviewBlock, SessionBlocks
+    from girder_zarr.server.maintenance.orphans import sweep_all
+    from girder_zarr.server.preview.block_store import PreviewBlock, SessionBlocks
 
     before = count()
     SessionBlocks(ObjectId()).keep((4, (), 0, 0), 'patches that are gone', np.zeros((3, 512, 512), np.uint8))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from girder_zarr.server.reducer import reducer
+from girder_zarr.server.preview.builder import reducer
 
 from .conftest import png, random_pixels, region_of
 

@@ -26,8 +26,9 @@ from large_image.exceptions import TileSourceError
 from large_image.tilesource import FileTileSource
 from pytest_girder.assertions import assertStatus, assertStatusOk
 
-from girder_zarr.server import explanation, priorities
-from girder_zarr.server.settings import SettingKey
+from girder_zarr.server.settings.definitions import SettingKey
+from girder_zarr.server.tile_sources import explain as explanation
+from girder_zarr.server.tile_sources import priorities
 
 KEY = SettingKey.SOURCE_PRIORITIES
 

@@ -14,8 +14,8 @@ from girder.models.upload import Upload
 from girder.models.user import User
 
 from girder_zarr.client import Patch
-from girder_zarr.client_patch import tar_of
-from girder_zarr.server import quota
+from girder_zarr.client.patch import tar_of
+from girder_zarr.server.sessions import quota
 
 from .conftest import Api, npy
 

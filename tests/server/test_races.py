@@ -13,13 +13,16 @@ from girder.models.file import File
 from girder.models.folder import Folder
 
 from girder_zarr.errors import GirderZarrError
-from girder_zarr.server import editing, expiry, finalize, limits
-from girder_zarr.server.new_patch import NewPatch
-from girder_zarr.server.patch_group import Entry, put_together
-from girder_zarr.server.patches import StitchPatch
-from girder_zarr.server.references import StitchReference
-from girder_zarr.server.sessions import StitchSession
-from girder_zarr.stitch import formats
+from girder_zarr.server.jobs import finalize
+from girder_zarr.server.maintenance import expired as expiry
+from girder_zarr.server.patches.batch import Entry, put_together
+from girder_zarr.server.patches.incoming import NewPatch
+from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.patches.references import StitchReference
+from girder_zarr.server.sessions import edit as editing
+from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.settings import session_limits
+from girder_zarr.stitch.formats import registry as formats
 from girder_zarr.stitch.patch import Placement, format_digest
 
 from .conftest import png, random_pixels
@@ -47,7 +50,7 @@ def replace(session, user):
 
 def bulk(session, user):
     entries = [Entry(new_patch(key, 8 * at), replace=False) for at, key in enumerate('bcd', 1)]
-    put_together(session, entries, user, limits.current())
+    put_together(session, entries, user, session_limits.current())
 
 
 def put_reference(session, user):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from girder_zarr.server.rest_sessions import StitchSessionResource
-from girder_zarr.server.sessions import EDITABLE
-from girder_zarr.stitch.spec import StitchSpec
+from girder_zarr.server.api.sessions import StitchSessionResource
+from girder_zarr.server.sessions.model import EDITABLE
+from girder_zarr.stitch.spec.model import StitchSpec
 
 PAGE = (Path(__file__).parents[2] / 'docs' / 'rest.md').read_text(encoding='utf-8')
 ROW = re.compile(r'^\| `(GET|POST|PUT|DELETE) (/stitch_session[^`?]*)[^`]*` \|.*\| ([^|]*) \|$', re.MULTILINE)

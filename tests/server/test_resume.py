@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from girder_zarr.client import BATCH_BYTES, Patch, StitchClient, content_digest, tar_of
-from girder_zarr.server.patches import StitchPatch
-from girder_zarr.server.sessions import StitchSession
+from girder_zarr.client import Patch, StitchClient, content_digest
+from girder_zarr.client.patch import tar_of
+from girder_zarr.client.stitch_client import BATCH_BYTES
+from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.sessions.model import StitchSession
 
 from .conftest import png, random_pixels
 
@@ -52,7 +54,7 @@ def test_a_question_that_is_malformed(api, session, body, words):
 
 
 def test_a_question_over_the_limit(api, session, monkeypatch):
-    monkeypatch.setattr('girder_zarr.server.rest_bulk.MAX_MISSING_BYTES', 100)
+    monkeypatch.setattr('girder_zarr.server.api.bulk.MAX_MISSING_BYTES', 100)
     status, refusal = ask(api, session, {'keys': ['a' * 100]})
     assert (status, '100' in refusal['message']) == (413, True)
 

@@ -23,9 +23,9 @@ from PIL import Image
 import girder_zarr.image as gz
 from girder_zarr.image.store import addresses
 from girder_zarr.image.write.pack import pack
-from girder_zarr.server.file_store import GirderFileBytes
-from girder_zarr.server.s3_objects import S3Bucket
-from girder_zarr.server.tilesource import ZarrGirderTileSource
+from girder_zarr.server.storage.file_bytes import GirderFileBytes
+from girder_zarr.server.storage.s3_store import S3Bucket
+from girder_zarr.server.tile_sources.tile_source import ZarrGirderTileSource
 
 from .conftest import random_pixels
 from .test_tilesource import write_zarr
@@ -229,13 +229,13 @@ def test_parts_of_large_sessions_go_into_the_assetstore(
     """Patches, parts and the result; the last two in S3 whatever the patches are in."""
     from girder.models.setting import Setting
 
-    from girder_zarr.server import shared_work, tasks
-    from girder_zarr.stitch import parts as stitch_parts
+    from girder_zarr.server.jobs import distribute, tasks
+    from girder_zarr.stitch.output import parts as stitch_parts
 
     from .conftest import npy, region_of
 
     monkeypatch.setattr(tasks.stitch_parts, 'apply_async', lambda **_: None)
-    Setting().set(shared_work.PART_VALUES_KEY, 2**18)
+    Setting().set(distribute.PART_VALUES_KEY, 2**18)
     local = Assetstore().findOne({'type': 0})
     pixels = random_pixels(700, 900)
     if patch_store != 's3':
@@ -277,7 +277,7 @@ def switch(before, after):
 def test_a_large_result_goes_up_in_pieces(zarr_server, people, folder, assetstore, bucket, tmp_path):
     from girder.models.upload import Upload
 
-    from girder_zarr.server.patch_files import UPLOAD_PIECE, send_file
+    from girder_zarr.server.patches.files import UPLOAD_PIECE, send_file
 
     size = UPLOAD_PIECE + 5 * 2**20
     data = np.random.default_rng(0).bytes(2**20) * (size // 2**20)
@@ -312,8 +312,8 @@ def test_the_same_tiles_from_everywhere(api, people, folder, tmp_path, bucket, a
 
     from girder.models.setting import Setting
 
-    from girder_zarr.server import followed
-    from girder_zarr.server.settings import SettingKey
+    from girder_zarr.server.settings import polled
+    from girder_zarr.server.settings.definitions import SettingKey
     from support.web import serve
 
     from .test_imports import import_directory, upload_tree
@@ -343,7 +343,7 @@ def test_the_same_tiles_from_everywhere(api, people, folder, tmp_path, bucket, a
     root = upload_tree(slide, Folder().createFolder(folder, 'uploaded', creator=owner), owner)
     with serve(tmp_path / 'web') as served:
         Setting().set(SettingKey.ALLOWED_HOSTS, [f'127.0.0.1:{served.port}', '127.0.0.1'])
-        followed.install()
+        polled.install()
         link = Item().createItem('link', owner, folder)
         File().createLinkFile('slide.zarr', link, 'item', f'{served.address}/slide.zarr', owner)
         items = [Item().findOne({'name': name}) for name in ('a.zip', 'b.ozx', 'c.db')]

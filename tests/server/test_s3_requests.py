@@ -8,7 +8,7 @@ import pytest
 from botocore.httpsession import URLLib3Session
 from girder.models.item import Item
 
-from girder_zarr.server.tilesource import ZarrGirderTileSource
+from girder_zarr.server.tile_sources.tile_source import ZarrGirderTileSource
 
 from .test_s3 import assetstore, bucket, import_into, moto_server  # noqa: F401 - fixtures
 

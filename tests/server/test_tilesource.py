@@ -20,8 +20,8 @@ from PIL import Image
 
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image import ZarrFileTileSource
-from girder_zarr.server import tilesource
-from girder_zarr.server.file_store import GirderFileBytes, open_bytes
+from girder_zarr.server.storage.file_bytes import GirderFileBytes, open_bytes
+from girder_zarr.server.tile_sources import tile_source as tilesource
 
 pytestmark = pytest.mark.plugin('zarr')
 RANDOM = np.random.default_rng(3)

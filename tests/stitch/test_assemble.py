@@ -12,13 +12,14 @@ import zarr
 from scipy import ndimage
 
 from girder_zarr.errors import ConflictError, LimitExceededError, UnsupportedFormatError
-from girder_zarr.image.read.opening import open_hierarchy
+from girder_zarr.image.hierarchy.opening import open_hierarchy
 from girder_zarr.image.store.stores import open_store
-from girder_zarr.stitch import blocks, provenance
-from girder_zarr.stitch.assemble import assemble_file, make_plan
+from girder_zarr.stitch.blend import block_maker as blocks
+from girder_zarr.stitch.output import provenance
+from girder_zarr.stitch.output.assemble import assemble_file, make_plan
+from girder_zarr.stitch.output.verify import verify_file
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.spec import StitchSpec
-from girder_zarr.stitch.verify import verify_file
+from girder_zarr.stitch.spec.model import StitchSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

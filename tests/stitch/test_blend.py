@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from girder_zarr.stitch.blend import Piece, blend, blend_each, painted
-from girder_zarr.stitch.spec import OVERLAPS, Overlap
+from girder_zarr.stitch.blend.blend import Piece, blend, blend_each, painted
+from girder_zarr.stitch.spec.model import OVERLAPS, Overlap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

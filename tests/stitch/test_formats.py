@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from girder_zarr.errors import GirderZarrError, LimitExceededError, UnsupportedFormatError
-from girder_zarr.stitch.formats import DTYPES, Limits, decode, inspect
+from girder_zarr.stitch.formats.registry import DTYPES, Limits, decode, inspect
 
 RANDOM = np.random.default_rng(7)
 

@@ -18,13 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from girder_zarr.errors import (
-    GirderZarrError,
-    InvalidInputError,
-    LimitExceededError,
-    UnsupportedFormatError,
-)
-from girder_zarr.stitch.formats import DTYPES, Layout, Limits, decode, inspect
+from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, UnsupportedFormatError
+from girder_zarr.stitch.formats.registry import DTYPES, Layout, Limits, decode, inspect
 
 RANDOM = np.random.default_rng(11)
 

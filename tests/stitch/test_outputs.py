@@ -20,18 +20,18 @@ import zarr
 
 import girder_zarr.image as gz
 from girder_zarr.errors import CancelledError, ConflictError, InvalidInputError, UnreadableImageError
-from girder_zarr.stitch import outputs
-from girder_zarr.stitch.assemble import assemble_file, make_plan
-from girder_zarr.stitch.outputs import check_possible
-from girder_zarr.stitch.parts import PartMaker, cut, merge_file
+from girder_zarr.stitch.output.assemble import assemble_file, make_plan
+from girder_zarr.stitch.output.parts import PartMaker, cut, merge_file
+from girder_zarr.stitch.output.verify import verify_file
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.spec import StitchSpec
-from girder_zarr.stitch.verify import verify_file
+from girder_zarr.stitch.spec import outputs
+from girder_zarr.stitch.spec.model import StitchSpec
+from girder_zarr.stitch.spec.outputs import check_possible
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from girder_zarr.stitch.loader import Load
+    from girder_zarr.stitch.blend.patch_loader import Load
     from girder_zarr.stitch.plan import Plan
 
 ngff_validate = pytest.importorskip('ngff_zarr.validate', reason='needs ngff-zarr for the official schemas')

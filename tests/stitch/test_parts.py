@@ -11,10 +11,10 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from girder_zarr.stitch.assemble import assemble_file, make_plan, values_of
-from girder_zarr.stitch.parts import Part, PartMaker, cut, merge_file
-from girder_zarr.stitch.spec import StitchSpec
-from girder_zarr.stitch.verify import verify_file
+from girder_zarr.stitch.output.assemble import assemble_file, make_plan, values_of
+from girder_zarr.stitch.output.parts import Part, PartMaker, cut, merge_file
+from girder_zarr.stitch.output.verify import verify_file
+from girder_zarr.stitch.spec.model import StitchSpec
 
 from .test_assemble import Scene, noise
 

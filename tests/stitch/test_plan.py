@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from girder_zarr.errors import ConflictError, InvalidInputError, LimitExceededError
 from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.plan import Plan
-from girder_zarr.stitch.spec import StitchSpec
+from girder_zarr.stitch.spec.model import StitchSpec
 
 
 def patch(

@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from girder_zarr.errors import InvalidInputError, UnreadableImageError
-from girder_zarr.stitch import preview_copy
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.preview import PreviewImage, Sources
-from girder_zarr.stitch.preview_cache import PreviewCache
-from girder_zarr.stitch.spec import StitchSpec
+from girder_zarr.stitch.preview import reduced as preview_copy
+from girder_zarr.stitch.preview.cache import PreviewCache
+from girder_zarr.stitch.preview.image import PreviewImage, Sources
+from girder_zarr.stitch.spec.model import StitchSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from girder_zarr.image.read.series import Series
+    from girder_zarr.image.series.series import Series
 
 BUDGET = 64 * 2**20
 

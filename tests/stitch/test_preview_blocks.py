@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from girder_zarr.stitch import preview_copy
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.preview import PreviewImage, Sources
-from girder_zarr.stitch.preview_cache import PreviewCache
-from girder_zarr.stitch.spec import StitchSpec
+from girder_zarr.stitch.preview import reduced as preview_copy
+from girder_zarr.stitch.preview.cache import PreviewCache
+from girder_zarr.stitch.preview.image import PreviewImage, Sources
+from girder_zarr.stitch.spec.model import StitchSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from girder_zarr.stitch.preview_index import BlockKey
+    from girder_zarr.stitch.preview.index import BlockKey
 
 SIDE = 64
 #: So many patches, so far apart, that all of them touch one coarse block.

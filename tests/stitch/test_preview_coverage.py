@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.preview_coverage import GRID, MAX_HOLES, Hole, cover
-from girder_zarr.stitch.spec import StitchSpec
+from girder_zarr.stitch.preview.coverage import GRID, MAX_HOLES, Hole, cover
+from girder_zarr.stitch.spec.model import StitchSpec
 
 
 def patch(key: str, x: int, y: int, width: int, height: int, **frame: int) -> Patch:

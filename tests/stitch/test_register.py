@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from girder_zarr.errors import CancelledError, InvalidInputError
-from girder_zarr.stitch.assemble import BlockMaker, make_plan
+from girder_zarr.stitch.output.assemble import BlockMaker, make_plan
+from girder_zarr.stitch.output.provenance import describe
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.provenance import describe
-from girder_zarr.stitch.solve import solve
-from girder_zarr.stitch.spec import StitchSpec
+from girder_zarr.stitch.registration.global_fit import solve
+from girder_zarr.stitch.spec.model import StitchSpec
 
 if TYPE_CHECKING:
     from girder_zarr.stitch.plan import Plan

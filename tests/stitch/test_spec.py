@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from girder_zarr.errors import ConflictError, InvalidInputError
 from girder_zarr.stitch.patch import Placement, check_key, check_order, format_digest, parse_digest
-from girder_zarr.stitch.spec import StitchSpec
+from girder_zarr.stitch.spec.model import StitchSpec
 
 
 def test_nothing_said_is_every_default() -> None:

@@ -19,33 +19,33 @@ from large_image.tilesource import FileTileSource
 from large_image.tilesource.utilities import ImageBytes
 
 from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.hierarchy.labels import LabelFrames
+from girder_zarr.image.hierarchy.report import describe
+from girder_zarr.image.hierarchy.selection import choice_key, open_wanted, wanted
+from girder_zarr.image.ngff.units import millimeters
+from girder_zarr.image.render.display import encode_jpeg
+from girder_zarr.image.render.histogram import COUNTED, HISTOGRAM_OPTIONS, count_values, summarize
+from girder_zarr.image.render.passthrough import stored_jpeg
+from girder_zarr.image.render.picture import associated_picture, read_frame, sides_of
+from girder_zarr.image.render.regions import MEANS, read_region
+from girder_zarr.image.render.rendered import ShownMixin
+from girder_zarr.image.series.frames import channel_names, frame_records, frame_values, lay_out, native_dtype
+from girder_zarr.image.series.reduce import choose_level
+from girder_zarr.image.sink.mixin import SinkMixin
+from girder_zarr.image.sink.shared import SourceMeta
+from girder_zarr.image.store.bytesource import ByteSource
+from girder_zarr.image.store.stores import location_identity, open_store
 
 from .limits import DEFAULT
-from .ngff.units import millimeters
-from .read.display import encode_jpeg
-from .read.frames import channel_names, frame_records, frame_values, lay_out, native_dtype
-from .read.histogram import COUNTED, HISTOGRAM_OPTIONS, count_values, summarize
-from .read.labels import LabelFrames
-from .read.passthrough import stored_jpeg
-from .read.picture import associated_picture, read_frame, sides_of
-from .read.reduce import choose_level
-from .read.regions import MEANS, read_region
-from .read.report import describe
-from .read.selection import choice_key, open_wanted, wanted
-from .read.shown import ShownMixin
-from .sink.mixin import SinkMixin
-from .sink.shared import SourceMeta
-from .store.bytesource import ByteSource
-from .store.stores import location_identity, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import PIL.Image
 
-    from .read.opening import Opened
-    from .read.series import Series
-    from .store.keystore import KeyStore
+    from girder_zarr.image.hierarchy.opening import Opened
+    from girder_zarr.image.series.series import Series
+    from girder_zarr.image.store.keystore import KeyStore
 
 
 class ZarrFileTileSource(ShownMixin, SinkMixin, FileTileSource, metaclass=SourceMeta):

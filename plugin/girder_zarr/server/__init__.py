@@ -1,1 +1,1 @@
-"""."""
+"""The Girder edge: REST, models, permissions, jobs. Touches no pixels."""

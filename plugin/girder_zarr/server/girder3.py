@@ -33,11 +33,13 @@ def load(info: dict[str, Any]) -> None:
 
     getPlugin('large_image').load(info)
 
-    from . import followed, priorities, tilesource
+    from .settings import polled
+    from .tile_sources import priorities
+    from .tile_sources import tile_source as tilesource
 
     tilesource.take_over()
     priorities.register(info)
-    followed.install()
+    polled.install()
     # girder_large_image asks for the known extensions as they are, without asking a source first.
     events.unbind('model.file.save', HANDLER)
     events.bind('model.file.save', HANDLER, lambda _event: priorities.overrides.current())

@@ -1,1 +1,1 @@
-"""."""
+"""Patches to pixels. Knows no Girder and no HTTP."""

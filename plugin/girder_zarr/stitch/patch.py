@@ -14,7 +14,7 @@ from girder_zarr.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .format_raw import Layout
+    from girder_zarr.stitch.formats.raw import Layout
 
 #: The axes besides y and x that every image can have, in NGFF order; others may be named, see `order_axes`.
 FRAME_AXES = ('t', 'c', 'z')

@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from girder_zarr.errors import ConflictError, InvalidInputError, LimitExceededError
+from girder_zarr.stitch.spec.model import MAX_PIXELS, MAX_SIDE
 
 from .patch import check_same_axes, order_axes
-from .spec import MAX_PIXELS, MAX_SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from girder_zarr.stitch.registration.register import Registration
+    from girder_zarr.stitch.spec.model import StitchSpec
+
     from .patch import Patch
-    from .register import Registration
-    from .spec import StitchSpec
 
 #: The index of a frame along each of `Plan.frame_axes`, 0 along those that no patch names.
 Frame = tuple[int, ...]

@@ -19,10 +19,10 @@ import imagecodecs
 import numpy as np
 
 from girder_zarr.errors import EditError
+from girder_zarr.image.canvas.chunk import packed
+from girder_zarr.image.canvas.scratch import is_owned
 
-from .canvas_chunk import packed
 from .frame_values import native
-from .scratch import is_owned
 from .tiles import NewTile
 
 if TYPE_CHECKING:

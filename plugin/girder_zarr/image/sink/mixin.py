@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from girder_zarr.errors import EditError
+from girder_zarr.image.canvas.canvas import MEMORY, Canvas
+from girder_zarr.image.canvas.level import ArrayLevel, CanvasLevel
+from girder_zarr.image.canvas.scratch import Scratch
+from girder_zarr.image.edit.edit import EditMixin
+from girder_zarr.image.edit.edited_level import edited_levels
+from girder_zarr.image.export import write as sink_write
+from girder_zarr.image.export.associated import as_series, detached
 from girder_zarr.image.ngff.model import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
-from girder_zarr.image.read.frames import FrameLayout
-from girder_zarr.image.read.series import Series
+from girder_zarr.image.series.frames import FrameLayout
+from girder_zarr.image.series.series import Series
 from girder_zarr.image.write.pack import SUFFIXES
 from girder_zarr.image.write.spec import default_channels
 
-from . import write as sink_write
-from .associated import as_series, detached
-from .canvas import MEMORY, Canvas
-from .canvas_level import ArrayLevel, CanvasLevel
-from .edit import EditMixin
-from .edited_level import edited_levels
 from .frame_values import axis_values, with_values
 from .properties import PropertiesMixin, hex_color
-from .scratch import Scratch
 from .shared import SharedMixin
 from .tiles import NewTile, read_tile, to_pixels
 
@@ -32,11 +32,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from girder_zarr.image.read.series import LevelReader
+    from girder_zarr.image.canvas.form import Extent
+    from girder_zarr.image.edit.edit import Edited
+    from girder_zarr.image.series.series import LevelReader
     from girder_zarr.image.write.resample import Resample
-
-    from .canvas_form import Extent
-    from .edit import Edited
 
 
 class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):

@@ -19,9 +19,9 @@ from large_image.cache_util import LruCacheMetaclass
 from large_image.constants import NEW_IMAGE_PATH_FLAG
 
 from girder_zarr.errors import EditError
+from girder_zarr.image.canvas.scratch import Scratch, is_owned
 
 from .mailbox import Mailbox, take
-from .scratch import Scratch, is_owned
 from .tiles import NewTile
 
 if TYPE_CHECKING:

@@ -1,0 +1,5 @@
+"""The command `girder-zarr`."""
+
+from .command import main
+
+__all__ = ['main']

@@ -1,0 +1,205 @@
+"""What the client sends: patches, by themselves or many in a tar; how it shows what it does."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import io
+import json
+import math
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from girder_zarr.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Mapping
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One patch to be uploaded; docs/rest.md describes each field. None says nothing.
+
+    :param key: names it within its session: 1 to 200 of ``A-Z a-z 0-9 . _ ~ - , @ = +``.
+    :param data: the bytes of an image file, the path of one, or an array of shape (y, x) or (y, x, bands).
+    :param x: where the first pixel lies, in ``unit``; may be negative and a fraction. ``y`` likewise.
+    :param order: decides where patches overlap: with ``last`` the highest counts.
+    :param unit: of x and y: pixels, or a unit of length, for a session with ``pixelSize``.
+    :param row: in place of x and y, with ``column``, for a session with ``grid``.
+    :param index: the position along axes of other names.
+    :param weight: how much it counts in ``mean`` and ``feather``.
+    :param mask: ``alpha``: its alpha is its mask.
+    :param mask_key: the key of the reference image that is its mask.
+    :param shape: of raw pixels, (y, x) or (y, x, bands); with ``dtype`` and maybe ``compression``.
+    """
+
+    key: str
+    data: Any
+    x: float | None = None
+    y: float | None = None
+    order: int = 0
+    t: int | None = None
+    z: int | None = None
+    c: int | None = None
+    unit: str | None = None
+    row: int | None = None
+    column: int | None = None
+    index: Mapping[str, int] | None = None
+    weight: float | None = None
+    mask: str | None = None
+    mask_key: str | None = None
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    compression: str | None = None
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """What says where it lies, by the names of docs/rest.md, ``index`` aside."""
+        names = ('x', 'y', 'unit', 'row', 'column', 't', 'z', 'c')
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """All that is said of it besides its key and bytes, as a manifest has it."""
+        said = {
+            **self.position,
+            'order': self.order,
+            'index': dict(self.index) if self.index else None,
+            'weight': self.weight,
+            'mask': self.mask,
+            'maskKey': self.mask_key,
+            'shape': None if self.shape is None else ','.join(map(str, self.shape)),
+            'dtype': self.dtype,
+            'compression': self.compression,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The same as the parameters of a request."""
+        fields = self.fields
+        if 'index' in fields:
+            fields['index'] = json.dumps(fields['index'])
+        return fields
+
+    def is_stored_as(self, there: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+        """Return whether the server has it like this, its bytes aside.
+
+        :param there: what the server says of the patch with its key.
+        :param spec: the spec of the session, which makes pixels of units, rows and columns.
+        """
+        options = {'weight': self.weight, 'mask': self.mask, 'maskKey': self.mask_key}
+        said = {name: value for name, value in options.items() if value not in {None, 1}}
+        known = {name: there[name] for name in options if name in there}
+        if (there['order'], known) != (self.order, said):
+            return False
+        place = self._pixels(spec)
+        if place is None:
+            return False
+        frame = {axis: getattr(self, axis) for axis in 'tzc' if getattr(self, axis) is not None}
+        declared = dict.fromkeys(spec.get('axes') or {}, 0)
+        return there['position'] == {**declared, **place, **frame, **(self.index or {})}
+
+    def _pixels(self, spec: Mapping[str, Any]) -> dict[str, int] | None:
+        """Return x and y as the server rounds them, or None where only the server can tell."""
+        x, y = self.x, self.y
+        grid, size = spec.get('grid'), spec.get('pixelSize')
+        if self.row is not None and self.column is not None and grid:
+            x = self.column * (grid['tile']['x'] - grid['overlap']['x'])
+            y = self.row * (grid['tile']['y'] - grid['overlap']['y'])
+        elif x is None or y is None:
+            return None
+        elif self.unit not in {None, 'pixel'}:
+            if not size or size['unit'] != self.unit:
+                return None
+            x, y = x / size['x'], y / size['y']
+        return {'x': math.floor(x + 0.5), 'y': math.floor(y + 0.5)}
+
+    def read(self) -> bytes:
+        """Return what is sent: the file's bytes, or the array as npy.
+
+        :raises InvalidInputError: there is no such file, or the data is neither bytes, path nor array.
+        """
+        return bytes_of(self.data, f'patch {self.key}')
+
+
+def bytes_of(data: Any, whose: str) -> bytes:
+    """Return bytes as they are, the content of the file at a path, or an array as npy.
+
+    :param whose: for the error.
+    :raises InvalidInputError: there is no such file, or the data is neither bytes, path nor array.
+    """
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    if isinstance(data, str | Path):
+        try:
+            return Path(data).read_bytes()
+        except OSError as error:
+            msg = f'The file {data} of {whose} cannot be read: {error.strerror}.'
+            raise InvalidInputError(msg) from error
+    if not hasattr(data, '__array__'):
+        msg = (
+            f'{whose[:1].upper()}{whose[1:]} has to be bytes, a path or an array, not {type(data).__name__}.'
+        )
+        raise InvalidInputError(msg)
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(data), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def content_digest(data: bytes) -> str:
+    """Return the value of a ``Content-Digest`` header (RFC 9530) with SHA-256."""
+    return f'sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:'
+
+
+def tar_of(pairs: list[tuple[Patch, bytes]]) -> bytes:
+    """Return a tar of patches: a manifest, then the bytes of each under its number."""
+    manifest = [
+        {'file': str(number), 'key': patch.key, **patch.fields, 'digest': content_digest(data)}
+        for number, (patch, data) in enumerate(pairs)
+    ]
+    members = [('manifest.json', json.dumps(manifest).encode())]
+    members += [(str(number), data) for number, (_, data) in enumerate(pairs)]
+    parts = []
+    for name, data in members:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        parts += [info.tobuf(tarfile.USTAR_FORMAT), data, bytes(-len(data) % tarfile.BLOCKSIZE)]
+    return b''.join([*parts, bytes(2 * tarfile.BLOCKSIZE)])
+
+
+def guarded(
+    work: Callable[[Callable[[str], None]], None], advance: Callable[[str], None], stopped: threading.Event
+) -> None:
+    """Work, and stop the other threads when it fails."""
+    try:
+        work(advance)
+    except BaseException:
+        stopped.set()
+        raise
+
+
+@contextlib.contextmanager
+def progress_bar(
+    progress: bool | Callable[[str], None], total: int | None
+) -> Iterator[Callable[[str], None]]:
+    """Yield a function that is called once a patch."""
+    if callable(progress):
+        yield progress
+        return
+    tqdm = None
+    if progress:
+        with contextlib.suppress(ImportError):
+            from tqdm import tqdm
+    if tqdm is None:
+        yield lambda _outcome: None
+        return
+    # disable=None: no bar where stderr is not a terminal.
+    with tqdm(total=total, unit='patch', disable=None) as bar:
+        yield lambda _outcome: bar.update() and None

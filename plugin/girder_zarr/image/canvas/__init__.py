@@ -1,0 +1,1 @@
+"""The pixels of a new image, buffered chunk by chunk."""

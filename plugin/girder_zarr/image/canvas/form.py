@@ -1,0 +1,76 @@
+"""The form of a canvas: its extent, what a pixel is, and how its lattice is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .bands import convert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+
+    from .chunk import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a canvas holds at some moment.
+
+    :param axes: the frame axes, the slowest first: an axis that came later is slower.
+    :param sizes: positions along each of them.
+    :param top: and ``left``: the lattice position of the image's first pixel; zero or negative.
+    """
+
+    axes: tuple[str, ...]
+    sizes: tuple[int, ...]
+    top: int
+    left: int
+    height: int
+    width: int
+    bands: int
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a pixel of the image is.
+
+    :param numbered: the bands came to be so many because a tile said at which band it goes; see `bands.py`.
+    """
+
+    dtype: np.dtype[Any]
+    bands: int
+    numbered: bool
+
+    def of(self, pixels: np.ndarray) -> np.ndarray:
+        """Return pixels of a narrower form in this one; where nothing is to be done, the same array."""
+        if pixels.shape[-1] == self.bands:
+            return pixels.astype(self.dtype, copy=False)
+        return convert(pixels.astype(self.dtype, copy=False), self.bands, numbered=self.numbered)
+
+
+def stripped(position: list[int]) -> Key:
+    """Positions without trailing zeros, so that a key stays the same when an axis is added."""
+    while position and position[-1] == 0:
+        position.pop()
+    return tuple(position)
+
+
+def pieces(start: int, length: int, side: int) -> Iterator[tuple[int, slice, slice]]:
+    """Cut an interval at the lattice: chunk index, part inside the chunk, part inside the interval."""
+    at, end = start, start + length
+    while at < end:
+        index = at // side
+        stop = min((index + 1) * side, end)
+        yield index, slice(at - index * side, stop - index * side), slice(at - start, stop - start)
+        at = stop
+
+
+def place_of(key: Key, axes: Sequence[str], side: int) -> tuple[dict[str, int], slice, slice]:
+    """Return the position along the frame axes, and the rows and columns of the lattice, of a chunk."""
+    row, column, *tail = key
+    rows, columns = (slice(at * side, (at + 1) * side) for at in (row, column))
+    return dict(zip(axes, tail, strict=False)), rows, columns

@@ -1,0 +1,1 @@
+"""An opened image that is added to."""

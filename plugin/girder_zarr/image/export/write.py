@@ -1,0 +1,325 @@
+"""From a canvas and its properties to a file."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from girder_zarr.errors import EditError
+from girder_zarr.image.ngff.model import Axis
+from girder_zarr.image.series.folding import Folding, fold
+from girder_zarr.image.write.outlet import DocumentsFirst
+from girder_zarr.image.write.pack import SUFFIXES, check_target, outlet_for
+from girder_zarr.image.write.pyramid import metadata_documents, visit_blocks, write_image
+from girder_zarr.image.write.resample import AREA, NEAREST, Resample
+from girder_zarr.image.write.spec import OutputSpec
+
+from .associated import ASSOCIATED, write_associated
+from .associated import documents as associated_documents
+from .channels import output_channels
+from .convert import convert_to
+from .options import Ranges, ZarrOptions, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from girder_zarr.image.canvas.canvas import Canvas
+    from girder_zarr.image.canvas.form import Extent
+    from girder_zarr.image.sink.mixin import SinkMixin
+    from girder_zarr.image.write.blocks import Region
+
+#: The order of axes that NGFF asks for; others come where channel is.
+_RANK = {'time': 0, 'custom': 1, 'channel': 2, 'space': 3}
+#: Chunks along each side of a shard of .ozx, where nothing else is asked for.
+OZX_SHARD = 4
+_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_\-. ]{0,99}')
+
+
+def is_name(key: object) -> bool:
+    """Whether this can be the name of an associated image, and of a folder."""
+    return isinstance(key, str) and bool(_NAME.fullmatch(key))
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The part of a canvas that is written, in image pixels, and how large the output is."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    out_width: int
+    out_height: int
+
+
+def write(
+    sink: SinkMixin,
+    path: Path,
+    *,
+    lossy: bool,
+    alpha: bool,
+    overwrite: bool,
+    resample: Resample | None,
+    params: Mapping[str, Any],
+) -> None:
+    """Write an image; see :meth:`sink.SinkMixin.write`."""
+    extent = sink._canvas.extent()
+    if extent is None:
+        raise EditError('The image is empty: add a tile before writing it')
+    check_target(path, overwrite=overwrite)
+    if path.suffix not in SUFFIXES:
+        own = {name: value for name, value in params.items() if name in {'progress', 'check', 'threads'}}
+        others = {name: value for name, value in params.items() if name not in own}
+        convert_to(
+            path,
+            lambda folder: _write_zarr(sink, extent, folder, alpha, True, resample, ZarrOptions.read(own)),
+            dtype=extent.dtype,
+            lossy=lossy,
+            overwrite=overwrite,
+            params=others,
+            georeference=(sink.projection, sink._outputGcps()),
+            scratch=sink._scratch.directory(),
+        )
+        return
+    _write_zarr(sink, extent, path, alpha, overwrite, resample, ZarrOptions.read(params, lossy=lossy))
+
+
+def _write_zarr(
+    sink: SinkMixin,
+    extent: Extent,
+    path: Path,
+    alpha: bool,
+    overwrite: bool,
+    resample: Resample | None,
+    options: ZarrOptions,
+) -> None:
+    if options.shard == 'auto':
+        # RFC-9 asks for shards, so that there are few entries
+        sides = options.chunk if isinstance(options.chunk, tuple) else (options.chunk,)
+        together = path.suffix == '.ozx' and options.version != '0.4'
+        options = replace(options, shard=OZX_SHARD * math.lcm(*sides) if together else None)
+    window = _window(sink, extent)
+    bands = extent.bands - 1 if not alpha and extent.bands in {2, 4} else extent.bands
+    named = replace(options, name=options.name or _stem(path))
+    spec, folding = _spec(sink, extent, window, bands, resample, named)
+    axes = [axis.name for axis in spec.multiscale.axes]
+    reader = _CanvasBlocks(sink._canvas, extent, window, bands, axes, folding)
+    if options.windows == 'data':
+        spec = _with_windows_of_data(spec, reader, options.threads)
+    documents = metadata_documents(spec) | associated_documents(sink._newAssociated, options)
+    with outlet_for(path, version=options.version, overwrite=overwrite) as target:
+        outlet = DocumentsFirst(target, documents | dict(options.documents))
+        write_image(
+            outlet,
+            spec,
+            reader.read,
+            threads=options.threads,
+            progress=options.progress,
+            check=options.check,
+            occupied=reader.occupied,
+        )
+        write_associated(sink._newAssociated, outlet, options)
+        if options.further is not None:
+            options.further(outlet)
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    for suffix in ('.zip', '.zarr', '.ozx', '.db', '.sqlite', '.ome'):
+        name = name.removesuffix(suffix)
+    return name or 'image'
+
+
+def _window(sink: SinkMixin, extent: Extent) -> _Window:
+    """Return what is written: the crop, as far as the image goes, and at least minWidth by minHeight."""
+    x, y, width, height = sink.crop or (0, 0, extent.width, extent.height)
+    if x >= extent.width or y >= extent.height:
+        raise EditError(
+            f'The crop {(x, y, width, height)} lies outside the image of {extent.width} x {extent.height}'
+        )
+    width, height = min(width, extent.width - x), min(height, extent.height - y)
+    return _Window(x, y, width, height, max(width, sink.minWidth or 0), max(height, sink.minHeight or 0))
+
+
+def _spec(
+    sink: SinkMixin,
+    extent: Extent,
+    window: _Window,
+    bands: int,
+    resample: Resample | None,
+    options: ZarrOptions,
+) -> tuple[OutputSpec, Folding]:
+    sizes = dict(zip(extent.axes, extent.sizes, strict=True))
+    frames = [axis.name for axis in _ordered(sink._frameAxesOf(extent.axes, extent))]
+    # values that differ from frame to frame are listed in the order in which the reading half counts frames
+    counted = sorted(frames, key=lambda name: ('czt'.find(name) % 4, name), reverse=True)
+    valued = {axis.name: axis for axis in sink._frameAxesOf(counted, extent)}
+    axes = [valued[name] for name in frames]
+    axes, folding = fold(axes, sizes, bands)
+    if bands > 1 and 'c' not in (axis.name for axis in axes):
+        axes = _ordered([*axes, Axis('c', 'channel')])
+    length = math.prod(folding.sizes) * bands
+    shape = [length if axis.name == 'c' else sizes[axis.name] for axis in axes]
+    shape += [window.out_height, window.out_width]
+    has_channels = any(axis.name == 'c' for axis in axes)
+    channels = output_channels(
+        folding,
+        bands,
+        extent.dtype,
+        names=sink._channelNames or (),
+        colors=sink._outputColors(),
+        windows=() if options.windows == 'data' else options.windows or (),
+    )
+    scale, translation = sink._transforms(extent.left + window.x, extent.top + window.y)
+    spec = OutputSpec.create(
+        shape,
+        extent.dtype,
+        axes=[*axes, *sink._planeAxes()],
+        bands=bands if has_channels else 0,
+        scale=scale,
+        translation=translation,
+        name=options.name,
+        description=sink.imageDescription if isinstance(sink.imageDescription, str) else None,
+        channels=channels if has_channels else None,
+        extra=_extra(sink, folding),
+        chunk=options.chunk,
+        shard=options.shard if isinstance(options.shard, int) else None,
+        codec=options.encoder(),
+        version=options.version,
+        resample=resample or default_resample(extent.dtype),
+        factor=options.factor,
+        max_levels=options.maxLevels,
+    )
+    if sink._edited is not None:
+        spec = replace(spec, multiscale=replace(spec.multiscale, foreign=sink._edited.foreign))
+    return spec, folding
+
+
+def _with_windows_of_data(spec: OutputSpec, reader: _CanvasBlocks, threads: int | None) -> OutputSpec:
+    """Return a spec whose channels show their smallest to their largest value; reads every block once."""
+    channels = spec.multiscale.channels
+    if channels is None:
+        return spec
+    axis = spec.multiscale.axis_index('c')
+    ranges = Ranges(axis, len(channels))
+    visit_blocks(spec, lambda region: ranges.see(region, reader.read(region)), reader.occupied, threads)
+    found = []
+    for index, channel in enumerate(channels):
+        ends = ranges.ends(index)
+        found.append(channel if ends is None else replace(channel, window=shown(channel.window, ends)))
+    return replace(spec, multiscale=replace(spec.multiscale, channels=tuple(found)))
+
+
+def default_resample(dtype: np.dtype[Any]) -> Resample:
+    """Return 'nearest' for types that hold labels more often than light, else 'area'."""
+    return NEAREST if dtype.kind == 'b' or (dtype.kind in 'iu' and dtype.itemsize >= 4) else AREA
+
+
+def _ordered(axes: Sequence[Axis]) -> list[Axis]:
+    return sorted(axes, key=lambda axis: _RANK[axis.type])
+
+
+def _extra(sink: SinkMixin, folding: Folding) -> dict[str, Any]:
+    """Return what our reader restores beyond what NGFF knows; see docs/format.md."""
+    description = sink.imageDescription
+    found = {
+        'description': None if isinstance(description, str) else description,
+        'additionalMetadata': sink.additionalMetadata,
+        'magnification': sink._magnification,
+        'frameAxes': sink._frameAxes if sink._frameValues is not None else None,
+        'projection': None if sink.projection is None else str(sink.projection),
+        'gcps': sink._outputGcps(),
+        'folded': folding.attribute(),
+        'channelNames': _kept_names(sink, folding),
+        'associated': {key: f'{ASSOCIATED}/{key}' for key in sink._newAssociated},
+    }
+    return {name: value for name, value in found.items() if value is not None and value != {}}
+
+
+def _kept_names(sink: SinkMixin, folding: Folding) -> list[str] | None:
+    """Return the names of the channels where the labels of the file say more than those."""
+    names = sink._channelNames
+    if not names or 'c' not in (axis.name for axis in folding.axes) or len(names) != folding.sizes[-1]:
+        return None
+    extent = sink._canvas.extent()
+    return list(names) if folding.customs or (extent is not None and extent.bands > 1) else None
+
+
+@dataclass(frozen=True)
+class _CanvasBlocks:
+    """Reads output blocks from a canvas.
+
+    :param bands: how many of the canvas's bands are written.
+    :param axes: the axes of the output.
+    :param folding: what the positions of its axis ``c`` stand for.
+    """
+
+    canvas: Canvas
+    extent: Extent
+    window: _Window
+    bands: int
+    axes: list[str]
+    folding: Folding
+
+    def read(self, region: Region) -> np.ndarray | None:
+        """Return the block of one position along the frame axes; see `pyramid.BlockReader`."""
+        place = self._place(region)
+        if place is None:
+            return None
+        position, top, left, height, width = place
+        pixels = self.canvas.read(position, top, left, height, width)
+        if pixels is None:
+            return None
+        shape = tuple(part.stop - part.start for part in region)
+        if pixels.dtype != self.extent.dtype:
+            raise EditError(f'Tiles of a wider type were added while the image was written: {pixels.dtype}')
+        block = planar(pixels, self.bands)
+        if block.shape[-2:] != shape[-2:]:
+            whole = np.zeros((self.bands, *shape[-2:]), block.dtype)
+            whole[:, :height, :width] = block
+            block = whole
+        if self.bands > 1:
+            bands = region[self.axes.index('c')]
+            first = bands.start % self.bands
+            block = block[first : first + bands.stop - bands.start]
+        return block.reshape(shape)
+
+    def occupied(self, region: Region) -> bool:
+        """Return whether there may be pixels in a region; see `pyramid.Occupied`."""
+        place = self._place(region)
+        return place is not None and self.canvas.occupied(*place)
+
+    def _place(self, region: Region) -> tuple[dict[str, int], int, int, int, int] | None:
+        *outer, rows, columns = region
+        position = {}
+        for axis, part in zip(self.axes, outer, strict=False):
+            if axis == 'c':
+                position.update(self.folding.positions(part.start // self.bands))
+            else:
+                position[axis] = part.start
+        height = min(rows.stop, self.window.height) - rows.start
+        width = min(columns.stop, self.window.width) - columns.start
+        if height <= 0 or width <= 0:
+            return None
+        top = self.extent.top + self.window.y + rows.start
+        left = self.extent.left + self.window.x + columns.start
+        return position, top, left, height, width
+
+
+def planar(pixels: np.ndarray, bands: int) -> np.ndarray:
+    """Return ``(y, x, band)`` as a fresh ``(band, y, x)``, the first ``bands`` of it."""
+    height, width, found = pixels.shape
+    if found == 1:
+        return pixels.reshape(1, height, width)
+    if pixels.dtype.itemsize <= 2 and found <= 4 and pixels.dtype.kind in 'iu':
+        result = np.empty((bands, height, width), pixels.dtype)
+        for index, plane in enumerate(result):
+            cv2.extractChannel(pixels, index, dst=plane)
+        return result
+    return np.ascontiguousarray(np.moveaxis(pixels[..., :bands], -1, 0))

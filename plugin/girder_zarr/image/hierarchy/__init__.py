@@ -1,0 +1,1 @@
+"""The images of a hierarchy: groups, plates, fields, labels, and which of them is wanted."""

@@ -1,1 +1,0 @@
-"""Images of a hierarchy, as large_image asks for them."""

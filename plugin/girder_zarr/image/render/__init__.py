@@ -1,0 +1,1 @@
+"""Pixels as they are shown: tiles, regions, styles, histograms."""

@@ -1,0 +1,87 @@
+"""What a tile source shows if nobody asks for a style: windows (``display.py``), colors (``labels.py``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from girder_zarr.image.hierarchy.labels import AXIS, LabelFrames, Palette, is_label
+
+from .display import to_uint8
+from .picture import frame_windows
+
+if TYPE_CHECKING:
+    from girder_zarr.image.series.frames import FrameLayout
+    from girder_zarr.image.series.series import Series
+
+
+class ShownMixin:
+    """Pictures of pixels that are not shown as they are; `source.py` mixes it into ZarrFileTileSource."""
+
+    _series: list[Series]
+    _layout: FrameLayout
+    _dtype: np.dtype[Any]
+    _framecount: int
+    _framesPerSeries: int
+    _strides: dict[str, int]
+    _axisCounts: dict[str, int]
+    _editable: bool
+    _asShown: bool = False
+    _shownTwin: Any = None
+    _labels: LabelFrames | None = None
+    _palette: Palette | None = None
+
+    def _describeShown(self, first: Series) -> None:
+        """Forget how the image was shown; it has been described anew."""
+        self._bandRanges: dict[Any, Any] = {}
+        self._bandInfo = None
+        self._windows: dict[int, tuple[tuple[float, float], ...]] = {}
+        self._shownTwin = None
+        label = is_label(first) and self._layout.bands == 1
+        self._palette = Palette(first.attributes.get('image-label')) if label else None
+
+    def _addLabels(self, labels: LabelFrames) -> None:
+        """Let labels follow the frames of the image."""
+        self._labels = labels
+        self._strides[AXIS], self._axisCounts[AXIS] = self._framecount, 1 + len(labels.names)
+        self._framecount *= 1 + len(labels.names)
+
+    def _isShownOtherwise(self) -> bool:
+        """Whether pictures of this source need a window or colors. A style says it all itself."""
+        otherwise = self._dtype != np.uint8 or self._labels is not None or self._palette is not None
+        return otherwise and not self._asShown and not getattr(self, '_style', None)
+
+    def _shown(self) -> Self:
+        """Return this source with pixels as they are shown, uint8."""
+        twin: Self | None = self._shownTwin
+        if twin is None or self._editable:
+            twin = object.__new__(type(self))
+            twin.__dict__ = self.__dict__.copy()
+            # What is temporary belongs to the original, as with large_image's own copies for styles.
+            twin._derivedSource = True  # type: ignore[attr-defined]
+            twin._asShown = True
+            twin._dtype = np.dtype(np.uint8)
+            twin._bandRanges, twin._bandInfo = {}, None
+            twin._classkey = f'{getattr(self, "_classkey", "")} as shown'  # type: ignore[attr-defined]
+            twin.__dict__.pop('_unstyledInstance', None)
+            self._shownTwin = twin
+        return twin
+
+    def _asPicture(self, pixels: np.ndarray, frame: int) -> np.ndarray:
+        """Return a frame's pixels as they are shown without a style, uint8; labels in their colors."""
+        palette = self._palette
+        if self._labels is not None and frame >= self._layout.count:
+            palette = self._labels.palette(frame)
+        if palette is not None:
+            return palette.color(pixels[..., 0])
+        return pixels if pixels.dtype == np.uint8 else to_uint8(pixels, self._frameWindows(frame))
+
+    def _frameWindows(self, frame: int) -> tuple[tuple[float, float], ...]:
+        found = self._windows.get(frame)
+        if found is None:
+            series = self._series[frame // self._framesPerSeries]
+            region = self._layout.fixed(frame % self._framesPerSeries)
+            channel = self._layout.positions(frame).get('c', 0)
+            found = self._windows[frame] = frame_windows(series, self._layout, region, channel)
+        return found

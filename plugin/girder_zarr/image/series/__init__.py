@@ -1,0 +1,1 @@
+"""The arrays and axes of one image, as series, levels and frames."""

@@ -1,0 +1,166 @@
+"""The routes of many patches at once. docs/rest.md describes them for client authors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cherrypy
+from girder.api import access
+from girder.api.describe import Description, autoDescribeRoute
+from girder.constants import AccessType, TokenScope
+from girder.exceptions import RestException
+
+from girder_zarr.errors import GirderZarrError, InvalidInputError
+from girder_zarr.server.common.http_errors import answers_errors, status_of
+from girder_zarr.server.ingest import archives, manifest
+from girder_zarr.server.ingest import girder_uploads as uploads
+from girder_zarr.server.ingest.bulk import Intake
+from girder_zarr.server.patches.document import to_patch
+from girder_zarr.server.patches.incoming import UNCHANGED, check_editable
+from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.preview.builder import reducer
+from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.settings import session_limits
+from girder_zarr.stitch.patch import check_key, parse_digest
+
+from . import request_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: The list of what a client would send: a hundred thousand keys with digests take about 16 MB.
+MAX_MISSING_BYTES = 2**26
+
+
+class BulkRoutes:
+    """``/stitch_session/:id/patches``, mixed into the resource of the sessions."""
+
+    def route_bulk(self) -> None:
+        """Add the routes."""
+        self.route('POST', (':id', 'patches'), self.putPatches)
+        self.route('POST', (':id', 'missing'), self.findMissing)
+        self.route('POST', (':id', 'files'), self.addFiles)
+
+    @access.user(scope=TokenScope.DATA_WRITE)
+    @autoDescribeRoute(
+        Description('Store many patches from one stream.')
+        .notes(
+            'The body is a tar (ustar or pax) or multipart. Its first member may be manifest.json or '
+            'manifest.csv, which says where each patch belongs. '
+            'Each patch is accepted or refused on its own; the answer lists them all.'
+        )
+        .param('id', 'The session.', paramType='path')
+        .param(
+            'replace',
+            'Put them in the place of others.',
+            dataType='boolean',
+            required=False,
+            default=False,
+        )
+        .param('body', 'The stream.', paramType='body', dataType='binary')
+        .errorResponse('The stream or its manifest is damaged; what came before is stored.')
+        .errorResponse('Write access was denied on the folder.', 403)
+        .errorResponse('There is no such session.', 404)
+        .errorResponse('The session is finalizing or complete.', 409)
+        .errorResponse('The request exceeds a limit; what came before is stored.', 413)
+        .errorResponse('The body is neither tar nor multipart.', 415)
+    )
+    @answers_errors
+    def putPatches(self, id: str, replace: bool) -> Document:  # noqa: A002 - Girder's name for it
+        """Store many patches."""
+        user = self.getCurrentUser()
+        session = StitchSession().require(id, user, AccessType.WRITE)
+        check_editable(session)
+        allowed = session_limits.current()
+        intake = Intake(session, user, allowed, replace=replace, stored=_offer(session))
+        body = request_body.BodyReader(allowed.requestBytes)
+        try:
+            intake.take(archives.members(body, cherrypy.request.headers.get('Content-Type', '')))
+        except GirderZarrError as error:
+            extra = {'patches': [outcome.view for outcome in intake.outcomes]}
+            raise RestException(str(error), code=status_of(error), extra=extra) from error
+        return {'patches': [outcome.view for outcome in intake.outcomes]}
+
+    @access.public(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('Say which of many patches the session does not have.')
+        .notes(
+            'The body is {"keys": [...]}, each a key or {"key": ..., "digest": ...}. '
+            'The answer lists the keys that are missing and those whose digest differs.'
+        )
+        .param('id', 'The session.', paramType='path')
+        .param('body', 'A JSON object with keys.', paramType='body')
+        .errorResponse('The body is malformed.')
+        .errorResponse('Read access was denied on the folder.', 403)
+        .errorResponse('There is no such session.', 404)
+        .errorResponse('The body exceeds a limit.', 413)
+    )
+    @answers_errors
+    def findMissing(self, id: str) -> Document:  # noqa: A002
+        """Say which of many patches are missing."""
+        session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
+        asked = _asked(request_body.read_json(MAX_MISSING_BYTES))
+        return StitchPatch().compare(session, asked)
+
+    @access.user(scope=TokenScope.DATA_WRITE)
+    @autoDescribeRoute(
+        Description('Let files that are in Girder already be patches.')
+        .notes(
+            'The body is a manifest, JSON or CSV, whose entries name a fileId or an itemId '
+            'besides the fields of a patch. '
+            'The files stay where they are and are read when the image is made.'
+        )
+        .param('id', 'The session.', paramType='path')
+        .param(
+            'replace',
+            'Put them in the place of others.',
+            dataType='boolean',
+            required=False,
+            default=False,
+        )
+        .param('body', 'The manifest.', paramType='body')
+        .errorResponse('The manifest is malformed.')
+        .errorResponse('Write access was denied on the folder.', 403)
+        .errorResponse('There is no such session.', 404)
+        .errorResponse('The session is finalizing or complete.', 409)
+        .errorResponse('The manifest exceeds a limit.', 413)
+    )
+    @answers_errors
+    def addFiles(self, id: str, replace: bool) -> Document:  # noqa: A002
+        """Let files be patches."""
+        user = self.getCurrentUser()
+        session = StitchSession().require(id, user, AccessType.WRITE)
+        check_editable(session)
+        allowed = session_limits.current()
+        body = request_body.BodyReader(manifest.MAX_BYTES).read(manifest.MAX_BYTES)
+        entries = manifest.parse(body, allowed.requestPatches)
+        outcomes = uploads.add_files(session, entries, user, replace=replace, stored=_offer(session))
+        return {'patches': [outcome.view for outcome in outcomes]}
+
+
+def _asked(body: Document) -> dict[str, str | None]:
+    """Return the digests that are asked for, or None, by key."""
+    entries = body.get('keys')
+    if set(body) != {'keys'} or not isinstance(entries, list):
+        msg = f'The body: expected an object with the list keys, found the fields {sorted(body)}.'[:300]
+        raise InvalidInputError(msg)
+    asked: dict[str, str | None] = {}
+    for at, entry in enumerate(entries):
+        given = {'key': entry} if isinstance(entry, str) else entry
+        if not isinstance(given, dict) or not set(given) <= {'key', 'digest'}:
+            msg = f'keys[{at}]: expected a key, or an object with key and digest, found {str(entry)[:80]!r}.'
+            raise InvalidInputError(msg)
+        key, digest = given.get('key'), given.get('digest')
+        if not isinstance(key, str) or not isinstance(digest, str | None):
+            msg = f'keys[{at}]: expected texts as key and digest, found {str(entry)[:80]!r}.'
+            raise InvalidInputError(msg)
+        asked[check_key(key)] = None if digest is None else parse_digest(digest)
+    return asked
+
+
+def _offer(session: Document) -> Callable[[Document, str], None]:
+    def stored(document: Document, status: str) -> None:
+        if status != UNCHANGED:
+            reducer.offer(session['_id'], to_patch(document))
+
+    return stored

@@ -1,0 +1,170 @@
+"""The routes of a session's patches. docs/rest.md describes them for client authors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cherrypy
+from girder.api import access
+from girder.api.describe import Description, autoDescribeRoute
+from girder.constants import AccessType, TokenScope
+
+from girder_zarr.server.common.http_errors import answers_errors
+from girder_zarr.server.patches.document import SHOWN, to_patch, view
+from girder_zarr.server.patches.incoming import CREATED, UNCHANGED, NewPatch, check_editable
+from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.preview.builder import reducer
+from girder_zarr.server.sessions.model import Document, StitchSession, spec_of
+from girder_zarr.server.settings import session_limits
+from girder_zarr.stitch.formats import registry as formats
+from girder_zarr.stitch.patch import check_key, parse_digest
+from girder_zarr.stitch.spec import patch_parameters
+
+from . import list_params, request_body
+from .references import ReferenceRoutes
+
+
+class PatchRoutes(ReferenceRoutes):
+    """``/stitch_session/:id/patch`` and ``reference``, mixed into the resource of the sessions."""
+
+    def route_patches(self) -> None:
+        """Add the routes."""
+        self.route('GET', (':id', 'patch'), self.listPatches)
+        self.route('GET', (':id', 'patch', ':key'), self.getPatch)
+        self.route('PUT', (':id', 'patch', ':key'), self.putPatch)
+        self.route('DELETE', (':id', 'patch', ':key'), self.deletePatch)
+        self.route_references()
+
+    @access.user(scope=TokenScope.DATA_WRITE)
+    @autoDescribeRoute(
+        Description('Store a patch under a key of your choice.')
+        .notes(
+            'The body is the image file, recognised by its first bytes: PNG, JPEG, TIFF, WebP, JPEG XL, npy; '
+            'or raw pixels, whose shape and dtype are given. '
+            'The same patch again changes nothing. '
+            'With the header Content-Digest (RFC 9530, sha-256) the server checks what arrived.'
+        )
+        .param('id', 'The session.', paramType='path')
+        .param('key', '1 to 200 of the characters A-Z a-z 0-9 . _ ~ - , @ = +', paramType='path')
+        .param('x', 'Where its first pixel lies; may be negative.', dataType='number', required=False)
+        .param('y', 'The same, downwards.', dataType='number', required=False)
+        .param('unit', 'Of x and y: pixel or, with spec.pixelSize, a unit of length.', required=False)
+        .param('row', 'In place of x and y, with spec.grid.', dataType='integer', required=False)
+        .param('column', 'The same, along x.', dataType='integer', required=False)
+        .param('t', 'Index in time.', dataType='integer', required=False)
+        .param('z', 'Index of the plane.', dataType='integer', required=False)
+        .param('c', 'Index of the channel.', dataType='integer', required=False)
+        .param('index', 'Indices along axes of other names, such as {"angle": 2}.', required=False)
+        .param(
+            'order',
+            'Decides, before the key, what counts in overlaps.',
+            dataType='integer',
+            required=False,
+            default=0,
+        )
+        .param('weight', 'How much it counts in means, 1 if not given.', dataType='number', required=False)
+        .param('mask', "'alpha': pixels count by their alpha.", required=False)
+        .param('maskKey', 'The key of the reference image by which pixels count.', required=False)
+        .param('shape', 'Of raw pixels: y,x or y,x,bands.', required=False)
+        .param('dtype', 'Of raw pixels, such as uint16 or >uint16.', required=False)
+        .param('compression', 'Of raw pixels: gzip or zstd.', required=False)
+        .param(
+            'replace',
+            'Put it in the place of another patch.',
+            dataType='boolean',
+            required=False,
+            default=False,
+        )
+        .param('body', 'The image file.', paramType='body', dataType='binary')
+        .errorResponse('A parameter, the key or the digest is malformed, or the digest differs.')
+        .errorResponse('Write access was denied on the folder.', 403)
+        .errorResponse('There is no such session.', 404)
+        .errorResponse('The session is finalizing or complete, or the key or the pixels do not fit it.', 409)
+        .errorResponse('The patch exceeds a limit.', 413)
+        .errorResponse('The body is not an image of a known format.', 415)
+    )
+    @answers_errors
+    def putPatch(
+        self,
+        id: str,  # noqa: A002 - Girder's name for it
+        key: str,
+        replace: bool,
+        **given: Any,
+    ) -> Document:
+        """Store a patch."""
+        user = self.getCurrentUser()
+        session = StitchSession().require(id, user, AccessType.WRITE)
+        check_key(key)
+        fields = patch_parameters.read(given, spec_of(session))
+        announced = parse_digest(cherrypy.request.headers.get('Content-Digest', ''))
+        check_editable(session)
+        allowed = session_limits.current()
+        stream, size, digest = request_body.spool(allowed.patchBytes, announced)
+        with stream:
+            info = formats.inspect(stream, allowed.for_formats, **fields.options.for_formats)
+            new = NewPatch(key, fields.placement, fields.order, digest, size, info, stream, fields.options)
+            document, status = StitchPatch().put(session, new, user, replace=replace, limits=allowed)
+        if status != UNCHANGED:
+            reducer.offer(session['_id'], to_patch(document))
+        if status == CREATED:
+            cherrypy.response.status = 201
+        return view(document, status)
+
+    @access.public(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('List the patches of a session, ordered by key.')
+        .param('id', 'The session.', paramType='path')
+        .param('limit', 'How many; 0 for all.', dataType='integer', required=False, default=50)
+        .param('offset', 'How many to pass over.', dataType='integer', required=False, default=0)
+        .param('fields', 'Only these, such as key,digest.', required=False)
+        .errorResponse('A parameter is malformed.')
+        .errorResponse('Read access was denied on the folder.', 403)
+        .errorResponse('There is no such session.', 404)
+    )
+    @answers_errors
+    def listPatches(
+        self,
+        id: str,  # noqa: A002
+        limit: int,
+        offset: int,
+        fields: str | None,
+    ) -> list[Document]:
+        """List the patches of a session."""
+        list_params.check(limit, offset)
+        wanted = list_params.fields(fields, SHOWN)
+        session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
+        cherrypy.response.headers['Girder-Total-Count'] = str(StitchPatch().count(session))
+        found = StitchPatch().list_session(session, limit, offset, wanted)
+        if wanted is None:
+            return [view(document) for document in found]
+        return [{name: document[name] for name in wanted} for document in found]
+
+    @access.public(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('Get what is known of a patch.')
+        .param('id', 'The session.', paramType='path')
+        .param('key', 'The key of the patch.', paramType='path')
+        .errorResponse('Read access was denied on the folder.', 403)
+        .errorResponse('There is no such session or patch.', 404)
+    )
+    @answers_errors
+    def getPatch(self, id: str, key: str) -> Document:  # noqa: A002
+        """Return what is known of a patch."""
+        session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
+        return view(StitchPatch().get(session, key))
+
+    @access.user(scope=TokenScope.DATA_WRITE)
+    @autoDescribeRoute(
+        Description('Remove a patch.')
+        .param('id', 'The session.', paramType='path')
+        .param('key', 'The key of the patch.', paramType='path')
+        .errorResponse('Write access was denied on the folder.', 403)
+        .errorResponse('There is no such session or patch.', 404)
+        .errorResponse('The session is finalizing or complete.', 409)
+    )
+    @answers_errors
+    def deletePatch(self, id: str, key: str) -> Document:  # noqa: A002
+        """Remove a patch."""
+        session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
+        StitchPatch().discard(session, key)
+        return {'message': f'Deleted patch {key}.'}

@@ -1,0 +1,1 @@
+"""How patches come in: fields, manifests, tar and multipart streams, uploads of Girder."""

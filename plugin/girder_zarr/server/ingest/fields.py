@@ -1,0 +1,88 @@
+"""What a client says of a patch besides its bytes: in a query, a manifest, a name or a reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from girder_zarr.errors import InvalidInputError
+from girder_zarr.stitch.patch import check_key, parse_digest
+from girder_zarr.stitch.spec import patch_parameters as said_of
+from girder_zarr.stitch.spec.model import StitchSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from girder_zarr.stitch.patch import Placement
+    from girder_zarr.stitch.spec.patch_parameters import Options
+
+_BOOLEANS = {'true': True, '1': True, 'false': False, '0': False}
+#: The names that `read` knows.
+NAMES = ('key', *said_of.NAMES, 'digest', 'replace')
+
+
+@dataclass(frozen=True, slots=True)
+class PatchFields:
+    """What was said of a patch, checked.
+
+    :param digest: what its bytes shall have, as RFC 9530 writes it, if it was said.
+    :param replace: whether it may take the place of another patch, if it was said.
+    """
+
+    key: str
+    placement: Placement
+    order: int
+    digest: str | None
+    replace: bool | None
+    options: Options
+
+
+def read(given: Mapping[str, Any], spec: StitchSpec | None = None) -> PatchFields:
+    """Check and return what was said; values may be text, as in a table, where '' is nothing.
+
+    :param spec: the session's, which rows, columns and units of length need.
+    :raises InvalidInputError: a field is missing, unknown or malformed; the message names it.
+    """
+    said = {name: value for name, value in given.items() if value is not None and value != ''}
+    unknown = sorted(str(name) for name in set(said) - set(NAMES))
+    if unknown:
+        msg = f'{unknown[0][:80]}: expected one of the fields {", ".join(NAMES)}.'
+        raise InvalidInputError(msg)
+    key = said.get('key')
+    if not isinstance(key, str):
+        msg = f'key: expected a text, found {key!r:.80}.'
+        raise InvalidInputError(msg)
+    check_key(key)
+    found = said_of.read(said, spec or StitchSpec())
+    return PatchFields(
+        key=key,
+        placement=found.placement,
+        order=found.order,
+        options=found.options,
+        digest=_digest(said.get('digest')),
+        replace=_boolean('replace', said.get('replace')),
+    )
+
+
+def _boolean(name: str, value: Any) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    found = _BOOLEANS.get(str(value).strip().lower())
+    if found is None:
+        msg = f'{name}: expected true or false, found {value!r:.80}.'
+        raise InvalidInputError(msg)
+    return found
+
+
+def _digest(value: Any) -> str | None:
+    """Return a digest."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        msg = f'digest: expected sha-256=:BASE64:, found {value!r:.80}.'
+        raise InvalidInputError(msg)
+    found = parse_digest(value)
+    if found is None:
+        msg = f'digest: expected sha-256=:BASE64:, found {value!r:.80}.'
+        raise InvalidInputError(msg)
+    return found

@@ -1,0 +1,190 @@
+"""Girder's own uploads, and files that are in Girder already, as patches.
+
+An upload whose ``reference`` is a JSON object with ``stitchSession`` becomes a patch of that session: no item
+is made of it, its file is attached to the session. A reference of any other form is left to others.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from girder.api import access
+from girder.api.rest import getCurrentUser
+from girder.constants import AccessType
+from girder.exceptions import AccessException, RestException
+from girder.models.file import File
+from girder.models.item import Item
+from girder.models.upload import Upload
+from girder.models.user import User
+
+from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, NotFoundError
+from girder_zarr.server.common.http_errors import rest_exception
+from girder_zarr.server.patches.document import to_patch
+from girder_zarr.server.patches.files import patch_of_file
+from girder_zarr.server.patches.incoming import CREATED, UNCHANGED, check_editable
+from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.preview.builder import reducer
+from girder_zarr.server.sessions import quota
+from girder_zarr.server.sessions.model import Document, StitchSession, object_id, require_folder, spec_of
+from girder_zarr.server.settings import session_limits
+
+from . import fields as patch_fields
+from .bulk import Outcome, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .fields import PatchFields
+
+SESSION = 'stitchSession'
+_MAX_REFERENCE = 2**14
+
+
+def parse_reference(text: Any) -> Document | None:
+    """Return what a reference says, or None if it is not meant for a session."""
+    if not isinstance(text, str) or SESSION not in text or len(text) > _MAX_REFERENCE:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and SESSION in found else None
+
+
+def _open(said: Document, user: Document | None) -> tuple[Document, PatchFields]:
+    """Return the session and the fields of the patch that a reference names.
+
+    :raises GirderZarrError: there is no such session, it takes no patches, or a field is malformed.
+    """
+    session = StitchSession().require(said[SESSION], user, AccessType.WRITE)
+    check_editable(session)
+    fields = {name: value for name, value in said.items() if name != SESSION}
+    return session, patch_fields.read(fields, spec_of(session))
+
+
+def _check_room(session: Document, user: Document | None, size: int) -> None:
+    """Ask the quota of the session's folder, which need not be the one that the upload names."""
+    quota.check_room(require_folder(session['folderId'], user, AccessType.WRITE), user, size)
+
+
+@access.public
+def check_upload(event: Any) -> None:
+    """Refuse an upload before its bytes are sent, where it can be known by then (an event handler)."""
+    params = event.info['params']
+    said = parse_reference(params.get('reference'))
+    if said is None:
+        return
+    try:
+        user = getCurrentUser()
+        session, _ = _open(said, user)
+        most, size = session_limits.current().patchBytes, str(params.get('size') or '')
+        if size.isdecimal() and int(size) > most:
+            msg = f'The patch has {size} bytes; the limit is {most}.'
+            raise LimitExceededError(msg)
+        if size.isdecimal():
+            _check_room(session, user, int(size))
+    except GirderZarrError as error:
+        raise rest_exception(error) from error
+
+
+def take_upload(event: Any) -> None:
+    """Attach an upload that has all its bytes to its session, before an item is made of it (a handler)."""
+    upload = event.info
+    said = parse_reference(upload.get('reference'))
+    if said is None:
+        return
+    try:
+        if 'fileId' in upload:
+            msg = 'reference: expected a new file, found new contents of one that exists.'
+            raise InvalidInputError(msg)
+        user = User().load(upload['userId'], force=True)
+        session, _ = _open(said, user)
+        _check_room(session, user, upload['size'])
+    except (GirderZarrError, AccessException) as error:
+        Upload().cancelUpload(upload)
+        raise rest_exception(error) if isinstance(error, GirderZarrError) else error from error
+    upload.update(attachParent=True, stitchSessionId=session['_id'])
+
+
+def make_patch(event: Any) -> None:
+    """Make a patch of an upload that is stored; if it is refused, its file is removed (an event handler)."""
+    file, said = event.info['file'], parse_reference(event.info.get('reference'))
+    if said is None:
+        return
+    try:
+        session, fields = _open(said, User().load(file['creatorId'], force=True))
+        new = patch_of_file(file, fields, session_limits.current())
+        document, status = StitchPatch().put_file(session, new, file, replace=bool(fields.replace))
+    except BaseException as error:
+        StitchPatch().drop_unnamed(file)
+        if isinstance(error, GirderZarrError):
+            raise rest_exception(error) from error
+        raise
+    # Where nothing is new the file is gone by now; removing it again would take the bytes of its twin along.
+    if status != UNCHANGED:
+        reducer.offer(session['_id'], to_patch(document))
+
+
+def add_files(
+    session: Document,
+    entries: list[Document],
+    user: Document,
+    *,
+    replace: bool,
+    stored: Callable[[Document, str], None],
+) -> list[Outcome]:
+    """Let files be patches of a session, each accepted or refused on its own.
+
+    The files are not copied: whoever asks needs READ on each, and a job that finds one gone or changed ends
+    with an error that names it.
+    """
+    outcomes = []
+    for entry in entries:
+        key = str(entry.get('key') or entry.get('fileId') or entry.get('itemId'))[:200]
+        try:
+            file = _file_of(entry, user)
+            key = str(entry.get('key') or file['name'])[:200]
+            document, status = _add(session, {**entry, 'key': key}, file, replace=replace)
+        except (GirderZarrError, AccessException, RestException) as error:
+            outcome = refused(key, error)
+            denied = isinstance(error, AccessException)
+            outcomes.append(Outcome(key, 'refused', 403, str(error)) if denied else outcome)
+            continue
+        outcomes.append(Outcome(key, status, 201 if status == CREATED else 200))
+        stored(document, status)
+    return outcomes
+
+
+def _add(session: Document, entry: Document, file: Document, *, replace: bool) -> tuple[Document, str]:
+    given = {name: value for name, value in entry.items() if name not in {'fileId', 'itemId', 'file'}}
+    fields = patch_fields.read(given, spec_of(session))
+    new = patch_of_file(file, fields, session_limits.current())
+    may_replace = replace if fields.replace is None else fields.replace
+    current = StitchSession().get(session['_id'])
+    return StitchPatch().put_file(current, new, file, replace=may_replace, shared=True)
+
+
+def _file_of(entry: Document, user: Document) -> Document:
+    """Return the file that an entry names.
+
+    :raises InvalidInputError: it names none, or an item of more than one file.
+    :raises NotFoundError: there is none. :raises AccessException: the user may not read it.
+    """
+    file_id, item_id = entry.get('fileId'), entry.get('itemId')
+    if bool(file_id) == bool(item_id):
+        msg = 'fileId: expected the id of a file, or itemId in its place.'
+        raise InvalidInputError(msg)
+    if file_id:
+        file = File().load(object_id(file_id, 'file'), user=user, level=AccessType.READ)
+        found = [file] if file else []
+    else:
+        item = Item().load(object_id(item_id, 'item'), user=user, level=AccessType.READ)
+        found = list(Item().childFiles(item, limit=2)) if item else []
+    if len(found) > 1:
+        msg = f'itemId: expected an item of one file, found more in {item_id}; name the fileId.'
+        raise InvalidInputError(msg)
+    if not found:
+        msg = f'There is no file {str(file_id or item_id)[:80]}.'
+        raise NotFoundError(msg)
+    return found[0]

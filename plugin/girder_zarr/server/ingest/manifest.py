@@ -1,0 +1,88 @@
+"""A list that says of many patches where they belong: JSON or CSV, before the files or by itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import Any
+
+from girder_zarr.errors import InvalidInputError, LimitExceededError
+from girder_zarr.server.api.request_body import parse_json
+
+#: The names that a manifest may have as a member of a stream.
+NAMES = ('manifest.json', 'manifest.csv', 'manifest')
+MAX_BYTES = 2**25
+#: Positions in names: each of these letters with an integer, apart from the rest of the name.
+_IN_NAME = re.compile(r'(?:^|[_\-])([xytzcr])(-?[0-9]{1,10})(?=[_\-.]|$)')
+
+Entry = dict[str, Any]
+
+
+def parse(data: bytes, most: int) -> list[Entry]:
+    """Return the entries of a manifest: the objects of a JSON list (or of ``patches`` in an object), or rows.
+
+    :param most: how many there may be.
+    :raises InvalidInputError: it is neither. :raises LimitExceededError: there are more.
+    """
+    if data.lstrip()[:1] in {b'[', b'{'}:
+        found = parse_json(data, (list, dict), 'The manifest')
+        if isinstance(found, dict):
+            found = found.get('patches')
+        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+            msg = 'The manifest: expected a list of objects, or an object with such a list as patches.'
+            raise InvalidInputError(msg)
+    else:
+        found = _table(data)
+    if len(found) > most:
+        msg = f'The manifest has {len(found)} entries; the limit is {most}.'
+        raise LimitExceededError(msg)
+    return found
+
+
+def _table(data: bytes) -> list[Entry]:
+    try:
+        reader = csv.DictReader(io.StringIO(data.decode('utf-8-sig')), skipinitialspace=True, strict=True)
+        rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        msg = f'The manifest is neither JSON nor CSV: {error}.'
+        raise InvalidInputError(msg) from error
+    if not {'x', 'y'} <= set(reader.fieldnames or ()):
+        msg = f'The manifest: expected a table with the columns x and y, found {reader.fieldnames}.'[:300]
+        raise InvalidInputError(msg)
+    for number, row in enumerate(rows, 2):
+        if None in row:
+            msg = f'The manifest: row {number} has more values than the header has names.'
+            raise InvalidInputError(msg)
+    return rows
+
+
+def by_file(entries: list[Entry]) -> dict[str, Entry]:
+    """Return the entries by the name of their file, which is their key where they name none.
+
+    :raises InvalidInputError: one names neither, or two name the same.
+    """
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        name = entry.get('file') or entry.get('key')
+        if not isinstance(name, str):
+            msg = f'The manifest: expected the name of a file in each entry, found {str(entry)[:80]!r}.'
+            raise InvalidInputError(msg)
+        if name in found:
+            msg = f'The manifest names {name[:200]} twice.'
+            raise InvalidInputError(msg)
+        fields = {field: value for field, value in entry.items() if field != 'file'}
+        found[name] = {**fields, 'key': entry.get('key') or name}
+    return found
+
+
+def from_name(name: str) -> Entry:
+    """Return what a name says: ``tile_x10_y-20_z3.png`` lies at x 10, y -20, z 3; it is also the key.
+
+    Beside a row, as in ``r2_c5.png``, the ``c`` is a column.
+    """
+    found = {axis: int(index) for axis, index in _IN_NAME.findall(name)}
+    if 'r' in found:
+        places = {'row': found.pop('r'), 'column': found.pop('c', None)}
+        found.update({place: index for place, index in places.items() if index is not None})
+    return {'key': name, **found}

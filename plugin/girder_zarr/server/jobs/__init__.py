@@ -1,0 +1,1 @@
+"""From finalize to the published item: dispatch, the run, its parts, the result."""

@@ -1,0 +1,134 @@
+"""Starting and stopping the job of a session."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from girder.exceptions import RestException
+from girder_jobs.constants import JobStatus
+from girder_jobs.models.job import Job
+
+from girder_zarr.errors import ConflictError
+from girder_zarr.server.common import database
+from girder_zarr.server.maintenance import reaper
+from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.patches.references import StitchReference
+from girder_zarr.server.sessions.model import (
+    CANCELLED,
+    COMPLETE,
+    ERROR,
+    FINALIZING,
+    Document,
+    StitchSession,
+    spec_of,
+)
+from girder_zarr.server.settings.session_limits import current as limits_now
+from girder_zarr.stitch.plan import Extent
+
+from . import girder_job, tasks
+
+logger = logging.getLogger(__name__)
+
+_FOLLOWED = (*girder_job.STOPPED, JobStatus.ERROR)
+
+
+def finalize(session: Document, user: Document, *, force: bool) -> Document:
+    """Start the job that makes the image; return the session.
+
+    However many ask, one job runs: in finalizing and complete the session is returned as it is.
+
+    :raises ConflictError: there are no patches, or fewer than expected and not ``force``.
+    :raises LimitExceededError: the image would be too large.
+    :raises RestException: 503, no job could be started; the session is in error.
+    :raises pymongo.errors.PyMongoError: the database went away; where the session is finalizing, it goes on.
+    """
+    if session['state'] == FINALIZING:
+        reaper.resume(session)
+        session = StitchSession().get(session['_id'])
+    if session['state'] in {FINALIZING, COMPLETE}:
+        return session
+    check_ready(session, force=force)
+    reaper.tidy(session)
+    begun = StitchSession().begin_finalizing(session, user)
+    if begun is None:
+        return StitchSession().get(session['_id'])
+    _dispatch(begun, user)
+    return StitchSession().get(session['_id'])
+
+
+def check_ready(session: Document, *, force: bool) -> None:
+    """Check that there is something to make an image of.
+
+    :raises ConflictError: there is not, or not all that was expected, or a reference image is missing.
+    :raises LimitExceededError: it would be too large, or there are more patches or bytes than the limits of
+        now allow.
+    """
+    count, expected = StitchPatch().count(session), session['spec']['expected']
+    if not count:
+        msg = 'The session has no patches; put at least one before it is finalized.'
+        raise ConflictError(msg)
+    if expected is not None and count < expected and not force:
+        msg = (
+            f'The session has {count} of {expected} expected patches; force=true goes on without the others.'
+        )
+        raise ConflictError(msg)
+    StitchReference().check_complete(session, StitchPatch().mask_keys(session))
+    extent, axes = session['extent'], session['axes'] or ()
+    frame = {axis: extent[axis + '1'] for axis in axes}
+    box = Extent((extent['x0'], extent['x1']), (extent['y0'], extent['y1']), frame)
+    limits = limits_now()
+    limits.check_extent(box, spec_of(session), session['bands'])
+    limits.check_registration(spec_of(session), count)
+    held = session['counts']
+    limits.check_session({'patches': 0, 'bytes': 0}, held['patches'], held['bytes'])
+
+
+def _dispatch(session: Document, user: Document) -> None:
+    try:
+        session = girder_job.create(session, user)
+        tasks.send(session)
+    except Exception as error:
+        if database.was_lost(error):
+            raise  # a keeper sends the message once the database is back
+        # Where tasks run at once, in this process, it is the job's own error, and the session is settled.
+        logger.exception('The job of stitch session %s ended with an error', session['_id'])
+        failed = StitchSession().fail({**session, 'run': None}, f'The job could not be started: {error}')
+        if failed is not None:
+            girder_job.end(failed)
+            msg = 'The job could not be started: the queue of the workers cannot be reached.'
+            raise RestException(msg, code=503) from error
+
+
+def cancel(session: Document) -> Document:
+    """Stop the job of a session or close an open session; return the session.
+
+    A worker that is at work stops within a second and cleans up; where there is none, that is done here.
+
+    :raises ConflictError: it is complete or in error.
+    """
+    cancelled = StitchSession().cancel(session)
+    job = girder_job.load(cancelled['jobId'])
+    if job is not None and job['status'] not in (*girder_job.ENDED, *girder_job.STOPPED):
+        Job().cancelJob(job)
+    reaper.tidy(cancelled)
+    return cancelled
+
+
+def follow_job(event: Any) -> None:
+    """Let a session know that its job was stopped or failed outside of it (an event handler).
+
+    This is how cancelling on Girder's job page, a revoked task or a lost worker reaches the session.
+    """
+    job = event.info['job']
+    meta = job.get('meta') or {}
+    if meta.get('creator') != girder_job.CREATOR or job['status'] not in _FOLLOWED:
+        return
+    session = StitchSession().load(meta['stitchSessionId'], force=True)
+    if session is None or session['state'] != FINALIZING or session['attempt'] != meta['attempt']:
+        return
+    session = {**session, 'run': None}  # whichever worker runs it
+    if job['status'] == JobStatus.ERROR:
+        StitchSession().settle(session, ERROR, error='The job ended with an error; its log says which.')
+    else:
+        StitchSession().settle(session, CANCELLED)

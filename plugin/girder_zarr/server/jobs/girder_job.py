@@ -1,0 +1,106 @@
+"""Girder's job of an attempt: what users and administrators see of it. The session decides, the job shows."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from girder.exceptions import ValidationException
+from girder_jobs.constants import JobStatus
+from girder_jobs.models.job import Job
+from girder_plugin_worker.status import CustomJobStatus
+
+from girder_zarr.server.sessions.model import COMPLETE, ERROR, Document, StitchSession
+
+JOB_TYPE = 'girder_zarr_stitch'
+CREATOR = 'girder_zarr'
+STOPPED = (CustomJobStatus.CANCELING, JobStatus.CANCELED)
+ENDED = (JobStatus.SUCCESS, JobStatus.ERROR, JobStatus.CANCELED)
+
+
+def create(session: Document, user: Document) -> Document:
+    """Make the job of an attempt that was begun; return the session."""
+    job = Job().createJob(
+        title=f'Stitch: {session["name"]}',
+        type=JOB_TYPE,
+        handler='celery_handler',
+        user=user,
+        otherFields={
+            'celeryTaskId': uuid.uuid4().hex,
+            # tells girder_worker that nothing calls back over HTTP: it needs no token and no address
+            'module': 'girder_zarr.server.tasks',
+            'meta': {
+                'creator': CREATOR,
+                'stitchSessionId': str(session['_id']),
+                'attempt': session['attempt'],
+            },
+        },
+    )
+    fields = {'jobId': job['_id']}
+    changed = StitchSession().change(session['_id'], {'attempt': session['attempt']}, {'$set': fields})
+    if changed is None:
+        Job().remove(job)
+    return changed or session
+
+
+def load(job_id: Any) -> Document | None:
+    """Return a job, or None."""
+    job: Document | None = Job().load(job_id, force=True) if job_id else None
+    return job
+
+
+def is_stopped(job_id: Any) -> bool:
+    """Return whether somebody stopped or removed a job that there was."""
+    job = load(job_id)
+    return job_id is not None and (job is None or job['status'] in STOPPED)
+
+
+def start(job_id: Any) -> None:
+    """Show that a worker has begun, for the first time or again."""
+    _move(load(job_id), JobStatus.RUNNING)
+
+
+def log(job_id: Any, line: str) -> None:
+    """Write a line into the job's log."""
+    job = load(job_id)
+    if job is not None:
+        Job().updateJob(job, log=line + '\n')
+
+
+def show(job_id: Any, current: int, total: int, message: str) -> None:
+    """Show how far the work is."""
+    job = load(job_id)
+    if job is not None and job['status'] not in ENDED:
+        Job().updateJob(job, progressCurrent=current, progressTotal=total, progressMessage=message)
+
+
+def end(session: Document) -> None:
+    """End the job of an attempt in the way that the session has ended; a second call changes nothing."""
+    ways = {COMPLETE: JobStatus.SUCCESS, ERROR: JobStatus.ERROR}
+    close(session['jobId'], ways.get(session['state'], JobStatus.CANCELED))
+
+
+def list_open() -> list[Document]:
+    """Return the jobs of all sessions that have not ended."""
+    return list(Job().find({'type': JOB_TYPE, 'status': {'$nin': list(ENDED)}}))
+
+
+def close(job_id: Any, status: int = JobStatus.CANCELED) -> None:
+    """End a job that has not ended."""
+    job = load(job_id)
+    if job is None or job['status'] in ENDED:
+        return
+    if status != JobStatus.CANCELED:
+        job = _move(job, JobStatus.RUNNING)
+    _move(job, status)
+
+
+def _move(job: Document | None, status: int) -> Document | None:
+    """Change the status, unless somebody else has changed it so that this one cannot follow any more."""
+    if job is None or job['status'] == status:
+        return job
+    try:
+        changed: Document = Job().updateJob(job, status=status)
+    except ValidationException:
+        return load(job['_id'])
+    return changed

@@ -1,0 +1,243 @@
+"""The parts of images that are being made: who makes which, and their files.
+
+A part is claimed by one update, held by a lease that its worker renews, and done when its file is stored.
+A lease that has run out, because its worker was killed or is cut off, may be claimed by anyone. What belongs
+to an attempt that is over is removed by whoever comes by: its workers, the next attempt, or a keeper.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from girder import events
+from girder.constants import SortDir
+from girder.models.file import File
+from girder.models.folder import Folder
+from girder.models.model_base import Model
+from girder.models.upload import Upload
+from pymongo import ReturnDocument
+
+from girder_zarr.server.patches.files import remove_file, send_file, send_path
+from girder_zarr.server.sessions.model import ATTACHED_TO, HANDLER, Document, StitchSession
+from girder_zarr.stitch.output.parts import Part
+
+from . import heartbeat, process_identity, run_lease
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from bson import ObjectId
+
+WAITING, DONE, DROPPED = 'waiting', 'done', 'dropped'
+#: The document that stands for all parts of an attempt has this index. While it is there, so are they.
+_PLAN = -1
+_LONG_AGO = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+
+
+class StitchPart(Model):
+    """The parts of all attempts that are under way."""
+
+    def initialize(self) -> None:
+        """Name the collection and its indexes; files are found by the session that they are attached to."""
+        self.name = 'stitch_part'
+        keys = [(name, SortDir.ASCENDING) for name in ('sessionId', 'attempt', 'index')]
+        self.ensureIndex((keys, {'unique': True}))
+        File().ensureIndex(([('attachedToId', SortDir.ASCENDING)], {'sparse': True}))
+
+    def validate(self, doc: Document) -> Document:
+        """Accept the document; only we make them."""
+        return doc
+
+    # The plan
+
+    def plan(self, session: Document) -> Document | None:
+        """Return what was planned: ``values`` that a part holds, ``fileId`` of the registration; or None."""
+        found: Document | None = self.findOne({**_of(session), 'index': _PLAN})
+        return found
+
+    def set_plan(self, session: Document, parts: Sequence[Part], values: int, file_id: Any) -> None:
+        """Store the plan of an attempt with all of its parts."""
+        self.collection.delete_many({**_of(session), 'index': {'$ne': _PLAN}})
+        new = {**_of(session), 'state': WAITING, 'lease': None, 'leaseUntil': _LONG_AGO, 'worker': None}
+        documents = [
+            {**new, 'index': at, 'region': [part.first, part.end], 'values': part.values}
+            | {'made': 0, 'tries': 0, 'fileId': None}
+            for at, part in enumerate(parts)
+        ]
+        if documents:
+            self.collection.insert_many(documents)
+        plan = {**_of(session), 'index': _PLAN, 'state': 'plan', 'values': values, 'fileId': file_id}
+        self.collection.insert_one(plan)
+
+    # Making
+
+    def claim(self, session: Document) -> Document | None:
+        """Return a part that nobody makes, now leased to the caller, or None."""
+        moment = run_lease.now()
+        query = {**_of(session), 'state': WAITING, 'leaseUntil': {'$lt': moment}}
+        fields = {
+            'lease': uuid.uuid4().hex,
+            'worker': process_identity.identity(),
+            'leaseUntil': _until(),
+            'made': 0,
+        }
+        found: Document | None = self.collection.find_one_and_update(
+            query,
+            {'$set': fields, '$inc': {'tries': 1}},
+            sort=[('index', SortDir.ASCENDING)],
+            return_document=ReturnDocument.AFTER,
+        )
+        return found
+
+    def renew(self, part: Document) -> bool:
+        """Renew a lease; return whether it still was the caller's."""
+        return self._change(part, {'leaseUntil': _until()})
+
+    def count(self, part: Document, values: int) -> None:
+        """Add to what is made of a part."""
+        self.collection.update_one(_leased(part), {'$inc': {'made': values}})
+
+    def finish(self, part: Document, file: Document) -> bool:
+        """Note where a part is stored; False: it is somebody else's by now, and the file is not needed."""
+        fields = {'state': DONE, 'fileId': file['_id'], 'lease': None, 'made': part['values']}
+        if self._change(part, fields):
+            return True
+        remove_file(file['_id'])
+        self._forget(part)
+        return False
+
+    def release(self, part: Document) -> None:
+        """Give a part back that was not made."""
+        if not self._change(part, {'lease': None, 'leaseUntil': _LONG_AGO, 'made': 0}):
+            self._forget(part)
+
+    def release_gone(self, session: Document) -> None:
+        """Take parts from workers of this machine that are gone, without waiting for their leases."""
+        query = {**_of(session), 'state': WAITING, 'lease': {'$ne': None}}
+        for part in list(self.find(query)):
+            if process_identity.is_gone(part['worker']):
+                self.release(part)
+
+    def _change(self, part: Document, fields: Document) -> bool:
+        return bool(self.collection.update_one(_leased(part), {'$set': fields}).matched_count)
+
+    def _forget(self, part: Document) -> None:
+        self.collection.delete_one({'_id': part['_id'], 'lease': part['lease'], 'state': DROPPED})
+
+    # Following
+
+    def made(self, session: Document) -> int:
+        """Return how many values all workers together have made."""
+        fields = {'made': 1, '_id': 0}
+        found = self.collection.find({**_of(session), 'index': {'$gt': _PLAN}}, fields)
+        return sum(part['made'] for part in found)
+
+    def left(self, session: Document) -> int:
+        """Return how many parts are not done."""
+        return int(self.collection.count_documents({**_of(session), 'state': WAITING}))
+
+    def count_all(self, session: Document) -> int:
+        """Return how many parts there are."""
+        return int(self.collection.count_documents({**_of(session), 'index': {'$gt': _PLAN}}))
+
+    def find_done(self, session: Document, index: int) -> Document | None:
+        """Return a part if it is stored."""
+        found: Document | None = self.findOne({**_of(session), 'index': index, 'state': DONE})
+        return found
+
+    # Files and removal
+
+    def store(
+        self,
+        session: Document,
+        content: bytes | Path,
+        user: Document,
+        check: Callable[[], None] | None = None,
+    ) -> Document:
+        """Store a file that belongs to an attempt and is nobody's item.
+
+        :param content: the bytes, or a file, which may be taken away from where it is.
+        :param check: called now and then; raises to stop.
+        """
+        folder = Folder().load(session['folderId'], force=True)
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        upload = Upload().createUpload(
+            user, 'stitch-part.zip', 'folder', folder, size, attachParent=True, save=False
+        )
+        upload['stitchPartOf'] = {'sessionId': session['_id'], 'attempt': session['attempt']}
+        upload = Upload().save(upload)
+        try:
+            if isinstance(content, bytes):
+                return send_file(upload, io.BytesIO(content), check)
+            return send_path(upload, content, check)
+        except BaseException:
+            Upload().cancelUpload(upload)
+            raise
+
+    def discard(self, session_id: ObjectId, *, keep: str | None = None) -> None:
+        """Remove what attempts of a session have stored.
+
+        A part that is leased is marked, so that its worker, or a keeper after it, removes what comes late.
+
+        :param keep: an attempt whose parts stay.
+        """
+        over = {'sessionId': session_id, 'attempt': {'$ne': keep}}
+        # From here on no part can be claimed or be done, so that no file of one comes after they are listed.
+        self.collection.update_many({**over, 'state': WAITING}, {'$set': {'state': DROPPED}})
+        leased = {**over, 'state': DROPPED, 'leaseUntil': {'$gt': run_lease.now()}}
+        alive_now = [
+            part['_id'] for part in self.find(leased) if not process_identity.is_gone(part['worker'])
+        ]
+        for upload in list(Upload().find({'stitchPartOf.sessionId': session_id})):
+            if upload['stitchPartOf']['attempt'] != keep:
+                Upload().cancelUpload(upload)
+        for file in list(File().find({'attachedToId': session_id, 'stitchPartOf': {'$exists': True}})):
+            if file['stitchPartOf']['attempt'] != keep:
+                File().remove(file)
+        self.collection.delete_many({**over, '_id': {'$nin': alive_now}})
+
+    def sessions_over(self) -> list[ObjectId]:
+        """Return the sessions of parts whose attempt is over."""
+        found = []
+        for session_id in self.collection.distinct('sessionId'):
+            session = StitchSession().findOne({'_id': session_id, 'deleting': False})
+            attempts = self.collection.distinct('attempt', {'sessionId': session_id})
+            waiting = session is not None and session['state'] == 'finalizing'
+            if any(not waiting or attempt != session['attempt'] for attempt in attempts):
+                found.append(session_id)
+        return found
+
+
+def to_part(document: Document) -> Part:
+    """Return what the stitching floor knows of a part."""
+    first, end = document['region']
+    return Part(first, end, document['values'])
+
+
+def follow() -> None:
+    """Tie the files of parts to their sessions, in servers and in workers."""
+    events.bind('model.file.finalizeUpload.before', f'{HANDLER}.parts', _mark)
+
+
+def _mark(event: Any) -> None:
+    of = event.info['upload'].get('stitchPartOf')
+    if of is not None:
+        event.info['file'].update(
+            attachedToType=list(ATTACHED_TO), attachedToId=of['sessionId'], stitchPartOf=of
+        )
+
+
+def _of(session: Document) -> Document:
+    return {'sessionId': session['_id'], 'attempt': session['attempt']}
+
+
+def _leased(part: Document) -> Document:
+    return {'_id': part['_id'], 'lease': part['lease'], 'state': WAITING}
+
+
+def _until() -> dt.datetime:
+    return run_lease.now() + dt.timedelta(seconds=heartbeat.STALE_SECONDS)

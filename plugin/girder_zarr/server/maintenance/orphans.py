@@ -1,0 +1,152 @@
+"""What dead servers leave behind: files that no patch names, holds, half of uploads, wrong counts.
+
+None of it was ever acknowledged. A file is a request's that is still under way until it is older than
+``ORPHAN_SECONDS``; a request that takes half as long gives up by itself (`patches.check_young`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from bson import ObjectId
+from girder.models.file import File
+
+from girder_zarr.server.patches.document import now
+from girder_zarr.server.patches.files import remove_uploads
+from girder_zarr.server.patches.incoming import extent_of
+from girder_zarr.server.patches.model import ORPHAN_SECONDS, StitchPatch
+from girder_zarr.server.patches.references import StitchReference
+from girder_zarr.server.preview.block_store import PreviewBlock
+from girder_zarr.server.sessions.model import ATTACHED_TO, EDITABLE, FINALIZING, Document, StitchSession
+from girder_zarr.server.storage import durable_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+logger = logging.getLogger(__name__)
+
+#: How often a server looks.
+INTERVAL_SECONDS = 600
+_AT_ONCE = 1000
+
+_lock = threading.Lock()
+_due = float('-inf')
+_swept: dt.datetime | None = None
+
+
+def sweep_orphans(session: Document, older_than: float = ORPHAN_SECONDS) -> int:
+    """Remove what dead servers left in a session, and set its counts right; return how much was removed.
+
+    :param older_than: seconds; what is younger is left alone, as it may belong to a request under way. Give 0
+        only where there can be none.
+    """
+    removed = StitchPatch().release_stale(session) + StitchReference().release_stale(session)
+    removed += remove_uploads(session, older_than)
+    own = {'attachedToType': ATTACHED_TO, 'attachedToId': session['_id']}
+    removed += _remove_parts(session, own, older_than)
+    query = {**own, 'stitchPartOf': {'$exists': False}, **_older(older_than)}
+    for some in _batches(File().collection.find(query, {'_id': 1})):
+        ids = {document['_id'] for document in some}
+        for model in (StitchPatch(), StitchReference()):
+            named = model.collection.find({'fileId': {'$in': list(ids)}}, {'fileId': 1})
+            ids -= {document['fileId'] for document in named}
+        removed += _remove(ids)
+    removed += durable_files.remove_temporary(session['_id'], older_than)
+    _mend_counts(session)
+    if removed:
+        logger.info('Removed %d things that were left behind in stitch session %s', removed, session['_id'])
+    return removed
+
+
+def _remove_parts(session: Document, own: Document, older_than: float) -> int:
+    """Remove parts of a result whose attempt is over; those of the running one belong to its workers."""
+    current = StitchSession().findOne({'_id': session['_id']}) or {}
+    running = current.get('attempt') if current.get('state') == FINALIZING else None
+    query = {**own, 'stitchPartOf.attempt': {'$exists': True, '$ne': running}, **_older(older_than)}
+    return sum(
+        _remove({document['_id'] for document in some})
+        for some in _batches(File().collection.find(query, {'_id': 1}))
+    )
+
+
+def sweep_all(older_than: float = ORPHAN_SECONDS) -> int:
+    """Sweep the sessions into which something was stored since this process did so; return how much went.
+
+    What was stored for sessions that are gone is found as well.
+    """
+    global _swept  # noqa: PLW0603 - one time for the process
+    begun = now()
+    removed = durable_files.remove_temporary(older_than=older_than) + durable_files.remove_unnamed(older_than)
+    removed += PreviewBlock().remove_lost()
+    query: Document = {'attachedToType': ATTACHED_TO}
+    if _swept is not None:
+        query['_id'] = {'$gte': ObjectId.from_datetime(_swept)}
+    for session_id in File().collection.distinct('attachedToId', query):
+        session = StitchSession().findOne({'_id': session_id})
+        if session is not None:
+            removed += sweep_orphans(session, older_than)
+        else:
+            lost = {'attachedToType': ATTACHED_TO, 'attachedToId': session_id, **_older(older_than)}
+            removed += _remove({file['_id'] for file in File().find(lost, fields=['_id'])})
+    # Files that were too young are looked at again.
+    _swept = begun - dt.timedelta(seconds=2 * older_than)
+    return removed
+
+
+def sweep_if_due() -> None:
+    """Sweep all sessions, if that was long ago."""
+    global _due  # noqa: PLW0603 - one time for the process
+    with _lock:
+        if time.monotonic() < _due:
+            return
+        _due = time.monotonic() + INTERVAL_SECONDS
+    sweep_all()
+
+
+def _older(seconds: float) -> Document:
+    return {'created': {'$lt': now() - dt.timedelta(seconds=seconds)}} if seconds else {}
+
+
+def _remove(ids: Iterable[ObjectId]) -> int:
+    removed = 0
+    for file_id in ids:
+        file = File().load(file_id, force=True)
+        if file is not None:
+            File().remove(file)
+            removed += 1
+    return removed
+
+
+def _batches(documents: Iterable[Any]) -> Iterator[list[Any]]:
+    source = iter(documents)
+    while some := list(itertools.islice(source, _AT_ONCE)):
+        yield some
+
+
+def _mend_counts(session: Document) -> None:
+    """Set counts and extent of an editable session from its patches, unless something goes on in it.
+
+    A server that dies between the change of the session and that of the patch leaves them wrong.
+    """
+    current = StitchSession().findOne({'_id': session['_id'], 'deleting': False})
+    if current is None or current['state'] not in EDITABLE:
+        return
+    own = {'sessionId': session['_id']}
+    if StitchPatch().findOne({**own, 'held': {'$gt': ''}}, fields=['_id']) is not None:
+        return
+    documents = list(StitchPatch().find(own, fields=['position', 'shape', 'size']))
+    references = StitchReference().list_session(session)
+    nbytes = sum(document['size'] for document in (*documents, *references))
+    counts = {'patches': len(documents), 'bytes': nbytes}
+    extent = extent_of(documents)
+    if (current['counts'], current['extent']) == (counts, extent):
+        return
+    # A request that changes the session meanwhile raises its revision: then the next sweep does it.
+    query = {'revision': current['revision'], 'state': {'$in': EDITABLE}}
+    update = {'$set': {'counts': counts, 'extent': extent}, '$inc': {'revision': 1}}
+    StitchSession().change(session['_id'], query, update)

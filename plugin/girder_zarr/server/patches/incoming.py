@@ -1,0 +1,171 @@
+"""A patch that arrived, held against what its session takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from girder_zarr.errors import ConflictError
+from girder_zarr.server.sessions.model import EDITABLE, Document, spec_of
+from girder_zarr.server.settings.session_limits import current as limits_now
+from girder_zarr.stitch.plan import Extent
+from girder_zarr.stitch.spec.patch_parameters import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from girder_zarr.server.settings.session_limits import StitchLimits
+    from girder_zarr.stitch.formats.registry import PatchInfo
+    from girder_zarr.stitch.patch import Placement
+
+#: What becomes of a patch that is put.
+CREATED, UNCHANGED, REPLACED = 'created', 'unchanged', 'replaced'
+
+
+@dataclass(frozen=True)
+class NewPatch:
+    """A patch that arrived and passed every check that needs no database."""
+
+    key: str
+    placement: Placement
+    order: int
+    digest: str
+    size: int
+    info: PatchInfo
+    stream: IO[bytes]
+    options: Options = field(default_factory=Options)
+
+    @property
+    def fields(self) -> Document:
+        """What the patch's document will hold, its file aside."""
+        return {
+            'digest': self.digest,
+            'size': self.size,
+            'format': self.info.format,
+            'shape': list(self.info.shape),
+            'dtype': self.info.dtype,
+            'position': self.placement.as_dict(),
+            'order': self.order,
+            'options': self.options.to_json(),
+        }
+
+    @property
+    def kind(self) -> Document:
+        """What all patches of a session have in common."""
+        return {'dtype': self.info.dtype, 'bands': self.info.shape[2], 'axes': list(self.placement.axes)}
+
+    def same_as(self, document: Document) -> bool:
+        """Return whether it is what the document describes."""
+        return not self.differences(document)
+
+    def differences(self, document: Document) -> list[str]:
+        """Return in what it differs from what the document describes, in words."""
+        found = [name for name in ('digest', 'position', 'order') if document[name] != self.fields[name]]
+        if document.get('options', {}) != self.options.to_json():
+            found.append('weight, mask or layout')
+        return found
+
+
+def check_editable(session: Document) -> None:
+    """Check that patches may be put and removed.
+
+    :raises ConflictError: they may not.
+    """
+    if session['state'] not in EDITABLE:
+        msg = f'The session is {session["state"]}; patches can be put or removed while it is open.'
+        raise ConflictError(msg)
+
+
+def check_fits(session: Document, new: NewPatch, limits: StitchLimits | None = None) -> None:
+    """Check a new patch against the session.
+
+    :param limits: those that hold now, where the caller has them.
+    :raises ConflictError: the session is not editable, or dtype, bands or axes differ from what it holds.
+    :raises InvalidInputError: it lies outside of the sizes that the spec declares.
+    :raises LimitExceededError: the image would become too large.
+    """
+    check_editable(session)
+    limits = limits or limits_now()
+    if session['dtype'] is not None:
+        pairs = (
+            ('dtype', session['dtype'], new.info.dtype),
+            ('bands', session['bands'], new.info.shape[2]),
+            ('axes besides x and y', session['axes'] or 'none', list(new.placement.axes) or 'none'),
+        )
+        for name, expected, found in pairs:
+            if expected != found:
+                msg = f'{name}: the patches of this session have {expected}, this one has {found}.'
+                raise ConflictError(msg)
+    limits.check_dtype(new.info.dtype)
+    spec = spec_of(session)
+    spec.check_dtype(new.info.dtype, new.info.shape[2])
+    spec.check_inside(new.placement, new.info.shape)
+    limits.check_extent(merge_extent(session, new), spec, new.info.shape[2])
+
+
+def merge_extent(session: Document, new: NewPatch) -> Extent:
+    """Return what the session will cover with a new patch."""
+    extent, edges = session['extent'], edges_of(new)
+    merged = {
+        axis: (min(low, extent.get(axis + '0', low)), max(high, extent.get(axis + '1', high)))
+        for axis, (low, high) in edges.items()
+    }
+    frame = {axis: high for axis, (_, high) in merged.items() if axis not in {'x', 'y'}}
+    return Extent(x=merged['x'], y=merged['y'], frame=frame)
+
+
+def edges_of(new: NewPatch) -> dict[str, tuple[int, int]]:
+    """Return what a new patch covers, ``{axis: (first, end)}``."""
+    return _box(new.placement.as_dict(), new.info.shape)
+
+
+def edges_together(news: Sequence[NewPatch]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return where what new patches of the same axes cover begins and ends, for each axis."""
+    boxes = [edges_of(new) for new in news]
+    return (
+        {axis: min(box[axis][0] for box in boxes) for axis in boxes[0]},
+        {axis: max(box[axis][1] for box in boxes) for axis in boxes[0]},
+    )
+
+
+def reaches_edge(session: Document, document: Document) -> bool:
+    """Return whether what the session covers may shrink without a stored patch."""
+    extent = session['extent']
+    return any(
+        low <= extent.get(axis + '0', low) or high >= extent.get(axis + '1', high)
+        for axis, (low, high) in _box(document['position'], document['shape']).items()
+    )
+
+
+def _box(position: dict[str, int], shape: Any) -> dict[str, tuple[int, int]]:
+    lengths = {'y': shape[0], 'x': shape[1]}
+    return {axis: (start, start + lengths.get(axis, 1)) for axis, start in position.items()}
+
+
+def extent_of(documents: Iterable[Document]) -> dict[str, int]:
+    """Return what stored patches cover, as the session keeps it: ``{axis0: first, axis1: end}``."""
+    found: dict[str, int] = {}
+    axes: set[str] | None = None
+    for document in documents:
+        box = _box(document['position'], document['shape'])
+        axes = set(box) if axes is None else axes & set(box)
+        for axis, (low, high) in box.items():
+            found[axis + '0'] = min(low, found.get(axis + '0', low))
+            found[axis + '1'] = max(high, found.get(axis + '1', high))
+    return {name: value for name, value in found.items() if name[:-1] in (axes or ())}
+
+
+def decide(existing: Document, new: NewPatch, *, replace: bool) -> str:
+    """Return what becomes of a patch whose key is taken.
+
+    One that reads a file of somebody else, which may be gone, is replaced by the same if this is asked for.
+
+    :raises ConflictError: it differs and shall not replace the other.
+    """
+    if new.same_as(existing):
+        return REPLACED if replace and existing.get('shared') else UNCHANGED
+    if not replace:
+        differs = ' and '.join(new.differences(existing))
+        msg = f'Patch {new.key} exists with another {differs}; replace=true replaces it.'
+        raise ConflictError(msg)
+    return REPLACED

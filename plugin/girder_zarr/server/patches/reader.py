@@ -1,0 +1,94 @@
+"""The pixels of the patches of one image, from their Girder files, with few questions to the database."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from bson import ObjectId
+from girder.models.assetstore import Assetstore
+from girder.models.file import File
+from girder.utility import assetstore_utilities
+
+from girder_zarr.errors import GirderZarrError, UnsupportedFormatError
+from girder_zarr.server.storage.file_bytes import open_bytes
+from girder_zarr.stitch.formats import registry as formats
+
+from .files import read_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from girder_zarr.image.store.bytesource import ByteSource
+    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.stitch.patch import Patch
+
+#: For how many files the database is asked at once, in the order of the patches, and of how many it is known
+#: where they lie.
+TOGETHER = 64
+KEPT = 1024
+
+
+class PatchReader:
+    """Loads patches, as `assemble.assemble` wants it. Thread safe.
+
+    :param patches: all that may be asked for; neighbours in this order are likely to be needed together.
+    """
+
+    def __init__(self, patches: Sequence[Patch]) -> None:
+        self._patches = patches
+        self._places = {patch.source: at for at, patch in enumerate(patches)}
+        self._lock = threading.Lock()
+        self._sources: OrderedDict[str, ByteSource | None] = OrderedDict()
+        self._adapters: dict[ObjectId, Any] = {}
+
+    def __call__(self, patch: Patch) -> Any:
+        """Return the pixels ``(y, x, bands)`` of a patch from its Girder file.
+
+        :raises UnsupportedFormatError: it cannot be read or decoded; the message names it.
+        """
+        return _decoded(patch, read_source(patch, lambda file_id: self._find(patch, file_id)))
+
+    def _find(self, patch: Patch, file_id: str) -> ByteSource | None:
+        with self._lock:
+            if file_id not in self._sources:
+                self._look_up(patch, file_id)
+            self._sources.move_to_end(file_id)
+            return self._sources[file_id]
+
+    def _look_up(self, patch: Patch, file_id: str) -> None:
+        """Ask for a file and for those of the patches that follow."""
+        wanted = {file_id: None}
+        at = self._places.get(patch.source, len(self._patches))
+        for after in self._patches[at : at + TOGETHER]:
+            wanted[after.source.partition(':')[0]] = None
+        unknown = [ObjectId(one) for one in wanted if one not in self._sources]
+        found = {str(file['_id']): file for file in File().find({'_id': {'$in': unknown}})}
+        for one in unknown:
+            file = found.get(str(one))
+            if file is not None or str(one) == file_id:
+                self._sources[str(one)] = None if file is None else self._open(file)
+        while len(self._sources) > KEPT:
+            self._sources.popitem(last=False)
+
+    def _open(self, file: Document) -> ByteSource:
+        assetstore = file.get('assetstoreId')
+        if assetstore is not None and assetstore not in self._adapters:
+            document = Assetstore().load(assetstore)
+            self._adapters[assetstore] = assetstore_utilities.getAssetstoreAdapter(document)
+        return open_bytes(file, self._adapters.get(assetstore))
+
+
+def load_patch(patch: Patch) -> Any:
+    """Return the pixels of one patch, as a `PatchReader` does."""
+    return _decoded(patch, read_source(patch))
+
+
+def _decoded(patch: Patch, data: bytes) -> Any:
+    try:
+        return formats.decode(io.BytesIO(data), layout=patch.layout, alpha=patch.alpha)
+    except GirderZarrError as error:
+        msg = f'Patch {patch.key}: {error}'
+        raise UnsupportedFormatError(msg) from error

@@ -1,0 +1,1 @@
+"""A session as a tile source while its patches arrive."""

@@ -1,0 +1,95 @@
+"""Composed blocks of the coarse levels of previews, in the database, for all server processes.
+
+Each says what it was made of: the patches that touch it, their reference images and the spec. Whoever asks
+names what it should be made of now, so that nothing that is out of date is ever shown and nothing has to be
+invalidated. None is needed: what is missing is made again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from bson import Binary
+from girder.constants import SortDir
+from girder.models.model_base import Model
+
+from girder_zarr.errors import UnreadableImageError
+from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.stitch.preview.reduced import decode_block, encode_small
+
+if TYPE_CHECKING:
+    from bson import ObjectId
+
+    from girder_zarr.stitch.preview.index import BlockKey
+
+logger = logging.getLogger(__name__)
+
+#: Blocks with more bytes than this are not stored.
+MAX_BYTES = 8 * 2**20
+
+
+class PreviewBlock(Model):
+    """The stored blocks of all sessions, each under the session and its place in the pyramid."""
+
+    def initialize(self) -> None:
+        """Name the collection and its index."""
+        self.name = 'stitch_preview_block'
+        self.ensureIndex(([('sessionId', SortDir.ASCENDING)], {}))
+
+    def validate(self, doc: Document) -> Document:
+        """Accept the document, which is made here."""
+        return doc
+
+    def remove_session(self, session_id: ObjectId) -> None:
+        """Remove the blocks of a session."""
+        self.collection.delete_many({'sessionId': session_id})
+
+    def remove_lost(self) -> int:
+        """Remove the blocks of sessions that are gone; return how many these were."""
+        ids = self.collection.distinct('sessionId')
+        there = StitchSession().collection.distinct('_id', {'_id': {'$in': ids}}) if ids else []
+        lost = list(set(ids) - set(there))
+        if not lost:
+            return 0
+        return int(self.collection.delete_many({'sessionId': {'$in': lost}}).deleted_count)
+
+
+class SessionBlocks:
+    """The stored blocks of one session; a `stitch.preview.BlockStore`."""
+
+    def __init__(self, session_id: ObjectId) -> None:
+        self._id = session_id
+
+    def load(self, key: BlockKey, made_of: str) -> Any:
+        """Return the block ``(bands, y, x)`` that was made of just this, or None."""
+        document = PreviewBlock().collection.find_one({'_id': self._name(key), 'madeOf': made_of})
+        if document is None:
+            return None
+        try:
+            return decode_block(document['data'], document['dtype'], document['shape'])
+        except UnreadableImageError as error:
+            logger.warning('A block of the preview of session %s is made again: %s', self._id, error)
+            return None
+
+    def keep(self, key: BlockKey, made_of: str, block: Any) -> None:
+        """Store a block in place of what there is under its key."""
+        data = encode_small(block)
+        if len(data) > MAX_BYTES:
+            return
+        fields = {
+            'sessionId': self._id,
+            'madeOf': made_of,
+            'dtype': block.dtype.name,
+            'shape': list(block.shape),
+            'data': Binary(data),
+        }
+        PreviewBlock().collection.replace_one({'_id': self._name(key)}, fields, upsert=True)
+        # A session is marked before what it has is removed; a block that comes later is found here.
+        if StitchSession().findOne({'_id': self._id, 'deleting': False}, fields=['_id']) is None:
+            PreviewBlock().remove_session(self._id)
+
+    def _name(self, key: BlockKey) -> str:
+        level, frame, row, column = key
+        places = [f'{axis}{index}' for axis, index in frame]
+        return ' '.join([str(self._id), str(level), *places, str(row), str(column)])

@@ -1,0 +1,1 @@
+"""The document of a stitch session: states, access, edits, expiry, quota, notifications."""

@@ -1,0 +1,360 @@
+"""The stitch session: its document, its states, who may do what with it.
+
+Every change of state is one update with the expected state in its query, so that of any number of requests
+and workers exactly one makes it. ``attempt`` names one run of the job: a worker whose attempt is no longer
+the session's has nothing to say any more.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from bson import ObjectId
+from bson.errors import InvalidId
+from girder import events
+from girder.constants import AccessType, SortDir
+from girder.exceptions import AccessException
+from girder.models.folder import Folder
+from girder.models.model_base import Model
+from girder.utility.acl_mixin import AccessControlMixin
+from girder.utility.model_importer import ModelImporter
+from pymongo import ReturnDocument
+
+from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError
+from girder_zarr.server.settings import session_limits
+from girder_zarr.stitch.spec.model import StitchSpec
+from girder_zarr.stitch.spec.outputs import check_possible
+
+from . import notifications
+
+OPEN, FINALIZING, COMPLETE, ERROR, CANCELLED = 'open', 'finalizing', 'complete', 'error', 'cancelled'
+#: Patches may be put and removed in these; the session is open again afterwards.
+EDITABLE = (OPEN, ERROR, CANCELLED)
+#: What our event handlers are bound as.
+HANDLER = 'girder_zarr'
+#: How files name what they are attached to.
+ATTACHED_TO = ['stitch_session', 'girder_zarr']
+#: How often the job of one attempt is begun before it is given up; more than once only after a worker died.
+MAX_RUNS = 3
+MAX_NAME = 200
+MAX_ERROR = 1000
+
+_NO_PROGRESS = {'current': 0, 'total': 0, 'message': '', 'timeLeft': None}
+Document = dict[str, Any]
+
+
+class StitchSession(AccessControlMixin, Model):
+    """A folder's stitch sessions. Access is that of the folder."""
+
+    def initialize(self) -> None:
+        """Name the collection and its indexes."""
+        self.name = 'stitch_session'
+        self.resourceColl = 'folder'
+        self.resourceParent = 'folderId'
+        self.ensureIndices(
+            [([('folderId', SortDir.ASCENDING), ('updated', SortDir.DESCENDING)], {}), 'jobId', 'creatorId']
+        )
+
+    def validate(self, doc: Document) -> Document:
+        """Accept the document; everything in it was checked where it came in."""
+        return doc
+
+    def create(
+        self,
+        folder: Document,
+        user: Document,
+        name: Any,
+        spec: Any,
+        expires: float | dt.datetime | None = None,
+    ) -> Document:
+        """Create an open session.
+
+        :param expires: hours without a change, or when.
+
+        :raises InvalidInputError: the name or the spec is not acceptable.
+        :raises TooManyError: the user has as many open sessions as one may have.
+        """
+        made = StitchSpec.from_json(spec)
+        check_possible(made)
+        session_limits.current().check_registration(made)
+        now = _now()
+        session = self.save(
+            {
+                'name': check_name(name),
+                'folderId': folder['_id'],
+                'creatorId': user['_id'],
+                'state': OPEN,
+                'deleting': False,
+                'spec': made.to_json(),
+                'specRevision': 0,
+                'expires': expires,
+                'counts': {'patches': 0, 'bytes': 0},
+                'extent': {},
+                'dtype': None,
+                'bands': None,
+                'axes': None,
+                'revision': 0,
+                'attempt': None,
+                'runs': 0,
+                'run': None,
+                'sent': None,
+                'finalizerId': None,
+                'jobId': None,
+                'itemId': None,
+                'fileId': None,
+                'progress': dict(_NO_PROGRESS),
+                'error': None,
+                'created': now,
+                'updated': now,
+            }
+        )
+        # Counted afterwards: of two that are created at once neither passes over the limit.
+        unfinished = {'creatorId': user['_id'], 'state': {'$ne': COMPLETE}, 'deleting': False}
+        try:
+            session_limits.current().check_open_sessions(self.collection.count_documents(unfinished))
+        except BaseException:
+            self.remove(session)
+            raise
+        return session
+
+    def get(self, session_id: Any) -> Document:
+        """Return a session, whoever asks.
+
+        :raises NotFoundError: there is none.
+        """
+        found = self.findOne({'_id': object_id(session_id, 'session'), 'deleting': False})
+        if found is None:
+            msg = f'There is no stitch session {session_id}.'
+            raise NotFoundError(msg)
+        return found
+
+    def require(self, session_id: Any, user: Document | None, level: int) -> Document:
+        """Return a session if the user has that access to its folder.
+
+        :raises NotFoundError: there is none, or its folder is gone. :raises AccessException: no access.
+        """
+        session = self.get(session_id)
+        require_folder(session['folderId'], user, level)
+        return session
+
+    def list_folder(self, folder: Document, limit: int, offset: int, sort: list[tuple[str, int]]) -> Any:
+        """Return a cursor over a folder's sessions."""
+        query = {'folderId': folder['_id'], 'deleting': False}
+        return self.find(query, limit=limit, offset=offset, sort=sort)
+
+    def change(self, session_id: ObjectId, query: Document, update: Document) -> Document | None:
+        """Update the session if it still matches the query; return it afterwards, or None if it did not."""
+        update = dict(update)
+        update['$set'] = {**update.get('$set', {}), 'updated': _now()}
+        found: Document | None = self.collection.find_one_and_update(
+            {'_id': session_id, 'deleting': False, **query}, update, return_document=ReturnDocument.AFTER
+        )
+        if found is not None:
+            notifications.announce(found)
+        return found
+
+    # States
+
+    def begin_finalizing(self, session: Document, user: Document) -> Document | None:
+        """Move an editable session to finalizing with a new attempt; None if another request was faster."""
+        fields = {
+            'state': FINALIZING,
+            'attempt': uuid.uuid4().hex,
+            'runs': 0,
+            'run': None,
+            'sent': {'at': _now(), 'count': 1},
+            'finalizerId': user['_id'],
+            'jobId': None,
+            'itemId': None,
+            'fileId': None,
+            'error': None,
+            'progress': {**_NO_PROGRESS, 'message': 'Waiting for a worker'},
+        }
+        return self.change(session['_id'], {'state': {'$in': EDITABLE}}, {'$set': fields})
+
+    def settle(
+        self, session: Document, state: str, *, made: ObjectId | None = None, **fields: Any
+    ) -> Document | None:
+        """End the session's attempt in a state; None if it has ended already, in whichever way.
+
+        :param session: with a ``run``: None too if another run of the attempt has taken over.
+        :param made: an item that was made, and that nobody may take for something left behind from now on.
+        """
+        query = {'state': FINALIZING, 'attempt': session['attempt']}
+        if session.get('run'):
+            query['run.id'] = session['run']['id']
+        update: Document = {'$set': {'state': state, **fields}}
+        if made is not None:
+            update['$push'] = {'made': made}
+        return self.change(session['_id'], query, update)
+
+    def complete(self, session: Document, item: Document, file: Document) -> Document | None:
+        """End the attempt with a published item."""
+        fields = {'itemId': item['_id'], 'fileId': file['_id'], 'progress.message': 'Complete'}
+        return self.settle(session, COMPLETE, made=item['_id'], **fields)
+
+    def fail(self, session: Document, sentence: str) -> Document | None:
+        """End the attempt with an error."""
+        return self.settle(session, ERROR, error=sentence[:MAX_ERROR])
+
+    def cancel(self, session: Document) -> Document:
+        """Cancel an open or finalizing session.
+
+        :raises ConflictError: the session is complete or in error.
+        """
+        if session['state'] == CANCELLED:
+            return session
+        changed = self.change(
+            session['_id'], {'state': {'$in': [OPEN, FINALIZING]}}, {'$set': {'state': CANCELLED}}
+        )
+        if changed is None:
+            session = self.get(session['_id'])
+            if session['state'] != CANCELLED:
+                msg = f'A session that is {session["state"]} cannot be cancelled.'
+                raise ConflictError(msg)
+        return changed or session
+
+    def report(
+        self, session: Document, current: int, total: int, message: str, time_left: int | None = None
+    ) -> None:
+        """Show how far the attempt is.
+
+        :param time_left: seconds, where that can be told.
+        """
+        progress = {'current': current, 'total': total, 'message': message, 'timeLeft': time_left}
+        self.change(
+            session['_id'],
+            {'state': FINALIZING, 'attempt': session['attempt']},
+            {'$set': {'progress': progress}},
+        )
+
+    # Removal
+
+    def remove(self, session: Document, **kwargs: Any) -> None:
+        """Remove a session with its patches and their files, whatever its state."""
+        from girder_zarr.server.jobs import girder_job
+        from girder_zarr.server.leases.part_lease import StitchPart
+        from girder_zarr.server.patches.model import StitchPatch
+
+        self.collection.update_one({'_id': session['_id']}, {'$set': {'deleting': True}})
+        StitchPatch().remove_all(session)
+        StitchPart().discard(session['_id'])
+        girder_job.close(session['jobId'])
+        super().remove(session, **kwargs)
+
+    def delete(self, session_id: Any) -> None:
+        """Remove a session that is not finalizing.
+
+        :raises ConflictError: it is finalizing.
+        """
+        session = self.get(session_id)
+        query = {'state': {'$ne': FINALIZING}}
+        if self.change(session['_id'], query, {'$set': {'deleting': True}}) is None:
+            session = self.get(session_id)
+            msg = f'A session that is {session["state"]} cannot be deleted; cancel it first.'
+            raise ConflictError(msg)
+        self.remove(session)
+
+    def remove_in_folder(self, folder_id: ObjectId) -> None:
+        """Remove all sessions of a folder; one that is finalizing stops at its next block."""
+        for session in list(self.find({'folderId': folder_id})):
+            self.remove(session)
+
+
+def check_name(name: Any) -> str:
+    """Return the name of a session.
+
+    :raises InvalidInputError: it is none.
+    """
+    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+        msg = f'name: expected 1 to {MAX_NAME} printable characters, found {str(name)[:80]!r}.'
+        raise InvalidInputError(msg)
+    return name.strip()
+
+
+def spec_of(session: Document) -> StitchSpec:
+    """Return the session's spec."""
+    return StitchSpec.from_json(session['spec'])
+
+
+def bounds_of(session: Document) -> dict[str, list[int]] | None:
+    """Return what the session's patches cover, ``{axis: [first, end)}``, or None without patches."""
+    extent = session['extent']
+    if not session['counts']['patches'] or not extent:
+        return None
+    axes = ('x', 'y', *(session['axes'] or ()))
+    return {axis: [extent[axis + '0'], extent[axis + '1']] for axis in axes if axis + '0' in extent}
+
+
+def view(session: Document) -> Document:
+    """Return the session as docs/rest.md shows it."""
+    shown = (
+        '_id', 'name', 'folderId', 'creatorId', 'state', 'spec', 'counts', 'dtype', 'bands', 'jobId',
+        'itemId', 'fileId', 'progress', 'error', 'revision', 'created', 'updated',
+    )  # fmt: skip
+    found = {**{name: session[name] for name in shown}, 'bounds': bounds_of(session)}
+    found['spec'] = {**session['spec'], 'expires': session.get('expires')}
+    if session['state'] != FINALIZING:
+        found['progress'] = {**session['progress'], 'timeLeft': None}
+    return found
+
+
+def require_folder(folder_id: Any, user: Document | None, level: int) -> Document:
+    """Return a folder if the user has that access to it.
+
+    :raises NotFoundError: there is none. :raises AccessException: no access, or the account is disabled.
+    """
+    if user is not None and is_disabled(user):
+        msg = 'The account is disabled.'
+        raise AccessException(msg)
+    folder = Folder().load(object_id(folder_id, 'folder'), user=user, level=level)
+    if folder is None:
+        msg = f'There is no folder {folder_id}.'
+        raise NotFoundError(msg)
+    return folder
+
+
+def object_id(value: Any, what: str) -> ObjectId:
+    """Return an id.
+
+    :raises NotFoundError: the text cannot be the id of anything.
+    """
+    try:
+        return ObjectId(value)
+    except (InvalidId, TypeError):
+        msg = f'There is no {what} {str(value)[:80]}.'
+        raise NotFoundError(msg) from None
+
+
+def may_write(session: Document, user: Document) -> bool:
+    """Return whether a user may still write where the session's result goes."""
+    folder = Folder().load(session['folderId'], force=True)
+    return folder is not None and not is_disabled(user) and Folder().hasAccess(folder, user, AccessType.WRITE)
+
+
+def is_disabled(user: Document) -> bool:
+    """Return whether an account was disabled, after which Girder refuses logins but no tokens."""
+    return bool(user.get('status') == 'disabled')
+
+
+def register_models() -> None:
+    """Let Girder find the models by name, which it does for files attached to them."""
+    from girder_zarr.server.patches.model import StitchPatch
+
+    ModelImporter.registerModel('stitch_session', StitchSession, plugin=ATTACHED_TO[1])
+    ModelImporter.registerModel('stitch_patch', StitchPatch, plugin=ATTACHED_TO[1])
+
+
+def follow_folders() -> None:
+    """Remove a folder's sessions with it, in servers and in workers: Girder deletes folders in either."""
+    events.bind('model.folder.remove', HANDLER, _folder_removed)
+
+
+def _folder_removed(event: Any) -> None:
+    StitchSession().remove_in_folder(event.info['_id'])
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

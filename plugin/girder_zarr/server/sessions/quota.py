@@ -1,0 +1,159 @@
+"""The bytes of sessions count where Girder counts bytes, and what a quota refuses is answered as a limit.
+
+Girder adds the size of an item's files to its folder and to the user or collection above, which is what the
+plugin user_quota looks at. Files that are attached to something else, as those of sessions are, it counts
+nowhere; so they are counted here, when they are stored and when they are removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from girder import events
+from girder.exceptions import ValidationException
+from girder.models.file import File
+from girder.models.folder import Folder
+from girder.utility.model_importer import ModelImporter
+
+from girder_zarr.errors import LimitExceededError
+
+from .model import ATTACHED_TO, HANDLER, Document, StitchSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bson import ObjectId
+
+#: What Girder's plugin binds its handlers as.
+_QUOTA_HANDLER = 'userQuota'
+#: Of a file: the folder in whose size it is; None while it is being removed.
+COUNTED_IN = 'countedIn'
+#: Ours: a name of its own, since others of our handlers follow the same events.
+_COUNTER = f'{HANDLER}.quota'
+
+
+def follow() -> None:
+    """Count the files of sessions, in servers and in workers: both store and remove them."""
+    events.bind('model.file.finalizeUpload.after', _COUNTER, _stored)
+    events.bind('model.file.remove', _COUNTER, _removed)
+
+
+def follow_check() -> None:
+    """Count them again after Girder's consistency check, which sets sizes by items alone (servers)."""
+    events.bind('rest.put.system/check.after', _COUNTER, lambda _: recount())
+
+
+def install_in_worker() -> None:
+    """Let the quota plugin say in a worker too what may be stored, and in which assetstore.
+
+    Girder loads its plugins in servers only, so a worker needs the package, and this.
+    """
+    if importlib.util.find_spec('girder_user_quota') is None:
+        return
+    from girder_user_quota.quota import QuotaPolicy
+
+    policy = QuotaPolicy()
+    events.bind('model.upload.assetstore', _QUOTA_HANDLER, policy.getUploadAssetstore)
+    events.bind('model.upload.save', _QUOTA_HANDLER, policy.checkUploadStart)
+    events.bind('model.upload.finalize', _QUOTA_HANDLER, policy.checkUploadFinalize)
+
+
+@contextlib.contextmanager
+def as_limit() -> Iterator[None]:
+    """Turn what a quota says inside into an error of ours.
+
+    :raises LimitExceededError: a quota has no room; the message gives it.
+    """
+    try:
+        yield
+    except ValidationException as error:
+        # Quotas blame the size of an upload; anything else is not about them.
+        if error.field != 'size':
+            raise
+        msg = f'There is no room for it: {str(error).rstrip(".")}.'
+        raise LimitExceededError(msg) from error
+
+
+def check_room(folder: Document, user: Document | None, size: int) -> None:
+    """Ask whoever watches uploads whether a file of a size may be stored in a folder.
+
+    :raises LimitExceededError: a quota has no room for it; the message gives it.
+    """
+    now = dt.datetime.now(dt.UTC)
+    upload = {
+        'name': 'patch',
+        'parentType': 'folder',
+        'parentId': folder['_id'],
+        'userId': user['_id'] if user else None,
+        'size': size,
+        'received': 0,
+        'mimeType': 'application/octet-stream',
+        'created': now,
+        'updated': now,
+    }
+    with as_limit():
+        events.trigger('model.upload.save', upload)
+
+
+def recount() -> None:
+    """Add the files of all sessions to sizes that hold none of them."""
+    query = [
+        {'$match': {COUNTED_IN: {'$ne': None}}},
+        {'$group': {'_id': f'${COUNTED_IN}', 'size': {'$sum': '$size'}}},
+    ]
+    for found in File().collection.aggregate(query):
+        _count(found['_id'], found['size'])
+
+
+def count(file: Document, folder_id: ObjectId) -> None:
+    """Count a file that was stored and attached to a session, unless it has been removed by now."""
+    query = {'_id': file['_id'], COUNTED_IN: {'$exists': False}}
+    if File().collection.update_one(query, {'$set': {COUNTED_IN: folder_id}}).modified_count:
+        _count(folder_id, file['size'])
+
+
+def _stored(event: Any) -> None:
+    file = event.info['file']
+    if 'fileId' in event.info['upload'] or file.get('attachedToType') != ATTACHED_TO:
+        return
+    session = StitchSession().findOne({'_id': file['attachedToId']}, fields=['folderId'])
+    if session is not None:
+        count(file, session['folderId'])
+
+
+def _removed(event: Any) -> None:
+    if event.info.get('attachedToType') != ATTACHED_TO:
+        return
+    if not _uncount(event.info['_id']) and not _close(event.info['_id']):
+        _uncount(event.info['_id'])  # it was counted between the two
+
+
+def _uncount(file_id: ObjectId) -> bool:
+    """Take a file that is counted out of the sizes; return whether it was.
+
+    Two requests may remove it at the same time, such as one that fails while its session is deleted.
+    """
+    query = {'_id': file_id, COUNTED_IN: {'$ne': None}}
+    counted = File().collection.find_one_and_update(query, {'$set': {COUNTED_IN: None}})
+    if counted is not None:
+        _count(counted[COUNTED_IN], -counted['size'])
+    return counted is not None
+
+
+def _close(file_id: ObjectId) -> bool:
+    """Keep a file from being counted by the request that has just stored it; return whether it was not."""
+    query = {'_id': file_id, COUNTED_IN: {'$exists': False}}
+    return bool(File().collection.update_one(query, {'$set': {COUNTED_IN: None}}).modified_count)
+
+
+def _count(folder_id: ObjectId, nbytes: int) -> None:
+    """Add to the size of a folder, and of the user or collection that it belongs to."""
+    folder = Folder().load(folder_id, force=True)
+    if folder is None:
+        return
+    Folder().increment({'_id': folder['_id']}, field='size', amount=nbytes, multi=False)
+    root = ModelImporter.model(folder['baseParentType'])
+    root.increment({'_id': folder['baseParentId']}, field='size', amount=nbytes, multi=False)

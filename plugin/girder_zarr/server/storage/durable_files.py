@@ -1,0 +1,245 @@
+"""Bytes in an assetstore on the file system that not even a failing machine takes back.
+
+Girder writes such files without asking the system to keep them, and by way of an upload document that is
+written five times. The patches of sessions go in here in one step instead. What must not happen:
+
+- that a file document counts on contents which somebody removes at the same moment: contents are shared by
+  all documents of one hash, and Girder removes them with the last of these. So the document is there first;
+- that half of anything has its final name: contents are written under another name, and moved.
+
+Other assetstores (S3) keep what they have confirmed; for them Girder's own way is taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from filelock import FileLock
+from girder.constants import AssetstoreType
+from girder.exceptions import ValidationException
+from girder.models.assetstore import Assetstore
+from girder.models.file import File
+from girder.models.upload import Upload
+from girder.utility import _hash_state, assetstore_utilities
+from girder.utility.filesystem_assetstore_adapter import DEFAULT_PERMS, FilesystemAssetstoreAdapter
+from pymongo import ReturnDocument
+
+from girder_zarr.errors import CancelledError, NotFoundError
+from girder_zarr.image.write.outlet import sync_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bson import ObjectId
+
+    from girder_zarr.server.sessions.model import Document
+
+_PIECE = 2**20
+#: Directories whose own names this process has seen kept.
+_kept: set[Path] = set()
+
+
+def adapter_of(assetstore: Document) -> FilesystemAssetstoreAdapter | None:
+    """Return the adapter of an assetstore on the file system, None for others."""
+    adapter = assetstore_utilities.getAssetstoreAdapter(assetstore)
+    # A class of somebody else's may keep its files in another way.
+    return adapter if type(adapter) is FilesystemAssetstoreAdapter else None
+
+
+def store(
+    adapter: FilesystemAssetstoreAdapter, file: Document, stream: IO[bytes], session_id: ObjectId
+) -> Document:
+    """Store a stream, from its beginning, as the contents of a file that is saved here too.
+
+    :param file: a new document without ``_id``.
+    :returns: the document. When this returns, document and contents are there to stay; after an error
+        neither is.
+    :raises ValidationException: the assetstore is full or not there.
+    :raises NotFoundError: the session is being removed.
+    """
+    if adapter.unavailable:
+        msg = 'The assetstore is not available or has too little free space.'
+        raise ValidationException(msg)
+    root = Path(adapter.assetstore['root'])
+    handle, name = tempfile.mkstemp(dir=adapter.tempDir, prefix=_prefix(session_id))
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, 'wb') as target:
+            digest = _copy(stream, target)
+        temporary.chmod(adapter.assetstore.get('perms', DEFAULT_PERMS))
+        path = Path(digest[0:2], digest[2:4], digest)
+        # Its events are about files that users have: thumbnails, large images.
+        stored = {**file, 'sha512': digest, 'path': str(path), 'created': dt.datetime.now(dt.UTC)}
+        file = File().save(stored, triggerEvents=False)
+        try:
+            if not _place(temporary, root / path):
+                sync_path(root / path)
+            _keep_name(root / path, root)
+        except BaseException:
+            File().remove(file)
+            raise
+    except FileNotFoundError as error:
+        msg = 'The session was removed while the patch was stored.'
+        raise NotFoundError(msg) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return file
+
+
+def take_file(
+    adapter: FilesystemAssetstoreAdapter,
+    upload: Document,
+    path: Path,
+    check: Callable[[], None] | None = None,
+) -> Document:
+    """Let a file be all the bytes of an upload that has none yet; return the Girder file.
+
+    It is moved where that can be done: copying takes several times longer than reading it once.
+
+    :param path: it is not there any more when this returns.
+    :param check: called now and then; raises to stop.
+    :raises CancelledError: somebody has removed the upload.
+    """
+    digest = hashlib.sha512()
+    with path.open('rb') as stream:
+        while piece := stream.read(_PIECE):
+            if check is not None:
+                check()
+            digest.update(piece)
+    fields = {'sha512state': _hash_state.serializeHex(digest), 'received': upload['size']}
+    updated = Upload().collection.find_one_and_update(
+        {'_id': upload['_id'], 'received': 0}, {'$set': fields}, return_document=ReturnDocument.AFTER
+    )
+    if updated is None:
+        msg = 'What was to be stored is not wanted any more.'
+        raise CancelledError(msg)
+    try:
+        path.replace(updated['tempFile'])
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copyfile(path, updated['tempFile'])
+    file: Document = Upload().finalizeUpload(updated, adapter.assetstore)
+    return file
+
+
+def _copy(stream: IO[bytes], target: IO[bytes]) -> str:
+    """Write a stream to the disk itself; return its sha512, by which the assetstore names contents."""
+    digest = hashlib.sha512()
+    stream.seek(0)
+    while piece := stream.read(_PIECE):
+        digest.update(piece)
+        target.write(piece)
+    target.flush()
+    os.fsync(target.fileno())
+    return digest.hexdigest()
+
+
+def _place(temporary: Path, final: Path) -> bool:
+    """Give contents their name, unless the same are there already; return whether these are used."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if final.exists():
+        # Whoever removes the last file of these contents does so under this lock.
+        with FileLock(f'{final}.deleteLock'):
+            there = final.is_file() and final.stat().st_size == temporary.stat().st_size
+        if there:
+            return False
+    temporary.replace(final)
+    return True
+
+
+def _keep_name(path: Path, root: Path) -> None:
+    """Ask the system to keep the names of a file and of its directories below the assetstore's."""
+    for directory in path.parents:
+        if root not in (directory, *directory.parents):
+            break
+        # Girder never removes the 256 directories of the root: each is asked for once.
+        if directory == root and path.parents[1] in _kept:
+            break
+        sync_path(directory)
+    if path.parents[2] == root:
+        _kept.add(path.parents[1])
+
+
+def make_durable(file: Document) -> None:
+    """Ask the system to keep the contents of a file that Girder has stored, unless it was imported."""
+    assetstore = Assetstore().load(file['assetstoreId']) if file.get('assetstoreId') else None
+    adapter = adapter_of(assetstore) if assetstore else None
+    if adapter is None or file.get('imported'):
+        return
+    with contextlib.suppress(FileNotFoundError):  # who reads it will say so
+        path = Path(adapter.fullPath(file))
+        sync_path(path)
+        _keep_name(path, Path(adapter.assetstore['root']))
+
+
+def remove_temporary(session_id: ObjectId | None = None, older_than: float = 0) -> int:
+    """Remove what dead servers have left of patches under temporary names; return how many that were.
+
+    :param session_id: whose patches; None: those of all sessions, whether they are still there or not.
+    :param older_than: seconds; what is younger may still be written.
+    """
+    removed = 0
+    for assetstore in Assetstore().find({'type': AssetstoreType.FILESYSTEM}):
+        for path in Path(assetstore['root'], 'temp').glob(f'{_prefix(session_id)}*'):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime >= older_than:
+                    path.unlink()
+                    removed += 1
+    return removed
+
+
+def remove_unnamed(older_than: float) -> int:
+    """Remove what Girder has left of uploads of which it wrote down nothing; return how many that were.
+
+    It makes the temporary file first. A server that dies before the upload's document is saved leaves a file
+    that nothing names.
+
+    :param older_than: seconds; what is younger may be about to be named.
+    """
+    removed = 0
+    for assetstore in Assetstore().find({'type': AssetstoreType.FILESYSTEM}):
+        for path in Path(assetstore['root'], 'temp').glob('tmp*'):
+            with contextlib.suppress(OSError):
+                # By its end, as the assetstore may have been moved since.
+                named = {'tempFile': {'$regex': f'{re.escape(path.name)}$'}}
+                if time.time() - path.stat().st_mtime >= older_than and Upload().findOne(named) is None:
+                    path.unlink()
+                    removed += 1
+    return removed
+
+
+def drop_contents(event: Any) -> None:
+    """Remove the contents of a patch's upload that goes without having become a file (an event handler).
+
+    Girder moves contents to their place before it saves the file's document, and does not know of them any
+    more when it dies in between.
+    """
+    upload = event.info
+    digest = upload.get('sha512')
+    if not digest or '"stitchSession"' not in str(upload.get('reference')):
+        return
+    adapter = adapter_of(Assetstore().load(upload['assetstoreId']))
+    path = Path(adapter.assetstore['root'], digest[0:2], digest[2:4], digest) if adapter is not None else None
+    if path is None or not path.is_file():
+        return
+    same = {'sha512': digest, 'assetstoreId': upload['assetstoreId']}
+    # As Girder does it: who is about to use the contents has said so in a document before it takes this lock.
+    with FileLock(f'{path}.deleteLock'):
+        others = Upload().findOne({**same, '_id': {'$ne': upload['_id']}})
+        if others is None and File().findOne(same) is None:
+            path.unlink(missing_ok=True)
+
+
+def _prefix(session_id: ObjectId | None) -> str:
+    return 'girder-zarr-' if session_id is None else f'girder-zarr-{session_id}-'

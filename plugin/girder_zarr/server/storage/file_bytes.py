@@ -1,0 +1,139 @@
+"""A Girder file as ranged reads, in whichever assetstore it lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from girder.exceptions import FilePathException, GirderException
+from girder.models.file import File
+
+from girder_zarr.errors import MissingImageError, UnreadableImageError
+from girder_zarr.image.store.buffered import BufferedBytes
+from girder_zarr.image.store.bytesource import ByteSource, FileBytes
+from girder_zarr.image.store.zipstore import ROOT_KEYS
+
+from .folder_store import open_folder
+from .s3_store import S3Hierarchy, bucket_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from girder_zarr.image.store.keystore import KeyStore
+
+
+class GirderFileBytes:
+    """One Girder file through its assetstore's adapter, a request a read. Safe under many threads.
+
+    :param file: the file document.
+    :param adapter: that of its assetstore, where it is known.
+    :raises MissingImageError: the file is a link, or its assetstore is gone.
+    """
+
+    def __init__(self, file: dict[str, Any], adapter: Any = None) -> None:
+        self._file = file
+        self.name = str(file['name'])
+        self._adapter = adapter or File().getAssetstoreAdapter(file)
+        if self._adapter is None:
+            msg = f'{self.name} is not stored here; it is a link to another place.'
+            raise MissingImageError(msg)
+        self.size = int(file['size'])
+        self._bucket = bucket_of(self._adapter)
+        self._key = file.get('s3Key')
+        version = file.get('sha512') or file.get('updated') or file.get('created')
+        self.identity = f'girder:{file["_id"]}:{self.size}:{version}'
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly ``length`` bytes from ``offset``.
+
+        :raises UnreadableImageError: there are not that many, or the assetstore does not give them.
+        """
+        if offset < 0 or length < 0 or offset + length > self.size:
+            msg = f'{self.name} ends at byte {self.size}; bytes {offset} to {offset + length} were asked for.'
+            raise UnreadableImageError(msg)
+        if length == 0:
+            return b''
+        if self._bucket is not None and self._key:
+            found = self._bucket.get(self._key, offset, length)
+            if found is None:
+                msg = f'{self.name} is gone from its bucket.'
+                raise UnreadableImageError(msg)
+            return found
+        try:
+            stream = self._adapter.downloadFile(
+                self._file, offset=offset, headers=False, endByte=offset + length
+            )()
+            data = _first(stream, length)
+        except (OSError, GirderException) as error:
+            msg = f'{self.name} cannot be read from its assetstore: {error}'
+            raise UnreadableImageError(msg) from error
+        if len(data) != length:
+            msg = f'{self.name}: the assetstore gave {len(data)} of {length} bytes from {offset}.'
+            raise UnreadableImageError(msg)
+        return data
+
+
+def _first(stream: Iterable[bytes | str], length: int) -> bytes:
+    """Return the first bytes of a stream; one that goes on is not read to its end."""
+    data = bytearray()
+    for piece in stream:
+        data += piece if isinstance(piece, bytes) else piece.encode()
+        if len(data) >= length:
+            break
+    return bytes(data[:length])
+
+
+def local_path(file: dict[str, Any], adapter: Any = None) -> str | None:
+    """Return where a file lies on this machine, or None.
+
+    :param adapter: that of its assetstore, where it is known.
+    """
+    adapter = adapter or File().getAssetstoreAdapter(file)
+    if adapter is None:
+        return None
+    try:
+        return str(adapter.getLocalFilePath(file))
+    except (FilePathException, AttributeError, NotImplementedError):
+        return None
+
+
+def open_bytes(file: dict[str, Any], adapter: Any = None) -> ByteSource:
+    """Return a file's bytes, straight from the disk where it lies on this machine.
+
+    :param adapter: that of its assetstore, where it is known.
+    :raises MissingImageError: there is no such file.
+    """
+    path = local_path(file, adapter)
+    return FileBytes(path) if path is not None else BufferedBytes(GirderFileBytes(file, adapter))
+
+
+def open_location(file: dict[str, Any]) -> str | ByteSource | KeyStore:
+    """Return where the image lies that a file stands for: in the file, or around it.
+
+    An assetstore keeps no suffixes, so that what a file is gets decided by its content. The metadata of a
+    zarr root stands for its hierarchy: an imported one for the directory or the prefix that it lies in, an
+    uploaded one for its Girder folder. A link stands for its address, which
+    `girder_zarr.image.store.addresses` has to allow.
+
+    :raises MissingImageError: there is no such file.
+    :raises UnreadableImageError: the file is a part of another image.
+    """
+    link = file.get('linkUrl')
+    if link:
+        if not str(link).startswith(('http://', 'https://')):
+            msg = f'{file["name"]} is a link to {link!r}; only http and https are followed.'
+            raise UnreadableImageError(msg)
+        return str(link)
+    is_root = file['name'] in ROOT_KEYS
+    path = local_path(file)
+    if path is not None and (not is_root or Path(path).name in ROOT_KEYS):
+        return path
+    if is_root:
+        key = str(file.get('s3Key', ''))
+        bucket = bucket_of(File().getAssetstoreAdapter(file))
+        if bucket is not None and file.get('imported') and key.rpartition('/')[2] in ROOT_KEYS:
+            return S3Hierarchy(
+                bucket, key[: key.rfind('/') + 1], f'girder:{file["_id"]}:{file.get("updated")}'
+            )
+        return open_folder(file)
+    return open_bytes(file)

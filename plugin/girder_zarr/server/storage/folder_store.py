@@ -1,0 +1,163 @@
+"""A zarr hierarchy that was uploaded file by file: Girder folders and items are its keys."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from girder.constants import AccessType
+from girder.models.file import File
+from girder.models.folder import Folder
+from girder.models.item import Item
+
+from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.store.objectstore import MOST_LISTED, ObjectStore
+from girder_zarr.image.store.zipstore import ROOT_KEYS
+
+if TYPE_CHECKING:
+    from bson import ObjectId
+
+    from girder_zarr.image.store.bytesource import ByteSource
+
+#: The folders and files that one store remembers.
+KEPT_FOLDERS, KEPT_FILES = 20_000, 2_000
+#: How far above a folder an image's root is looked for.
+MOST_DEPTH = 20
+#: Metadata that makes a folder a zarr node; `.zattrs` alone could be anybody's.
+ROOT_ORDER = ('zarr.json', '.zattrs', '.zgroup', '.zarray')
+
+
+class FolderHierarchy(ObjectStore):
+    """The hierarchy in a folder and those below it.
+
+    Whoever may read the image reads all of it, so that folders which fewer people may read are no part of it.
+
+    :param root: the folder that holds the root's metadata.
+    :param identity: see the base class.
+    """
+
+    def __init__(self, root: dict[str, Any], identity: str) -> None:
+        super().__init__(root['name'], identity)
+        self._root = root
+        self._folders: OrderedDict[str, ObjectId | None] = OrderedDict({'': root['_id']})
+        self._files: OrderedDict[str, ByteSource] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def _folder(self, path: str) -> ObjectId | None:
+        """Return the folder at a path, or None."""
+        with self._guard:
+            if path in self._folders:
+                return self._folders[path]
+        parent, _, name = path.rpartition('/')
+        above = self._folder(parent)
+        found = None
+        if above is not None:
+            found = Folder().findOne({'parentId': above, 'parentCollection': 'folder', 'name': name})
+        if found is not None and not as_open(found, self._root):
+            msg = f'The folder {path} of {self.name} may be read by fewer people than the image itself.'
+            raise UnreadableImageError(msg)
+        with self._guard:
+            self._folders[path] = None if found is None else found['_id']
+            while len(self._folders) > KEPT_FOLDERS:
+                self._folders.popitem(last=False)
+        return None if found is None else found['_id']
+
+    def _file(self, key: str) -> ByteSource | None:
+        from .file_bytes import open_bytes
+
+        with self._guard:
+            if key in self._files:
+                self._files.move_to_end(key)
+                return self._files[key]
+        path, _, name = key.rpartition('/')
+        folder = self._folder(path)
+        item = None if folder is None else Item().findOne({'folderId': folder, 'name': name}, fields=['_id'])
+        file = None if item is None else File().findOne({'itemId': item['_id'], 'name': name})
+        if file is None or not file.get('assetstoreId'):
+            return None
+        source = open_bytes(file)
+        with self._guard:
+            self._files[key] = source
+            while len(self._files) > KEPT_FILES:
+                self._files.popitem(last=False)
+        return source
+
+    def fetch(self, key: str, start: int | None, length: int) -> bytes | None:
+        """Return bytes of a value; see the base class."""
+        source = self._file(key)
+        if source is None:
+            return None
+        if start is None:
+            self._check_size(source.size, length, key)
+            return source.read(0, source.size)
+        first, length = self._range(start, length, source.size, key)
+        return source.read(first, length)
+
+    def list_folder(self, folder: str) -> list[str]:
+        """Return what lies directly in a folder; see the base class."""
+        found = self._folder(folder)
+        if found is None:
+            return []
+        query = {'parentId': found, 'parentCollection': 'folder'}
+        names = [child['name'] + '/' for child in Folder().find(query, fields=['name'], limit=MOST_LISTED)]
+        return names + [
+            item['name'] for item in Item().find({'folderId': found}, fields=['name'], limit=MOST_LISTED)
+        ]
+
+
+def as_open(folder: dict[str, Any], root: dict[str, Any]) -> bool:
+    """Whether everyone who may read ``root`` may read ``folder``."""
+    if folder.get('public'):
+        return True
+    if root.get('public'):
+        return False
+    return all(_readers(root, kind) <= _readers(folder, kind) for kind in ('users', 'groups'))
+
+
+def _readers(folder: dict[str, Any], kind: str) -> set[Any]:
+    return {
+        entry['id'] for entry in folder.get('access', {}).get(kind, ()) if entry['level'] >= AccessType.READ
+    }
+
+
+def has_metadata(folder_id: Any) -> str | None:
+    """Return the name of the zarr metadata that lies in a folder, or None."""
+    found = {
+        item['name']
+        for item in Item().find({'folderId': folder_id, 'name': {'$in': list(ROOT_KEYS)}}, fields=['name'])
+    }
+    return next((name for name in ROOT_ORDER if name in found), None)
+
+
+def _image_above(folder: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a folder above that holds zarr metadata, or None."""
+    above: dict[str, Any] | None = folder
+    for _ in range(MOST_DEPTH):
+        if above is None or above['parentCollection'] != 'folder':
+            return None
+        above = Folder().load(above['parentId'], force=True)
+        if above is not None and has_metadata(above['_id']):
+            return above
+    return None
+
+
+def open_folder(file: dict[str, Any]) -> FolderHierarchy:
+    """Return the hierarchy whose root's metadata is a file in a Girder folder.
+
+    :raises UnreadableImageError: the folder is a part of another image, or another file stands for this one.
+    """
+    item = Item().load(file['itemId'], force=True)
+    folder = None if item is None else Folder().load(item['folderId'], force=True)
+    if folder is None:
+        msg = f'{file["name"]} does not lie in a folder.'
+        raise UnreadableImageError(msg)
+    above = _image_above(folder)
+    if above is not None:
+        msg = f'{file["name"]} belongs to a part of the image in the folder {above["name"]}.'
+        raise UnreadableImageError(msg)
+    root = has_metadata(folder['_id'])
+    if root != file['name']:
+        msg = f'The image in the folder {folder["name"]} is opened by {root}, not by {file["name"]}.'
+        raise UnreadableImageError(msg)
+    return FolderHierarchy(folder, f'girder:{folder["_id"]}:{file["_id"]}:{file.get("updated")}')

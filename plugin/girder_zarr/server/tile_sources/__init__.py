@@ -1,0 +1,1 @@
+"""Which tile source opens an item, and why; our own source over items of Girder."""

@@ -1,0 +1,325 @@
+"""Which tile source opens what, and why.
+
+large_image decides from three class attributes of each source: ``extensions``, ``mimeTypes``,
+``nameMatches``. `install` puts live views in their place. A view holds the source's own values
+untouched and shows them with the overrides of the setting ``zarr.source_priorities`` applied, as that
+setting is now. Reading a view is what looks for a change, so that everything that reads those
+attributes agrees, in every process, with nothing to restart: at once in the process that saves the
+setting, within `MAX_AGE` seconds in all others.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+import girder.models
+import large_image.tilesource
+import pymongo
+from girder import events
+from girder.exceptions import ValidationException
+from girder.models.setting import Setting
+from girder_large_image import girder_tilesource
+from large_image.constants import SourcePriority
+
+from girder_zarr.server.settings.definitions import DEFAULT, OFF, SettingKey, normalise_source_priorities
+
+logger = logging.getLogger(__name__)
+
+MAX_AGE = 1.0
+PATIENCE = 1.5
+ATTRIBUTES = ('extensions', 'mimeTypes', 'nameMatches')
+_HANDLER = 'zarr.source_priorities'
+_MARK = 'watched_by_girder_zarr'
+_EVENTS = ('model.setting.save.after', 'model.setting.remove')
+
+Settings = Mapping[str, Any]
+Registry = dict[str, type]
+
+
+def _variable(key: str) -> str:
+    return f'GIRDER_SETTING_{key.replace(".", "_").upper()}'
+
+
+def fixed_by_environment() -> bool:
+    """Whether an environment variable stands before what is stored, as for all of Girder's settings."""
+    return _variable(SettingKey.SOURCE_PRIORITIES) in os.environ
+
+
+def stored_value(key: str = SettingKey.SOURCE_PRIORITIES) -> object:
+    """Fetch a setting as it is now, from the environment or the database.
+
+    `Setting.get` may answer from a cache of this process that never ages, hence the detour.
+    """
+    fixed = os.environ.get(_variable(key))
+    if fixed is not None:
+        try:
+            return json.loads(fixed)
+        except ValueError:
+            return fixed
+    _require_database()
+    document = Setting().findOne({'key': key})
+    return None if document is None else document.get('value')
+
+
+def _require_database() -> None:
+    """Fail soon where there is no database, as in workers elsewhere; Girder itself would wait 20 seconds."""
+    if girder.models._dbClients:
+        return
+    client = pymongo.MongoClient(
+        girder.models.getDbConfig().get('uri') or 'mongodb://localhost:27017/girder',
+        serverSelectionTimeoutMS=int(PATIENCE * 1000),
+    )
+    with client:
+        client.admin.command('ping')
+
+
+class Overrides:
+    """The setting as this process knows it: read again when older than `MAX_AGE`, one thread at a time."""
+
+    def __init__(self, fetch: Callable[[], object] = stored_value) -> None:
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        self._value: Settings = {}
+        self._raw: object = None
+        self._fresh_until: float | None = None
+        self._generation = 0
+
+    def invalidate(self) -> None:
+        """Make the next reader fetch the setting."""
+        self._generation += 1
+        self._fresh_until = None
+
+    def current(self) -> Settings:
+        """Give the normalised setting, at most `MAX_AGE` seconds old. Never raises."""
+        fresh_until = self._fresh_until
+        if fresh_until is not None and time.monotonic() < fresh_until:
+            return self._value
+        # While one thread fetches, the others go on with what is known, if anything is.
+        if not self._lock.acquire(blocking=fresh_until is None):
+            return self._value
+        try:
+            if self._fresh_until is fresh_until:
+                self._refresh()
+        finally:
+            self._lock.release()
+        return self._value
+
+    def _refresh(self) -> None:
+        generation, started, age = self._generation, time.monotonic(), MAX_AGE
+        try:
+            raw = self._fetch()
+        except Exception as exception:  # noqa: BLE001  a worker without a database keeps its defaults
+            # Do not wait with every image for a database that is not there.
+            age = max(MAX_AGE, 40 * (time.monotonic() - started))
+            logger.warning('The tile source priorities cannot be read: %s', exception)
+        else:
+            if raw != self._raw:
+                self._raw, self._value = raw, _tolerant(raw)
+                sync_known_extensions(self._value)
+        if generation == self._generation:
+            self._fresh_until = time.monotonic() + age
+
+
+def _tolerant(raw: object) -> Settings:
+    """Normalise a value that may have come in past the validator."""
+    try:
+        return normalise_source_priorities(raw)
+    except ValidationException as exception:
+        logger.warning('The tile source priorities are left out: %s', exception)
+        return {}
+
+
+overrides = Overrides()
+
+
+def apply_overrides(
+    settings: Settings, source: str, attribute: str, own: Mapping[str | None, Any]
+) -> Mapping[str | None, Any]:
+    """Give a source's own values of one attribute as the setting changes them.
+
+    'off' for a source leaves nothing by which it could be chosen; 'off' for an extension takes the extension
+    away; 'off' for the default keeps the source from files whose extension it does not list.
+    """
+    changes = settings.get(source)
+    if changes is None:
+        return own
+    if changes == OFF:
+        return {} if attribute == 'nameMatches' else {None: SourcePriority.MANUAL}
+    if attribute != 'extensions':
+        return own
+    result = dict(own)
+    for key, name in changes.items():
+        if key == DEFAULT:
+            result[None] = SourcePriority.MANUAL if name == OFF else SourcePriority[name]
+        elif name == OFF:
+            result.pop(key, None)
+        else:
+            result[key] = SourcePriority[name]
+    return result
+
+
+class LivePriorities(MutableMapping[Any, Any]):
+    """One attribute of one source: what it says itself (`own`), shown with the overrides applied."""
+
+    def __init__(self, source: str, attribute: str, own: MutableMapping[Any, Any]) -> None:
+        self.source = source
+        self.attribute = attribute
+        self.own = own
+
+    def effective(self) -> Mapping[Any, Any]:
+        """Give the values of this moment; not to be changed."""
+        watch()
+        return apply_overrides(overrides.current(), self.source, self.attribute, self.own)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.effective()[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.effective())
+
+    def __len__(self) -> int:
+        return len(self.effective())
+
+    def items(self) -> Any:
+        """Give the pairs of one moment."""
+        return self.effective().items()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        # Sources add what they miss ("if x not in cls.extensions"); what is turned off is not missing.
+        if key not in self.own or key in self:
+            self.own[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        del self.own[key]
+
+    def copy(self) -> LivePriorities:
+        """Give a live view on a copy; sources copy their attributes before they add to them."""
+        return LivePriorities(self.source, self.attribute, dict(self.own))
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def own_values(source: type, attribute: str) -> MutableMapping[Any, Any]:
+    """Give the values that a source class declares itself."""
+    value = getattr(source, attribute, None)
+    return value.own if isinstance(value, LivePriorities) else value if value is not None else {}
+
+
+def registries() -> tuple[Registry, Registry]:
+    """Name the registries of sources that large_image chooses from."""
+    return girder_tilesource.AvailableGirderTileSources, large_image.tilesource.AvailableTileSources
+
+
+_installed = False
+_watch_lock = threading.RLock()
+_watched: tuple[tuple[type, ...], ...] = ()
+_ever_known: set[str] = set()
+
+
+def watch() -> None:
+    """Put views on every registered source that has none yet."""
+    global _watched  # noqa: PLW0603  one per process, like the registries
+    registered = tuple(tuple(registry.values()) for registry in registries())
+    if not _installed or registered == _watched:
+        return
+    with _watch_lock:
+        for registry in registries():
+            for name, source in list(registry.items()):
+                _put_views(name, source)
+        _watched = registered
+        sync_known_extensions(overrides._value)
+
+
+def _put_views(name: str, source: type) -> None:
+    for attribute in ATTRIBUTES:
+        if not isinstance(vars(source).get(attribute), LivePriorities):
+            setattr(source, attribute, LivePriorities(name, attribute, own_values(source, attribute)))
+
+
+def sync_known_extensions(settings: Settings) -> None:
+    """Bring girder_large_image's set of extensions worth a look at upload in line with the setting."""
+    wanted: set[str] = set()
+    for name, source in list(girder_tilesource.AvailableGirderTileSources.items()):
+        if getattr(source, 'girderSource', False):
+            own = own_values(source, 'extensions')
+            effective = apply_overrides(settings, name, 'extensions', own)
+            wanted.update(key for key in effective if key is not None)
+            _ever_known.update(key for key in own if key is not None)
+    _ever_known.update(wanted)
+    girder_tilesource.KnownExtensions.difference_update(_ever_known - wanted)
+    girder_tilesource.KnownExtensions.update(wanted)
+
+
+def install() -> None:
+    """Put the live views in place, now and whenever sources are loaded. Safe to call again.
+
+    Loads no source and reads no setting by itself: Celery's parent process must not open the database.
+    """
+    global _installed  # noqa: PLW0603
+    with _watch_lock:
+        load = large_image.tilesource.loadTileSources
+        if not hasattr(load, _MARK):
+            large_image.tilesource.loadTileSources = _watching(load)
+        _installed = True
+    for event in _EVENTS:
+        events.unbind(event, _HANDLER)
+        events.bind(event, _HANDLER, _setting_changed)
+    watch()
+
+
+def uninstall() -> None:
+    """Give every source its own attributes back."""
+    global _installed, _watched
+    with _watch_lock:
+        if not _installed:
+            return
+        _installed, _watched = False, ()
+        for event in _EVENTS:
+            events.unbind(event, _HANDLER)
+        for registry in registries():
+            for source in registry.values():
+                for attribute in ATTRIBUTES:
+                    if isinstance(vars(source).get(attribute), LivePriorities):
+                        setattr(source, attribute, own_values(source, attribute))
+        sync_known_extensions({})
+
+
+def _watching(load: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(load)
+    def loadTileSources(*args: Any, **kwargs: Any) -> None:
+        load(*args, **kwargs)
+        watch()
+
+    setattr(loadTileSources, _MARK, True)
+    return loadTileSources
+
+
+def _setting_changed(event: events.Event) -> None:
+    if event.info.get('key') == SettingKey.SOURCE_PRIORITIES:
+        overrides.invalidate()
+        unknown = set(event.info.get('value') or {}) - set(girder_tilesource.AvailableGirderTileSources)
+        if unknown and event.name.endswith('save.after'):
+            logger.warning(
+                'Priorities are set for tile sources that this server does not have: %s',
+                ', '.join(sorted(unknown)),
+            )
+
+
+def register(info: dict[str, Any]) -> None:
+    """Apply the setting in this server and add the routes. Called from the plugin's ``load``.
+
+    girder_large_image must be loaded before: it fills the registry of sources.
+    """
+    from girder_zarr.server.api.tile_sources import ZarrResource
+
+    install()
+    overrides.invalidate()
+    info['apiRoot'].zarr = ZarrResource()

@@ -1,0 +1,117 @@
+"""An item's file, in whichever assetstore, as a tile source; and this source before all others named zarr."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import logging
+from typing import TYPE_CHECKING, Any
+
+import large_image.tilesource
+from girder.exceptions import FilePathException
+from girder.models.file import File
+from girder_large_image import girder_tilesource
+from girder_large_image.girder_tilesource import GirderTileSource
+from large_image.exceptions import TileSourceError
+
+from girder_zarr.image import ZarrFileTileSource
+from girder_zarr.server.storage.file_bytes import open_location
+
+from .explain import Facts, rank
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+NAME = 'zarr'
+OTHER_DISTRIBUTION = 'large-image-source-zarr'
+
+
+class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
+    """Provides tile access to a Girder item that is an OME-Zarr image."""
+
+    cacheName = 'tilesource'
+    name = NAME
+
+    def _getLargeImagePath(self) -> Any:
+        """Return where the image lies that the item's file stands for; see ``file_store.open_location``."""
+        file_id = self.item['largeImage']['fileId']
+        file = File().load(file_id, force=True)
+        if file is None:
+            msg = f'The item has no large image file: there is no file {file_id}.'
+            raise TileSourceError(msg)
+        return open_location(file)
+
+
+SOURCES = {'large_image.source': ZarrFileTileSource, 'girder_large_image.source': ZarrGirderTileSource}
+
+
+def take_over() -> None:
+    """Make this source the one called zarr, in Girder and in large_image, whatever else is installed."""
+    prefer_ours()
+    girder_tilesource.loadGirderTileSources()
+    large_image.tilesource.loadTileSources()
+
+
+def prefer_ours() -> None:
+    """Make this source the one called zarr from the next time that tile sources are loaded.
+
+    girder_large_image reads the entry points again whenever a file is saved, and the last package that offers
+    a name would win; so the reading itself puts our source in its place.
+    """
+    load = large_image.tilesource.loadTileSources
+    if not hasattr(load, 'before_girder_zarr'):
+        large_image.tilesource.loadTileSources = _preferring_ours(load)
+    choose = girder_tilesource.getGirderTileSourceName
+    if not hasattr(choose, 'before_girder_zarr'):
+        girder_tilesource.getGirderTileSourceName = _going_on(choose)
+    try:
+        version = importlib.metadata.version(OTHER_DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return
+    logger.warning(
+        '%s %s is installed as well; the tile source "zarr" is the one of girder_zarr.',
+        OTHER_DISTRIBUTION,
+        version,
+    )
+
+
+def _preferring_ours(load: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(load)
+    def load_tile_sources(
+        entryPointName: str = 'large_image.source',
+        sourceDict: dict[str, Any] = large_image.tilesource.AvailableTileSources,
+    ) -> None:
+        load(entryPointName, sourceDict)
+        if entryPointName in SOURCES:
+            sourceDict[NAME] = SOURCES[entryPointName]
+
+    load_tile_sources.before_girder_zarr = load  # type: ignore[attr-defined]
+    return load_tile_sources
+
+
+def _going_on(choose: Callable[..., str | None]) -> Callable[..., str | None]:
+    """Let the search for a source go on where one of them needs a file on this machine.
+
+    Such a source fails with FilePathException, which ends large_image's search, as an error of the server.
+    """
+
+    @functools.wraps(choose)
+    def get_name(item: dict[str, Any], file: Any = None, *args: Any, **kwargs: Any) -> str | None:
+        try:
+            return choose(item, file, *args, **kwargs)
+        except FilePathException:
+            found = file or File().load(item['largeImage']['fileId'], force=True)
+            names = [one.source for one in rank(Facts.of(found)) if one.considered]
+            return next((name for name in names if _can_read(name, item, *args, **kwargs)), None)
+
+    get_name.before_girder_zarr = choose  # type: ignore[attr-defined]
+    return get_name
+
+
+def _can_read(name: str, item: dict[str, Any], *args: Any, **kwargs: Any) -> bool:
+    try:
+        return bool(girder_tilesource.AvailableGirderTileSources[name].canRead(item, *args, **kwargs))
+    except FilePathException:
+        return False

@@ -1,0 +1,1 @@
+"""Overlapping patches to blocks of one image."""

@@ -1,0 +1,220 @@
+"""How the patches that overlap in a block become its pixels.
+
+A block is cut along the edges of its pieces into cells that the same pieces cover. A cell of one piece is
+copied; only where pieces really overlap is anything computed. Blocks of very many pieces are made whole, one
+piece after the other, so that no more than one of them has to be in memory.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from .rules import Added, Painter, SmallMean, accumulator_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from girder_zarr.stitch.spec.model import Overlap
+
+    from .rules import Accumulator
+
+T = TypeVar('T')
+#: A block of more pieces is not cut into cells.
+MAX_CUT = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Pixels ``(y, x, bands)`` that begin at row ``y`` and column ``x`` of a block; both may be negative.
+
+    :param mask: ``(y, x)``, float32 from 0 to 1: pixels of 0 do not count, others by so much in means.
+    :param reach: ``(y, x)``, float32: the distance of each pixel to the end of the piece; None: it ends at
+        its edges.
+    :param weight: how much it counts in means.
+    """
+
+    y: int
+    x: int
+    pixels: np.ndarray
+    mask: np.ndarray | None = None
+    reach: np.ndarray | None = None
+    weight: float = 1.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has neither mask nor weight."""
+        return self.mask is None and self.weight == 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The part of a piece that lies in a block: rows and columns of the block, end exclusive."""
+
+    piece: Piece
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def add_to(self, target: Accumulator, cell: _Cell, rule: Overlap) -> None:
+        """Add what of the part lies in a cell, which is all of the target."""
+        y0, y1 = max(self.top, cell.top), min(self.bottom, cell.bottom)
+        x0, x1 = max(self.left, cell.left), min(self.right, cell.right)
+        piece = self.piece
+        rows, columns = slice(y0 - piece.y, y1 - piece.y), slice(x0 - piece.x, x1 - piece.x)
+        mask = None if piece.mask is None else piece.mask[rows, columns]
+        weight: Any = None
+        if target.wants_weight:
+            weight = _weight(piece, mask, _reach(piece, rows, columns) if rule == 'feather' else None)
+        place = slice(y0 - cell.top, y1 - cell.top), slice(x0 - cell.left, x1 - cell.left)
+        target.add(Added(place, piece.pixels[rows, columns], None if mask is None else mask > 0, weight))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A rectangle of a block."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def of(self, block: np.ndarray) -> np.ndarray:
+        """Return the cell's part of a block, as a view."""
+        return block[self.top : self.bottom, self.left : self.right]
+
+
+def _weight(piece: Piece, mask: np.ndarray | None, reach: np.ndarray | None) -> Any:
+    """Return the weight of pixels: the piece's own, its mask and the distance to its end, multiplied."""
+    weight: Any = np.float32(piece.weight)
+    for factor in (reach, mask):
+        if factor is not None:
+            weight = weight * factor
+    return weight
+
+
+def _reach(piece: Piece, rows: slice, columns: slice) -> np.ndarray:
+    """Return the distance of pixels to the end of their piece, by rows or columns, whichever is nearer."""
+    if piece.reach is not None:
+        return piece.reach[rows, columns]
+    height, width = piece.pixels.shape[:2]
+    nearest: np.ndarray = np.minimum(_edge(rows, height)[:, np.newaxis], _edge(columns, width)[np.newaxis, :])
+    return nearest
+
+
+def _edge(part: slice, length: int) -> np.ndarray:
+    """Return the distance of the middle of each pixel to the nearer end of a row."""
+    at = np.arange(part.start, part.stop, dtype=np.float32)
+    return np.minimum(at + np.float32(0.5), np.float32(length - 0.5) - at)
+
+
+def blend(
+    pieces: Sequence[Piece],
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    rule: Overlap,
+    background: float,
+    *,
+    weighted: bool | None = None,
+) -> np.ndarray:
+    """Return a block ``(y, x, bands)`` of ``shape``.
+
+    :param pieces: in their order; all of the block's dtype and bands. They may reach beyond the block.
+    :param rule: what counts where pieces overlap; `accumulate.py` says how each is computed.
+    :param background: the value where there is no piece.
+    :param weighted: whether any piece of the image has a mask or a weight; None: only these pieces count.
+    :returns: a fresh array, or a read-only view of the only piece.
+    """
+    if len(pieces) == 1:
+        whole = _covering(pieces[0], shape)
+        if whole is not None:
+            return whole
+    parts = [part for piece in pieces if (part := _clip(piece, shape)) is not None]
+    if weighted is None:
+        weighted = any(not piece.is_plain for piece in pieces)
+    if rule in {'last', 'first'} or len(parts) > MAX_CUT:
+        ordered = [part.piece for part in painted(rule, parts)]
+        return blend_each(ordered, shape, dtype, rule, background, weighted)
+    out = np.full(shape, background, dtype)
+    for cell, members in _cut(parts, shape):
+        target = _target(rule, cell.of(out), members, weighted=weighted)
+        for part in members:
+            part.add_to(target, cell, rule)
+        target.finish()
+    return out
+
+
+def _target(rule: Overlap, out: np.ndarray, members: Sequence[_Part], *, weighted: bool) -> Accumulator:
+    """Return what collects the pieces of a cell, each of which covers all of it."""
+    if len(members) == 1:
+        return Painter(out)
+    masked = any(part.piece.mask is not None for part in members)
+    if rule in {'mean', 'feather'} and not masked and SmallMean.takes(out.dtype):
+        return SmallMean(out)
+    return accumulator_of(rule, out, weighted=weighted)
+
+
+def blend_each(
+    pieces: Iterable[Piece],
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    rule: Overlap,
+    background: float,
+    weighted: bool,
+) -> np.ndarray:
+    """Return what :func:`blend` returns, looking at one piece after the other.
+
+    :param pieces: as :func:`painted` puts them.
+    :param weighted: whether any of them has a mask or a weight.
+    """
+    out = np.full(shape, background, dtype)
+    target = accumulator_of(rule, out, weighted=weighted)
+    cell = _Cell(0, shape[0], 0, shape[1])
+    for piece in pieces:
+        part = _clip(piece, shape)
+        if part is not None:
+            part.add_to(target, cell, rule)
+    target.finish()
+    return out
+
+
+def painted(rule: Overlap, ordered: Sequence[T]) -> Sequence[T]:
+    """Return pieces, or what they are made of, so that the one that counts comes last."""
+    return ordered[::-1] if rule == 'first' else ordered
+
+
+def _covering(piece: Piece, shape: tuple[int, int, int]) -> np.ndarray | None:
+    """Return the part of a piece that is the whole block, if it is."""
+    part = _clip(piece, shape)
+    if piece.mask is not None or part is None:
+        return None
+    if (part.top, part.left, part.bottom, part.right) != (0, 0, *shape[:2]):
+        return None
+    view = piece.pixels[-piece.y : shape[0] - piece.y, -piece.x : shape[1] - piece.x]
+    view.flags.writeable = False
+    return view
+
+
+def _clip(piece: Piece, shape: tuple[int, int, int]) -> _Part | None:
+    top, left = max(piece.y, 0), max(piece.x, 0)
+    bottom = min(piece.y + piece.pixels.shape[0], shape[0])
+    right = min(piece.x + piece.pixels.shape[1], shape[1])
+    return None if bottom <= top or right <= left else _Part(piece, top, bottom, left, right)
+
+
+def _cut(parts: Sequence[_Part], shape: tuple[int, int, int]) -> Iterator[tuple[_Cell, list[_Part]]]:
+    """Yield the cells of a block that pieces cover, each with all of them, in their order."""
+    for top, bottom in itertools.pairwise(_edges([(part.top, part.bottom) for part in parts], shape[0])):
+        row = [part for part in parts if part.top <= top and part.bottom >= bottom]
+        for left, right in itertools.pairwise(_edges([(part.left, part.right) for part in row], shape[1])):
+            members = [part for part in row if part.left <= left and part.right >= right]
+            if members:
+                yield _Cell(top, bottom, left, right), members
+
+
+def _edges(spans: Iterable[tuple[int, int]], length: int) -> list[int]:
+    return sorted({0, length, *itertools.chain.from_iterable(spans)})

@@ -1,0 +1,110 @@
+"""Blocks of the output from the patches that touch them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .blend import MAX_CUT, Piece, blend, blend_each, painted
+from .patch_loader import PatchLoader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from girder_zarr.stitch.plan import Hit, Plan
+    from girder_zarr.stitch.spec.model import Overlap
+
+    from .patch_loader import Load
+
+
+class BlockMaker:
+    """Makes blocks of the output from the patches that touch them. Thread safe.
+
+    :param load: as for `assemble.assemble`.
+    """
+
+    #: Larger blocks are made in squares of this side, so that sums in floating point stay small.
+    SQUARE = 1024
+    #: Bytes of patches that may be in memory at once for one square; beyond, they come one by one.
+    TOGETHER = 64 * 2**20
+
+    def __init__(self, plan: Plan, load: Load) -> None:
+        self.plan = plan
+        self._dtype = np.dtype(plan.dtype)
+        self._loader = PatchLoader(plan, load)
+
+    def read(self, region: tuple[slice, ...]) -> np.ndarray | None:
+        """Return a region of the output, or None where no patch touches it.
+
+        :param region: one slice an axis of the plan, start and stop explicit.
+        """
+        out: np.ndarray | None = None
+        rows, columns = (_squares(part, self.SQUARE) for part in region[-2:])
+        for frame, place, bands in self.plan.frames(region):
+            for y, x in itertools.product(rows, columns):
+                block = self._frame(frame, y, x)
+                if block is None:
+                    continue
+                if out is None:
+                    out = self._background(region, bands, whole=len(rows) * len(columns) == 1)
+                inside = (
+                    slice(y.start - region[-2].start, y.stop - region[-2].start),
+                    slice(x.start - region[-1].start, x.stop - region[-1].start),
+                )
+                _put(out[(*place, *inside)], block, bands)
+        return out
+
+    def _background(self, region: tuple[slice, ...], bands: slice, *, whole: bool) -> np.ndarray:
+        """Return an array of the region's shape; it is not filled where one square of one frame fills it."""
+        shape = tuple(part.stop - part.start for part in region)
+        if whole and math.prod(shape[:-2]) == bands.stop - bands.start:
+            return np.empty(shape, self._dtype)
+        return np.full(shape, self.plan.spec.background, self._dtype)
+
+    def _frame(self, frame: tuple[int, ...], y: slice, x: slice) -> np.ndarray | None:
+        plan, shape = self.plan, (y.stop - y.start, x.stop - x.start, self.plan.bands)
+        rule, background = plan.spec.overlap, plan.spec.background
+        hits = _needed(painted(rule, plan.touching(frame, y, x)), rule, shape)
+        if not hits:
+            return None
+        nbytes = sum(math.prod(hit.patch.shape) for hit in hits) * self._dtype.itemsize
+        pieces = (self._piece(hit) for hit in hits)
+        if len(hits) > MAX_CUT or (nbytes > self.TOGETHER and len(hits) > 1):
+            return blend_each(pieces, shape, self._dtype, rule, background, plan.weighted)
+        return blend(
+            painted(rule, list(pieces)), shape, self._dtype, rule, background, weighted=plan.weighted
+        )
+
+    def _piece(self, hit: Hit) -> Piece:
+        loaded = self._loader.get(hit.patch)
+        return Piece(hit.y, hit.x, loaded.pixels, loaded.mask, loaded.reach, hit.patch.weight)
+
+
+def _squares(part: slice, side: int) -> list[slice]:
+    """Cut a slice at multiples of a side."""
+    cuts = [part.start, *range(part.start // side * side + side, part.stop, side), part.stop]
+    return [slice(*pair) for pair in itertools.pairwise(cuts)]
+
+
+def _needed(hits: Sequence[Hit], rule: Overlap, shape: tuple[int, int, int]) -> Sequence[Hit]:
+    """Leave out what a later patch hides altogether, where only one patch counts."""
+    if rule not in {'last', 'first'}:
+        return hits
+    for at in range(len(hits) - 1, 0, -1):
+        hit = hits[at]
+        bottom, right = hit.y + hit.patch.shape[0], hit.x + hit.patch.shape[1]
+        if hit.patch.is_plain and max(hit.y, hit.x) <= 0 and bottom >= shape[0] and right >= shape[1]:
+            return hits[at:]
+    return hits
+
+
+def _put(out: np.ndarray, block: np.ndarray, bands: slice) -> None:
+    """Write bands of a block ``(y, x, bands)`` into ``(y, x)`` or ``(band, y, x)``."""
+    if out.ndim == 2:
+        out[...] = block[:, :, bands.start]
+        return
+    for target, band in zip(out, range(bands.start, bands.stop), strict=True):
+        np.copyto(target, block[:, :, band])

@@ -1,0 +1,1 @@
+"""Formats of patches: the picture that a header announces, and its pixels."""

@@ -1,0 +1,183 @@
+"""Bytes to pixels: an explicit list of formats, the size known from the header before anything is decoded.
+
+Pixels come out as ``(y, x, bands)`` with 1, 3 or 4 bands in native byte order. Gray with alpha becomes RGBA,
+a palette its colors, one bit 0 and 255, half floats float32. Where the caller wants the alpha as a mask, it
+comes as one more band than `inspect` announces: 2 for gray, 4 for color.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from girder_zarr.errors import LimitExceededError, UnsupportedFormatError
+
+from . import files as format_files
+from . import jxl as format_jxl
+from . import raw as format_raw
+from . import webp as format_webp
+from .info import BAND_COUNTS, DEFAULT_LIMITS, DTYPES, PROMOTED, Format, Limits, PatchInfo, check_info
+from .raw import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ['BAND_COUNTS', 'DTYPES', 'Format', 'Layout', 'Limits', 'PatchInfo', 'decode', 'inspect']
+
+_ACCEPTED = 'PNG, JPEG, TIFF, WebP, JPEG XL or npy'
+#: What a compressed npy may hold besides its pixels.
+_HEADER_ROOM = 2**16
+
+
+def inspect(
+    stream: IO[bytes],
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    layout: Layout | None = None,
+    alpha: bool = False,
+) -> PatchInfo:
+    """Return format, shape and dtype of an image without decoding its pixels.
+
+    :param stream: seekable; read from its beginning, its position afterwards is undefined.
+    :param layout: what the client declared, if the body is raw pixels.
+    :param alpha: the last band is a mask and does not count as a band.
+    :raises UnsupportedFormatError: it is in none of the formats, its header is damaged, or it has no alpha
+        where one is wanted.
+    :raises LimitExceededError: it has more pixels or bytes than the limits allow.
+    """
+    stored = _inspect_stored(stream, limits, layout)
+    height, width, bands = stored.shape
+    if alpha and bands not in {2, 4}:
+        msg = f'mask=alpha: expected an image with alpha, found a {stored.format} of {bands} bands.'
+        raise UnsupportedFormatError(msg)
+    bands = bands - 1 if alpha else (4 if bands == 2 else bands)
+    info = replace(stored, shape=(height, width, bands))
+    check_info(info, limits)
+    return info
+
+
+def _inspect_stored(stream: IO[bytes], limits: Limits, layout: Layout | None) -> PatchInfo:
+    """Return what the header says; 2 bands are gray and alpha."""
+    if layout is not None:
+        info = format_raw.info_of(layout)
+        # before anything is expanded
+        check_info(replace(info, shape=(*info.shape[:2], 4 if info.shape[2] == 2 else info.shape[2])), limits)
+        format_raw.check_raw(stream, layout)
+        return info
+    stream, kind = _plain(stream, limits)
+    stream.seek(0)
+    try:
+        return _INSPECTORS[kind](stream)
+    except UnsupportedFormatError:
+        raise
+    except Exception as error:
+        msg = f'The {kind} header cannot be read: {error}'
+        raise UnsupportedFormatError(msg) from error
+
+
+def decode(
+    stream: IO[bytes],
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    layout: Layout | None = None,
+    alpha: bool = False,
+) -> np.ndarray:
+    """Return the pixels of an image as ``(y, x, bands)``, in the dtype that :func:`inspect` announces.
+
+    :param alpha: as for :func:`inspect`; the mask is the last band of what is returned.
+    :raises UnsupportedFormatError: as :func:`inspect`, or the pixels are damaged.
+    :raises LimitExceededError: as :func:`inspect`.
+    """
+    if layout is None:
+        stream, _ = _plain(stream, limits)
+    info = inspect(stream, limits, layout=layout, alpha=alpha)
+    stream.seek(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            if layout is not None:
+                pixels = format_raw.decode_raw(stream, layout)
+            else:
+                pixels = _DECODERS[info.format](stream)
+            pixels = _normalise(pixels, alpha=alpha)
+    except (UnsupportedFormatError, LimitExceededError):
+        raise
+    except Exception as error:
+        msg = f'The pixels of the {info.format} cannot be decoded: {error}'
+        raise UnsupportedFormatError(msg) from error
+    expected = (*info.shape[:2], info.shape[2] + alpha)
+    if pixels.shape != expected or pixels.dtype != np.dtype(info.dtype):
+        msg = (
+            f'The {info.format} announces {expected} of {info.dtype} and holds '
+            f'{pixels.shape} of {pixels.dtype}.'
+        )
+        raise UnsupportedFormatError(msg)
+    return pixels
+
+
+def _plain(stream: IO[bytes], limits: Limits) -> tuple[IO[bytes], Format]:
+    """Return the image file that a stream is, or that is compressed in it, and its format.
+
+    Only npy is taken compressed: the others compress by themselves.
+    """
+    stream.seek(0)
+    head = stream.read(16)
+    compression = format_raw.compression_of(head)
+    if compression is None:
+        return stream, _recognise(head)
+    plain = format_raw.expanded(stream, compression, limits.nbytes + _HEADER_ROOM)
+    kind = _recognise(plain.read(16))
+    if kind != 'npy':
+        msg = f'The body is a {kind} compressed with {compression}; expected it as it is.'
+        raise UnsupportedFormatError(msg)
+    return plain, kind
+
+
+def _recognise(head: bytes) -> Format:
+    """Return the format that the first 16 bytes of a file say."""
+    for kind, begins in _MAGIC.items():
+        if head.startswith(begins):
+            return kind
+    if head[:4] == b'RIFF' and head[8:12] == b'WEBP':
+        return 'webp'
+    msg = f'The body is not an image: expected {_ACCEPTED}, found bytes that begin with {head[:8]!r}.'
+    raise UnsupportedFormatError(msg)
+
+
+def _normalise(pixels: np.ndarray, *, alpha: bool) -> np.ndarray:
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.shape[2] == 2 and not alpha:
+        pixels = pixels[:, :, (0, 0, 0, 1)]
+    native = np.dtype(PROMOTED.get(pixels.dtype.name, pixels.dtype.name))
+    return np.ascontiguousarray(pixels, dtype=native)
+
+
+_MAGIC: dict[Format, bytes | tuple[bytes, ...]] = {
+    'png': b'\x89PNG\r\n\x1a\n',
+    'jpeg': b'\xff\xd8\xff',
+    'tiff': (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
+    'npy': b'\x93NUMPY',
+    'jxl': (format_jxl.CONTAINER, format_jxl.CODESTREAM),
+}
+_INSPECTORS: dict[Format, Callable[[IO[bytes]], PatchInfo]] = {
+    'png': format_files.inspect_png,
+    'jpeg': format_files.inspect_jpeg,
+    'tiff': format_files.inspect_tiff,
+    'webp': format_webp.inspect_webp,
+    'jxl': format_jxl.inspect_jxl,
+    'npy': format_files.inspect_npy,
+}
+_DECODERS: dict[Format, Callable[[IO[bytes]], np.ndarray]] = {
+    'png': format_files.decode_png,
+    'jpeg': format_files.decode_jpeg,
+    'tiff': format_files.decode_tiff,
+    'webp': format_webp.decode_webp,
+    'jxl': format_jxl.decode_jxl,
+    'npy': format_files.decode_npy,
+}

@@ -1,0 +1,140 @@
+"""A large image in parts, each made by itself from the patches that touch it, and put together in the end."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from girder_zarr.image.write.outlet import ZipOutlet
+from girder_zarr.image.write.parts import HALVES, Trees, write_above, write_trees
+
+from .assemble import BlockMaker, output_spec, write_file
+from .provenance import DOCUMENT, document_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from girder_zarr.image.write.outlet import Outlet
+    from girder_zarr.stitch.blend.patch_loader import Load
+    from girder_zarr.stitch.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some subtrees of an image.
+
+    :param first: the number of the first; see `image.write.parts.Trees`.
+    :param end: the number of the one after the last.
+    :param values: what the progress of :meth:`PartMaker.write` adds up to.
+    """
+
+    first: int
+    end: int
+    values: int
+
+
+def cut(plan: Plan, values: int) -> list[Part]:
+    """Cut the image of a plan into parts of about so many values; what no patch touches is in none."""
+    trees = Trees(output_spec(plan), values)
+    each, found = max(1, values // trees.values), []
+    for first in range(0, trees.count, each):
+        end = min(first + each, trees.count)
+        regions = [trees.region(number) for number in range(first, end)]
+        if any(plan.occupied(region) for region in regions):
+            sizes = (math.prod(side.stop - side.start for side in region) for region in regions)
+            found.append(Part(first, end, sum(sizes)))
+    return found
+
+
+class PartMaker:
+    """Makes parts of one image; what it has loaded for one is kept for the next.
+
+    :param load: as for `assemble.assemble`.
+    :param values: what the image was cut with.
+    """
+
+    def __init__(self, plan: Plan, load: Load, values: int) -> None:
+        self._plan, self._blocks = plan, BlockMaker(plan, load)
+        self._trees = Trees(output_spec(plan), values)
+
+    def write(self, part: Part, target: Path, **options: Any) -> None:
+        """Write a part into a new zip.
+
+        :param options: ``progress``, ``check`` and ``threads`` as for `assemble.write_plan`.
+        :raises UnsupportedFormatError: a patch cannot be decoded; the message names it.
+        """
+        with ZipOutlet(target) as outlet:
+            numbers = range(part.first, part.end)
+            read = self._blocks.read
+            write_trees(self._trees, numbers, outlet, read, occupied=self._plan.occupied, **options)
+            outlet.finish(sync=False)  # it is read by this process, or never
+
+
+def merge_file(
+    plan: Plan,
+    parts: Iterable[IO[bytes]],
+    target: Path,
+    values: int,
+    *,
+    name: str | None = None,
+    check: Callable[[], None] | None = None,
+    threads: int | None = None,
+) -> None:
+    """Write the file that `assemble.assemble_file` would write, from parts that were made before.
+
+    What the parts hold is copied as it is. Temporary data lies beside the target.
+
+    :param parts: what :meth:`PartMaker.write` wrote, one after the other, each as a seekable stream.
+    :param values: what the image was cut with.
+    :raises zipfile.BadZipFile: a part is not what was written.
+    """
+
+    def write(outlet: Outlet) -> None:
+        document = document_of(plan)
+        if document is not None:
+            outlet.put(DOCUMENT, document)
+        with (target.parent / 'halves').open('x+b') as scratch:
+            halves = _Halves(scratch)
+            for stream in parts:
+                _copy(stream, outlet, halves, check)
+            trees = Trees(output_spec(plan, name), values)
+            write_above(trees, outlet, halves.get, threads=threads, check=check, occupied=plan.occupied)
+        (target.parent / 'halves').unlink()
+
+    write_file(plan, target, write, check=check)
+
+
+def _copy(stream: IO[bytes], outlet: Outlet, halves: _Halves, check: Callable[[], None] | None) -> None:
+    with zipfile.ZipFile(stream) as archive:
+        for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+            if check is not None:
+                check()
+            content = archive.read(info)
+            if info.filename.startswith(HALVES):
+                halves.put(int(info.filename.removeprefix(HALVES)), content)
+            else:
+                outlet.put(info.filename, content)
+
+
+class _Halves:
+    """Bytes by number, in a file, so that they need no memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._size = file, 0
+        self._places: dict[int, tuple[int, int]] = {}
+
+    def put(self, number: int, content: bytes) -> None:
+        """Keep some bytes."""
+        self._file.write(content)
+        self._file.flush()
+        self._places[number] = self._size, len(content)
+        self._size += len(content)
+
+    def get(self, number: int) -> bytes | None:
+        """Return what was kept, or None."""
+        place = self._places.get(number)
+        return None if place is None else os.pread(self._file.fileno(), place[1], place[0])

@@ -1,0 +1,118 @@
+"""What a stitched image was made from, for its metadata; docs/format.md describes it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from girder_zarr.stitch.patch import Patch
+    from girder_zarr.stitch.plan import Plan
+    from girder_zarr.stitch.registration.register import Registration
+
+#: With more patches than this they are listed in a document of their own, so that the image opens as fast.
+MAX_INLINE = 256
+#: The path of that document in the hierarchy.
+DOCUMENT = 'girder_zarr/stitch.json'
+_FORMAT = 1
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """Return what goes into the metadata; with many patches it names the document that lists them."""
+    about = _about(plan)
+    if len(plan.patches) > MAX_INLINE:
+        return {**about, 'document': DOCUMENT}
+    return {**about, 'patches': list(_patches(plan)), **_details(plan)}
+
+
+def document_of(plan: Plan) -> bytes | None:
+    """Return the document that lists the patches, as JSON, or None where the metadata does."""
+    if len(plan.patches) <= MAX_INLINE:
+        return None
+    # one patch after the other: as objects they take ten times the room
+    stream = io.BytesIO()
+    stream.write(_json(_about(plan))[:-1] + b',"patches":[')
+    for at, patch in enumerate(_patches(plan)):
+        stream.write((b',' if at else b'') + _json(patch))
+    stream.write(b']')
+    for name, value in _details(plan).items():
+        stream.write(b',' + _json(name) + b':' + _json(value))
+    stream.write(b'}')
+    return stream.getvalue()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(',', ':')).encode()
+
+
+def _about(plan: Plan) -> dict[str, Any]:
+    spec = plan.spec
+    about: dict[str, Any] = {
+        'formatVersion': _FORMAT,
+        'software': {'name': 'girder-zarr', 'version': _version()},
+        'count': len(plan.patches),
+        'origin': {'x': plan.origin[1], 'y': plan.origin[0]},
+        'overlap': spec.overlap,
+        'overlapBy': spec.overlap_by,
+    }
+    if plan.registration is not None:
+        about['registration'] = plan.registration.summary()
+    return about
+
+
+def _patches(plan: Plan) -> Iterator[dict[str, Any]]:
+    moves = plan.registration.corrections if plan.registration else {}
+    for patch in plan.patches:
+        yield _patch(patch, moves.get(patch.key))
+
+
+def _details(plan: Plan) -> dict[str, Any]:
+    spec, found = plan.spec, dict[str, Any]()
+    if plan.references:
+        found['references'] = [
+            {'key': patch.key, 'digest': patch.digest or None} for patch in plan.references.values()
+        ]
+        found['flatField'], found['darkField'] = spec.flat_field, spec.dark_field
+    if plan.registration is not None:
+        found['pairs'] = _pairs(plan.registration)
+    return found
+
+
+def _patch(patch: Patch, move: tuple[int, int] | None) -> dict[str, Any]:
+    """Return one patch: ``position`` is what was given, ``correction`` what was added to it."""
+    y, x = move or (0, 0)
+    position = {**patch.placement.as_dict(), 'x': patch.placement.x - x, 'y': patch.placement.y - y}
+    found = {
+        'key': patch.key,
+        'digest': patch.digest or None,
+        'position': position,
+        'correction': {'x': x, 'y': y} if move else None,
+        'order': patch.order or None,
+        'weight': None if patch.weight == 1 else patch.weight,
+        'mask': 'alpha' if patch.alpha else None,
+        'maskKey': patch.mask_key or None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _pairs(registration: Registration) -> list[dict[str, Any]]:
+    return [
+        {
+            'keys': list(pair.keys),
+            'shift': {'x': pair.shift[1], 'y': pair.shift[0]},
+            'correlation': pair.correlation,
+            'residual': None if pair.residual is None else {'x': pair.residual[1], 'y': pair.residual[0]},
+        }
+        for pair in registration.pairs
+    ]
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version('girder-zarr')
+    except importlib.metadata.PackageNotFoundError:
+        return 'unknown'

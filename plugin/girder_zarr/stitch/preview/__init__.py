@@ -1,0 +1,1 @@
+"""The image while its patches arrive, at every resolution."""

@@ -1,0 +1,81 @@
+"""Patches as previews show them: corrected by flat and dark fields, the mask that they name as alpha."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from girder_zarr.stitch.blend.patch_loader import PatchLoader
+from girder_zarr.stitch.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from girder_zarr.stitch.blend.patch_loader import Load
+    from girder_zarr.stitch.patch import Patch
+    from girder_zarr.stitch.spec.model import StitchSpec
+
+
+class Preparer:
+    """Applies what reference images a session has. Thread safe.
+
+    :param references: those that there are; what is missing is passed over.
+    :param load: returns the pixels of a patch or reference image as they are stored.
+    """
+
+    def __init__(self, spec: StitchSpec, references: Iterable[Patch], load: Load) -> None:
+        self._spec = replace(spec, overlap='last', size=None, crop=None)
+        self._references = {reference.key: reference for reference in references}
+        self._load = load
+        self._lock = threading.Lock()
+        self._loader: PatchLoader | None = None
+
+    @property
+    def signature(self) -> str:
+        """What tells the reference images from others under the same keys."""
+        return ' '.join(f'{key} {reference.digest}' for key, reference in sorted(self._references.items()))
+
+    def shown(self, patch: Patch) -> Patch:
+        """Return a patch as it is shown: with its mask as its alpha."""
+        return replace(patch, alpha=True) if patch.mask_key in self._references else patch
+
+    def used(self, shown: Patch) -> list[str]:
+        """Return what tells the pixels that a shown patch has from others of the same bytes."""
+        channel = shown.placement.index('c')
+        fields = (self._spec.flat_field, self._spec.dark_field)
+        keys = [keys[channel] if keys is not None and channel < len(keys) else None for keys in fields]
+        named = [(kind, key) for kind, key in zip(('flat', 'dark'), keys, strict=True) if key]
+        if shown.mask_key:
+            named.append(('mask', shown.mask_key))
+        found = ((kind, self._references.get(key)) for kind, key in named)
+        return [f'{kind} {reference.digest}' for kind, reference in found if reference is not None]
+
+    def pixels(self, shown: Patch) -> np.ndarray:
+        """Return the pixels ``(y, x, bands)`` of a shown patch, with its mask as one more band if it has one.
+
+        :raises ConflictError: a reference image does not fit it; and whatever ``load`` raises.
+        """
+        stored = replace(shown, alpha=False) if shown.mask_key else shown
+        if not self.used(shown):
+            return self._load(stored)
+        with self._lock:
+            if self._loader is None:
+                self._loader = PatchLoader(Plan([stored], self._spec, self._references.values()), self._load)
+        loaded = self._loader.make(stored)
+        if loaded.mask is None:
+            return loaded.pixels
+        return np.concatenate([loaded.pixels, _as_band(loaded.mask, loaded.pixels.dtype)], axis=2)
+
+
+def _as_band(mask: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return a mask from 0 to 1 as a band of a type, as `loader.as_mask` reads it; what is small stays."""
+    if dtype.kind == 'f':
+        return mask[:, :, np.newaxis].astype(dtype)
+    most = np.iinfo(dtype).max
+    # The largest numbers of 64 bits have none of their own in floating point.
+    full = float(most) if dtype.itemsize < 8 else np.nextafter(float(most), 0)
+    band = np.rint(mask.astype(np.float64) * full)
+    return np.where(mask > 0, np.maximum(band, 1), 0)[:, :, np.newaxis].astype(dtype)

@@ -1,0 +1,132 @@
+"""A patch at a quarter and at an eighth of its resolution, stored beside it, and read by the thousand.
+
+The pixels of a small copy lie on the grid of the whole image: of an eighth, pixel (i, j) is the mean of those
+of the patch's pixels that lie in rows ``8 i`` to ``8 i + 7`` and columns ``8 j`` to ``8 j + 7`` of the image.
+So copies of neighbours meet without a seam wherever the patches lie.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import imagecodecs
+import numpy as np
+
+from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.series.reduce import reduce_whole
+from girder_zarr.stitch.patch import Placement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from girder_zarr.stitch.patch import Patch
+
+#: The levels of a preview that are made from small copies: those at a quarter are made for their own level,
+#: those at an eighth for all levels above as well.
+LEVELS = (2, 3)
+FIRST, LAST = LEVELS
+#: Small copies with more bytes than this are not stored: those at a quarter of patches of some 20 million
+#: pixels, those at an eighth of four times as many.
+MAX_BYTES = 4 * 2**20
+_RGBA = 4
+
+
+def small_patch(patch: Patch, level: int = LAST) -> Patch:
+    """Return where the small copy of a patch for a level lies, in pixels of the level."""
+    place, (height, width, bands) = patch.placement, patch.shape
+    factor = 2**level
+    top, left = place.y // factor, place.x // factor
+    bottom, right = -(-(place.y + height) // factor), -(-(place.x + width) // factor)
+    return replace(
+        patch, placement=Placement(left, top, place.frame), shape=(bottom - top, right - left, bands)
+    )
+
+
+def make_small(patch: Patch, pixels: np.ndarray, level: int = LAST) -> np.ndarray:
+    """Return the small copy of a patch for a level.
+
+    :param pixels: ``(y, x, bands)`` of the patch, with its mask as one more band if ``patch.alpha``.
+    :returns: an array of the shape and dtype of :func:`small_patch`, with the mask likewise.
+    """
+    weighted = patch.alpha or patch.shape[2] == _RGBA
+    rows = _split(patch.placement.y, patch.shape[0], 2**level)
+    columns = _split(patch.placement.x, patch.shape[1], 2**level)
+    lines = []
+    for top, bottom, down in rows:
+        parts = (pixels[top:bottom, left:right] for left, right, _ in columns)
+        factors = ((down, across) for _, _, across in columns)
+        line = [_reduced(part, factor, weighted) for part, factor in zip(parts, factors, strict=True)]
+        lines.append(np.concatenate(line, axis=1))
+    return np.ascontiguousarray(np.concatenate(lines))
+
+
+def _split(start: int, length: int, factor: int) -> list[tuple[int, int, int]]:
+    """Return the parts of a length that fill whole pixels of the copy, and those at the ends that do not.
+
+    :returns: start, end and pixels for each pixel of the copy.
+    """
+    first = min(-start % factor, length)
+    last = first + (length - first) // factor * factor
+    parts = [(0, first, first), (first, last, factor), (last, length, length - last)]
+    return [part for part in parts if part[1] > part[0]]
+
+
+def _reduced(pixels: np.ndarray, factor: tuple[int, int], weighted: bool) -> np.ndarray:
+    """Return the means of squares; ``weighted``: with the last band as the weight of the others."""
+    if not weighted:
+        return reduce_whole(pixels, factor)
+    opacity = reduce_whole(pixels[..., -1:], factor)
+    weights = pixels[..., -1:].astype(np.float64)
+    total = _sums(weights, factor)
+    color = _sums(pixels[..., :-1] * weights, factor)
+    mean = np.divide(color, total, out=np.zeros_like(color), where=total > 0)
+    if pixels.dtype.kind in 'iu':
+        mean = np.floor(mean + 0.5)
+    return np.concatenate([mean.astype(pixels.dtype), opacity], axis=2)
+
+
+def _sums(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
+    height, width, bands = values.shape
+    blocks = values.reshape(height // factor[0], factor[0], width // factor[1], factor[1], bands)
+    sums: np.ndarray = blocks.sum(axis=(1, 3))
+    return sums
+
+
+def encode_small(pixels: np.ndarray) -> bytes:
+    """Return the bytes to store for a small copy or a block; whoever reads them knows shape and dtype."""
+    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder('<'))
+    return bytes(imagecodecs.zstd_encode(little.tobytes(), level=1))
+
+
+def decode_small(patch: Patch, data: bytes, level: int = LAST) -> np.ndarray:
+    """Return the small copy of a patch from its stored bytes.
+
+    :raises UnreadableImageError: they are not those of such a copy.
+    """
+    small = small_patch(patch, level)
+    shape = (*small.shape[:2], small.shape[2] + patch.alpha)
+    return _decode(data, small.dtype, shape, f'The small copy of patch {patch.key}')
+
+
+def decode_block(data: bytes, dtype: str, shape: Sequence[int]) -> np.ndarray:
+    """Return a block of a preview from its stored bytes, which are those of :func:`encode_small`.
+
+    :raises UnreadableImageError: they are not those of such a block.
+    """
+    return _decode(data, dtype, shape, 'The block of a preview')
+
+
+def _decode(data: bytes, name: str, shape: Sequence[int], what: str) -> np.ndarray:
+    dtype = np.dtype(name)
+    expected = math.prod(shape) * dtype.itemsize
+    try:
+        raw = imagecodecs.zstd_decode(data, out=expected)
+    except RuntimeError as error:
+        msg = f'{what} cannot be decompressed: {error}'
+        raise UnreadableImageError(msg) from error
+    if len(raw) != expected:
+        msg = f'{what} should have {expected} bytes; found {len(raw)}.'
+        raise UnreadableImageError(msg)
+    return np.frombuffer(raw, dtype.newbyteorder('<')).astype(dtype, copy=False).reshape(shape)

@@ -1,0 +1,1 @@
+"""Positions corrected by what the overlaps show."""

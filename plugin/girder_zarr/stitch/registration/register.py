@@ -1,0 +1,206 @@
+"""Small corrections of positions from what neighbouring patches show where they overlap.
+
+Pairs of neighbours are compared by phase correlation (scikit-image); the shift that it proposes counts only
+if the pixels correlate there. One least-squares solution over all pairs gives each patch its correction;
+pairs that contradict the others lose their weight and are left out in the end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from girder_zarr.image.write.pyramid import in_parallel
+
+from .global_fit import solve
+from .phase_correlation import Shift, measure, needs_registration_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from girder_zarr.stitch.patch import Patch
+    from girder_zarr.stitch.plan import Plan
+    from girder_zarr.stitch.spec.fields import RegistrationSpec
+
+#: A patch is compared with so many of its neighbours at most, those with which it shares most.
+NEIGHBOURS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two neighbours that were compared.
+
+    :param keys: of the two patches.
+    :param shift: how much farther, ``(y, x)`` in pixels, the second lies from the first than was said.
+    :param correlation: of their pixels there, -1 to 1.
+    :param residual: what is left of the shift ``(y, x)`` after both are corrected; None: it was not believed.
+    """
+
+    keys: tuple[str, str]
+    shift: tuple[float, float]
+    correlation: float
+    residual: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What positions are corrected by.
+
+    :param corrections: ``(y, x)`` in whole pixels for each key; keys that are not in it stay.
+    :param pairs: all that were compared.
+    """
+
+    corrections: dict[str, tuple[int, int]]
+    pairs: list[Pair]
+
+    def moved(self, patch: Patch) -> Patch:
+        """Return a patch at its corrected position."""
+        y, x = self.corrections.get(patch.key, (0, 0))
+        place = patch.placement
+        return replace(patch, placement=replace(place, y=place.y + y, x=place.x + x)) if y or x else patch
+
+    def summary(self) -> dict[str, Any]:
+        """Return counts and residuals (in pixels) as JSON."""
+        lengths = [math.hypot(*pair.residual) for pair in self.pairs if pair.residual is not None]
+        moves = [math.hypot(*move) for move in self.corrections.values()]
+        return {
+            'pairs': len(self.pairs),
+            'pairsUsed': len(lengths),
+            'residualRms': round(math.sqrt(sum(one * one for one in lengths) / max(len(lengths), 1)), 3),
+            'residualMax': round(max(lengths, default=0.0), 3),
+            'correctionMax': round(max(moves, default=0.0), 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Patches of one position: its channels and planes move together; one of them is looked at."""
+
+    shown: Patch
+    members: tuple[Patch, ...]
+
+
+def register(
+    plan: Plan,
+    spec: RegistrationSpec,
+    pixels: Callable[[Patch], np.ndarray],
+    *,
+    threads: int = 1,
+    check: Callable[[], None] | None = None,
+) -> Registration:
+    """Return the corrections of a plan's patches.
+
+    :param pixels: returns those of a patch, ``(y, x, bands)``; called from several threads.
+    :param check: called before each pair; raises to stop.
+    :raises InvalidInputError: scikit-image is not installed.
+    """
+    needs_registration_extra()
+    sites = _sites(plan, spec)
+    links = _links([site.shown for site in sites], spec)
+
+    def compare(link: tuple[int, int]) -> Shift | None:
+        if check is not None:
+            check()
+        first, second = (sites[at].shown for at in link)
+        return measure(first, second, pixels(first), pixels(second), spec)
+
+    found = in_parallel(compare, links, threads)
+    measured = [(link, shift) for link, shift in zip(links, found, strict=True) if shift is not None]
+    believed = [(link, shift) for link, shift in measured if shift.correlation >= spec.min_correlation]
+    places = [(site.shown.placement.y, site.shown.placement.x) for site in sites]
+    moves, used = solve(
+        places,
+        [link for link, _ in believed],
+        np.array([(shift.y, shift.x) for _, shift in believed]).reshape(-1, 2),
+        np.array([shift.correlation**2 for _, shift in believed]),
+    )
+    whole = np.floor(moves + 0.5).astype(int)
+    corrections = {
+        patch.key: (int(whole[at, 0]), int(whole[at, 1]))
+        for at, site in enumerate(sites)
+        for patch in site.members
+        if whole[at].any()
+    }
+    kept = {believed[at][0] for at in np.flatnonzero(used)}
+    return Registration(corrections, [_pair(sites, link, shift, whole, kept) for link, shift in measured])
+
+
+def _pair(
+    sites: Sequence[_Site],
+    link: tuple[int, int],
+    shift: Shift,
+    whole: np.ndarray,
+    kept: set[tuple[int, int]],
+) -> Pair:
+    first, second = link
+    residual = None
+    if link in kept:
+        y, x = np.array((shift.y, shift.x)) - (whole[second] - whole[first])
+        residual = round(float(y), 3), round(float(x), 3)
+    return Pair(
+        (sites[first].shown.key, sites[second].shown.key),
+        (round(shift.y, 3), round(shift.x, 3)),
+        round(shift.correlation, 4),
+        residual,
+    )
+
+
+def _sites(plan: Plan, spec: RegistrationSpec) -> list[_Site]:
+    groups: defaultdict[tuple[Any, ...], list[Patch]] = defaultdict(list)
+    for patch in plan.patches:
+        place = patch.placement
+        others = tuple(pair for pair in place.frame if pair[0] not in {'c', 'z'})
+        groups[others, place.y, place.x, patch.shape[:2]].append(patch)
+    sites = []
+    for members in groups.values():
+        channels = {patch.placement.index('c') for patch in members}
+        channel = spec.channel if spec.channel in channels else min(channels)
+        stack = sorted(
+            (patch for patch in members if patch.placement.index('c') == channel),
+            key=lambda patch: patch.placement.index('z'),
+        )
+        sites.append(_Site(stack[len(stack) // 2], tuple(members)))
+    return sites
+
+
+def _links(shown: Sequence[Patch], spec: RegistrationSpec) -> list[tuple[int, int]]:
+    """Return the pairs to compare, as indices, in an order in which neighbours follow each other."""
+    boxes = np.array([(p.placement.y, p.placement.x, *p.shape[:2]) for p in shown], np.int64)
+    frames: defaultdict[Any, list[int]] = defaultdict(list)
+    for at, patch in enumerate(shown):
+        frames[tuple(pair for pair in patch.placement.frame if pair[0] not in {'c', 'z'})].append(at)
+    areas: dict[tuple[int, int], int] = {}
+    for members in frames.values():
+        areas |= dict(_overlaps(boxes, np.array(members), spec.min_overlap))
+    best = sorted(areas, key=lambda link: -areas[link])[: spec.max_pairs]
+    return sorted(best, key=lambda link: (boxes[link[0], 0], boxes[link[0], 1], link))
+
+
+def _overlaps(boxes: np.ndarray, members: np.ndarray, least: int) -> list[tuple[tuple[int, int], int]]:
+    """Return pairs of members that overlap by ``least`` pixels along y and x, with the pixels they share."""
+    side = int(boxes[members, 2:].max())
+    cells: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for at in members.tolist():
+        cells[int(boxes[at, 0]) // side, int(boxes[at, 1]) // side].append(at)
+    found = []
+    for (row, column), own in cells.items():
+        around = itertools.product((row - 1, row, row + 1), (column - 1, column, column + 1))
+        near = np.array([at for cell in around for at in cells.get(cell, ())])
+        for at in own:
+            shared = [
+                np.minimum(boxes[near, axis] + boxes[near, axis + 2], boxes[at, axis] + boxes[at, axis + 2])
+                - np.maximum(boxes[near, axis], boxes[at, axis])
+                for axis in (0, 1)
+            ]
+            enough = (shared[0] >= least) & (shared[1] >= least) & (near != at)
+            area = np.where(enough, shared[0] * shared[1], 0)
+            for place in np.argsort(-area, kind='stable')[:NEIGHBOURS]:
+                if area[place] > 0:
+                    other = int(near[place])
+                    found.append(((min(at, other), max(at, other)), int(area[place])))
+    return found

@@ -1,0 +1,290 @@
+"""What a client says a stitched image shall be, checked whole before anything is stored."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from girder_zarr.errors import ConflictError, LimitExceededError
+from girder_zarr.image.write.encode import Codec
+
+from . import axes as spec_axes
+from . import fields
+from .axes import AxisSpec, ChannelWindow
+from .fields import (
+    MAX_CHANNELS,
+    MAX_SIDE,
+    MAX_TEXT,
+    UNITS,
+    Crop,
+    Grid,
+    PixelSize,
+    RegistrationSpec,
+    Version,
+    wrong,
+)
+from .outputs import LOSSY_CODECS, OUTPUTS, TIFF, check_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from girder_zarr.image.write.resample import Resample
+    from girder_zarr.stitch.patch import Placement
+
+__all__ = [
+    'MAX_CHANNELS', 'MAX_PIXELS', 'MAX_SIDE', 'OVERLAPS', 'UNITS', 'AxisSpec', 'ChannelWindow', 'Crop',
+    'Grid', 'Overlap', 'PixelSize', 'RegistrationSpec', 'StitchSpec',
+]  # fmt: skip
+
+Overlap = Literal['last', 'first', 'mean', 'max', 'min', 'feather']
+OverlapBy = Literal['key', 'arrival']
+OutputName = Literal['zarr.zip', 'ozx', 'db', 'tiff']
+
+OVERLAPS: tuple[Overlap, ...] = ('last', 'first', 'mean', 'max', 'min', 'feather')
+VERSIONS: tuple[Version, ...] = ('0.5', '0.4', '0.6')
+CHUNKS = tuple(2**power for power in range(6, 13))
+SHARDS = tuple(2**power for power in range(6, 15))
+MAX_EXPECTED = 10_000_000
+#: Pixels of a whole result, all frames and bands together.
+MAX_PIXELS = 2**40
+#: What is written at once is made in memory whole, a few times over.
+MAX_BLOCK_BYTES = 2**26
+
+
+@dataclass(frozen=True, slots=True)
+class StitchSpec:
+    """What the result shall be; docs/rest.md says what each field means."""
+
+    output: OutputName = 'zarr.zip'
+    version: Version = '0.5'
+    overlap: Overlap = 'last'
+    overlap_by: OverlapBy = 'key'
+    background: int | float = 0
+    pixel_size: PixelSize | None = None
+    channel_names: tuple[str, ...] | None = None
+    channel_colors: tuple[str, ...] | None = None
+    channel_windows: tuple[ChannelWindow | None, ...] | None = None
+    axes: tuple[AxisSpec, ...] | None = None
+    expected: int | None = None
+    size: tuple[int, int] | None = None  # x, y
+    crop: Crop | None = None
+    grid: Grid | None = None
+    flat_field: tuple[str | None, ...] | None = None
+    dark_field: tuple[str | None, ...] | None = None
+    registration: RegistrationSpec | None = None
+    chunk: int = 512
+    shard: int | None = None
+    codec: Codec | None = None
+    lossy: bool = False
+    quality: int = 90
+    resample_name: str = 'area'
+    keep_patches: bool = True
+
+    @classmethod
+    def from_json(cls, document: Any) -> StitchSpec:
+        """Return the spec that a JSON document describes.
+
+        :raises InvalidInputError: the message names the field, what was expected and what was found.
+        """
+        given = {} if document is None else document
+        if not isinstance(given, dict):
+            raise wrong('spec', 'an object', given)
+        unknown = sorted(set(given) - set(_FIELDS))
+        if unknown:
+            raise wrong(f'spec.{unknown[0]}', f'one of the fields {", ".join(_FIELDS)}', unknown[0])
+        values = {}
+        for name, (attribute, check) in _FIELDS.items():
+            if given.get(name) is not None:
+                values[attribute] = check(f'spec.{name}', given[name])
+        spec = cls(**values)
+        spec._check_together()
+        return spec
+
+    def _check_together(self) -> None:
+        if self.output == 'ozx' and self.version == '0.4':
+            raise wrong('spec.ngffVersion', "'0.5' or '0.6' with output 'ozx'", '0.4')
+        if self.size is not None and self.crop is not None:
+            raise wrong('spec.crop', 'nothing where spec.size is given', asdict(self.crop))
+        self._check_storage()
+        self._check_channels()
+        self._check_sizes()
+
+    def _check_storage(self) -> None:
+        if self.codec is not None and (self.lossy or self.output == TIFF):
+            other = 'lossy' if self.lossy else "output 'tiff'"
+            raise wrong('spec.codec', f'nothing with {other}', fields.codec_json(self.codec))
+        if self.shard is None:
+            return
+        if self.version == '0.4' or self.output == TIFF:
+            other = "output 'tiff'" if self.output == TIFF else "ngffVersion '0.4'"
+            raise wrong('spec.shard', f'nothing with {other}, which has no shards', self.shard)
+        if self.shard <= self.chunk:
+            raise wrong('spec.shard', f'more than the chunk of {self.chunk}', self.shard)
+
+    def _check_channels(self) -> None:
+        count = self.axis_sizes.get('c')
+        lists = (
+            ('channelNames', self.channel_names),
+            ('channelColors', self.channel_colors),
+            ('channelWindows', self.channel_windows),
+            ('flatField', self.flat_field),
+            ('darkField', self.dark_field),
+        )
+        for name, listed in lists:
+            if count is not None and listed is not None and len(listed) > count:
+                raise wrong(f'spec.{name}', f'at most one for each of {count} channels', f'{len(listed)}')
+
+    def _check_sizes(self) -> None:
+        sizes = dict(self.axis_sizes)
+        if self.size is not None:
+            sizes |= {'x': self.size[0], 'y': self.size[1]}
+        if (values := spec_axes.values_in(sizes)) > MAX_PIXELS:
+            raise wrong('spec.axes', f'sizes of at most {MAX_PIXELS} pixels together', values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of :meth:`from_json` with every field filled in."""
+        pixel, grid = self.pixel_size, self.grid
+        return {
+            'output': self.output,
+            'ngffVersion': self.version,
+            'overlap': self.overlap,
+            'overlapBy': self.overlap_by,
+            'background': self.background,
+            'pixelSize': None if pixel is None else asdict(pixel),
+            'channelNames': _listed(self.channel_names),
+            'channelColors': _listed(self.channel_colors),
+            'channelWindows': _documents(self.channel_windows),
+            'axes': None if self.axes is None else {axis.name: axis.to_json() for axis in self.axes},
+            'expected': self.expected,
+            'size': _pair(self.size),
+            'crop': None if self.crop is None else asdict(self.crop),
+            'grid': None if grid is None else {'tile': _pair(grid.tile), 'overlap': _pair(grid.overlap)},
+            'flatField': _listed(self.flat_field),
+            'darkField': _listed(self.dark_field),
+            'registration': (
+                None if self.registration is None else fields.registration_json(self.registration)
+            ),
+            'chunk': self.chunk,
+            'shard': self.shard,
+            'codec': None if self.codec is None else fields.codec_json(self.codec),
+            'lossy': self.lossy,
+            'quality': self.quality,
+            'resample': self.resample_name,
+            'keepPatches': self.keep_patches,
+        }
+
+    @property
+    def resample(self) -> Resample:
+        """How levels are made."""
+        return fields.RESAMPLES[self.resample_name]
+
+    @property
+    def reference_keys(self) -> set[str]:
+        """The keys of the reference images that the spec itself names."""
+        return {key for key in (*(self.flat_field or ()), *(self.dark_field or ())) if key is not None}
+
+    @property
+    def axis_sizes(self) -> dict[str, int]:
+        """The sizes that are declared, by axis, y and x aside."""
+        return {axis.name: axis.size for axis in self.axes or () if axis.size is not None}
+
+    def encoder(self, dtype: str) -> Codec:
+        """Return how chunks of a dtype are compressed; a TIFF is made from chunks without a loss."""
+        if self.lossy and self.output != TIFF:
+            name: Any = LOSSY_CODECS[dtype]
+            return Codec(name, self.quality)
+        return self.codec or Codec()
+
+    def check_dtype(self, dtype: str, bands: int = 1) -> None:
+        """Check that patches of a dtype and so many bands can be stitched under this spec.
+
+        :raises ConflictError: the background is not a value of the dtype, or the output does not hold it.
+        """
+        kind = np.dtype(dtype)
+        if kind.kind == 'f':
+            fits = abs(self.background) <= float(np.finfo(kind).max)
+        else:
+            limits = np.iinfo(kind)
+            fits = (
+                int(limits.min) <= self.background <= int(limits.max) and float(self.background).is_integer()
+            )
+        if not fits:
+            msg = f'The session has background {self.background}, which is not a value of {dtype}.'
+            raise ConflictError(msg)
+        check_kind(self, dtype, bands)
+
+    def check_inside(self, placement: Placement, shape: tuple[int, int, int]) -> None:
+        """Check that a patch touches what was declared.
+
+        :param shape: ``(y, x, bands)`` of the patch.
+        :raises InvalidInputError: it does not; the message names the axis.
+        """
+        for axis, size in self.axis_sizes.items():
+            if placement.index(axis) >= size:
+                sizes = f'from 0 to {size - 1}, because spec.axes.{axis}.size is {size}'
+                raise wrong(axis, f'an index {sizes}', placement.index(axis))
+        if self.size is None:
+            return
+        for name, start, length, side in (
+            ('x', placement.x, shape[1], self.size[0]),
+            ('y', placement.y, shape[0], self.size[1]),
+        ):
+            if not -length < start < side:
+                within = f'from {1 - length} to {side - 1}, because spec.size.{name} is {side}'
+                raise wrong(name, f'a position {within} and the patch has {length} pixels', start)
+
+    def check_block(self, dtype: str, bands: int) -> None:
+        """Check that what is written at once is not too large.
+
+        :raises LimitExceededError: it is; the message gives the limit.
+        """
+        side = self.shard or self.chunk
+        nbytes = side * side * bands * np.dtype(dtype).itemsize
+        if self.shard is not None and nbytes > MAX_BLOCK_BYTES:
+            msg = f'spec.shard: a shard of {side} would hold {nbytes} bytes; the limit is {MAX_BLOCK_BYTES}.'
+            raise LimitExceededError(msg)
+
+
+def _listed(values: tuple[Any, ...] | None) -> list[Any] | None:
+    return None if values is None else list(values)
+
+
+def _documents(values: tuple[Any, ...] | None) -> list[Any] | None:
+    return None if values is None else [one and one.to_json() for one in values]
+
+
+def _pair(values: tuple[Any, Any] | None) -> dict[str, Any] | None:
+    return None if values is None else {'x': values[0], 'y': values[1]}
+
+
+_FIELDS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
+    'output': ('output', fields.choice(tuple(OUTPUTS))),
+    'ngffVersion': ('version', fields.choice(VERSIONS)),
+    'overlap': ('overlap', fields.choice(OVERLAPS)),
+    'overlapBy': ('overlap_by', fields.choice(('key', 'arrival'))),
+    'background': ('background', fields.number),
+    'pixelSize': ('pixel_size', fields.pixel_size),
+    'channelNames': (
+        'channel_names',
+        fields.texts(rf'[^\x00-\x1f]{{1,{MAX_TEXT}}}', f'1 to {MAX_TEXT} characters'),
+    ),
+    'channelColors': ('channel_colors', fields.texts(r'[0-9A-Fa-f]{6}', 'six hexadecimal digits')),
+    'channelWindows': ('channel_windows', spec_axes.windows),
+    'axes': ('axes', spec_axes.axes),
+    'expected': ('expected', fields.integer_in(1, MAX_EXPECTED)),
+    'size': ('size', fields.size),
+    'crop': ('crop', fields.crop),
+    'grid': ('grid', fields.grid),
+    'flatField': ('flat_field', fields.field_keys),
+    'darkField': ('dark_field', fields.field_keys),
+    'registration': ('registration', fields.registration),
+    'chunk': ('chunk', fields.choice(CHUNKS)),
+    'shard': ('shard', fields.choice(SHARDS)),
+    'codec': ('codec', fields.codec),
+    'lossy': ('lossy', fields.boolean),
+    'quality': ('quality', fields.integer_in(1, 100)),
+    'resample': ('resample_name', fields.choice(tuple(fields.RESAMPLES))),
+    'keepPatches': ('keep_patches', fields.boolean),
+}

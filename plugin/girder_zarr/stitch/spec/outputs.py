@@ -1,0 +1,95 @@
+"""The kinds of files that a result may be, and what each needs."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from girder_zarr.errors import ConflictError, InvalidInputError
+
+if TYPE_CHECKING:
+    from .model import StitchSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One kind of file.
+
+    :param mime_type: what it is served as.
+    :param source: the name of large_image's source that opens it.
+    """
+
+    mime_type: str
+    source: str
+
+
+#: By what ``spec.output`` says, which is the suffix of the file as well.
+OUTPUTS = {
+    'zarr.zip': Output('application/zip', 'zarr'),
+    'ozx': Output('application/zip', 'zarr'),
+    'db': Output('application/vnd.sqlite3', 'zarr'),
+    'tiff': Output('image/tiff', 'tiff'),
+}
+TIFF = 'tiff'
+#: The types of pixels that the converter keeps as they are.
+_TIFF_TYPES = ('uint8', 'uint16', 'float32', 'float64')
+#: The codec that holds pixels of a type with a loss.
+LOSSY_CODECS = {'uint8': 'jpeg', 'uint16': 'jpegxl'}
+
+
+def check_possible(spec: StitchSpec) -> None:
+    """Check that the programs are installed here that the result needs.
+
+    :raises InvalidInputError: they are not; the message says what to install.
+    """
+    if spec.output == TIFF and (lacking := _lacking_for_tiff()):
+        kinds = ', '.join(name for name in OUTPUTS if name != TIFF)
+        msg = (
+            f"spec.output: expected one of {kinds}, because 'tiff' needs large_image_converter here "
+            f"(pip install 'girder-zarr[converter]'), which cannot be used: {lacking}."
+        )
+        raise InvalidInputError(msg)
+    if spec.lossy and spec.output != TIFF and spec.version != '0.4' and not _has_lossy_codecs():
+        msg = (
+            "spec.lossy: expected false, or ngffVersion '0.4', because with later versions imagecodecs-zarr "
+            'is needed here, which Python 3.12 has; found true.'
+        )
+        raise InvalidInputError(msg)
+
+
+@functools.cache
+def _lacking_for_tiff() -> str:
+    for name in ('large_image_converter', 'pyvips', 'large_image_source_tiff'):
+        try:
+            importlib.import_module(name)
+        except (ImportError, OSError) as error:
+            return f'{name}: {str(error).splitlines()[0]}'
+    return ''
+
+
+def _has_lossy_codecs() -> bool:
+    return bool(entry_points(group='zarr.codecs', name='imagecodecs_jpeg'))
+
+
+def check_kind(spec: StitchSpec, dtype: str, bands: int) -> None:
+    """Check that pixels of a type and a number of bands can be put into the result.
+
+    :raises ConflictError: they cannot; the message names the field.
+    """
+    tiff = spec.output == TIFF
+    if tiff and dtype not in _TIFF_TYPES:
+        msg = f'spec.output: a TIFF holds {", ".join(_TIFF_TYPES)}; the patches have {dtype}.'
+        raise ConflictError(msg)
+    if not spec.lossy:
+        return
+    types = ('uint8',) if tiff else tuple(LOSSY_CODECS)
+    if dtype not in types or bands not in {1, 3}:
+        msg = (
+            f'spec.lossy: pixels are compressed with a loss where they are {" or ".join(types)} of 1 or 3 '
+            f'bands; the patches have {dtype} and {bands}.'
+        )
+        raise ConflictError(msg)
