@@ -206,7 +206,9 @@ def test_a_room_has_few_modules():
 
 def test_modules_stay_readable():
     ours = [*paths(), *(ROOT / 'tests').rglob('*.py'), *(ROOT / 'benchmarks').rglob('*.py')]
-    lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding='utf-8').splitlines()) for path in ours}
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding='utf-8').splitlines()) for path in ours
+    }
     long = {name: length for name, length in lengths.items() if length > MAX_LINES}
     assert not long, f'over {MAX_LINES} lines: {long}'
 

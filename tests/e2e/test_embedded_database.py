@@ -9,9 +9,18 @@ from support.database import running_database
 
 ROOT = Path(__file__).parent.parent.parent
 #: What asks the database for more than to find a document by its id: atomic updates, races, indexes, queries.
-ROOMS = (
-    *('bulk', 'durable', 'editing', 'jobs', 'keeper', 'parts', 'quota'),
-    *('races', 'resume', 'sessions', 'uploads'),
+FILES = (
+    'ingest/test_bulk.py',
+    'ingest/test_uploads.py',
+    'jobs/test_jobs.py',
+    'jobs/test_parts.py',
+    'maintenance/test_reaper.py',
+    'patches/test_resume.py',
+    'scenarios/test_races.py',
+    'sessions/test_edit.py',
+    'sessions/test_quota.py',
+    'sessions/test_sessions.py',
+    'storage/test_durable_files.py',
 )
 
 
@@ -22,7 +31,7 @@ def test_the_server_room_passes_on_the_embedded_database(tmp_path):
                 sys.executable,
                 '-m',
                 'pytest',
-                *(f'tests/server/test_{room}.py' for room in ROOMS),
+                *(f'tests/server/{file}' for file in FILES),
                 '-q',
                 '-n',
                 '2',

@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture(scope='session')
 def shared_data() -> Path:
     """Return the folder of real data by other programs, or skip."""
-    default = Path(__file__).parents[2].parent / 'shared' / 'data'
+    default = Path(__file__).parents[3] / 'shared' / 'data'
     folder = Path(os.environ.get('GIRDER_ZARR_TEST_DATA', default))
     if not folder.is_dir():
         pytest.skip(f'there is no real data at {folder}; set GIRDER_ZARR_TEST_DATA')

@@ -30,8 +30,7 @@ from zarr.codecs import Crc32cCodec, GzipCodec, TransposeCodec
 
 import girder_zarr.image as gz
 from girder_zarr.errors import UnreadableImageError
-
-from .test_plates import write_plate
+from support.plates import write_plate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
