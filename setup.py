@@ -50,6 +50,7 @@ class BuildWithWebClient(build_py):
 
 
 core = [
+    'cachetools>=5.3',
     'google-crc32c>=1.5',
     'imagecodecs>=2025.3.30',
     'imagecodecs-numcodecs>=2024.12.30',
