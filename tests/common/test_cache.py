@@ -5,9 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.waiting import wait_until
-
 from girder_zarr.common.cache import LRU, Uncached
+from support.waiting import wait_until
 
 
 def test_the_value_used_longest_ago_goes_first():
