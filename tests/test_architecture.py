@@ -30,6 +30,7 @@ ROOMS = [
     'image.export',
     'image.edit',
     'image.sink',
+    'image.style_functions',
     'image.source',
     'image',
     'stitch.formats',

@@ -29,6 +29,10 @@ class InvalidInputError(GirderZarrError):
     """A value from outside has the wrong form; the message names the field."""
 
 
+class StyleError(InvalidInputError, TileSourceError):
+    """A style that is not applied; large_image's routes answer with its message."""
+
+
 class UnsupportedFormatError(GirderZarrError):
     """The bytes are in a format that is not on the list of formats we accept."""
 

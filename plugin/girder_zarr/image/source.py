@@ -37,6 +37,7 @@ from girder_zarr.image.store.bytesource import ByteSource
 from girder_zarr.image.store.stores import location_identity, open_store
 
 from .limits import DEFAULT
+from .style_functions import restrict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -356,6 +357,9 @@ class ZarrFileTileSource(ShownMixin, SinkMixin, FileTileSource, metaclass=Source
             if found is not None:
                 return found
         return super().getRegion(format=format, **kwargs)
+
+
+restrict(ZarrFileTileSource)
 
 
 def open(*args: Any, **kwargs: Any) -> ZarrFileTileSource:  # noqa: A001 - large_image's name for it

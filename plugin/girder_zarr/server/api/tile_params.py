@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import InvalidInputError
+from girder_zarr.image.style_functions import functions_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,8 +55,12 @@ def _read_number(text: str) -> float:
 
 
 def _read_style(text: str) -> str:
-    if len(text) > MAX_STYLE or not isinstance(json.loads(text), dict):
+    style = json.loads(text) if len(text) <= MAX_STYLE else None
+    if not isinstance(style, dict):
         raise ValueError
+    if next(functions_of(style), None) is not None:
+        msg = 'style: expected a style without functions.'
+        raise InvalidInputError(msg)
     return text
 
 

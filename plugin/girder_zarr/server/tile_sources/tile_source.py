@@ -8,13 +8,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import large_image.tilesource
-from girder.exceptions import FilePathException
+from girder.exceptions import FilePathException, RestException
 from girder.models.file import File
 from girder_large_image import girder_tilesource
 from girder_large_image.girder_tilesource import GirderTileSource
 from large_image.exceptions import TileSourceError
 
-from girder_zarr.image import ZarrFileTileSource
+from girder_zarr.errors import StyleError
+from girder_zarr.image import ZarrFileTileSource, style_functions
 from girder_zarr.server.storage.file_bytes import open_location
 
 from .explain import Facts, rank
@@ -26,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 NAME = 'zarr'
 OTHER_DISTRIBUTION = 'large-image-source-zarr'
+
+
+class StyleRestError(StyleError, RestException):
+    """A style that is not applied, on a route that leaves errors of tile sources to Girder: 400."""
 
 
 class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
@@ -60,6 +65,8 @@ def prefer_ours() -> None:
     girder_large_image reads the entry points again whenever a file is saved, and the last package that offers
     a name would win; so the reading itself puts our source in its place.
     """
+    style_functions.restrict(large_image.tilesource.TileSource)
+    style_functions.raise_as(StyleRestError)
     load = large_image.tilesource.loadTileSources
     if not hasattr(load, 'before_girder_zarr'):
         large_image.tilesource.loadTileSources = _preferring_ours(load)
