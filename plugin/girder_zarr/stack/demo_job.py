@@ -135,9 +135,23 @@ def write_ome_zarr(picture: np.ndarray, scratch: Path) -> Path:
             scale_factors=[2, 4],
             scale={'c': 1.0, 'y': 0.25, 'x': 0.25},
             axes_units={'y': 'micrometer', 'x': 'micrometer'},
-            omero={'channels': channels},
+            omero=as_omero(channels),
         )
     return Path(shutil.make_archive(str(target), 'zip', root_dir=scratch, base_dir=target.name))
+
+
+def as_omero(channels: list[dict[str, Any]]) -> Any:
+    """Return channels as ome-zarr takes them: a class of ome-zarr-models.
+
+    Since 0.21 (Python 3.12 and later) it takes no dict. Before 0.17 (Python 3.11.0) it takes nothing else,
+    and does without ome-zarr-models.
+    """
+    omero = {'channels': channels}
+    try:
+        from ome_zarr_models.common.omero import Omero
+    except ImportError:
+        return omero
+    return Omero.model_validate(omero)
 
 
 def stitch_pictures(girder: GirderClient, folder_id: str, say: Callable[[str], None]) -> list[Picture]:
