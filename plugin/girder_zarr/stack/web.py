@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .bootstrap import bootstrap
 from .report import report
 from .textsearch import install_if_needed
-
-if TYPE_CHECKING:
-    import socket
 
 
 def main() -> None:
@@ -39,13 +37,14 @@ def main() -> None:
 
     config: Any = uvicorn.Config(
         app,
-        fd=options.socket,
         log_level='warning',
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=3,
     )
-    Server(config).run()
+    # Not by its number: uvicorn takes that for a Unix socket, whose connections have no TCP_NODELAY, and each
+    # answer, being two packets, waits 40 ms for the acknowledgement of the first.
+    Server(config).run([socket.socket(fileno=options.socket)])
 
 
 if __name__ == '__main__':
