@@ -212,6 +212,20 @@ def test_servers_of_your_own_take_the_place_of_the_embedded_ones(tmp_path):
         broker.wait()
 
 
+def test_the_environment_of_the_caller_leads_no_part_elsewhere(tmp_path):
+    nowhere = {
+        'CELERY_BROKER_URL': 'amqp://127.0.0.1:1',
+        'CELERY_RESULT_BACKEND': 'redis://127.0.0.1:1',
+        'GIRDER_TEST_DB': 'mongodb://127.0.0.1:1/other',
+        'GIRDER_URL_ROOT': '/elsewhere',
+        'http_proxy': 'http://127.0.0.1:1',
+        'no_proxy': '',
+    }
+    with running_stack(tmp_path / 'data', environment=nowhere) as stack:
+        answers = wait_until(lambda: stack.client().get('worker/status')['ping'], what='the worker')
+        assert any('girder-zarr@' in name for name in answers)
+
+
 def test_a_second_start_finds_everything_and_keeps_the_password(tmp_path, monkeypatch):
     monkeypatch.delenv('GIRDER_ZARR_ADMIN_PASSWORD', raising=False)
     data = tmp_path / 'data'

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from girder_zarr.errors import StackError
 
+from .environment import SECRETS, inherited
 from .folder import free_port
 from .options import find_broker_program, redis_databases, without_password
 from .part import Part
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from .folder import DataFolder
     from .options import Options
 
-#: Only Girder itself is told these.
-SECRETS = ('GIRDER_ZARR_ADMIN_PASSWORD', 'GIRDER_ZARR_ADMIN_LOGIN')
 #: So that every process of a stack can be told from other processes.
 MARKER = 'GIRDER_ZARR_STACK'
 
@@ -31,7 +30,7 @@ def plan_parts(
 
     :raises StackError: a server that the user named does not answer.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    environment = inherited(os.environ, options.host)
     environment[MARKER] = str(folder.path)
     servers = []
     if options.mongo_uri is None:
