@@ -25,6 +25,8 @@ def main() -> None:
     install_if_needed()
     from girder.asgi import app
 
+    from .static_files import CompressedStaticFiles
+
     facts = bootstrap(options.assetstore, reset_password=options.reset_password)
 
     class Server(uvicorn.Server):
@@ -36,7 +38,7 @@ def main() -> None:
                 report(facts)
 
     config: Any = uvicorn.Config(
-        app,
+        CompressedStaticFiles(app),
         log_level='warning',
         server_header=False,
         date_header=False,
