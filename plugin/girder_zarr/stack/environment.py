@@ -12,8 +12,8 @@ SECRETS = ('GIRDER_ZARR_ADMIN_PASSWORD', 'GIRDER_ZARR_ADMIN_LOGIN')
 #: For `girder-zarr stitch`, which may talk to another server; no part needs them.
 OTHER_SERVERS = ('GIRDER_API_KEY', 'GIRDER_API_URL')
 #: Where one of these is set, a part would use another server, folder or address than the supervisor says.
-#: What only configures Girder (GIRDER_FILESYSTEMASSETSTORE_RESERVED_MBYTES, GIRDER_SETTING_..., LARGE_IMAGE_...)
-#: stays, and so does PYTHONPATH: the parts import what the supervisor imports.
+#: What only configures Girder (GIRDER_SETTING_..., LARGE_IMAGE_..., how much is kept free) stays, and so does
+#: PYTHONPATH: the parts import what the supervisor imports.
 MISLEADING = (
     'GIRDER_CONFIG',
     'GIRDER_HOST',

@@ -18,6 +18,7 @@ from girder_zarr.errors import StackError
 
 from .folder import DataFolder, claim_port
 from .parts import local_url, plan_parts
+from .space import note_of_space
 from .upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class Supervisor:
     def announce(self, running: Running) -> None:
         """Tell the user where Girder is and who may sign in."""
         self.say(f'Girder is ready at {running.url} (data in {self.folder.path}); stop it with Ctrl-C.')
+        if (note := note_of_space(self.folder.path, os.environ)) is not None:
+            self.say(note)
         if running.password is not None:
             self.say(
                 f'Sign in as {running.login} with the password {running.password} (shown once, kept nowhere).'
