@@ -76,8 +76,8 @@ def names():
     return {
         'secantus': 'database',
         'valkey-server': 'broker',
-        'stack.web': 'Girder server',
-        'stack.worker': 'worker',
+        'child.web': 'Girder server',
+        'child.worker': 'worker',
     }
 
 
@@ -86,7 +86,7 @@ def kill_part(stack, part):
     os.kill(min(pid for pid, (_, command) in stack.parts().items() if part in command), signal.SIGKILL)
 
 
-@pytest.mark.parametrize('part', ['secantus', 'stack.worker'])
+@pytest.mark.parametrize('part', ['secantus', 'child.worker'])
 def test_without_restarts_the_end_of_a_part_ends_everything_and_is_explained(tmp_path, part, names):
     with running_stack(tmp_path / 'data', '--no-restart') as stack:
         parts = stack.parts()

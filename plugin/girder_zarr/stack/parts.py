@@ -139,7 +139,7 @@ def web(options: Options, folder: DataFolder, environment: dict[str, str], liste
     """Return Girder's web server; it inherits the socket to listen at."""
     secrets = {name: os.environ[name] for name in SECRETS if name in os.environ}
     command = [
-        sys.executable, '-m', 'girder_zarr.stack.web', '--socket', str(listener.fileno()),
+        sys.executable, '-m', 'girder_zarr.stack.child.web', '--socket', str(listener.fileno()),
         '--assetstore', str(folder.assetstore),
     ]  # fmt: skip
     return Part(
@@ -156,7 +156,7 @@ def web(options: Options, folder: DataFolder, environment: dict[str, str], liste
 
 def worker(options: Options, folder: DataFolder, environment: dict[str, str]) -> Part:
     """Return the Celery worker that runs Girder's jobs."""
-    command = [sys.executable, '-m', 'girder_zarr.stack.worker', '--concurrency', str(options.workers)]
+    command = [sys.executable, '-m', 'girder_zarr.stack.child.worker', '--concurrency', str(options.workers)]
     log, temporary = folder.logs / 'worker.log', folder.temporary('worker')
     return Part('worker', command, log, environment, temporary, reports=True)
 

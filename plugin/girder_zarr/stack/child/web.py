@@ -1,4 +1,4 @@
-"""The web server of the stack: ``python -m girder_zarr.stack.web --socket FD --assetstore DIR``."""
+"""The web server of the stack: ``python -m girder_zarr.stack.child.web --socket FD --assetstore DIR``."""
 
 from __future__ import annotations
 
