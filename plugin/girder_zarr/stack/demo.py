@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .supervisor import Running
 
-NEEDED = ('girder_client', 'ome_zarr', 'skimage', 'tqdm')
+NEEDED = ('girder_client', 'large_image_source_pil', 'ome_zarr', 'skimage', 'tqdm')
 
 
 def run_demo(*, check: bool, data: Path | None, port: int | None, say: Callable[[str], None]) -> int:
