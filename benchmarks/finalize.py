@@ -54,8 +54,8 @@ class Bench(Stack):
         found = psutil.Process(self.process.pid).children(recursive=True)
         (first,) = [
             one for one in found
-            if 'girder_zarr.stack.worker' in one.cmdline()
-            and 'girder_zarr.stack.worker' not in one.parent().cmdline()
+            if 'girder_zarr.stack.child.worker' in one.cmdline()
+            and 'girder_zarr.stack.child.worker' not in one.parent().cmdline()
         ]  # fmt: skip
         return first.children()
 

@@ -22,6 +22,7 @@ from girder_zarr.errors import (
     ConflictError,
     GirderZarrError,
     InvalidInputError,
+    NoSpaceError,
     NotFoundError,
 )
 
@@ -92,6 +93,15 @@ def test_broken_connections_and_failing_servers_are_tried_again():
     digest = base64.b64encode(hashlib.sha256(b'bytes').digest()).decode()
     assert headers['Content-Digest'] == f'sha-256=:{digest}:'
     assert headers['Girder-Token'] == 'token'
+
+
+def test_a_full_disk_is_not_asked_again():
+    with (
+        scripted((507, {'message': 'There is no room for it.'}), attempts=3) as (client, script),
+        pytest.raises(NoSpaceError, match='There is no room for it'),
+    ):
+        client.get('1')
+    assert len(script.requests) == 1
 
 
 def test_attempts_are_bounded():

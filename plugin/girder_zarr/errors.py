@@ -41,6 +41,10 @@ class LimitExceededError(GirderZarrError):
     """The request is well formed but larger than a limit; the message gives the limit."""
 
 
+class NoSpaceError(LimitExceededError):
+    """The disk has too little room; the message gives what is free, what is needed and the setting."""
+
+
 class TooManyError(LimitExceededError):
     """There are too many of something at once, each of which is well formed; the message gives the limit."""
 

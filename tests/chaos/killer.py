@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 #: What the command line of each part contains.
 PARTS = {
-    'server': 'girder_zarr.stack.web',
-    'worker': 'girder_zarr.stack.worker',
+    'server': 'girder_zarr.stack.child.web',
+    'worker': 'girder_zarr.stack.child.worker',
     'broker': 'valkey-server',
     'database': 'secantus',
 }

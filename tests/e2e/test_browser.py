@@ -55,16 +55,22 @@ def chromium():
 
 @pytest.fixture
 def page(chromium, stack, girder):
-    """A page that is signed in; an error of the page's scripts fails the test."""
+    """A page that is signed in; an error of its scripts or a request to another host fails the test."""
     context = chromium.new_context(viewport={'width': 1280, 'height': 1200})
     context.add_init_script(f'localStorage.setItem("girderToken", "{girder.token}")')
     page = context.new_page()
     page.set_default_timeout(SECONDS * 1000)
-    errors = []
+    errors, elsewhere = [], []
     page.on('pageerror', lambda error: errors.append(error))  # noqa: PLW0108 - playwright marks its handlers
+    page.on('request', lambda request: is_elsewhere(stack, request.url) and elsewhere.append(request.url))
     yield page
     context.close()
     assert not errors
+    assert not elsewhere, 'the viewer has to work without the internet'
+
+
+def is_elsewhere(stack, address):
+    return not address.startswith((stack.url, stack.url.replace('http', 'ws', 1), 'data:', 'blob:'))
 
 
 def pixels_of(locator):
@@ -154,4 +160,5 @@ def test_an_administrator_sees_which_source_opens_what(page, stack, results):
     table.wait_for()
     text = table.inner_text()
     assert '.ozx' in text
-    assert 'zarr' in text
+    for source in ('zarr', 'pil', 'tiff', 'tifffile'):
+        assert source in text

@@ -40,6 +40,7 @@ def test_the_demo_checks_itself(tmp_path):
     code, lines, errors = run_cli('demo', '--check')
     assert (code, errors) == (0, []), (lines, errors)
     assert any('hubble_deep_field.ome.zarr.zip' in line and 'source zarr' in line for line in lines)
+    assert any(line.startswith('astronaut.png, as it is: ') and 'source pil' in line for line in lines)
     for name in STITCHED:
         assert any(line.startswith(f'{name}: ') and 'pixels equal' in line for line in lines)
 

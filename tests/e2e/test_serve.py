@@ -76,8 +76,8 @@ def names():
     return {
         'secantus': 'database',
         'valkey-server': 'broker',
-        'stack.web': 'Girder server',
-        'stack.worker': 'worker',
+        'child.web': 'Girder server',
+        'child.worker': 'worker',
     }
 
 
@@ -86,7 +86,7 @@ def kill_part(stack, part):
     os.kill(min(pid for pid, (_, command) in stack.parts().items() if part in command), signal.SIGKILL)
 
 
-@pytest.mark.parametrize('part', ['secantus', 'stack.worker'])
+@pytest.mark.parametrize('part', ['secantus', 'child.worker'])
 def test_without_restarts_the_end_of_a_part_ends_everything_and_is_explained(tmp_path, part, names):
     with running_stack(tmp_path / 'data', '--no-restart') as stack:
         parts = stack.parts()
@@ -210,6 +210,20 @@ def test_servers_of_your_own_take_the_place_of_the_embedded_ones(tmp_path):
     finally:
         broker.terminate()
         broker.wait()
+
+
+def test_the_environment_of_the_caller_leads_no_part_elsewhere(tmp_path):
+    nowhere = {
+        'CELERY_BROKER_URL': 'amqp://127.0.0.1:1',
+        'CELERY_RESULT_BACKEND': 'redis://127.0.0.1:1',
+        'GIRDER_TEST_DB': 'mongodb://127.0.0.1:1/other',
+        'GIRDER_URL_ROOT': '/elsewhere',
+        'http_proxy': 'http://127.0.0.1:1',
+        'no_proxy': '',
+    }
+    with running_stack(tmp_path / 'data', environment=nowhere) as stack:
+        answers = wait_until(lambda: stack.client().get('worker/status')['ping'], what='the worker')
+        assert any('girder-zarr@' in name for name in answers)
 
 
 def test_a_second_start_finds_everything_and_keeps_the_password(tmp_path, monkeypatch):

@@ -101,7 +101,7 @@ def test_workers_are_killed_again_and_again(own_stack, begun, tmp_path):
         found = wait_until(lambda n=step: _reached(client, session, n * pixels.size // 5), 90, 'progress')
         if isinstance(found, dict):
             break
-        kill(own_stack[0], 'girder_zarr.stack.worker', children=True)
+        kill(own_stack[0], 'girder_zarr.stack.child.worker', children=True)
     check(own_stack, begun, tmp_path)
 
 
@@ -110,9 +110,9 @@ def test_workers_and_broker_are_killed(own_stack, begun, tmp_path):
     client, session, pixels = begun
     wait_until(lambda: _reached(client, session, pixels.size // 5), 90, 'progress')
     kill(own_stack[0], 'valkey', children=False)
-    kill(own_stack[0], 'girder_zarr.stack.worker', children=True)
+    kill(own_stack[0], 'girder_zarr.stack.child.worker', children=True)
     with contextlib.suppress(AssertionError):  # without its broker it may have ended by itself
-        kill(own_stack[0], 'girder_zarr.stack.worker', children=False)
+        kill(own_stack[0], 'girder_zarr.stack.child.worker', children=False)
     check(own_stack, begun, tmp_path)
 
 

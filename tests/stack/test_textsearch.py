@@ -1,6 +1,6 @@
 """Text search without text indexes: what stands for ``$text``."""
 
-from girder_zarr.stack.textsearch import TextCollection, text_filter, without_score
+from girder_zarr.stack.child.textsearch import TextCollection, text_filter, without_score
 
 
 def matches(document, query):

@@ -15,6 +15,7 @@ from girder_zarr.errors import (
     GirderZarrError,
     InvalidInputError,
     LimitExceededError,
+    NoSpaceError,
     NotFoundError,
     TooManyError,
     UnsupportedFormatError,
@@ -31,6 +32,7 @@ ERRORS: dict[int, type[GirderZarrError]] = {
     413: LimitExceededError,
     415: UnsupportedFormatError,
     429: TooManyError,
+    507: NoSpaceError,
 }
 #: Seconds to connect, and to wait for an answer: storing a large patch may take a while.
 TIMEOUT = (10, 300)
@@ -110,7 +112,8 @@ def worth_another(status: int, attempt: int) -> bool:
     The first attempt may have been lost on its way back, and may still be at work over there: then the
     second meets its traces, which is a conflict.
     """
-    return status >= 500 or status == 429 or (status == 409 and attempt > 1)
+    # A disk that is full (507) stays full for longer than this client waits.
+    return (status >= 500 and status != 507) or status == 429 or (status == 409 and attempt > 1)
 
 
 def asked_pause(error: HttpError) -> float | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from girder_zarr.errors import StackError
 
+from .environment import without_proxy
 from .options import Options
 from .supervisor import Supervisor
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from .supervisor import Running
 
-NEEDED = ('girder_client', 'ome_zarr', 'skimage', 'tqdm')
+NEEDED = ('girder_client', 'large_image_source_pil', 'ome_zarr', 'skimage', 'tqdm')
 
 
 def run_demo(*, check: bool, data: Path | None, port: int | None, say: Callable[[str], None]) -> int:
@@ -34,6 +35,8 @@ def run_demo(*, check: bool, data: Path | None, port: int | None, say: Callable[
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         msg = "The demo needs a few more packages: run pip install 'girder-zarr[demo]'."
         raise StackError(msg)
+    # The job asks the server of this machine, from this process.
+    os.environ.update(without_proxy(os.environ))
     with tempfile.TemporaryDirectory(prefix='girder-zarr-demo-') as temporary:
         folder = data or (Path(temporary) / 'data' if check else Path('demo-data'))
         options = Options(

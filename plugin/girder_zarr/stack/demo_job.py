@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 UPLOADED = 'hubble_deep_field.jpg'
+PLAIN = 'astronaut.png'
 STITCHED = ('retina.jpg', 'ihc.png')
 #: Side of a patch, and how far it reaches into the next one, in pixels.
 PATCH, OVERLAP = 256, 32
@@ -63,6 +64,7 @@ def run_job(url: str, login: str, password: str, *, scratch: Path, say: Callable
             girder.authenticate(login, password)
             folder_id = make_folder(girder)
             uploaded = upload_ome_zarr(girder, folder_id, scratch, say)
+            plain = upload_plain(girder, folder_id, say)
             stitched = stitch_pictures(girder, folder_id, say)
     except AuthenticationError as error:
         msg = f'The server does not let {login} sign in with the password of this start.'
@@ -70,7 +72,7 @@ def run_job(url: str, login: str, password: str, *, scratch: Path, say: Callable
     except (HttpError, requests.RequestException) as error:
         msg = f'The server answers with an error: {" ".join(str(error).split())}'
         raise GirderZarrError(msg) from error
-    return Results(folder_id, (uploaded, *stitched))
+    return Results(folder_id, (uploaded, plain, *stitched))
 
 
 def make_folder(girder: GirderClient) -> str:
@@ -87,9 +89,14 @@ def make_folder(girder: GirderClient) -> str:
 
 def read_picture(name: str) -> np.ndarray:
     """Return a picture that scikit-image carries, as (y, x, bands) of uint8."""
+    return np.asarray(Image.open(path_of(name)).convert('RGB'))
+
+
+def path_of(name: str) -> Path:
+    """Return where scikit-image keeps a picture."""
     import skimage
 
-    return np.asarray(Image.open(Path(skimage.__file__).parent / 'data' / name).convert('RGB'))
+    return Path(skimage.__file__).parent / 'data' / name
 
 
 def upload_ome_zarr(
@@ -135,9 +142,37 @@ def write_ome_zarr(picture: np.ndarray, scratch: Path) -> Path:
             scale_factors=[2, 4],
             scale={'c': 1.0, 'y': 0.25, 'x': 0.25},
             axes_units={'y': 'micrometer', 'x': 'micrometer'},
-            omero={'channels': channels},
+            omero=as_omero(channels),
         )
     return Path(shutil.make_archive(str(target), 'zip', root_dir=scratch, base_dir=target.name))
+
+
+def as_omero(channels: list[dict[str, Any]]) -> Any:
+    """Return channels as ome-zarr takes them: a class of ome-zarr-models.
+
+    Since 0.21 (Python 3.12 and later) it takes no dict. Before 0.17 (Python 3.11.0) it takes nothing else,
+    and does without ome-zarr-models.
+    """
+    omero = {'channels': channels}
+    try:
+        from ome_zarr_models.common.omero import Omero
+    except ImportError:
+        return omero
+    return Omero.model_validate(omero)
+
+
+def upload_plain(girder: GirderClient, folder_id: str, say: Callable[[str], None]) -> Picture:
+    """Upload an ordinary picture, which another tile source than ours has to open."""
+    picture = read_picture(PLAIN)
+    item_id = str(girder.uploadFileToFolder(folder_id, str(path_of(PLAIN)))['itemId'])
+    # Girder makes large images of what a source ranks high by itself; of a PNG when it is asked to.
+    if 'fileId' not in girder.getItem(item_id).get('largeImage', {}):
+        girder.post(f'item/{item_id}/tiles')
+    source = girder.getItem(item_id)['largeImage']['sourceName']
+    expect('the tile source of the PNG', source, 'pil')
+    compare(girder, item_id, picture, PLAIN)
+    say(f'{PLAIN}, as it is: shown with source {source}, pixels equal.')
+    return Picture(PLAIN, item_id)
 
 
 def stitch_pictures(girder: GirderClient, folder_id: str, say: Callable[[str], None]) -> list[Picture]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import StackError
 
-from . import guard
+from .child import guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from girder_zarr.errors import StackError
 
+from .environment import SECRETS, inherited
 from .folder import free_port
 from .options import find_broker_program, redis_databases, without_password
 from .part import Part
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from .folder import DataFolder
     from .options import Options
 
-#: Only Girder itself is told these.
-SECRETS = ('GIRDER_ZARR_ADMIN_PASSWORD', 'GIRDER_ZARR_ADMIN_LOGIN')
 #: So that every process of a stack can be told from other processes.
 MARKER = 'GIRDER_ZARR_STACK'
 
@@ -31,7 +30,7 @@ def plan_parts(
 
     :raises StackError: a server that the user named does not answer.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    environment = inherited(os.environ, options.host)
     environment[MARKER] = str(folder.path)
     servers = []
     if options.mongo_uri is None:
@@ -140,7 +139,7 @@ def web(options: Options, folder: DataFolder, environment: dict[str, str], liste
     """Return Girder's web server; it inherits the socket to listen at."""
     secrets = {name: os.environ[name] for name in SECRETS if name in os.environ}
     command = [
-        sys.executable, '-m', 'girder_zarr.stack.web', '--socket', str(listener.fileno()),
+        sys.executable, '-m', 'girder_zarr.stack.child.web', '--socket', str(listener.fileno()),
         '--assetstore', str(folder.assetstore),
     ]  # fmt: skip
     return Part(
@@ -157,7 +156,7 @@ def web(options: Options, folder: DataFolder, environment: dict[str, str], liste
 
 def worker(options: Options, folder: DataFolder, environment: dict[str, str]) -> Part:
     """Return the Celery worker that runs Girder's jobs."""
-    command = [sys.executable, '-m', 'girder_zarr.stack.worker', '--concurrency', str(options.workers)]
+    command = [sys.executable, '-m', 'girder_zarr.stack.child.worker', '--concurrency', str(options.workers)]
     log, temporary = folder.logs / 'worker.log', folder.temporary('worker')
     return Part('worker', command, log, environment, temporary, reports=True)
 

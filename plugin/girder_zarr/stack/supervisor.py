@@ -18,6 +18,7 @@ from girder_zarr.errors import StackError
 
 from .folder import DataFolder, claim_port
 from .parts import local_url, plan_parts
+from .space import note_of_space
 from .upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class Supervisor:
     def announce(self, running: Running) -> None:
         """Tell the user where Girder is and who may sign in."""
         self.say(f'Girder is ready at {running.url} (data in {self.folder.path}); stop it with Ctrl-C.')
+        if (note := note_of_space(self.folder.path, os.environ)) is not None:
+            self.say(note)
         if running.password is not None:
             self.say(
                 f'Sign in as {running.login} with the password {running.password} (shown once, kept nowhere).'
@@ -231,8 +234,10 @@ def check_answers(url: str, part: Part) -> None:
 
     :raises StackError: the answer is not what Girder answers.
     """
+    # A proxy of the environment cannot know a server that has just been started here.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(f'{url}api/v1/system/version', timeout=30) as response:  # noqa: S310 - our own http address
+        with opener.open(f'{url}api/v1/system/version', timeout=30) as response:
             response.read()
     except (urllib.error.URLError, OSError) as error:
         msg = f'The {part.name} does not answer at {url} ({error}); its log is {part.log}.'

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from girder.exceptions import ValidationException
 from girder.models.assetstore import Assetstore
 from girder.models.file import File
 from girder.models.folder import Folder
@@ -176,14 +175,17 @@ def test_a_disk_that_fails_leaves_nothing(api, session, stored, contents, monkey
     assert (stored(), contents()) == (before, {})
 
 
-def test_an_assetstore_that_is_full(api, session, stored, contents, monkeypatch):
-    before = stored()
-    monkeypatch.setattr(FilesystemAssetstoreAdapter, 'capacityInfo', lambda _: {'free': 0, 'total': 1})
+@pytest.mark.parametrize('free', [0, len(BODY) - 1])
+def test_an_assetstore_that_is_full(api, session, stored, contents, monkeypatch, free):
+    before, room = stored(), {'free': free, 'reserved': 10 * 2.0**30, 'total': 2**40}
+    monkeypatch.setattr(FilesystemAssetstoreAdapter, 'capacityInfo', lambda _: room)
     status, refusal = api.put(session, 'a', BODY)
-    assert (status, 'free space' in refusal['message']) == (400, True), refusal
+    assert status == 507, refusal
+    for part in (f'{len(BODY)} bytes', ' 10737418240 ', 'GIRDER_FILESYSTEMASSETSTORE_RESERVED_MBYTES'):
+        assert part in refusal['message']
     assert (stored(), contents()) == (before, {})
-    with pytest.raises(ValidationException):
-        store_file(document(session), new_patch('b'), {'_id': None})
+    room['free'] = len(BODY) + 1
+    assert api.put(session, 'a', BODY)[0] == 201
 
 
 def leave_behind(session, folder, user):

@@ -24,6 +24,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.ConflictError, 409),
     (errors.CancelledError, 409),
     (errors.TooManyError, 429),
+    (errors.NoSpaceError, 507),
     (errors.LimitExceededError, 413),
     (errors.UnsupportedFormatError, 415),
     (errors.UnreadableImageError, 415),

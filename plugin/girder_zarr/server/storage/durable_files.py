@@ -34,7 +34,7 @@ from girder.utility import _hash_state, assetstore_utilities
 from girder.utility.filesystem_assetstore_adapter import DEFAULT_PERMS, FilesystemAssetstoreAdapter
 from pymongo import ReturnDocument
 
-from girder_zarr.errors import CancelledError, NotFoundError
+from girder_zarr.errors import CancelledError, NoSpaceError, NotFoundError
 from girder_zarr.image.write.outlet import sync_path
 
 if TYPE_CHECKING:
@@ -56,6 +56,23 @@ def adapter_of(assetstore: Document) -> FilesystemAssetstoreAdapter | None:
     return adapter if type(adapter) is FilesystemAssetstoreAdapter else None
 
 
+def check_space(adapter: FilesystemAssetstoreAdapter, nbytes: int) -> None:
+    """Make sure that Girder would store so many bytes more.
+
+    :raises NoSpaceError: it would not.
+    """
+    room = adapter.capacityInfo()
+    # Not known where the disk does not say it.
+    if room['free'] is not None and room['free'] <= nbytes:
+        root = adapter.assetstore['root']
+        msg = (
+            f'There is no room for it: {nbytes} bytes are needed, and of the {shutil.disk_usage(root).free} '
+            f'bytes that are free in the assetstore {room["reserved"]:.0f} are kept free '
+            '(GIRDER_FILESYSTEMASSETSTORE_RESERVED_MBYTES).'
+        )
+        raise NoSpaceError(msg)
+
+
 def store(
     adapter: FilesystemAssetstoreAdapter, file: Document, stream: IO[bytes], session_id: ObjectId
 ) -> Document:
@@ -64,11 +81,13 @@ def store(
     :param file: a new document without ``_id``.
     :returns: the document. When this returns, document and contents are there to stay; after an error
         neither is.
-    :raises ValidationException: the assetstore is full or not there.
+    :raises NoSpaceError: the assetstore has no room for it.
+    :raises ValidationException: the assetstore is not there.
     :raises NotFoundError: the session is being removed.
     """
+    check_space(adapter, int(file['size']))
     if adapter.unavailable:
-        msg = 'The assetstore is not available or has too little free space.'
+        msg = 'The assetstore is not available.'
         raise ValidationException(msg)
     root = Path(adapter.assetstore['root'])
     handle, name = tempfile.mkstemp(dir=adapter.tempDir, prefix=_prefix(session_id))

@@ -1,4 +1,4 @@
-"""The worker of the stack: ``python -m girder_zarr.stack.worker --concurrency N``."""
+"""The worker of the stack: ``python -m girder_zarr.stack.child.worker --concurrency N``."""
 
 from __future__ import annotations
 

@@ -1,17 +1,15 @@
-"""The web server of the stack: ``python -m girder_zarr.stack.web --socket FD --assetstore DIR``."""
+"""The web server of the stack: ``python -m girder_zarr.stack.child.web --socket FD --assetstore DIR``."""
 
 from __future__ import annotations
 
 import argparse
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .bootstrap import bootstrap
 from .report import report
 from .textsearch import install_if_needed
-
-if TYPE_CHECKING:
-    import socket
 
 
 def main() -> None:
@@ -27,6 +25,8 @@ def main() -> None:
     install_if_needed()
     from girder.asgi import app
 
+    from .static_files import CompressedStaticFiles
+
     facts = bootstrap(options.assetstore, reset_password=options.reset_password)
 
     class Server(uvicorn.Server):
@@ -38,14 +38,15 @@ def main() -> None:
                 report(facts)
 
     config: Any = uvicorn.Config(
-        app,
-        fd=options.socket,
+        CompressedStaticFiles(app),
         log_level='warning',
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=3,
     )
-    Server(config).run()
+    # Not by its number: uvicorn takes that for a Unix socket, whose connections have no TCP_NODELAY, and each
+    # answer, being two packets, waits 40 ms for the acknowledgement of the first.
+    Server(config).run([socket.socket(fileno=options.socket)])
 
 
 if __name__ == '__main__':
