@@ -36,6 +36,7 @@ ROOMS = [
     'stitch.patch',
     'stitch.spec',
     'stitch.extent',
+    'stitch.registration.result',
     'stitch.plan',
     'stitch.registration',
     'stitch.blend',

@@ -2,102 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from girder_zarr.errors import ConflictError, InvalidInputError, LimitExceededError
-from girder_zarr.stitch.spec.model import MAX_PIXELS, MAX_SIDE
+from girder_zarr.errors import ConflictError, InvalidInputError
 
-from .patch import check_same_axes, order_axes
+from .extent import Extent
+from .patch import order_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from girder_zarr.stitch.registration.register import Registration
-    from girder_zarr.stitch.spec.model import StitchSpec
+    from collections.abc import Iterable, Sequence
 
     from .patch import Patch
+    from .registration.result import Registration
+    from .spec.model import StitchSpec
 
 #: The index of a frame along each of `Plan.frame_axes`, 0 along those that no patch names.
 Frame = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """What a set of patches covers: first and end position along y and x, the end along the frame axes."""
-
-    x: tuple[int, int]
-    y: tuple[int, int]
-    frame: Mapping[str, int]
-
-    @classmethod
-    def of(cls, patches: Iterable[Patch]) -> Extent:
-        """Return the extent of at least one patch."""
-        boxes = list(patches)
-        axes = check_same_axes(p.placement for p in boxes)
-        return cls(
-            x=(min(p.placement.x for p in boxes), max(p.placement.x + p.shape[1] for p in boxes)),
-            y=(min(p.placement.y for p in boxes), max(p.placement.y + p.shape[0] for p in boxes)),
-            # a placement's frame is sorted, as these axes are
-            frame={
-                axis: max(p.placement.frame[at][1] for p in boxes) + 1 for at, axis in enumerate(sorted(axes))
-            },
-        )
-
-    def declared(self, spec: StitchSpec) -> Extent:
-        """Return the extent with the sizes that the spec declares.
-
-        :raises ConflictError: the patches reach further, or do not name an axis that has a size.
-        """
-        sizes = spec.axis_sizes
-        for axis, size in sizes.items():
-            if axis not in self.frame:
-                msg = f'spec.axes.{axis}: expected an axis that the patches name; they name none or others.'
-                raise ConflictError(msg)
-            if self.frame[axis] > size:
-                least = f'at least {self.frame[axis]}, because the patches reach so far'
-                msg = f'spec.axes.{axis}.size: expected {least}; found {size}.'
-                raise ConflictError(msg)
-        return replace(self, frame={**self.frame, **sizes}) if sizes else self
-
-    def origin(self, spec: StitchSpec) -> tuple[int, int]:
-        """Return the position ``(y, x)`` of the result's left upper pixel."""
-        if spec.crop is not None:
-            return spec.crop.y, spec.crop.x
-        if spec.size is not None:
-            return 0, 0
-        return min(0, self.y[0]), min(0, self.x[0])
-
-    def size(self, spec: StitchSpec) -> tuple[int, int]:
-        """Return the result's ``(height, width)``."""
-        if spec.crop is not None:
-            return spec.crop.height, spec.crop.width
-        if spec.size is not None:
-            return spec.size[1], spec.size[0]
-        top, left = self.origin(spec)
-        return max(self.y[1] - top, 1), max(self.x[1] - left, 1)
-
-    def check(self, spec: StitchSpec, bands: int) -> None:
-        """Check that the result is of a size that we make.
-
-        :raises LimitExceededError: it is not; the message gives the limit.
-        :raises ConflictError: the patches do not fit into the sizes that are declared.
-        """
-        frame = self.declared(spec).frame
-        height, width = self.size(spec)
-        if max(height, width) > MAX_SIDE:
-            msg = f'The image would be {width} x {height} pixels; the limit is {MAX_SIDE} along x and y.'
-            raise LimitExceededError(msg)
-        pixels = height * width * bands * math.prod(frame.values())
-        if pixels > MAX_PIXELS:
-            frames = ', '.join(f'{axis} {count}' for axis, count in sorted(frame.items()))
-            msg = (
-                f'The image would hold {pixels} values ({width} x {height}, {bands} bands'
-                f'{", " if frames else ""}{frames}); the limit is {MAX_PIXELS}.'
-            )
-            raise LimitExceededError(msg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 from girder_zarr.errors import ConflictError
 from girder_zarr.server.sessions.model import EDITABLE, Document, spec_of
 from girder_zarr.server.settings.session_limits import current as limits_now
-from girder_zarr.stitch.plan import Extent
+from girder_zarr.stitch.extent import Extent
 from girder_zarr.stitch.spec.patch_parameters import Options
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from girder_zarr.stitch.spec.fields import MAX_PAIRS
 from girder_zarr.stitch.spec.model import MAX_PIXELS, MAX_SIDE, StitchSpec
 
 if TYPE_CHECKING:
-    from girder_zarr.stitch.plan import Extent
+    from girder_zarr.stitch.extent import Extent
 
 LIMITS_KEY = 'zarr.stitch_limits'
 #: A pixel of four bands of float64 is the largest that there is.

@@ -18,7 +18,7 @@ from girder_zarr.stitch.blend.block_maker import BlockMaker
 from girder_zarr.stitch.blend.patch_loader import PatchLoader, visible
 from girder_zarr.stitch.plan import Plan
 from girder_zarr.stitch.registration.register import register
-from girder_zarr.stitch.spec.outputs import TIFF, check_possible
+from girder_zarr.stitch.spec.outputs import TIFF
 
 from .provenance import DOCUMENT, describe, document_of
 from .tiff import write_tiff
@@ -114,7 +114,7 @@ def write_file(
 
     :param check: called while a TIFF is made of it; raises to stop.
     """
-    check_possible(plan.spec)
+    plan.spec.check_installed()
 
     def write_zarr(path: Path) -> None:
         with outlet_for(path, version=plan.spec.version) as outlet:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.plan import Plan
-    from girder_zarr.stitch.registration.register import Registration
+    from girder_zarr.stitch.registration.result import Registration
 
 #: With more patches than this they are listed in a document of their own, so that the image opens as fast.
 MAX_INLINE = 256

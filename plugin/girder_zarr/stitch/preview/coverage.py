@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from girder_zarr.stitch.plan import Extent
+from girder_zarr.stitch.extent import Extent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,14 +29,15 @@ import numpy as np
 from girder_zarr.image.ngff.model import Level
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.write.resample import halve
+from girder_zarr.stitch.extent import Extent
 from girder_zarr.stitch.output.assemble import BlockMaker, output_spec
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.plan import Extent, Plan
+from girder_zarr.stitch.plan import Plan
 from girder_zarr.stitch.spec.fields import Crop
 
 from . import reduced as preview_copy
 from .index import BLOCK, FIRST_COUNTED, PatchIndex, blocks_of
-from .level import PreviewLevel
+from .preview_level import PreviewLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -196,7 +197,7 @@ class PreviewImage:
         base = spec.multiscale.levels[0]
         for number in range(count_levels(plan.size)):
             height, width = (-(-side >> number) for side in plan.size)
-            levels.append(PreviewLevel(self, plan, number, (*plan.shape[:-2], height, width)))
+            levels.append(PreviewLevel(self.read, plan, number, (*plan.shape[:-2], height, width)))
             factors = [1] * (len(plan.shape) - 2) + [2**number] * 2
             scale = tuple(size * factor for size, factor in zip(base.scale, factors, strict=True))
             shift = tuple((own - full) / 2 for own, full in zip(scale, base.scale, strict=True))

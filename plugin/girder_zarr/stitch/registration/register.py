@@ -8,9 +8,8 @@ pairs that contradict the others lose their weight and are left out in the end.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from girder_zarr.image.write.pyramid import in_parallel
 
 from .global_fit import solve
 from .phase_correlation import Shift, measure, needs_registration_extra
+from .result import Pair, Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,52 +29,6 @@ if TYPE_CHECKING:
 
 #: A patch is compared with so many of its neighbours at most, those with which it shares most.
 NEIGHBOURS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two neighbours that were compared.
-
-    :param keys: of the two patches.
-    :param shift: how much farther, ``(y, x)`` in pixels, the second lies from the first than was said.
-    :param correlation: of their pixels there, -1 to 1.
-    :param residual: what is left of the shift ``(y, x)`` after both are corrected; None: it was not believed.
-    """
-
-    keys: tuple[str, str]
-    shift: tuple[float, float]
-    correlation: float
-    residual: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What positions are corrected by.
-
-    :param corrections: ``(y, x)`` in whole pixels for each key; keys that are not in it stay.
-    :param pairs: all that were compared.
-    """
-
-    corrections: dict[str, tuple[int, int]]
-    pairs: list[Pair]
-
-    def moved(self, patch: Patch) -> Patch:
-        """Return a patch at its corrected position."""
-        y, x = self.corrections.get(patch.key, (0, 0))
-        place = patch.placement
-        return replace(patch, placement=replace(place, y=place.y + y, x=place.x + x)) if y or x else patch
-
-    def summary(self) -> dict[str, Any]:
-        """Return counts and residuals (in pixels) as JSON."""
-        lengths = [math.hypot(*pair.residual) for pair in self.pairs if pair.residual is not None]
-        moves = [math.hypot(*move) for move in self.corrections.values()]
-        return {
-            'pairs': len(self.pairs),
-            'pairsUsed': len(lengths),
-            'residualRms': round(math.sqrt(sum(one * one for one in lengths) / max(len(lengths), 1)), 3),
-            'residualMax': round(max(lengths, default=0.0), 3),
-            'correctionMax': round(max(moves, default=0.0), 3),
-        }
 
 
 @dataclass(frozen=True, slots=True)

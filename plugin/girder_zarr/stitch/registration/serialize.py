@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from girder_zarr.stitch.plan import Plan
 
-from .register import Pair, Registration
+from .result import Pair, Registration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ from .fields import (
     Version,
     wrong,
 )
-from .outputs import LOSSY_CODECS, OUTPUTS, TIFF, check_kind
+from .outputs import LOSSY_CODECS, OUTPUTS, TIFF, check_installed, check_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,7 +213,14 @@ class StitchSpec:
         if not fits:
             msg = f'The session has background {self.background}, which is not a value of {dtype}.'
             raise ConflictError(msg)
-        check_kind(self, dtype, bands)
+        check_kind(self.output, dtype, bands, lossy=self.lossy)
+
+    def check_installed(self) -> None:
+        """Check that the libraries that the result needs are installed on this machine.
+
+        :raises InvalidInputError: one is missing; the message says what to install.
+        """
+        check_installed(self.output, self.version, lossy=self.lossy)
 
     def check_inside(self, placement: Placement, shape: tuple[int, int, int]) -> None:
         """Check that a patch touches what was declared.
