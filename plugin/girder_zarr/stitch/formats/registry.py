@@ -15,10 +15,7 @@ import numpy as np
 
 from girder_zarr.errors import LimitExceededError, UnsupportedFormatError
 
-from . import files as format_files
-from . import jxl as format_jxl
-from . import raw as format_raw
-from . import webp as format_webp
+from . import jpeg, jxl, npy, png, raw, tiff, webp
 from .info import BAND_COUNTS, DEFAULT_LIMITS, DTYPES, PROMOTED, Format, Limits, PatchInfo, check_info
 from .raw import Layout
 
@@ -62,10 +59,10 @@ def inspect(
 def _inspect_stored(stream: IO[bytes], limits: Limits, layout: Layout | None) -> PatchInfo:
     """Return what the header says; 2 bands are gray and alpha."""
     if layout is not None:
-        info = format_raw.info_of(layout)
+        info = raw.info_of(layout)
         # before anything is expanded
         check_info(replace(info, shape=(*info.shape[:2], 4 if info.shape[2] == 2 else info.shape[2])), limits)
-        format_raw.check_raw(stream, layout)
+        raw.check_raw(stream, layout)
         return info
     stream, kind = _plain(stream, limits)
     stream.seek(0)
@@ -98,10 +95,7 @@ def decode(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            if layout is not None:
-                pixels = format_raw.decode_raw(stream, layout)
-            else:
-                pixels = _DECODERS[info.format](stream)
+            pixels = raw.decode_raw(stream, layout) if layout is not None else _DECODERS[info.format](stream)
             pixels = _normalise(pixels, alpha=alpha)
     except (UnsupportedFormatError, LimitExceededError):
         raise
@@ -125,10 +119,10 @@ def _plain(stream: IO[bytes], limits: Limits) -> tuple[IO[bytes], Format]:
     """
     stream.seek(0)
     head = stream.read(16)
-    compression = format_raw.compression_of(head)
+    compression = raw.compression_of(head)
     if compression is None:
         return stream, _recognise(head)
-    plain = format_raw.expanded(stream, compression, limits.nbytes + _HEADER_ROOM)
+    plain = raw.expanded(stream, compression, limits.nbytes + _HEADER_ROOM)
     kind = _recognise(plain.read(16))
     if kind != 'npy':
         msg = f'The body is a {kind} compressed with {compression}; expected it as it is.'
@@ -163,21 +157,21 @@ _MAGIC: dict[Format, bytes | tuple[bytes, ...]] = {
     'jpeg': b'\xff\xd8\xff',
     'tiff': (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
     'npy': b'\x93NUMPY',
-    'jxl': (format_jxl.CONTAINER, format_jxl.CODESTREAM),
+    'jxl': (jxl.CONTAINER, jxl.CODESTREAM),
 }
 _INSPECTORS: dict[Format, Callable[[IO[bytes]], PatchInfo]] = {
-    'png': format_files.inspect_png,
-    'jpeg': format_files.inspect_jpeg,
-    'tiff': format_files.inspect_tiff,
-    'webp': format_webp.inspect_webp,
-    'jxl': format_jxl.inspect_jxl,
-    'npy': format_files.inspect_npy,
+    'png': png.inspect_png,
+    'jpeg': jpeg.inspect_jpeg,
+    'tiff': tiff.inspect_tiff,
+    'webp': webp.inspect_webp,
+    'jxl': jxl.inspect_jxl,
+    'npy': npy.inspect_npy,
 }
 _DECODERS: dict[Format, Callable[[IO[bytes]], np.ndarray]] = {
-    'png': format_files.decode_png,
-    'jpeg': format_files.decode_jpeg,
-    'tiff': format_files.decode_tiff,
-    'webp': format_webp.decode_webp,
-    'jxl': format_jxl.decode_jxl,
-    'npy': format_files.decode_npy,
+    'png': png.decode_png,
+    'jpeg': jpeg.decode_jpeg,
+    'tiff': tiff.decode_tiff,
+    'webp': webp.decode_webp,
+    'jxl': jxl.decode_jxl,
+    'npy': npy.decode_npy,
 }
