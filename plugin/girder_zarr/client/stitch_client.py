@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 __all__ = ['Patch', 'StitchClient', 'StitchFailedError', 'WaitTimeoutError', 'content_digest']
 
 #: What goes with one request at most: so many patches, of so many bytes together.
-BATCH_PATCHES = 32
-BATCH_BYTES = 16 * 2**20
+MAX_BATCH_PATCHES = 32
+MAX_BATCH_BYTES = 16 * 2**20
 #: How many patches one request tells of, when it is asked which are there.
 KNOWN_AT_ONCE = 20_000
 FINAL_STATES = frozenset({'complete', 'error', 'cancelled'})
@@ -145,7 +145,7 @@ class StitchClient(Requests):
         patches: Iterable[Patch],
         *,
         threads: int = 4,
-        batch: int = BATCH_PATCHES,
+        batch: int = MAX_BATCH_PATCHES,
         progress: bool | Callable[[str], None] = True,
         replace: bool = False,
     ) -> Counter[str]:
@@ -256,7 +256,7 @@ class StitchClient(Requests):
         group: list[tuple[Patch, bytes]] = []
         skipped: list[str] = []
         size = 0
-        while len(group) < batch and size < BATCH_BYTES and len(skipped) < BATCH_PATCHES:
+        while len(group) < batch and size < MAX_BATCH_BYTES and len(skipped) < MAX_BATCH_PATCHES:
             with lock:
                 patch = next(source, None)
             if patch is None:
@@ -281,7 +281,7 @@ class StitchClient(Requests):
 
         :raises GirderZarrError: the first refusal.
         """
-        small = [pair for pair in group if len(pair[1]) <= BATCH_BYTES // 4]
+        small = [pair for pair in group if len(pair[1]) <= MAX_BATCH_BYTES // 4]
         together = small if len(small) > 1 else []
         by_key = {patch.key: (patch, data) for patch, data in together}
         if len(by_key) < len(together):

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What a set of patches covers: first and end position along y and x, the end along the frame axes."""
+    """The bounding box of patches.
+
+    :param x: first and end (exclusive) column, in the coordinates of patches.
+    :param y: first and end (exclusive) row.
+    :param frame: the size along each frame axis that the patches name, counted from index 0.
+    """
 
     x: tuple[int, int]
     y: tuple[int, int]
@@ -28,7 +33,10 @@ class Extent:
 
     @classmethod
     def of(cls, patches: Iterable[Patch]) -> Extent:
-        """Return the extent of at least one patch."""
+        """Return the extent of at least one patch.
+
+        :raises InvalidInputError: they do not all name the same frame axes.
+        """
         boxes = list(patches)
         axes = check_same_axes(p.placement for p in boxes)
         return cls(
@@ -41,9 +49,9 @@ class Extent:
         )
 
     def declared(self, spec: StitchSpec) -> Extent:
-        """Return the extent with the sizes that the spec declares.
+        """Return the extent with the sizes of frame axes that the spec declares.
 
-        :raises ConflictError: the patches reach further, or do not name an axis that has a size.
+        :raises ConflictError: the patches reach further, or do not name an axis whose size is declared.
         """
         sizes = spec.axis_sizes
         for axis, size in sizes.items():
@@ -57,7 +65,7 @@ class Extent:
         return replace(self, frame={**self.frame, **sizes}) if sizes else self
 
     def origin(self, spec: StitchSpec) -> tuple[int, int]:
-        """Return the position ``(y, x)`` of the result's left upper pixel."""
+        """Return the position ``(y, x)`` of the image's upper left pixel, in the coordinates of patches."""
         if spec.crop is not None:
             return spec.crop.y, spec.crop.x
         if spec.size is not None:
@@ -65,7 +73,7 @@ class Extent:
         return min(0, self.y[0]), min(0, self.x[0])
 
     def size(self, spec: StitchSpec) -> tuple[int, int]:
-        """Return the result's ``(height, width)``."""
+        """Return the ``(height, width)`` of the image, in pixels."""
         if spec.crop is not None:
             return spec.crop.height, spec.crop.width
         if spec.size is not None:
@@ -74,10 +82,11 @@ class Extent:
         return max(self.y[1] - top, 1), max(self.x[1] - left, 1)
 
     def check(self, spec: StitchSpec, bands: int) -> None:
-        """Check that the result is of a size that we make.
+        """Check that the image is not larger than ``MAX_SIDE`` and ``MAX_PIXELS`` allow.
 
-        :raises LimitExceededError: it is not; the message gives the limit.
-        :raises ConflictError: the patches do not fit into the sizes that are declared.
+        :param bands: of the patches.
+        :raises LimitExceededError: it is; the message gives the limit.
+        :raises ConflictError: the patches do not fit into the declared sizes.
         """
         frame = self.declared(spec).frame
         height, width = self.size(spec)

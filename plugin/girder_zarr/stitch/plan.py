@@ -1,4 +1,4 @@
-"""Which patches touch which part of the output, and what the output's axes and size are."""
+"""The plan of an image: its axes and size, and which patches touch which part of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Frame = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A patch that touches a block, and where it begins from the block's first pixel, maybe negative."""
+    """A patch that touches a block, and the row and column of the block where it begins; may be negative."""
 
     patch: Patch
     y: int
@@ -32,18 +32,18 @@ class Hit:
 
 
 class Plan:
-    """The geometry of one result.
+    """The geometry of one image. Not changed once it is made, so safe under many threads.
 
-    :param patches: all of them; they agree in dtype, bands and named axes.
-    :param spec: what the result shall be.
+    :param patches: all patches, at their final positions.
+    :param spec: of the session.
     :param references: the images that patches and spec name as masks, flat and dark fields.
-    :param registration: what the positions of the patches were corrected by, for the record.
-    :raises InvalidInputError: there is no patch, or two have one key.
+    :param registration: the corrections that the positions already contain, for the image's metadata.
+    :raises InvalidInputError: there is no patch, or patches name different frame axes.
     :raises ConflictError: the patches differ in dtype or bands.
-    :raises LimitExceededError: the result would be too large.
+    :raises LimitExceededError: the image would be too large.
     """
 
-    #: The side of the squares by which patches are found.
+    #: The side, in pixels, of the squares by which patches are found: about that of a patch.
     CELL = 1024
 
     def __init__(
@@ -73,7 +73,7 @@ class Plan:
         #: Whether any patch has a mask or a weight.
         self.weighted = not all(patch.is_plain for patch in patches)
         self.extent = Extent.of(self.patches).declared(spec)
-        #: What a frame's index counts, slowest first.
+        #: The axes of a frame's index, slowest first, in NGFF order.
         self.frame_axes = order_axes(self.extent.frame)
         self.extent.check(spec, self.bands)
         self.origin = self.extent.origin(spec)
@@ -81,9 +81,9 @@ class Plan:
         self._cells = self._index()
 
     def check_references(self) -> None:
-        """Check that every mask and field that is named is there and of the size and bands of its patches.
+        """Check that every named mask and field exists and fits its patches in size and bands.
 
-        :raises ConflictError: one is not; the message names it.
+        :raises ConflictError: one does not; the message names it.
         """
         needed = {patch.mask_key for patch in self.patches} - {''} | self.spec.reference_keys
         missing = sorted(needed - set(self.references))
@@ -113,7 +113,7 @@ class Plan:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The output's pixels along each of :attr:`axes`."""
+        """The size of the output along each of :attr:`axes`, in pixels."""
         counts = {axis: self.extent.frame.get(axis, 1) for axis in self.frame_axes}
         counts['c'] *= self.bands
         return tuple(counts[axis] for axis in self.axes[:-2]) + self.size
@@ -131,11 +131,11 @@ class Plan:
         return dict(cells)
 
     def touching(self, frame: Frame, y: slice, x: slice) -> list[Hit]:
-        """Return the patches that have pixels in a block of one frame, in their order.
+        """Return the patches that have pixels in a block of one frame, in ascending rank.
 
         :param frame: the index along each of :attr:`frame_axes`.
         :param y: rows of the output, start and stop explicit.
-        :param x: columns of the output, likewise.
+        :param x: columns of the output, start and stop explicit.
         """
         found = {
             index
@@ -157,7 +157,10 @@ class Plan:
         return hits
 
     def occupied(self, region: tuple[slice, ...]) -> bool:
-        """Return False where no patch can have pixels; ``region`` is as for :meth:`frames`, of any size."""
+        """Return False if no patch can have pixels in a region.
+
+        :param region: as for :meth:`frames`, of any size.
+        """
         slices = dict(zip(self.axes, region, strict=True))
         rows = _cells(slices['y'].start, slices['y'].stop, self.CELL)
         columns = _cells(slices['x'].start, slices['x'].stop, self.CELL)
@@ -168,11 +171,12 @@ class Plan:
         return any((f, row, column) in self._cells for f in frames for row in rows for column in columns)
 
     def frames(self, region: tuple[slice, ...]) -> list[tuple[Frame, tuple[slice | int, ...], slice]]:
-        """Return the frames that a region of the output holds.
+        """Return the frames that a region of the output contains.
 
-        :param region: one slice an axis of :attr:`axes`.
-        :returns: for each frame its index, where it lies in an array of the region's shape (an index, or
-            along ``c`` with bands a slice), and which of its bands lie in the region.
+        :param region: one slice for each axis of :attr:`axes`.
+        :returns: for each frame its index along :attr:`frame_axes`, its place in an array of the region's
+            shape (an index for each axis, or along ``c`` with bands a slice), and the slice of its bands that
+            lies in the region.
         """
         found: list[tuple[Frame, tuple[slice | int, ...], slice]] = [((), (), slice(0, self.bands))]
         slices = dict(zip(self.axes, region, strict=True))
@@ -194,7 +198,7 @@ class Plan:
         return found
 
     def _channels(self, part: slice) -> list[tuple[int, slice, slice]]:
-        """Return channel, place in the region and bands for a slice of axis c (channels times bands)."""
+        """Return channel, place in the region and bands for a slice of axis c (channels x bands)."""
         found = []
         for channel in _cells(part.start, part.stop, self.bands):
             first = channel * self.bands
@@ -206,5 +210,5 @@ class Plan:
 
 
 def _cells(start: int, stop: int, side: int) -> range:
-    """Return the squares that the half-open interval touches; none when it is empty."""
+    """Return the numbers of the squares that a half-open interval touches; none if it is empty."""
     return range(start // side, -(-stop // side)) if stop > start else range(0)

@@ -21,7 +21,7 @@ import zarr
 import girder_zarr.image as gz
 from girder_zarr.errors import CancelledError, ConflictError, InvalidInputError, UnreadableImageError
 from girder_zarr.stitch.output.assemble import assemble_file, make_plan
-from girder_zarr.stitch.output.parts import PartMaker, cut, merge_file
+from girder_zarr.stitch.output.image_parts import PartMaker, cut, merge_file
 from girder_zarr.stitch.output.verify import verify_file
 from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.spec import outputs

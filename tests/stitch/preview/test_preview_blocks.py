@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.preview import reduced as preview_copy
-from girder_zarr.stitch.preview.cache import PreviewCache
-from girder_zarr.stitch.preview.image import PreviewImage, Sources
+from girder_zarr.stitch.preview import patch_overview
+from girder_zarr.stitch.preview.image import PreviewImage, Sources, block_cache
 from girder_zarr.stitch.spec.model import StitchSpec
 
 if TYPE_CHECKING:
@@ -43,17 +42,17 @@ class Shelf:
         place = Placement.make(x, y, {})
         self.patches[key] = Patch(key, place, (SIDE, SIDE, 1), 'uint8', 0, source, arrival=self.changes)
 
-    def load(self, key: BlockKey, made_of: str) -> np.ndarray | None:
+    def load(self, key: BlockKey, fingerprint: str) -> np.ndarray | None:
         stored = self.blocks.get(key)
-        return stored[1] if stored is not None and stored[0] == made_of else None
+        return stored[1] if stored is not None and stored[0] == fingerprint else None
 
-    def keep(self, key: BlockKey, made_of: str, block: np.ndarray) -> None:
-        self.blocks[key] = made_of, block
+    def store(self, key: BlockKey, fingerprint: str, block: np.ndarray) -> None:
+        self.blocks[key] = fingerprint, block
 
     def start(self, stores: bool = True) -> PreviewImage:
         """Return the image in a process that has just started."""
         sources = Sources(self._full, self._small, self if stores else None)
-        image = PreviewImage('shelf', self.spec, sources, PreviewCache(2**26))
+        image = PreviewImage('shelf', self.spec, sources, block_cache(2**26))
         self.tell(image)
         return image
 
@@ -68,7 +67,7 @@ class Shelf:
     def _small(self, patches: Sequence[Patch], level: int) -> Mapping[str, np.ndarray | str]:
         if self.meanwhile is not None:
             self.meanwhile()
-        return {patch.key: preview_copy.make_small(patch, self._full(patch), level) for patch in patches}
+        return {patch.key: patch_overview.make_overview(patch, self._full(patch), level) for patch in patches}
 
 
 @pytest.fixture

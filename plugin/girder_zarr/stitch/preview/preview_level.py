@@ -43,7 +43,7 @@ class PreviewLevel:
         return self._plan.origin
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
-        """Return the pixels of a region; see `LevelReader`."""
+        """Return the pixels of a region, one slice an axis of the plan; see `LevelReader.read`."""
         out = np.empty(tuple(part.stop - part.start for part in region), self.dtype)
         shape = (self._plan.bands, *out.shape[-2:])
         top, left = (start >> self._level for start in self.origin)

@@ -18,9 +18,10 @@ class Pair:
     """Two neighbours that were compared.
 
     :param keys: of the two patches.
-    :param shift: how much farther, ``(y, x)`` in pixels, the second lies from the first than was said.
-    :param correlation: of their pixels there, -1 to 1.
-    :param residual: what is left of the shift ``(y, x)`` after both are corrected; None: it was not believed.
+    :param shift: ``(y, x)`` in pixels: measured minus given distance of the second patch from the first.
+    :param correlation: of their pixels at this shift, -1 to 1.
+    :param residual: ``(y, x)`` in pixels, what is left of the shift after both are corrected; None if the
+        pair was not used.
     """
 
     keys: tuple[str, str]
@@ -31,10 +32,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What positions are corrected by.
+    """The corrections of the positions of patches.
 
-    :param corrections: ``(y, x)`` in whole pixels for each key; keys that are not in it stay.
-    :param pairs: all that were compared.
+    :param corrections: ``(y, x)`` in whole pixels by key; other patches keep their position.
+    :param pairs: all pairs that were compared.
     """
 
     corrections: dict[str, tuple[int, int]]
@@ -47,7 +48,7 @@ class Registration:
         return replace(patch, placement=replace(place, y=place.y + y, x=place.x + x)) if y or x else patch
 
     def summary(self) -> dict[str, Any]:
-        """Return counts and residuals (in pixels) as JSON."""
+        """Return counts and, in pixels, residuals and the largest correction, for the image's metadata."""
         lengths = [math.hypot(*pair.residual) for pair in self.pairs if pair.residual is not None]
         moves = [math.hypot(*move) for move in self.corrections.values()]
         return {

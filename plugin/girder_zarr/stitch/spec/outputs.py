@@ -1,4 +1,4 @@
-"""The kinds of files that a result may be, and what each needs."""
+"""The file formats of results, and the dtypes and libraries that each needs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from girder_zarr.errors import ConflictError, InvalidInputError
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One kind of file.
+    """A file format of results.
 
-    :param mime_type: what it is served as.
-    :param source: the name of large_image's source that opens it.
+    :param mime_type: of the file.
+    :param source: the name of the large_image source that opens it.
     """
 
     mime_type: str
     source: str
 
 
-#: By what ``spec.output`` says, which is the suffix of the file as well.
+#: By ``spec.output``, which is also the suffix of the file.
 OUTPUTS = {
     'zarr.zip': Output('application/zip', 'zarr'),
     'ozx': Output('application/zip', 'zarr'),
@@ -31,9 +31,9 @@ OUTPUTS = {
     'tiff': Output('image/tiff', 'tiff'),
 }
 TIFF = 'tiff'
-#: The types of pixels that the converter keeps as they are.
+#: The dtypes that large_image_converter (libvips) writes unchanged.
 _TIFF_TYPES = ('uint8', 'uint16', 'float32', 'float64')
-#: The codec that holds pixels of a type with a loss.
+#: The lossy codec of a dtype: JPEG has 8 bits, JPEG XL has 16.
 LOSSY_CODECS = {'uint8': 'jpeg', 'uint16': 'jpegxl'}
 
 
