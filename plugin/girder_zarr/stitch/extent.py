@@ -59,8 +59,8 @@ class Extent:
                 msg = f'spec.axes.{axis}: expected an axis that the patches name; they name none or others.'
                 raise ConflictError(msg)
             if self.frame[axis] > size:
-                least = f'at least {self.frame[axis]}, because the patches reach so far'
-                msg = f'spec.axes.{axis}.size: expected {least}; found {size}.'
+                expected = f'at least {self.frame[axis]}, because the patches reach so far'
+                msg = f'spec.axes.{axis}.size: expected {expected}; found {size}.'
                 raise ConflictError(msg)
         return replace(self, frame={**self.frame, **sizes}) if sizes else self
 

@@ -185,9 +185,9 @@ class Plan:
                 found = [((*frame, 0), place, bands) for frame, place, bands in found]
             elif axis == 'c' and self.bands > 1:
                 found = [
-                    ((*frame, channel), (*place, where), kept)
+                    ((*frame, channel), (*place, where), bands)
                     for frame, place, _ in found
-                    for channel, where, kept in self._channels(slices['c'])
+                    for channel, where, bands in self._channels(slices['c'])
                 ]
             else:
                 found = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.preview import patch_overview
 from girder_zarr.stitch.preview.image import PreviewImage, Sources, block_cache
 from girder_zarr.stitch.spec.model import StitchSpec
+from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -192,3 +195,30 @@ def test_another_spec_has_blocks_of_its_own(shelf: Shelf, change: dict[str, obje
     shelf.start().compose()
     shelf.spec = replace(shelf.spec, **change)  # type: ignore[arg-type]
     assert is_right(shelf, shelf.start())
+
+
+def test_a_block_is_not_taken_for_whole_by_a_thread_that_waited_for_it(shelf: Shelf) -> None:
+    """One thread makes a block without a patch that cannot be read; another needs it for the level above."""
+    image = shelf.start()
+    level = image.series().levels[4]
+    region = tuple(slice(0, size) for size in level.shape)
+    asked, go, failing = threading.Event(), threading.Event(), {'0'}
+
+    def overviews(patches: Sequence[Patch], level: int) -> Mapping[str, np.ndarray | str]:
+        asked.set()
+        assert go.wait(30)
+        made = shelf._small(patches, level)
+        return {key: 'not now' if key in failing else pixels for key, pixels in made.items()}
+
+    image._sources = replace(image._sources, overviews=overviews)
+    with ThreadPoolExecutor(2) as pool:
+        below = pool.submit(image.read, 3, (), 0, 0, (1, 64, 64))
+        assert asked.wait(30)
+        above = pool.submit(level.read, region)
+        wait_until(lambda: len(image._cache._flights) > 1, 30, 'the second thread')
+        go.set()
+        assert not below.result()[0, :4, :4].any()
+        assert not above.result()[:2, :2].any()
+    failing.clear()
+    assert level.read(region)[:2, :2].all()
+    assert is_right(shelf, image)
