@@ -32,7 +32,7 @@ ERRORS: dict[int, type[GirderZarrError]] = {
     415: UnsupportedFormatError,
     429: TooManyError,
 }
-#: Seconds to connect, and to wait for an answer: storing a patch of a gigabyte may take minutes.
+#: Seconds to connect, and to wait for an answer: storing a large patch may take a while.
 TIMEOUT = (10, 300)
 #: Seconds between two attempts at most, whatever ``Retry-After`` demands, so that nothing hangs for hours.
 MAX_PAUSE = 30.0

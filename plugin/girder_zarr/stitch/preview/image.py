@@ -130,11 +130,11 @@ class Sources:
 class PreviewImage:
     """The patches that have arrived, as an image. Any number of threads may read while one changes it.
 
-    :param identity: wanted its entries in the cache from those of other images; its ``repr`` is the same in
-        every process.
-    :param spec: what the result shall be.
-    :param sources: where pixels come from.
-    :param cache: may be shared by any number of images.
+    :param identity: the first part of its keys in the cache, different for each image; its ``repr`` is the
+        same in every process.
+    :param spec: of the session.
+    :param sources: read its pixels.
+    :param cache: of blocks; may be shared by any number of images.
     """
 
     def __init__(self, identity: Hashable, spec: StitchSpec, sources: Sources, cache: BlockCache) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 #: The weight of the given position of a patch, beside pairs of about 1: it only makes the system solvable.
 _REGULARIZATION = 1e-4
-#: Rounds of reweighting: a grid of 30 x 30 patches with 30 % of wrong pairs no longer changes after these.
+#: Rounds of reweighting: 30 x 30 patches with 30 % of wrong pairs then move by less than a pixel.
 _ITERATIONS = 20
 #: In pixels: a pair that is off by less is never an outlier, since corrections are rounded to whole pixels.
 _MIN_OUTLIER = 1.5
