@@ -37,6 +37,7 @@ ROOMS = [
     'stitch.patch',
     'stitch.spec',
     'stitch.extent',
+    'stitch.registration.result',
     'stitch.plan',
     'stitch.registration',
     'stitch.blend',
@@ -78,8 +79,14 @@ WITHOUT_GIRDER = ('errors', 'common', 'image', 'stitch')
 NO_PIXELS = {'numpy', 'PIL', 'cv2', 'tifffile', 'imagecodecs', 'zarr', 'numcodecs'}
 HTTP = {'requests', 'cherrypy', 'urllib', 'http'}
 #: Names that several modules have, and why.
-SAME_MODULE_NAMES: dict[str, str] = {}
-SAME_CLASS_NAMES: dict[str, str] = {}
+SAME_MODULE_NAMES: dict[str, str] = {
+    'model': 'what a room is about: metadata of NGFF, documents of Girder, the spec of a stitched image',
+    'patch': 'the public class Patch of client and of stitch; see SAME_CLASS_NAMES',
+    'plan': 'the plan of an image in stitch; in server/jobs, how a worker makes it from documents',
+}
+SAME_CLASS_NAMES: dict[str, str] = {
+    'Patch': 'public names: bytes to be uploaded in client, geometry without pixels in stitch',
+}
 
 
 def paths():

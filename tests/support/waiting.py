@@ -1,9 +1,17 @@
 """Waiting for a condition: no test sleeps for a fixed time."""
 
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar('T')
 
 
-def wait_until(condition, seconds=30.0, what='the condition'):
+def wait_until(condition: Callable[[], T], seconds: float = 30.0, what: str = 'the condition') -> T:
     """Return the first true result of `condition`; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):

@@ -1,5 +1,5 @@
 """The command `girder-zarr`."""
 
-from .command import main
+from .command import build_parser, main
 
-__all__ = ['main']
+__all__ = ['build_parser', 'main']

@@ -1,8 +1,7 @@
 """`girder-zarr serve | demo | stitch | info`: the command line.
 
-What a command needs is imported when it runs, so that ``--help`` is quick and each command needs only its
-own extras.
-Exit codes: 0 done, 1 it did not work (one sentence on stderr), 2 the command line is wrong.
+Each command imports its modules when it runs, so that ``--help`` is fast and a command needs only its own
+extras. Exit codes: 0 success, 1 failure (one sentence on stderr), 2 wrong arguments, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,15 +20,19 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its code.
+
+    :param arguments: without the name of the program; None: those of the process.
+    :raises SystemExit: always.
+    """
     options = build_parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     sys.exit(run(command, options))
 
 
 def run(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """Return the exit code of a command; what goes wrong on purpose becomes one sentence on stderr."""
-    # errors.py brings large_image in: wait with it until a command runs.
+    """Run a command and return its exit code; print the message of a `GirderZarrError` on stderr."""
+    # errors.py imports large_image, which is slow: not before a command runs
     from girder_zarr.errors import GirderZarrError
 
     try:
@@ -37,7 +40,7 @@ def run(command: Callable[[argparse.Namespace], int], options: argparse.Namespac
     except GirderZarrError as error:
         print(f'girder-zarr: {error}', file=sys.stderr)
     except BrokenPipeError:
-        # The reader of our output has gone, as with `| head`; there is nobody left to tell.
+        # The reader of our output has closed it, as `| head` does; nothing may be flushed into it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print('girder-zarr: stopped.', file=sys.stderr)
@@ -60,7 +63,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def port_number(text: str) -> int:
-    """Return a port from the command line; 0 stands for any free one."""
+    """Parse a port; 0 stands for any free one.
+
+    :raises argparse.ArgumentTypeError: it is not a number from 0 to 65535.
+    """
     if not text.isdecimal() or int(text) > 65535:
         msg = f'a port is a number from 0 (any free one) to 65535, not {text!r}'
         raise argparse.ArgumentTypeError(msg)
@@ -68,7 +74,7 @@ def port_number(text: str) -> int:
 
 
 def add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Describe `girder-zarr serve`."""
+    """Add the arguments of `girder-zarr serve`."""
     parser = commands.add_parser(
         'serve', help='run Girder with this plugin, a database, a broker and a worker', description=SERVE_TEXT
     )
@@ -105,7 +111,7 @@ SERVE_TEXT = (
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Run the stack until a signal."""
+    """Run the stack until a signal; return the exit code."""
     from girder_zarr.stack.options import Options
     from girder_zarr.stack.supervisor import Supervisor
 
@@ -123,7 +129,7 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Describe `girder-zarr demo`."""
+    """Add the arguments of `girder-zarr demo`."""
     parser = commands.add_parser(
         'demo',
         help='run everything once on real pictures, then keep serving',
@@ -138,14 +144,14 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Run the stack and the demo's job against it."""
+    """Run the stack and the demo against it; return the exit code."""
     from girder_zarr.stack.demo import run_demo
 
     return run_demo(check=options.check, data=options.data, port=options.port, say=say)
 
 
 def add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Describe `girder-zarr info`."""
+    """Add the arguments of `girder-zarr info`."""
     parser = commands.add_parser(
         'info', help='show what an OME-Zarr image is', description='Shows what an image is.'
     )
@@ -155,7 +161,10 @@ def add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def info(options: argparse.Namespace) -> int:
-    """Print the metadata of an image."""
+    """Print the metadata of an image.
+
+    :raises UnreadableImageError: it cannot be opened.
+    """
     import json
 
     from girder_zarr import image
@@ -171,7 +180,10 @@ def info(options: argparse.Namespace) -> int:
 
 
 def info_lines(metadata: dict[str, object]) -> list[tuple[str, object]]:
-    """Return the name and value of each line of the table."""
+    """Return the name and value of each line of the table that `info` prints.
+
+    :param metadata: of large_image, `getMetadata()`.
+    """
     frames = metadata.get('frames')
     lines: list[tuple[str, object]] = [
         ('size', f'{metadata["sizeX"]} x {metadata["sizeY"]}'),

@@ -290,10 +290,9 @@ class Memory:
 @contextlib.contextmanager
 def job_bar(*, quiet: bool) -> Iterator[Callable[[dict[str, Any]], None] | None]:
     """Yield what shows the progress of the job, on a terminal."""
-    tqdm = None
-    if not quiet:
-        with contextlib.suppress(ImportError):
-            from tqdm import tqdm
+    from girder_zarr.client.progress_bar import load_tqdm
+
+    tqdm = None if quiet else load_tqdm()
     if tqdm is None:
         yield None
         return

@@ -1,4 +1,4 @@
-"""Requests to a Girder server that are sent again where this does no harm; refusals as our errors."""
+"""Requests to a Girder server, with retries where they are safe; error statuses become our errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from girder_zarr.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What a refusal of the server becomes here; every other status is a plain GirderZarrError.
+#: The error of each status of the server; any other status is a plain GirderZarrError.
 ERRORS: dict[int, type[GirderZarrError]] = {
     400: InvalidInputError,
     404: NotFoundError,
@@ -36,19 +36,19 @@ ERRORS: dict[int, type[GirderZarrError]] = {
 }
 #: Seconds to connect, and to wait for an answer: storing a large patch may take a while.
 TIMEOUT = (10, 300)
-#: Seconds between two attempts at most, whatever the server asks for.
+#: Seconds between two attempts at most, whatever ``Retry-After`` demands, so that nothing hangs for hours.
 MAX_PAUSE = 30.0
 
 
 class Requests:
-    """Sends requests; may be used by several threads.
+    """Sends requests with retries. Safe under many threads.
 
-    A lost connection, a failing server (status 500 and above) and one that has too much to do (429) are tried
-    again, with longer and longer pauses, or after those that the answer's ``Retry-After`` asks for.
+    A request is repeated after a lost connection, a status of 500 and above, and 429, with growing pauses or
+    those of the answer's ``Retry-After``.
 
     :param girder: a client that is signed in. Only its address and token are used.
     :param attempts: how often a request is sent at most.
-    :param pause: seconds before the second attempt; doubled before each further one, up to 30.
+    :param pause: seconds before the second attempt; doubled before each further one, up to ``MAX_PAUSE``.
     """
 
     def __init__(self, girder: GirderClient, *, attempts: int = 8, pause: float = 0.25) -> None:
@@ -57,12 +57,13 @@ class Requests:
         self.pause = pause
 
     def _clone(self) -> GirderClient:
-        """Return a client for one thread: girder_client keeps one connection in use at a time."""
+        """Return a client for one thread: a session of girder_client has one connection."""
         client = GirderClient(apiUrl=self.girder.urlBase)
         client.setToken(self.girder.token)
         return client
 
     def _pages(self, path: str, parameters: dict[str, Any], size: int = 500) -> Iterator[dict[str, Any]]:
+        """Yield the entries of a list, ``size`` with each request."""
         offset = 0
         while True:
             page: Any = self._json('GET', path, parameters={**parameters, 'limit': size, 'offset': offset})
@@ -70,6 +71,11 @@ class Requests:
             offset += len(page)
             if len(page) < size:
                 return
+
+    def _object(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """Send a request as :meth:`_json` does and return the JSON object of the answer."""
+        answer: dict[str, Any] = self._json(method, path, **request)
+        return answer
 
     def _json(
         self,
@@ -80,9 +86,12 @@ class Requests:
         attempts: int | None = None,
         **request: Any,
     ) -> Any:
-        """Send a request and return the answer's JSON, or None where it has no body.
+        """Send a request and return the JSON of the answer, or None if it has no body.
 
-        :raises GirderZarrError: the server refuses, or does not answer however often it is asked.
+        :param client: of this thread; None: the shared one.
+        :param attempts: in place of those of the constructor.
+        :param request: further arguments of `GirderClient.sendRestRequest`.
+        :raises GirderZarrError: the server refuses, or all attempts failed; of the class in ``ERRORS``.
         """
         client, attempts = client or self.girder, attempts or self.attempts
         for attempt in range(1, attempts + 1):
@@ -92,12 +101,12 @@ class Requests:
             except HttpError as error:
                 if attempt > 1 and error.status == 404 and method == 'DELETE':
                     return None
-                if attempt == attempts or not worth_another(error.status, attempt):
-                    raise refusal(error) from error
-                wait = asked_pause(error) or wait
+                if attempt == attempts or not should_retry(error.status, attempt):
+                    raise to_error(error) from error
+                wait = retry_after(error) or wait
             except requests.RequestException as error:
                 if attempt == attempts:
-                    msg = f'No answer from {client.urlBase}: {reason(error)}.'
+                    msg = f'No answer from {client.urlBase}: {describe(error)}.'
                     raise GirderZarrError(msg) from error
             else:
                 return answer.json() if answer.content else None
@@ -106,26 +115,26 @@ class Requests:
         return None
 
 
-def worth_another(status: int, attempt: int) -> bool:
-    """Return whether a request that was refused with a status may be granted when it is sent again.
+def should_retry(status: int, attempt: int) -> bool:
+    """Return whether a request that failed with a status is worth another attempt.
 
-    The first attempt may have been lost on its way back, and may still be at work over there: then the
-    second meets its traces, which is a conflict.
+    A 409 is, from the second attempt on: the first may have lost its answer while the server still works on
+    it, and the second then conflicts with the first.
     """
     # A disk that is full (507) stays full for longer than this client waits.
     return (status >= 500 and status != 507) or status == 429 or (status == 409 and attempt > 1)
 
 
-def asked_pause(error: HttpError) -> float | None:
-    """Return how many seconds the server asks to wait, or None where it does not say, or gives a date."""
+def retry_after(error: HttpError) -> float | None:
+    """Return the seconds of ``Retry-After``, at most ``MAX_PAUSE``; None if it is absent or a date."""
     headers = getattr(error.response, 'headers', None) or {}
     with contextlib.suppress(ValueError):
         return min(max(float(headers.get('Retry-After', '')), 0.0), MAX_PAUSE)
     return None
 
 
-def refusal(error: HttpError) -> GirderZarrError:
-    """Return our error for an answer of the server, with the server's sentence."""
+def to_error(error: HttpError) -> GirderZarrError:
+    """Return our error for an error status, with the server's message."""
     message = ''
     with contextlib.suppress(ValueError, AttributeError):
         message = str(error.response.json().get('message') or '')
@@ -134,8 +143,8 @@ def refusal(error: HttpError) -> GirderZarrError:
     return ERRORS.get(error.status, GirderZarrError)(message)
 
 
-def reason(error: requests.RequestException) -> str:
-    """Return in a few words why there was no answer."""
+def describe(error: requests.RequestException) -> str:
+    """Return in a few words why there was no answer, for an error message."""
     if isinstance(error, requests.Timeout):
         return 'it takes too long'
     if isinstance(error, requests.ConnectionError):

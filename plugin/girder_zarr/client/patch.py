@@ -1,9 +1,8 @@
-"""What the client sends: patches, by themselves or many in a tar; how it shows what it does."""
+"""A patch to be uploaded, and how it is sent: by itself or with others in a tar."""
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import io
 import json
@@ -16,25 +15,30 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
 class Patch:
-    """One patch to be uploaded; docs/rest.md describes each field. None says nothing.
+    """One patch to be uploaded; docs/rest.md describes each field. Fields that are None are not sent.
 
-    :param key: names it within its session: 1 to 200 of ``A-Z a-z 0-9 . _ ~ - , @ = +``.
+    >>> Patch('r0c1', 'tiles/r0c1.png', x=480, y=0, z=2)
+    >>> Patch('r0c1', np.zeros((512, 512, 3), 'uint8'), row=0, column=1, weight=0.5)
+
+    :param key: its name within its session: 1 to 200 of ``A-Z a-z 0-9 . _ ~ - , @ = +``.
     :param data: the bytes of an image file, the path of one, or an array of shape (y, x) or (y, x, bands).
-    :param x: where the first pixel lies, in ``unit``; may be negative and a fraction. ``y`` likewise.
-    :param order: decides where patches overlap: with ``last`` the highest counts.
-    :param unit: of x and y: pixels, or a unit of length, for a session with ``pixelSize``.
-    :param row: in place of x and y, with ``column``, for a session with ``grid``.
-    :param index: the position along axes of other names.
-    :param weight: how much it counts in ``mean`` and ``feather``.
-    :param mask: ``alpha``: its alpha is its mask.
+    :param x: column of its first pixel, in ``unit``; may be negative and a fraction. ``y`` is its row.
+    :param order: its rank where patches overlap: with the rule ``last`` the highest wins.
+    :param t: its index along t; ``z`` and ``c`` likewise.
+    :param unit: of x and y: ``pixel`` (default), or a unit of length if the session has ``pixelSize``.
+    :param row: in place of x and y, with ``column``, if the session has ``grid``.
+    :param index: its index along axes of other names.
+    :param weight: its factor in the rules ``mean`` and ``feather``; 1 if not given.
+    :param mask: ``alpha`` if its alpha is its mask.
     :param mask_key: the key of the reference image that is its mask.
-    :param shape: of raw pixels, (y, x) or (y, x, bands); with ``dtype`` and maybe ``compression``.
+    :param shape: of raw pixels, (y, x) or (y, x, bands); needs ``dtype``.
+    :param dtype: of raw pixels, the numpy name, with ``<`` or ``>`` before it for the byte order.
+    :param compression: of raw pixels, ``gzip`` or ``zstd``.
     """
 
     key: str
@@ -58,14 +62,14 @@ class Patch:
 
     @property
     def position(self) -> dict[str, Any]:
-        """What says where it lies, by the names of docs/rest.md, ``index`` aside."""
+        """The fields of its position, by the names of docs/rest.md, without ``index``."""
         names = ('x', 'y', 'unit', 'row', 'column', 't', 'z', 'c')
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     @property
     def fields(self) -> dict[str, Any]:
-        """All that is said of it besides its key and bytes, as a manifest has it."""
-        said = {
+        """Its fields besides key and bytes, by the names of docs/rest.md, as in a manifest."""
+        found = {
             **self.position,
             'order': self.order,
             'index': dict(self.index) if self.index else None,
@@ -76,36 +80,37 @@ class Patch:
             'dtype': self.dtype,
             'compression': self.compression,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The same as the parameters of a request."""
+        """The same fields as query parameters of a request."""
         fields = self.fields
         if 'index' in fields:
             fields['index'] = json.dumps(fields['index'])
         return fields
 
     def is_stored_as(self, there: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
-        """Return whether the server has it like this, its bytes aside.
+        """Return whether the server has it with the same fields; its bytes are not compared.
 
-        :param there: what the server says of the patch with its key.
-        :param spec: the spec of the session, which makes pixels of units, rows and columns.
+        :param there: the server's description of the patch of this key.
+        :param spec: of the session; turns units, rows and columns into pixels.
+        :returns: False also if only the server can compute its position in pixels.
         """
         options = {'weight': self.weight, 'mask': self.mask, 'maskKey': self.mask_key}
-        said = {name: value for name, value in options.items() if value not in {None, 1}}
+        given = {name: value for name, value in options.items() if value not in {None, 1}}
         known = {name: there[name] for name in options if name in there}
-        if (there['order'], known) != (self.order, said):
+        if (there['order'], known) != (self.order, given):
             return False
         place = self._pixels(spec)
         if place is None:
             return False
         frame = {axis: getattr(self, axis) for axis in 'tzc' if getattr(self, axis) is not None}
         declared = dict.fromkeys(spec.get('axes') or {}, 0)
-        return there['position'] == {**declared, **place, **frame, **(self.index or {})}
+        return bool(there['position'] == {**declared, **place, **frame, **(self.index or {})})
 
     def _pixels(self, spec: Mapping[str, Any]) -> dict[str, int] | None:
-        """Return x and y as the server rounds them, or None where only the server can tell."""
+        """Return x and y as the server rounds them, or None if only the server can convert them."""
         x, y = self.x, self.y
         grid, size = spec.get('grid'), spec.get('pixelSize')
         if self.row is not None and self.column is not None and grid:
@@ -120,7 +125,7 @@ class Patch:
         return {'x': math.floor(x + 0.5), 'y': math.floor(y + 0.5)}
 
     def read(self) -> bytes:
-        """Return what is sent: the file's bytes, or the array as npy.
+        """Return the bytes to send: those of the file, or the array as npy.
 
         :raises InvalidInputError: there is no such file, or the data is neither bytes, path nor array.
         """
@@ -130,7 +135,7 @@ class Patch:
 def bytes_of(data: Any, whose: str) -> bytes:
     """Return bytes as they are, the content of the file at a path, or an array as npy.
 
-    :param whose: for the error.
+    :param whose: the name of what they belong to, for the error.
     :raises InvalidInputError: there is no such file, or the data is neither bytes, path nor array.
     """
     if isinstance(data, bytes | bytearray | memoryview):
@@ -159,7 +164,7 @@ def content_digest(data: bytes) -> str:
 
 
 def tar_of(pairs: list[tuple[Patch, bytes]]) -> bytes:
-    """Return a tar of patches: a manifest, then the bytes of each under its number."""
+    """Return a tar of patches and their bytes: ``manifest.json``, then each under its number there."""
     manifest = [
         {'file': str(number), 'key': patch.key, **patch.fields, 'digest': content_digest(data)}
         for number, (patch, data) in enumerate(pairs)
@@ -172,34 +177,3 @@ def tar_of(pairs: list[tuple[Patch, bytes]]) -> bytes:
         info.size = len(data)
         parts += [info.tobuf(tarfile.USTAR_FORMAT), data, bytes(-len(data) % tarfile.BLOCKSIZE)]
     return b''.join([*parts, bytes(2 * tarfile.BLOCKSIZE)])
-
-
-def guarded(
-    work: Callable[[Callable[[str], None]], None], advance: Callable[[str], None], stopped: threading.Event
-) -> None:
-    """Work, and stop the other threads when it fails."""
-    try:
-        work(advance)
-    except BaseException:
-        stopped.set()
-        raise
-
-
-@contextlib.contextmanager
-def progress_bar(
-    progress: bool | Callable[[str], None], total: int | None
-) -> Iterator[Callable[[str], None]]:
-    """Yield a function that is called once a patch."""
-    if callable(progress):
-        yield progress
-        return
-    tqdm = None
-    if progress:
-        with contextlib.suppress(ImportError):
-            from tqdm import tqdm
-    if tqdm is None:
-        yield lambda _outcome: None
-        return
-    # disable=None: no bar where stderr is not a terminal.
-    with tqdm(total=total, unit='patch', disable=None) as bar:
-        yield lambda _outcome: bar.update() and None

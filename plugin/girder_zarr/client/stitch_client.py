@@ -1,17 +1,11 @@
-"""Stitch sessions over HTTP, on top of `girder_client`; the routes are in docs/rest.md.
-
-client = StitchClient(girder)
-session = client.create(folder_id, 'Slide 7')
-client.upload(session['_id'], [Patch('a', 'a.png', x=0, y=0), Patch('b', array, x=480, y=0)])
-client.finalize(session['_id'])
-print(client.item_url(client.wait(session['_id'])['itemId']))
-"""
+"""Stitch sessions over HTTP, on top of `girder_client`; docs/rest.md describes the routes."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
+from collections.abc import Sized
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,7 +13,8 @@ from urllib.parse import quote
 from girder_zarr.errors import CancelledError, GirderZarrError
 
 from .http import Requests
-from .patch import Patch, bytes_of, content_digest, guarded, progress_bar, tar_of
+from .patch import Patch, bytes_of, content_digest, tar_of
+from .progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,11 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ['Patch', 'StitchClient', 'StitchFailedError', 'WaitTimeoutError', 'content_digest']
 
-#: What goes with one request at most: so many patches, of so many bytes together.
-BATCH_PATCHES = 32
-BATCH_BYTES = 16 * 2**20
-#: How many patches one request tells of, when it is asked which are there.
-KNOWN_AT_ONCE = 20_000
+#: Patches and bytes of one request at most: enough that its fixed cost (some 16 database queries) is shared,
+#: while what is repeated after a lost connection stays small.
+MAX_BATCH_PATCHES = 32
+MAX_BATCH_BYTES = 16 * 2**20
+#: Patches on one page of the list of those that the server has.
+MAX_PAGE = 20_000
+#: The states of a session after which it no longer changes by itself.
 FINAL_STATES = frozenset({'complete', 'error', 'cancelled'})
 
 
@@ -45,54 +42,70 @@ class WaitTimeoutError(GirderZarrError, TimeoutError):
 
 
 class StitchClient(Requests):
-    """Creates, fills and finishes stitch sessions; may be used by several threads.
+    """Creates, fills and finishes stitch sessions. Safe under many threads.
 
-    Its arguments are those of `Requests`. What the server refuses is raised as an error of `errors` with the
-    server's sentence.
+    >>> client = StitchClient(girder)  # a girder_client.GirderClient that is signed in
+    >>> session = client.create(folder_id, 'Slide 7', {'overlap': 'feather'})
+    >>> client.upload(session['_id'], [Patch('a', 'a.png', x=0, y=0), Patch('b', array, x=480, y=0)])
+    Counter({'created': 2})
+    >>> client.finalize(session['_id'])
+    >>> print(client.item_url(client.wait(session['_id'])['itemId']))
+
+    Its arguments are those of `Requests`. Every method raises the errors of ``http.ERRORS`` with the server's
+    message if the server refuses, and a `GirderZarrError` if it does not answer.
     """
 
     def create(self, folder_id: str, name: str, spec: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Create a session in a folder; `spec` is described in docs/rest.md."""
+        """Create a session in a folder and return it.
+
+        :param spec: see "Spec" in docs/rest.md; None: all defaults.
+        """
         body: dict[str, Any] = {'folderId': str(folder_id), 'name': name}
         if spec:
             body['spec'] = dict(spec)
-        # Asked twice this would make two sessions.
-        return self._json('POST', 'stitch_session', json=body, attempts=1)
+        # not repeated, because a second request would create a second session
+        return self._object('POST', 'stitch_session', json=body, attempts=1)
 
     def get(self, session_id: str) -> dict[str, Any]:
-        """Return a session."""
-        return self._json('GET', f'stitch_session/{session_id}')
+        """Return a session, as docs/rest.md describes it."""
+        return self._object('GET', f'stitch_session/{session_id}')
 
     def edit(
         self, session_id: str, *, name: str | None = None, spec: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Change the name and some fields of the spec of an open session."""
+        """Change the name and fields of the spec of an open session, and return it.
+
+        :param name: None leaves it.
+        :param spec: the fields to change; None leaves all.
+        """
         body = {'name': name, 'spec': None if spec is None else dict(spec)}
-        return self._json('PUT', f'stitch_session/{session_id}', json=body)
+        return self._object('PUT', f'stitch_session/{session_id}', json=body)
 
     def sessions(self, folder_id: str) -> Iterator[dict[str, Any]]:
         """Yield the sessions of a folder."""
         return self._pages('stitch_session', {'folderId': str(folder_id)})
 
     def patches(self, session_id: str) -> Iterator[dict[str, Any]]:
-        """Yield what the server knows of each patch of a session, ordered by key."""
+        """Yield the description of each patch of a session, ordered by key."""
         return self._pages(f'stitch_session/{session_id}/patch', {})
 
     def missing(self, session_id: str, keys: Iterable[str | tuple[str, str]]) -> dict[str, Any]:
-        """Ask which of many patches the session does not have, in one request.
+        """Return which of many patches the session lacks, with one request.
 
         :param keys: keys, or pairs of key and digest (as :func:`content_digest` gives it).
         :returns: ``{missing: [key], different: [key], present: number}``.
         """
         asked = [key if isinstance(key, str) else {'key': key[0], 'digest': key[1]} for key in keys]
-        return self._json('POST', f'stitch_session/{session_id}/missing', json={'keys': asked})
+        return self._object('POST', f'stitch_session/{session_id}/missing', json={'keys': asked})
 
     def put_patches(
         self, session_id: str, patches: Iterable[Patch], *, replace: bool = False
     ) -> list[dict[str, Any]]:
-        """Store some patches with one request; return what became of each, ``{key, status, code, message}``.
+        """Store some patches with one request; return ``{key, status, code, message}`` of each.
 
-        A refused patch (status ``refused``) does not keep the others from being stored.
+        A refused patch (status ``refused``) does not prevent the others from being stored.
+
+        :param replace: whether a patch may replace a different one of the same key.
         """
         pairs = [(patch, patch.read()) for patch in patches]
         return self._put_together(self.girder, session_id, pairs, replace=replace)
@@ -106,10 +119,14 @@ class StitchClient(Requests):
         y: float | None = None,
         *,
         replace: bool = False,
-        **said: Any,
+        **fields: Any,
     ) -> dict[str, Any]:
-        """Store one patch; `data` and what is said of it are as in `Patch`."""
-        patch = Patch(key, data, x, y, **said)
+        """Store one patch and return its description.
+
+        :param data: and all further fields: as of `Patch`.
+        :param replace: whether it may replace a different patch of the same key.
+        """
+        patch = Patch(key, data, x, y, **fields)
         return self._put(self.girder, session_id, patch, patch.read(), replace=replace)
 
     def delete_patch(self, session_id: str, key: str) -> None:
@@ -119,7 +136,7 @@ class StitchClient(Requests):
     def put_reference(
         self, session_id: str, key: str, data: Any, *, replace: bool = False, **layout: Any
     ) -> dict[str, Any]:
-        """Store a mask, flat or dark field.
+        """Store a mask, flat or dark field, and return its description.
 
         :param data: as of `Patch`.
         :param layout: shape, dtype and compression of raw pixels, as of `Patch`.
@@ -132,7 +149,7 @@ class StitchClient(Requests):
         )
 
     def references(self, session_id: str) -> list[dict[str, Any]]:
-        """Return what the server knows of each reference image."""
+        """Return the description of each reference image of a session."""
         return list(self._json('GET', f'stitch_session/{session_id}/reference'))
 
     def delete_reference(self, session_id: str, key: str) -> None:
@@ -145,19 +162,20 @@ class StitchClient(Requests):
         patches: Iterable[Patch],
         *,
         threads: int = 4,
-        batch: int = BATCH_PATCHES,
+        batch: int = MAX_BATCH_PATCHES,
         progress: bool | Callable[[str], None] = True,
         replace: bool = False,
     ) -> Counter[str]:
-        """Store many patches; what the server already has is not sent again, so an upload can be resumed.
+        """Store many patches. Those that the server already has are skipped, so an upload can be resumed.
 
-        :param patches: any number; taken one by one, so that they need not all be in memory.
+        :param patches: any number; consumed one by one, so that they need not all be in memory.
         :param threads: requests at the same time.
-        :param batch: how many small patches go with one request at most; 1: each with its own.
-        :param progress: a progress bar on a terminal, or a function that is told the outcome of each patch.
-        :param replace: whether a patch may take the place of another one with its key.
+        :param batch: the largest number of small patches in one request; 1: one request for each.
+        :param progress: whether to show a progress bar on a terminal; or a function that is called with the
+            outcome of each patch, from any thread.
+        :param replace: whether a patch may replace a different one of the same key.
         :returns: how many were ``created``, ``replaced``, ``unchanged``, or ``skipped`` without being sent.
-        :raises GirderZarrError: the first refusal; no further patch is sent.
+        :raises GirderZarrError: the first error; no further patch is sent.
         """
         known, spec = self._known(session_id), self.get(session_id)['spec']
         source, lock, stopped = iter(patches), threading.Lock(), threading.Event()
@@ -177,10 +195,10 @@ class StitchClient(Requests):
                         for outcome in done:
                             advance(outcome)
 
-        total = len(patches) if hasattr(patches, '__len__') else None
+        total = len(patches) if isinstance(patches, Sized) else None
         with progress_bar(progress, total) as advance, ThreadPoolExecutor(threads) as pool:
             try:
-                tasks = [pool.submit(guarded, work, advance, stopped) for _ in range(threads)]
+                tasks = [pool.submit(_stop_others_on_error, work, advance, stopped) for _ in range(threads)]
                 for task in tasks:
                     task.result()
             finally:
@@ -188,16 +206,19 @@ class StitchClient(Requests):
         return outcomes
 
     def finalize(self, session_id: str, *, force: bool = False) -> dict[str, Any]:
-        """Start the job that makes the image; `force` does so with fewer patches than expected."""
+        """Start the job that makes the image, and return the session.
+
+        :param force: also with fewer patches than ``spec.expected``.
+        """
         parameters = {'force': 'true'} if force else {}
-        return self._json('POST', f'stitch_session/{session_id}/finalize', parameters=parameters)
+        return self._object('POST', f'stitch_session/{session_id}/finalize', parameters=parameters)
 
     def cancel(self, session_id: str) -> dict[str, Any]:
-        """Stop the job, or close an open session."""
-        return self._json('POST', f'stitch_session/{session_id}/cancel')
+        """Stop the job, or close an open session; return the session."""
+        return self._object('POST', f'stitch_session/{session_id}/cancel')
 
     def delete(self, session_id: str) -> None:
-        """Remove a session with its patches; the finished item stays."""
+        """Remove a session and its patches; a finished item stays."""
         self._json('DELETE', f'stitch_session/{session_id}')
 
     def wait(
@@ -210,11 +231,11 @@ class StitchClient(Requests):
         """Wait until a finalized session is complete, and return it.
 
         :param timeout: seconds.
-        :param interval: seconds between two looks at most; the first ones follow quickly.
-        :param progress: told ``{current, total, message}`` at each look.
-        :raises StitchFailedError: the job has failed.
-        :raises CancelledError: somebody has cancelled it.
-        :raises WaitTimeoutError: it takes longer than `timeout`.
+        :param interval: seconds between two requests at most; the first ones follow faster.
+        :param progress: called with ``{current, total, message}`` after each request.
+        :raises StitchFailedError: the job failed.
+        :raises CancelledError: it was cancelled.
+        :raises WaitTimeoutError: it takes longer than ``timeout``.
         """
         deadline, pause = time.monotonic() + timeout, min(0.1, interval)
         while (session := self.get(session_id))['state'] not in FINAL_STATES:
@@ -233,12 +254,12 @@ class StitchClient(Requests):
         return session
 
     def item_url(self, item_id: str) -> str:
-        """Return the address of an item's page."""
+        """Return the address of an item's page in the web client."""
         return f'{self.girder.urlBase.rstrip("/").removesuffix("/api/v1")}/#item/{item_id}'
 
     def _known(self, session_id: str) -> dict[str, dict[str, Any]]:
-        """Return what the session has, by key."""
-        pages = self._pages(f'stitch_session/{session_id}/patch', {}, size=KNOWN_AT_ONCE)
+        """Return the descriptions of the patches that the session has, by key."""
+        pages = self._pages(f'stitch_session/{session_id}/patch', {}, size=MAX_PAGE)
         return {patch['key']: patch for patch in pages}
 
     @staticmethod
@@ -249,14 +270,14 @@ class StitchClient(Requests):
         spec: Mapping[str, Any],
         batch: int,
     ) -> tuple[list[tuple[Patch, bytes]], list[str]]:
-        """Take as many patches as one request carries, with their bytes; pass over those that are there.
+        """Take as many patches as one request holds, with their bytes, and skip those that the server has.
 
-        :returns: the patches to be sent, and ``skipped`` for each of the others.
+        :returns: the patches to send, and ``skipped`` for each of the others.
         """
         group: list[tuple[Patch, bytes]] = []
         skipped: list[str] = []
         size = 0
-        while len(group) < batch and size < BATCH_BYTES and len(skipped) < BATCH_PATCHES:
+        while len(group) < batch and size < MAX_BATCH_BYTES and len(skipped) < MAX_BATCH_PATCHES:
             with lock:
                 patch = next(source, None)
             if patch is None:
@@ -277,11 +298,11 @@ class StitchClient(Requests):
     def _send(
         self, client: GirderClient, session_id: str, group: list[tuple[Patch, bytes]], *, replace: bool
     ) -> Iterator[str]:
-        """Store patches, together if that is worth it; yield what became of each.
+        """Store patches, small ones with one request; yield the outcome of each.
 
-        :raises GirderZarrError: the first refusal.
+        :raises GirderZarrError: the first error.
         """
-        small = [pair for pair in group if len(pair[1]) <= BATCH_BYTES // 4]
+        small = [pair for pair in group if len(pair[1]) <= MAX_BATCH_BYTES // 4]
         together = small if len(small) > 1 else []
         by_key = {patch.key: (patch, data) for patch, data in together}
         if len(by_key) < len(together):
@@ -293,7 +314,7 @@ class StitchClient(Requests):
                     alone.append(by_key[found['key']])
                 else:
                     yield found['status']
-        # What was refused is asked for once more: the answer is the error, unless another request was faster.
+        # a refused patch is sent once more by itself: its error is raised, unless another request stored it
         for patch, data in alone:
             yield str(self._put(client, session_id, patch, data, replace=replace)['status'])
 
@@ -326,7 +347,7 @@ class StitchClient(Requests):
         *,
         replace: bool,
     ) -> dict[str, Any]:
-        return self._json(
+        return self._object(
             'PUT',
             f'{path}/{quote(key, safe="")}',
             client=client,
@@ -334,3 +355,14 @@ class StitchClient(Requests):
             data=data,
             headers={'Content-Type': 'application/octet-stream', 'Content-Digest': content_digest(data)},
         )
+
+
+def _stop_others_on_error(
+    work: Callable[[Callable[[str], None]], None], advance: Callable[[str], None], stopped: threading.Event
+) -> None:
+    """Run the work of one thread; if it fails, stop the other threads."""
+    try:
+        work(advance)
+    except BaseException:
+        stopped.set()
+        raise

@@ -1,4 +1,4 @@
-"""One patch: what it is called, where it lies and what its pixels are."""
+"""One patch of an image: its key, placement, shape, dtype and how it is combined with others."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
     from girder_zarr.stitch.formats.raw import Layout
 
-#: The axes besides y and x that every image can have, in NGFF order; others may be named, see `order_axes`.
+#: The axes besides y and x that every image can have, in NGFF order; for others see `order_axes`.
 FRAME_AXES = ('t', 'c', 'z')
-#: Axes of other names that an image may have.
+#: Axes of other names that an image may have: nine with t, c, z, y and x, more than any known format has.
 MAX_OTHER_AXES = 4
-#: How far from the origin a patch may lie, in pixels, along y and x.
+#: How far from the origin a patch may lie, in pixels, along y and x: sums of positions and sides fit 32 bits.
 MAX_OFFSET = 2**30
-#: The largest index along t, z and c.
+#: The largest index along a frame axis: every index is a frame, listed in large_image's metadata.
 MAX_INDEX = 2**20 - 1
-#: ``order`` is stored as a signed 32-bit number.
+#: ``order`` is stored as a signed 32-bit integer.
 MAX_ORDER = 2**31 - 1
 
-#: The bounds of a weight.
+#: The bounds of a weight: sums of weights and their products with pixels stay within float32.
 MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6
 
 _AXIS = re.compile(r'[a-z][a-z_]{0,30}')
@@ -37,11 +37,11 @@ _DIGEST = re.compile(r'\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):\s*')
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the first pixel of a patch lies.
+    """The position of the first (upper left) pixel of a patch.
 
-    :param x: columns from the origin, may be negative.
-    :param y: rows from the origin, may be negative.
-    :param frame: the index along each of ``FRAME_AXES`` that the patch names, as sorted pairs.
+    :param x: column, in pixels from the origin; may be negative.
+    :param y: row, in pixels from the origin; may be negative.
+    :param frame: the index along each frame axis that the patch names, as pairs sorted by name.
     """
 
     x: int
@@ -50,9 +50,10 @@ class Placement:
 
     @classmethod
     def make(cls, x: int, y: int, frame: Mapping[str, int | None] | None = None) -> Placement:
-        """Check and return a placement.
+        """Return a placement after checking it.
 
-        :raises InvalidInputError: a number is out of range; the message names the axis.
+        :param frame: the index by frame axis; None counts as not named.
+        :raises InvalidInputError: a number is out of range or an axis has another form; the message names it.
         """
         for name, value in (('x', x), ('y', y)):
             if abs(value) > MAX_OFFSET:
@@ -77,7 +78,7 @@ class Placement:
         return tuple(name for name, _ in self.frame)
 
     def index(self, axis: str) -> int:
-        """Return the index along a frame axis, 0 where it is not named."""
+        """Return the index along a frame axis, 0 if it is not named."""
         return dict(self.frame).get(axis, 0)
 
     def as_dict(self) -> dict[str, int]:
@@ -86,7 +87,7 @@ class Placement:
 
     @classmethod
     def from_dict(cls, position: Mapping[str, int]) -> Placement:
-        """Return what :meth:`as_dict` was made from."""
+        """Return the placement that :meth:`as_dict` wrote."""
         frame = {axis: index for axis, index in position.items() if axis not in {'x', 'y'}}
         return cls(position['x'], position['y'], tuple(sorted(frame.items())))
 
@@ -95,18 +96,21 @@ class Placement:
 class Patch:
     """One patch of an image, without its pixels.
 
-    :param key: what the client calls it; unique within an image.
-    :param placement: where its first pixel lies.
-    :param shape: ``(y, x, bands)`` in pixels.
+    >>> Patch('r0c1', Placement.make(480, 0, {'z': 2}), (512, 512, 3), 'uint8', source='r0c1.png')
+
+    :param key: the name that the client gave it; unique within an image.
+    :param placement: the position of its first pixel.
+    :param shape: ``(y, x, bands)`` in pixels; a mask band does not count.
     :param dtype: the numpy name of the type of its pixels.
-    :param order: what decides where patches overlap, before arrival or key do.
-    :param source: whatever the caller needs to load its pixels; not looked at here.
-    :param weight: how much it counts in means and feathering.
-    :param alpha: its pixels come with one more band than ``shape`` says, which is its mask.
+    :param order: the first part of its rank: where patches overlap, the higher rank is later.
+    :param source: whatever the caller needs to load its pixels; opaque here.
+    :param weight: its factor in the overlap rules ``mean`` and ``feather``.
+    :param alpha: its pixels come with one more band than ``shape`` gives, which is its mask.
     :param mask_key: the key of the reference image that is its mask, or empty.
-    :param arrival: grows with every patch that is stored; what decides if the spec asks for it.
-    :param digest: of its file, as :func:`format_digest` writes it, for the record.
-    :param layout: what was declared of it, if it is raw pixels.
+    :param arrival: a number that grows with every stored patch; part of the rank if ``spec.overlapBy`` is
+        ``arrival``.
+    :param digest: of its file, as :func:`format_digest` writes it, for the image's metadata.
+    :param layout: of raw pixels; None if its bytes are an image file.
     """
 
     key: str
@@ -124,12 +128,12 @@ class Patch:
 
     @property
     def rank(self) -> tuple[int, str]:
-        """What patches are sorted by where they overlap."""
+        """The order of overlapping patches if ``spec.overlapBy`` is ``key``."""
         return self.order, self.key
 
     @property
     def rank_by_arrival(self) -> tuple[int, int, str]:
-        """What patches are sorted by where the later one counts."""
+        """The order of overlapping patches if ``spec.overlapBy`` is ``arrival``."""
         return self.order, self.arrival, self.key
 
     @property
@@ -139,9 +143,9 @@ class Patch:
 
 
 def check_key(key: str) -> str:
-    """Return the key.
+    """Return the key of a patch after checking it.
 
-    :raises InvalidInputError: it has another form.
+    :raises InvalidInputError: it is not 1 to 200 of ``A-Z a-z 0-9 . _ ~ - , @ = +``.
     """
     if not _KEY.fullmatch(key):
         shown = key if len(key) <= 60 else key[:60] + '...'
@@ -151,9 +155,9 @@ def check_key(key: str) -> str:
 
 
 def check_axis(name: str) -> str:
-    """Return the name of an axis besides x and y.
+    """Return the name of a frame axis after checking it.
 
-    :raises InvalidInputError: it has another form.
+    :raises InvalidInputError: it is not 1 to 31 lower case letters and underscores, or is x, y or s.
     """
     if not _AXIS.fullmatch(name) or name in {'x', 'y', 's'}:
         msg = (
@@ -165,15 +169,15 @@ def check_axis(name: str) -> str:
 
 
 def order_axes(names: Iterable[str]) -> tuple[str, ...]:
-    """Return ``FRAME_AXES`` with the other names among them, in NGFF order: time, others, channel, space."""
+    """Return ``FRAME_AXES`` and the other names in NGFF order: time, others by name, channel, z."""
     others = sorted(set(names) - set(FRAME_AXES))
     return ('t', *others, 'c', 'z')
 
 
 def check_weight(weight: float) -> float:
-    """Return the weight.
+    """Return a weight after checking it.
 
-    :raises InvalidInputError: it is not a positive number within bounds.
+    :raises InvalidInputError: it is not from ``MIN_WEIGHT`` to ``MAX_WEIGHT``.
     """
     if not math.isfinite(weight) or not MIN_WEIGHT <= weight <= MAX_WEIGHT:
         msg = f'weight: expected a number from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}, found {weight}.'
@@ -182,7 +186,7 @@ def check_weight(weight: float) -> float:
 
 
 def check_order(order: int) -> int:
-    """Return the order.
+    """Return an order after checking it.
 
     :raises InvalidInputError: it does not fit 32 bits.
     """
@@ -200,7 +204,7 @@ def format_digest(sha256: bytes) -> str:
 def parse_digest(header: str) -> str | None:
     """Return the sha-256 member of a ``Content-Digest`` header in the form of :func:`format_digest`.
 
-    Other algorithms are passed over, as RFC 9530 asks for; without a sha-256 the answer is None.
+    Members of other algorithms are ignored, as RFC 9530 (section 2) demands; None if there is no sha-256.
 
     :raises InvalidInputError: the sha-256 member is malformed.
     """
@@ -220,7 +224,7 @@ def parse_digest(header: str) -> str | None:
 
 
 def check_same_axes(placements: Iterable[Placement]) -> tuple[str, ...]:
-    """Return the frame axes that all placements name.
+    """Return the frame axes that all placements name, sorted; none if there are no placements.
 
     :raises InvalidInputError: they do not all name the same.
     """

@@ -1,108 +1,30 @@
-"""Which patches touch which part of the output, and what the output's axes and size are."""
+"""The plan of an image: its axes and size, and which patches touch which part of it."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from girder_zarr.errors import ConflictError, InvalidInputError, LimitExceededError
-from girder_zarr.stitch.spec.model import MAX_PIXELS, MAX_SIDE
+from girder_zarr.errors import ConflictError, InvalidInputError
 
-from .patch import check_same_axes, order_axes
+from .extent import Extent
+from .patch import order_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from girder_zarr.stitch.registration.register import Registration
-    from girder_zarr.stitch.spec.model import StitchSpec
+    from collections.abc import Iterable, Sequence
 
     from .patch import Patch
+    from .registration.result import Registration
+    from .spec.model import StitchSpec
 
 #: The index of a frame along each of `Plan.frame_axes`, 0 along those that no patch names.
 Frame = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
-    """What a set of patches covers: first and end position along y and x, the end along the frame axes."""
-
-    x: tuple[int, int]
-    y: tuple[int, int]
-    frame: Mapping[str, int]
-
-    @classmethod
-    def of(cls, patches: Iterable[Patch]) -> Extent:
-        """Return the extent of at least one patch."""
-        boxes = list(patches)
-        axes = check_same_axes(p.placement for p in boxes)
-        return cls(
-            x=(min(p.placement.x for p in boxes), max(p.placement.x + p.shape[1] for p in boxes)),
-            y=(min(p.placement.y for p in boxes), max(p.placement.y + p.shape[0] for p in boxes)),
-            # a placement's frame is sorted, as these axes are
-            frame={
-                axis: max(p.placement.frame[at][1] for p in boxes) + 1 for at, axis in enumerate(sorted(axes))
-            },
-        )
-
-    def declared(self, spec: StitchSpec) -> Extent:
-        """Return the extent with the sizes that the spec declares.
-
-        :raises ConflictError: the patches reach further, or do not name an axis that has a size.
-        """
-        sizes = spec.axis_sizes
-        for axis, size in sizes.items():
-            if axis not in self.frame:
-                msg = f'spec.axes.{axis}: expected an axis that the patches name; they name none or others.'
-                raise ConflictError(msg)
-            if self.frame[axis] > size:
-                least = f'at least {self.frame[axis]}, because the patches reach so far'
-                msg = f'spec.axes.{axis}.size: expected {least}; found {size}.'
-                raise ConflictError(msg)
-        return replace(self, frame={**self.frame, **sizes}) if sizes else self
-
-    def origin(self, spec: StitchSpec) -> tuple[int, int]:
-        """Return the position ``(y, x)`` of the result's left upper pixel."""
-        if spec.crop is not None:
-            return spec.crop.y, spec.crop.x
-        if spec.size is not None:
-            return 0, 0
-        return min(0, self.y[0]), min(0, self.x[0])
-
-    def size(self, spec: StitchSpec) -> tuple[int, int]:
-        """Return the result's ``(height, width)``."""
-        if spec.crop is not None:
-            return spec.crop.height, spec.crop.width
-        if spec.size is not None:
-            return spec.size[1], spec.size[0]
-        top, left = self.origin(spec)
-        return max(self.y[1] - top, 1), max(self.x[1] - left, 1)
-
-    def check(self, spec: StitchSpec, bands: int) -> None:
-        """Check that the result is of a size that we make.
-
-        :raises LimitExceededError: it is not; the message gives the limit.
-        :raises ConflictError: the patches do not fit into the sizes that are declared.
-        """
-        frame = self.declared(spec).frame
-        height, width = self.size(spec)
-        if max(height, width) > MAX_SIDE:
-            msg = f'The image would be {width} x {height} pixels; the limit is {MAX_SIDE} along x and y.'
-            raise LimitExceededError(msg)
-        pixels = height * width * bands * math.prod(frame.values())
-        if pixels > MAX_PIXELS:
-            frames = ', '.join(f'{axis} {count}' for axis, count in sorted(frame.items()))
-            msg = (
-                f'The image would hold {pixels} values ({width} x {height}, {bands} bands'
-                f'{", " if frames else ""}{frames}); the limit is {MAX_PIXELS}.'
-            )
-            raise LimitExceededError(msg)
-
-
-@dataclass(frozen=True, slots=True)
 class Hit:
-    """A patch that touches a block, and where it begins from the block's first pixel, maybe negative."""
+    """A patch that touches a block, and the row and column of the block where it begins; may be negative."""
 
     patch: Patch
     y: int
@@ -110,18 +32,18 @@ class Hit:
 
 
 class Plan:
-    """The geometry of one result.
+    """The geometry of one image. Not changed once it is made, so safe under many threads.
 
-    :param patches: all of them; they agree in dtype, bands and named axes.
-    :param spec: what the result shall be.
+    :param patches: all patches, at their final positions.
+    :param spec: of the session.
     :param references: the images that patches and spec name as masks, flat and dark fields.
-    :param registration: what the positions of the patches were corrected by, for the record.
-    :raises InvalidInputError: there is no patch, or two have one key.
+    :param registration: the corrections that the positions already contain, for the image's metadata.
+    :raises InvalidInputError: there is no patch, or patches name different frame axes.
     :raises ConflictError: the patches differ in dtype or bands.
-    :raises LimitExceededError: the result would be too large.
+    :raises LimitExceededError: the image would be too large.
     """
 
-    #: The side of the squares by which patches are found.
+    #: The side, in pixels, of the squares by which patches are found: about that of a patch.
     CELL = 1024
 
     def __init__(
@@ -151,7 +73,7 @@ class Plan:
         #: Whether any patch has a mask or a weight.
         self.weighted = not all(patch.is_plain for patch in patches)
         self.extent = Extent.of(self.patches).declared(spec)
-        #: What a frame's index counts, slowest first.
+        #: The axes of a frame's index, slowest first, in NGFF order.
         self.frame_axes = order_axes(self.extent.frame)
         self.extent.check(spec, self.bands)
         self.origin = self.extent.origin(spec)
@@ -159,9 +81,9 @@ class Plan:
         self._cells = self._index()
 
     def check_references(self) -> None:
-        """Check that every mask and field that is named is there and of the size and bands of its patches.
+        """Check that every named mask and field exists and fits its patches in size and bands.
 
-        :raises ConflictError: one is not; the message names it.
+        :raises ConflictError: one does not; the message names it.
         """
         needed = {patch.mask_key for patch in self.patches} - {''} | self.spec.reference_keys
         missing = sorted(needed - set(self.references))
@@ -191,7 +113,7 @@ class Plan:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The output's pixels along each of :attr:`axes`."""
+        """The size of the output along each of :attr:`axes`, in pixels."""
         counts = {axis: self.extent.frame.get(axis, 1) for axis in self.frame_axes}
         counts['c'] *= self.bands
         return tuple(counts[axis] for axis in self.axes[:-2]) + self.size
@@ -209,11 +131,11 @@ class Plan:
         return dict(cells)
 
     def touching(self, frame: Frame, y: slice, x: slice) -> list[Hit]:
-        """Return the patches that have pixels in a block of one frame, in their order.
+        """Return the patches that have pixels in a block of one frame, in ascending rank.
 
         :param frame: the index along each of :attr:`frame_axes`.
         :param y: rows of the output, start and stop explicit.
-        :param x: columns of the output, likewise.
+        :param x: columns of the output, start and stop explicit.
         """
         found = {
             index
@@ -235,7 +157,10 @@ class Plan:
         return hits
 
     def occupied(self, region: tuple[slice, ...]) -> bool:
-        """Return False where no patch can have pixels; ``region`` is as for :meth:`frames`, of any size."""
+        """Return False if no patch can have pixels in a region.
+
+        :param region: as for :meth:`frames`, of any size.
+        """
         slices = dict(zip(self.axes, region, strict=True))
         rows = _cells(slices['y'].start, slices['y'].stop, self.CELL)
         columns = _cells(slices['x'].start, slices['x'].stop, self.CELL)
@@ -246,11 +171,12 @@ class Plan:
         return any((f, row, column) in self._cells for f in frames for row in rows for column in columns)
 
     def frames(self, region: tuple[slice, ...]) -> list[tuple[Frame, tuple[slice | int, ...], slice]]:
-        """Return the frames that a region of the output holds.
+        """Return the frames that a region of the output contains.
 
-        :param region: one slice an axis of :attr:`axes`.
-        :returns: for each frame its index, where it lies in an array of the region's shape (an index, or
-            along ``c`` with bands a slice), and which of its bands lie in the region.
+        :param region: one slice for each axis of :attr:`axes`.
+        :returns: for each frame its index along :attr:`frame_axes`, its place in an array of the region's
+            shape (an index for each axis, or along ``c`` with bands a slice), and the slice of its bands that
+            lies in the region.
         """
         found: list[tuple[Frame, tuple[slice | int, ...], slice]] = [((), (), slice(0, self.bands))]
         slices = dict(zip(self.axes, region, strict=True))
@@ -259,9 +185,9 @@ class Plan:
                 found = [((*frame, 0), place, bands) for frame, place, bands in found]
             elif axis == 'c' and self.bands > 1:
                 found = [
-                    ((*frame, channel), (*place, where), kept)
+                    ((*frame, channel), (*place, where), bands)
                     for frame, place, _ in found
-                    for channel, where, kept in self._channels(slices['c'])
+                    for channel, where, bands in self._channels(slices['c'])
                 ]
             else:
                 found = [
@@ -272,7 +198,7 @@ class Plan:
         return found
 
     def _channels(self, part: slice) -> list[tuple[int, slice, slice]]:
-        """Return channel, place in the region and bands for a slice of axis c (channels times bands)."""
+        """Return channel, place in the region and bands for a slice of axis c (channels x bands)."""
         found = []
         for channel in _cells(part.start, part.stop, self.bands):
             first = channel * self.bands
@@ -284,5 +210,5 @@ class Plan:
 
 
 def _cells(start: int, stop: int, side: int) -> range:
-    """Return the squares that the half-open interval touches; none when it is empty."""
+    """Return the numbers of the squares that a half-open interval touches; none if it is empty."""
     return range(start // side, -(-stop // side)) if stop > start else range(0)

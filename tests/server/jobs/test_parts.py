@@ -16,7 +16,7 @@ from girder_zarr.server.jobs import distribute, progress, publish, tasks
 from girder_zarr.server.leases import run_lease
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.maintenance import reaper
-from girder_zarr.stitch.output.parts import PartMaker
+from girder_zarr.stitch.output.image_parts import PartMaker
 from support.server import npy, png, random_pixels, stored_array
 
 pytestmark = pytest.mark.plugin('zarr')
@@ -324,9 +324,9 @@ def test_a_part_that_is_made_while_others_clear_up_after_it_leaves_no_file(
 
 
 def PartMakerPart(first):
-    from girder_zarr.stitch.output.parts import Part
+    from girder_zarr.stitch.output.image_parts import ImagePart
 
-    return Part(first, first + 1, 7)
+    return ImagePart(first, first + 1, 7)
 
 
 def test_a_broken_patch_ends_the_image_whoever_meets_it(

@@ -6,7 +6,7 @@ import pytest
 
 from girder_zarr.client import Patch, StitchClient, content_digest
 from girder_zarr.client.patch import tar_of
-from girder_zarr.client.stitch_client import BATCH_BYTES
+from girder_zarr.client.stitch_client import MAX_BATCH_BYTES
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions.model import StitchSession
 from support.server import png, random_pixels
@@ -134,4 +134,4 @@ def test_the_client_sends_small_patches_together_and_resumes(api, session):
 def test_long_keys_go_into_a_tar():
     data = tar_of([(Patch('k' * 200, b'x' * 513, 1, 2), b'x' * 513)])
     assert len(data) % 512 == 0
-    assert len(data) < BATCH_BYTES
+    assert len(data) < MAX_BATCH_BYTES

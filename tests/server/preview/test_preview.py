@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from girder_zarr.common.cache import LRU
 from support.server import Viewer, npy, png, random_pixels
 from support.waiting import wait_until
 
@@ -296,7 +297,7 @@ def test_small_copies_are_made_as_patches_arrive_and_go_with_them(api, session, 
     assert count() == 6
     opened = []
     monkeypatch.setattr(builder, 'load_patch', lambda patch: opened.append(patch.key))
-    monkeypatch.setattr(preview, '_decoded', type(preview._decoded)(2**20))
+    monkeypatch.setattr(preview, '_decoded', LRU(max_bytes=2**20, size_of=lambda pixels: pixels.nbytes))
     assert viewer.picture('/zxy/0/0/0').any()
     assert not opened
     monkeypatch.undo()

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from girder_zarr.common.cache import LRU
+from girder_zarr.stitch.preview.image import block_cache
 from support.server import Viewer, png
 from support.waiting import wait_until
 
@@ -18,8 +20,8 @@ class Process:
         from girder_zarr.server.preview import tile_source as preview
 
         self._monkeypatch, self._preview = monkeypatch, preview
-        cache = type(preview._blocks)
-        self._kept = {'_previews': {}, '_blocks': cache(2**26), '_decoded': cache(2**24)}
+        decoded = LRU(max_bytes=2**24, size_of=lambda pixels: pixels.nbytes)
+        self._kept = {'_previews': {}, '_blocks': block_cache(2**26), '_decoded': decoded}
         self._kept['_previews'] = type(preview._previews)()
 
     def enter(self):
@@ -138,7 +140,7 @@ def test_a_block_that_is_stored_after_its_session_went_goes_as_well(api, filled)
     from girder_zarr.server.preview.block_store import PreviewBlock, SessionBlocks
 
     before = count()
-    SessionBlocks(ObjectId()).keep((4, (), 0, 0), 'patches that are gone', np.zeros((3, 512, 512), np.uint8))
+    SessionBlocks(ObjectId()).store((4, (), 0, 0), 'patches that are gone', np.zeros((3, 512, 512), np.uint8))
     assert count() == before
     # A server died in between.
     PreviewBlock().collection.insert_one({'_id': 'lost', 'sessionId': ObjectId()})

@@ -192,7 +192,7 @@ def test_parts_of_large_sessions_go_into_the_assetstore(
     from girder.models.setting import Setting
 
     from girder_zarr.server.jobs import distribute, tasks
-    from girder_zarr.stitch.output import parts as stitch_parts
+    from girder_zarr.stitch.output import image_parts as stitch_parts
     from support.server import npy, region_of
 
     monkeypatch.setattr(tasks.stitch_parts, 'apply_async', lambda **_: None)

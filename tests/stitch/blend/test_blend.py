@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from girder_zarr.stitch.blend.blend import Piece, blend, blend_each, painted
+from girder_zarr.stitch.blend.blend import Piece, blend, blend_each, paint_order
 from girder_zarr.stitch.spec.model import OVERLAPS, Overlap
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def check_scene(scene: Scene, rule: Overlap) -> None:
     before = [piece.pixels.copy() for piece in pieces]
     weighted = any(not piece.is_plain for piece in pieces)
     expected = naive(pieces, shape, dtype, rule, 9)
-    whole = blend_each(painted(rule, pieces), shape, dtype, rule, 9, weighted)
+    whole = blend_each(paint_order(rule, pieces), shape, dtype, rule, 9, weighted)
     exact = rule not in {'mean', 'feather'} or (rule == 'mean' and not weighted)
     for result in (blend(pieces, shape, dtype, rule, 9), whole):
         assert result.shape == shape

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from girder_zarr.errors import GirderZarrError, LimitExceededError, UnsupportedFormatError
-from girder_zarr.stitch.formats.registry import DTYPES, Limits, decode, inspect
+from girder_zarr.stitch.formats.registry import DTYPES, PatchLimits, decode, inspect
 
 RANDOM = np.random.default_rng(7)
 
@@ -191,7 +191,7 @@ def test_the_limit_counts_pixels_before_they_are_decoded() -> None:
     with pytest.raises(LimitExceededError, match='268435456'):
         inspect(io.BytesIO(bomb))
     with pytest.raises(LimitExceededError, match='limit is 5000'):
-        inspect(npy(np.zeros((30, 30))), Limits(nbytes=5000))
+        inspect(npy(np.zeros((30, 30))), PatchLimits(nbytes=5000))
 
 
 def test_damaged_pixels_are_one_sentence() -> None:
@@ -215,7 +215,7 @@ SEEDS = [
 )
 def test_damage_never_raises_anything_else(seed: bytes, where: int, junk: bytes, length: int) -> None:
     broken = (seed[:where] + junk + seed[where + len(junk) :])[:length]
-    small = Limits(pixels=10_000, nbytes=100_000)
+    small = PatchLimits(pixels=10_000, nbytes=100_000)
     try:
         pixels = decode(io.BytesIO(broken), small)
     except GirderZarrError as error:

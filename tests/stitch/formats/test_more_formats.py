@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, UnsupportedFormatError
-from girder_zarr.stitch.formats.registry import DTYPES, Layout, Limits, decode, inspect
+from girder_zarr.stitch.formats.registry import DTYPES, Layout, PatchLimits, decode, inspect
 
 RANDOM = np.random.default_rng(11)
 
@@ -177,7 +177,7 @@ def test_only_npy_is_taken_compressed() -> None:
 def test_a_bomb_is_refused_before_it_has_grown(compression: str) -> None:
     zeros = bytes(64 * 2**20)
     packed = gzip.compress(zeros) if compression == 'gzip' else bytes(imagecodecs.zstd_encode(zeros))
-    small = Limits(pixels=10_000, nbytes=100_000)
+    small = PatchLimits(pixels=10_000, nbytes=100_000)
     tracemalloc.start()
     try:
         with pytest.raises(LimitExceededError, match='limit'):
@@ -248,7 +248,7 @@ SEEDS = seeds()
 def test_damage_never_raises_anything_else(seed: bytes, where: int, junk: bytes, length: int) -> None:
     broken = (seed[:where] + junk + seed[where + len(junk) :])[:length]
     try:
-        pixels = decode(io.BytesIO(broken), Limits(pixels=10_000, nbytes=100_000))
+        pixels = decode(io.BytesIO(broken), PatchLimits(pixels=10_000, nbytes=100_000))
     except GirderZarrError as error:
         assert str(error)  # noqa: PT017 - most broken files are refused, some still hold an image
     else:

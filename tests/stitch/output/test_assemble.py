@@ -187,7 +187,7 @@ def test_crop_codec_and_resampling_are_as_asked(tmp_path: Path, version: str) ->
 def test_shards_are_made_in_squares_and_hold_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocks.BlockMaker, 'SQUARE', 100)
+    monkeypatch.setattr(blocks.BlockMaker, 'MAX_SQUARE', 100)
     scene = Scene()
     for index in range(6):
         scene.add(f'p{index}', noise(200, 210), 90 * index, 60 * (index % 3))
@@ -204,7 +204,7 @@ def test_patches_that_do_not_fit_into_memory_together_come_one_by_one(
 ) -> None:
     results = []
     for together in (2**26, 1):
-        monkeypatch.setattr(blocks.BlockMaker, 'TOGETHER', together)
+        monkeypatch.setattr(blocks.BlockMaker, 'MAX_TOGETHER_BYTES', together)
         for overlap in ('mean', 'feather', 'max', 'last', 'first'):
             scene = Scene()
             random = np.random.default_rng(1)

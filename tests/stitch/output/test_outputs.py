@@ -21,12 +21,11 @@ import zarr
 import girder_zarr.image as gz
 from girder_zarr.errors import CancelledError, ConflictError, InvalidInputError, UnreadableImageError
 from girder_zarr.stitch.output.assemble import assemble_file, make_plan
-from girder_zarr.stitch.output.parts import PartMaker, cut, merge_file
+from girder_zarr.stitch.output.image_parts import PartMaker, cut, merge_file
 from girder_zarr.stitch.output.verify import verify_file
 from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.spec import outputs
 from girder_zarr.stitch.spec.model import StitchSpec
-from girder_zarr.stitch.spec.outputs import check_possible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -322,9 +321,9 @@ def test_without_the_converter_it_is_said_how_to_get_it(monkeypatch: pytest.Monk
     with pytest.raises(
         InvalidInputError, match=r'^spec\.output: expected .*girder-zarr\[converter\].*pyvips'
     ):
-        check_possible(StitchSpec.from_json({'output': 'tiff'}))
-    check_possible(StitchSpec.from_json({'output': 'db'}))
+        StitchSpec.from_json({'output': 'tiff'}).check_installed()
+    StitchSpec.from_json({'output': 'db'}).check_installed()
     monkeypatch.setattr(outputs, '_has_lossy_codecs', lambda: False)
     with pytest.raises(InvalidInputError, match=r'^spec\.lossy: expected .*imagecodecs-zarr'):
-        check_possible(StitchSpec.from_json({'lossy': True}))
-    check_possible(StitchSpec.from_json({'lossy': True, 'ngffVersion': '0.4'}))
+        StitchSpec.from_json({'lossy': True}).check_installed()
+    StitchSpec.from_json({'lossy': True, 'ngffVersion': '0.4'}).check_installed()

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from girder_zarr.errors import InvalidInputError, UnreadableImageError
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.preview import reduced as preview_copy
-from girder_zarr.stitch.preview.cache import PreviewCache
-from girder_zarr.stitch.preview.image import PreviewImage, Sources
+from girder_zarr.stitch.preview import patch_overview
+from girder_zarr.stitch.preview.image import PreviewImage, Sources, block_cache
 from girder_zarr.stitch.spec.model import StitchSpec
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Desk:
         self.patches: dict[str, Patch] = {}
         self.opened: list[str] = []
         self.spec = spec or StitchSpec()
-        self.image = PreviewImage('desk', self.spec, Sources(self._full, self._small), PreviewCache(budget))
+        self.image = PreviewImage('desk', self.spec, Sources(self._full, self._small), block_cache(budget))
 
     def put(
         self, key: str, pixels: np.ndarray, x: int, y: int, order: int = 0, alpha: bool = False, **frame: int
@@ -56,8 +55,8 @@ class Desk:
     def _small(self, patches: Sequence[Patch], level: int) -> Mapping[str, np.ndarray | str]:
         found: dict[str, np.ndarray | str] = {}
         for patch in patches:
-            data = preview_copy.encode_small(preview_copy.make_small(patch, self._full(patch), level))
-            found[patch.key] = preview_copy.decode_small(patch, data, level)
+            data = patch_overview.encode_pixels(patch_overview.make_overview(patch, self._full(patch), level))
+            found[patch.key] = patch_overview.decode_overview(patch, data, level)
         return found
 
     def compose(
@@ -117,7 +116,7 @@ def check_levels(desk: Desk, tolerance: float = 12) -> None:
         difference = np.abs(whole(series, level).astype(np.float64) - expected)
         if level == 0:
             assert not difference.any()
-        elif level < preview_copy.FIRST:
+        elif level < patch_overview.MIN_LEVEL:
             assert difference.max() <= 1.5
         else:
             edges = covered_in_part(covered, level)
@@ -128,7 +127,7 @@ def check_levels(desk: Desk, tolerance: float = 12) -> None:
 
 def covered_in_part(covered: np.ndarray, level: int) -> np.ndarray:
     """Return which pixels of a level hold at least one pixel of small copies that a patch covers in part."""
-    own = min(level, preview_copy.LAST)
+    own = min(level, patch_overview.MAX_LEVEL)
     share = reduced(covered[..., np.newaxis], own, 0)[..., 0]
     part = (share > 0) & (share < 1)
     found: np.ndarray = reduced(part[..., np.newaxis], level - own, 0)[..., 0] > 0
@@ -174,9 +173,9 @@ def test_wherever_the_patches_lie(places: list[tuple[int, int]], sides: tuple[in
     for level in range(len(series.levels)):
         expected = reduced(canvas, level, 0)
         difference = np.abs(whole(series, level).astype(np.float64) - expected)
-        if level >= preview_copy.FIRST:
+        if level >= patch_overview.MIN_LEVEL:
             difference[covered_in_part(covered, level)] = 0
-        assert difference.max() <= (2 if level < preview_copy.FIRST else 12)
+        assert difference.max() <= (2 if level < patch_overview.MIN_LEVEL else 12)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +202,7 @@ def test_every_type_of_pixel_keeps_its_values(dtype: str) -> None:
     for level, expected in enumerate(reduced(picture, n, 0) for n in range(len(series.levels))):
         pixels = whole(series, level)
         assert pixels.dtype == np.dtype(dtype)
-        assert np.abs(pixels - expected)[:-1, :-1].max() <= 900 * (level >= preview_copy.FIRST) + 2
+        assert np.abs(pixels - expected)[:-1, :-1].max() <= 900 * (level >= patch_overview.MIN_LEVEL) + 2
 
 
 def test_planes_channels_and_bands_keep_apart() -> None:
@@ -374,7 +373,7 @@ def test_nothing_is_no_image() -> None:
 @given(
     st.tuples(st.integers(-40, 40), st.integers(-40, 40)),
     st.tuples(st.integers(1, 40), st.integers(1, 40)),
-    st.sampled_from(preview_copy.LEVELS),
+    st.sampled_from(patch_overview.LEVELS),
 )
 @settings(max_examples=60, deadline=None)
 def test_a_small_copy_holds_means_of_its_own_pixels(
@@ -383,8 +382,8 @@ def test_a_small_copy_holds_means_of_its_own_pixels(
     step = 2**level
     pixels = np.random.default_rng(1).integers(0, 60000, (*sides, 3)).astype(np.uint16)
     patch = Patch('a', Placement.make(place[1], place[0]), (*sides, 3), 'uint16')
-    small = preview_copy.small_patch(patch, level)
-    copy = preview_copy.make_small(patch, pixels, level)
+    small = patch_overview.overview_patch(patch, level)
+    copy = patch_overview.make_overview(patch, pixels, level)
     assert copy.shape == small.shape
     for i in range(copy.shape[0]):
         for j in range(copy.shape[1]):
@@ -394,15 +393,17 @@ def test_a_small_copy_holds_means_of_its_own_pixels(
             assert (copy[i, j] <= own.max(axis=(0, 1))).all()
             if own.shape[:2] == (step, step):
                 assert np.abs(own.mean(axis=(0, 1)) - copy[i, j]).max() <= 1
-    assert np.array_equal(preview_copy.decode_small(patch, preview_copy.encode_small(copy), level), copy)
+    assert np.array_equal(
+        patch_overview.decode_overview(patch, patch_overview.encode_pixels(copy), level), copy
+    )
 
 
 @pytest.mark.parametrize('spoil', [lambda data: data[:-3], lambda _: b'', lambda _: b'x' * 40])
 def test_a_damaged_small_copy_says_whose_it_is(spoil: Callable[[bytes], bytes]) -> None:
     patch = Patch('r1_c2', Placement.make(0, 0), (64, 64, 1), 'uint8')
-    data = preview_copy.encode_small(preview_copy.make_small(patch, smooth(64, 64, 1)))
+    data = patch_overview.encode_pixels(patch_overview.make_overview(patch, smooth(64, 64, 1)))
     with pytest.raises(UnreadableImageError, match='r1_c2'):
-        preview_copy.decode_small(patch, spoil(data))
+        patch_overview.decode_overview(patch, spoil(data))
     other = replace(patch, shape=(128, 64, 1))
     with pytest.raises(UnreadableImageError, match='r1_c2'):
-        preview_copy.decode_small(other, data)
+        patch_overview.decode_overview(other, data)

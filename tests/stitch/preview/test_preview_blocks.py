@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.preview import reduced as preview_copy
-from girder_zarr.stitch.preview.cache import PreviewCache
-from girder_zarr.stitch.preview.image import PreviewImage, Sources
+from girder_zarr.stitch.preview import patch_overview
+from girder_zarr.stitch.preview.image import PreviewImage, Sources, block_cache
 from girder_zarr.stitch.spec.model import StitchSpec
+from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,17 +45,17 @@ class Shelf:
         place = Placement.make(x, y, {})
         self.patches[key] = Patch(key, place, (SIDE, SIDE, 1), 'uint8', 0, source, arrival=self.changes)
 
-    def load(self, key: BlockKey, made_of: str) -> np.ndarray | None:
+    def load(self, key: BlockKey, fingerprint: str) -> np.ndarray | None:
         stored = self.blocks.get(key)
-        return stored[1] if stored is not None and stored[0] == made_of else None
+        return stored[1] if stored is not None and stored[0] == fingerprint else None
 
-    def keep(self, key: BlockKey, made_of: str, block: np.ndarray) -> None:
-        self.blocks[key] = made_of, block
+    def store(self, key: BlockKey, fingerprint: str, block: np.ndarray) -> None:
+        self.blocks[key] = fingerprint, block
 
     def start(self, stores: bool = True) -> PreviewImage:
         """Return the image in a process that has just started."""
         sources = Sources(self._full, self._small, self if stores else None)
-        image = PreviewImage('shelf', self.spec, sources, PreviewCache(2**26))
+        image = PreviewImage('shelf', self.spec, sources, block_cache(2**26))
         self.tell(image)
         return image
 
@@ -68,7 +70,7 @@ class Shelf:
     def _small(self, patches: Sequence[Patch], level: int) -> Mapping[str, np.ndarray | str]:
         if self.meanwhile is not None:
             self.meanwhile()
-        return {patch.key: preview_copy.make_small(patch, self._full(patch), level) for patch in patches}
+        return {patch.key: patch_overview.make_overview(patch, self._full(patch), level) for patch in patches}
 
 
 @pytest.fixture
@@ -193,3 +195,30 @@ def test_another_spec_has_blocks_of_its_own(shelf: Shelf, change: dict[str, obje
     shelf.start().compose()
     shelf.spec = replace(shelf.spec, **change)  # type: ignore[arg-type]
     assert is_right(shelf, shelf.start())
+
+
+def test_a_block_is_not_taken_for_whole_by_a_thread_that_waited_for_it(shelf: Shelf) -> None:
+    """One thread makes a block without a patch that cannot be read; another needs it for the level above."""
+    image = shelf.start()
+    level = image.series().levels[4]
+    region = tuple(slice(0, size) for size in level.shape)
+    asked, go, failing = threading.Event(), threading.Event(), {'0'}
+
+    def overviews(patches: Sequence[Patch], level: int) -> Mapping[str, np.ndarray | str]:
+        asked.set()
+        assert go.wait(30)
+        made = shelf._small(patches, level)
+        return {key: 'not now' if key in failing else pixels for key, pixels in made.items()}
+
+    image._sources = replace(image._sources, overviews=overviews)
+    with ThreadPoolExecutor(2) as pool:
+        below = pool.submit(image.read, 3, (), 0, 0, (1, 64, 64))
+        assert asked.wait(30)
+        above = pool.submit(level.read, region)
+        wait_until(lambda: len(image._cache._flights) > 1, 30, 'the second thread')
+        go.set()
+        assert not below.result()[0, :4, :4].any()
+        assert not above.result()[:2, :2].any()
+    failing.clear()
+    assert level.read(region)[:2, :2].all()
+    assert is_right(shelf, image)

@@ -13,7 +13,7 @@ from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch.formats.raw import Layout
 from girder_zarr.stitch.spec import patch_parameters
 from girder_zarr.stitch.spec.model import StitchSpec
-from girder_zarr.stitch.spec.patch_parameters import Options
+from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
 SPEC = StitchSpec.from_json(
     {
@@ -24,7 +24,7 @@ SPEC = StitchSpec.from_json(
 
 
 def place(spec: StitchSpec = SPEC, **given_: Any) -> dict[str, int]:
-    return patch_parameters.read(given_, spec).placement.as_dict()
+    return patch_parameters.parse(given_, spec).placement.as_dict()
 
 
 @pytest.mark.parametrize(
@@ -100,24 +100,26 @@ def test_axes_have_any_name() -> None:
 )
 def test_the_refusal_names_the_parameter(given_: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInputError, match=f'^{field}: expected '):
-        patch_parameters.read(given_, SPEC)
+        patch_parameters.parse(given_, SPEC)
 
 
 def test_units_and_grids_need_a_spec_that_has_them() -> None:
     for given_ in ({'x': 1, 'y': 1, 'unit': 'micrometer'}, {'row': 0, 'column': 0}):
         with pytest.raises(InvalidInputError, match=r'spec\.(pixelSize|grid)'):
-            patch_parameters.read(given_, StitchSpec())
+            patch_parameters.parse(given_, StitchSpec())
 
 
 def test_options_survive_their_document() -> None:
     given_ = {'x': 0, 'y': 0, 'weight': '2.5', 'maskKey': 'm', 'order': '-3'}
     raw = {'shape': '4,5', 'dtype': '>uint16', 'compression': 'gzip'}
-    found = patch_parameters.read({**given_, **raw}, SPEC)
+    found = patch_parameters.parse({**given_, **raw}, SPEC)
     assert found.order == -3
-    assert found.options == Options(2.5, alpha=False, mask_key='m', layout=Layout((4, 5), '>uint16', 'gzip'))
-    assert Options.from_json(found.options.to_json()) == found.options
-    assert Options().to_json() == {}
-    assert Options.from_json(None) == Options()
-    masked = patch_parameters.read({'x': 0, 'y': 0, 'mask': 'alpha'}, SPEC).options
+    assert found.options == PatchOptions(
+        2.5, alpha=False, mask_key='m', layout=Layout((4, 5), '>uint16', 'gzip')
+    )
+    assert PatchOptions.from_json(found.options.to_json()) == found.options
+    assert PatchOptions().to_json() == {}
+    assert PatchOptions.from_json(None) == PatchOptions()
+    masked = patch_parameters.parse({'x': 0, 'y': 0, 'mask': 'alpha'}, SPEC).options
     assert masked.alpha
-    assert Options.from_json(masked.to_json()) == masked
+    assert PatchOptions.from_json(masked.to_json()) == masked

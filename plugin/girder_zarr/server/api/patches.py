@@ -95,7 +95,7 @@ class PatchRoutes(ReferenceRoutes):
         user = self.getCurrentUser()
         session = StitchSession().require(id, user, AccessType.WRITE)
         check_key(key)
-        fields = patch_parameters.read(given, spec_of(session))
+        fields = patch_parameters.parse(given, spec_of(session))
         announced = parse_digest(cherrypy.request.headers.get('Content-Digest', ''))
         check_editable(session)
         allowed = session_limits.current()

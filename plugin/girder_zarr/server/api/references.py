@@ -14,7 +14,7 @@ from girder_zarr.server.sessions.model import Document, StitchSession
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.formats import registry as formats
 from girder_zarr.stitch.patch import Placement, check_key, parse_digest
-from girder_zarr.stitch.spec.patch_parameters import Options
+from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
 from . import request_body
 
@@ -61,7 +61,7 @@ class ReferenceRoutes:
         user = self.getCurrentUser()
         session = StitchSession().require(id, user, AccessType.WRITE)
         check_key(key)
-        options = Options(layout=formats.Layout.parse(shape, dtype, compression))
+        options = PatchOptions(layout=formats.Layout.parse(shape, dtype, compression))
         announced = parse_digest(cherrypy.request.headers.get('Content-Digest', ''))
         check_editable(session)
         allowed = session_limits.current()

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch.patch import check_key, parse_digest
-from girder_zarr.stitch.spec import patch_parameters as said_of
+from girder_zarr.stitch.spec import patch_parameters
 from girder_zarr.stitch.spec.model import StitchSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from girder_zarr.stitch.patch import Placement
-    from girder_zarr.stitch.spec.patch_parameters import Options
+    from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
 _BOOLEANS = {'true': True, '1': True, 'false': False, '0': False}
 #: The names that `read` knows.
-NAMES = ('key', *said_of.NAMES, 'digest', 'replace')
+NAMES = ('key', *patch_parameters.NAMES, 'digest', 'replace')
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class PatchFields:
     order: int
     digest: str | None
     replace: bool | None
-    options: Options
+    options: PatchOptions
 
 
 def read(given: Mapping[str, Any], spec: StitchSpec | None = None) -> PatchFields:
@@ -53,7 +53,7 @@ def read(given: Mapping[str, Any], spec: StitchSpec | None = None) -> PatchField
         msg = f'key: expected a text, found {key!r:.80}.'
         raise InvalidInputError(msg)
     check_key(key)
-    found = said_of.read(said, spec or StitchSpec())
+    found = patch_parameters.parse(said, spec or StitchSpec())
     return PatchFields(
         key=key,
         placement=found.placement,

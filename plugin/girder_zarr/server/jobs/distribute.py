@@ -33,7 +33,7 @@ from girder_zarr.server.leases.part_lease import StitchPart, to_part
 from girder_zarr.server.patches.files import FileStream
 from girder_zarr.server.patches.reader import PatchReader
 from girder_zarr.stitch.output.assemble import values_of
-from girder_zarr.stitch.output.parts import PartMaker, cut, merge_file
+from girder_zarr.stitch.output.image_parts import PartMaker, cut, merge_file
 from girder_zarr.stitch.registration import serialize as corrections
 
 from .progress import Stopper

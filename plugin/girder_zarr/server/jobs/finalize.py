@@ -24,7 +24,7 @@ from girder_zarr.server.sessions.model import (
     spec_of,
 )
 from girder_zarr.server.settings.session_limits import current as limits_now
-from girder_zarr.stitch.plan import Extent
+from girder_zarr.stitch.extent import Extent
 
 from . import girder_job, tasks
 

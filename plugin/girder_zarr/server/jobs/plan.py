@@ -42,7 +42,7 @@ def plan_of(
     if planned is not None and planned['fileId'] is not None:
         source = open_bytes(File().load(ObjectId(planned['fileId']), force=True))
         registration = corrections.load(source.read(0, source.size))
-        plan = corrections.plan_of(patches, spec, references, registration)
+        plan = corrections.build_plan(patches, spec, references, registration)
     else:
         if spec.registration is not None and say is not None:
             say(f'Comparing {len(patches)} patches with their neighbours')

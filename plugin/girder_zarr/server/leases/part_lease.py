@@ -22,7 +22,7 @@ from pymongo import ReturnDocument
 
 from girder_zarr.server.patches.files import remove_file, send_file, send_path
 from girder_zarr.server.sessions.model import ATTACHED_TO, HANDLER, Document, StitchSession
-from girder_zarr.stitch.output.parts import Part
+from girder_zarr.stitch.output.image_parts import ImagePart
 
 from . import heartbeat, process_identity, run_lease
 
@@ -59,7 +59,7 @@ class StitchPart(Model):
         found: Document | None = self.findOne({**_of(session), 'index': _PLAN})
         return found
 
-    def set_plan(self, session: Document, parts: Sequence[Part], values: int, file_id: Any) -> None:
+    def set_plan(self, session: Document, parts: Sequence[ImagePart], values: int, file_id: Any) -> None:
         """Store the plan of an attempt with all of its parts."""
         self.collection.delete_many({**_of(session), 'index': {'$ne': _PLAN}})
         new = {**_of(session), 'state': WAITING, 'lease': None, 'leaseUntil': _LONG_AGO, 'worker': None}
@@ -212,10 +212,10 @@ class StitchPart(Model):
         return found
 
 
-def to_part(document: Document) -> Part:
+def to_part(document: Document) -> ImagePart:
     """Return what the stitching floor knows of a part."""
     first, end = document['region']
-    return Part(first, end, document['values'])
+    return ImagePart(first, end, document['values'])
 
 
 def follow() -> None:

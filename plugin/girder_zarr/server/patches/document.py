@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.spec.patch_parameters import Options
+from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
 if TYPE_CHECKING:
     from girder_zarr.server.sessions.model import Document
@@ -58,7 +58,7 @@ def to_patch(document: Document) -> Patch:
         source=source_of(document),
         arrival=document.get('arrival', 0),
         digest=document['digest'],
-        **Options.from_json(document.get('options')).for_patch,
+        **PatchOptions.from_json(document.get('options')).for_patch,
     )
 
 

@@ -8,8 +8,8 @@ from typing import IO, TYPE_CHECKING, Any
 from girder_zarr.errors import ConflictError
 from girder_zarr.server.sessions.model import EDITABLE, Document, spec_of
 from girder_zarr.server.settings.session_limits import current as limits_now
-from girder_zarr.stitch.plan import Extent
-from girder_zarr.stitch.spec.patch_parameters import Options
+from girder_zarr.stitch.extent import Extent
+from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ class NewPatch:
     size: int
     info: PatchInfo
     stream: IO[bytes]
-    options: Options = field(default_factory=Options)
+    options: PatchOptions = field(default_factory=PatchOptions)
 
     @property
     def fields(self) -> Document:

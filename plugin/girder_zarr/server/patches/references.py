@@ -14,7 +14,7 @@ from girder_zarr.errors import ConflictError
 from girder_zarr.server.sessions.model import EDITABLE, Document, StitchSession, spec_of
 from girder_zarr.server.settings.session_limits import current as limits_now
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.spec.patch_parameters import Options
+from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
 from .document import now
 from .files import remove_file, store_file
@@ -154,7 +154,7 @@ class StitchReference(HeldModel):
 def to_reference(document: Document) -> Patch:
     """Return what the stitching floor knows of a reference image."""
     height, width, bands = document['shape']
-    options = Options.from_json(document.get('options'))
+    options = PatchOptions.from_json(document.get('options'))
     return Patch(
         key=document['key'],
         placement=Placement.make(0, 0),

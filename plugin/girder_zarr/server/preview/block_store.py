@@ -16,7 +16,7 @@ from girder.models.model_base import Model
 
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.server.sessions.model import Document, StitchSession
-from girder_zarr.stitch.preview.reduced import decode_block, encode_small
+from girder_zarr.stitch.preview.patch_overview import decode_block, encode_pixels
 
 if TYPE_CHECKING:
     from bson import ObjectId
@@ -61,9 +61,9 @@ class SessionBlocks:
     def __init__(self, session_id: ObjectId) -> None:
         self._id = session_id
 
-    def load(self, key: BlockKey, made_of: str) -> Any:
+    def load(self, key: BlockKey, fingerprint: str) -> Any:
         """Return the block ``(bands, y, x)`` that was made of just this, or None."""
-        document = PreviewBlock().collection.find_one({'_id': self._name(key), 'madeOf': made_of})
+        document = PreviewBlock().collection.find_one({'_id': self._name(key), 'madeOf': fingerprint})
         if document is None:
             return None
         try:
@@ -72,14 +72,14 @@ class SessionBlocks:
             logger.warning('A block of the preview of session %s is made again: %s', self._id, error)
             return None
 
-    def keep(self, key: BlockKey, made_of: str, block: Any) -> None:
+    def store(self, key: BlockKey, fingerprint: str, block: Any) -> None:
         """Store a block in place of what there is under its key."""
-        data = encode_small(block)
+        data = encode_pixels(block)
         if len(data) > MAX_BYTES:
             return
         fields = {
             'sessionId': self._id,
-            'madeOf': made_of,
+            'madeOf': fingerprint,
             'dtype': block.dtype.name,
             'shape': list(block.shape),
             'data': Binary(data),

@@ -15,7 +15,7 @@ from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import load_patch
 from girder_zarr.server.patches.references import StitchReference, to_reference
 from girder_zarr.server.sessions.model import EDITABLE, StitchSession, spec_of
-from girder_zarr.stitch.preview import reduced as preview_copy
+from girder_zarr.stitch.preview import patch_overview
 from girder_zarr.stitch.preview.prepare import Preparer
 
 from .overview_store import all_copies, forget
@@ -179,8 +179,8 @@ def reduce_and_store(session_id: ObjectId, patch: Patch, preparer: Preparer) -> 
     pixels = preparer.pixels(patch)
     made = {}
     for copies in all_copies():
-        made[copies.level] = preview_copy.make_small(patch, pixels, copies.level)
-        copies.store(session_id, patch, made[copies.level], preparer.used(patch))
+        made[copies.level] = patch_overview.make_overview(patch, pixels, copies.level)
+        copies.store(session_id, patch, made[copies.level], preparer.cache_key(patch))
     # A patch is removed before its small copies are; one that went before this was stored is found here.
     there = StitchPatch().findOne({'sessionId': session_id, 'key': patch.key})
     if there is None or source_of(there) != patch.source:

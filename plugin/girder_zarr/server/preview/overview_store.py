@@ -14,7 +14,7 @@ from girder.constants import SortDir
 from girder.models.model_base import Model
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.stitch.preview import reduced as preview_copy
+from girder_zarr.stitch.preview import patch_overview
 
 from .block_store import PreviewBlock
 
@@ -54,10 +54,11 @@ class SmallCopy(Model):
             {'_id': {'$in': list(by_source)}}, {'data': 1, 'place': 1, 'used': 1}
         ):
             patch = by_source[document['_id']]
-            if (document['place'], document.get('used', [])) != (self._place(patch), preparer.used(patch)):
+            made_of = document['place'], document.get('used', [])
+            if made_of != (self._place(patch), preparer.cache_key(patch)):
                 continue
             try:
-                found[patch.key] = preview_copy.decode_small(patch, document['data'], self.level)
+                found[patch.key] = patch_overview.decode_overview(patch, document['data'], self.level)
             except UnreadableImageError as error:
                 logger.warning('%s', error)
         return found
@@ -68,8 +69,8 @@ class SmallCopy(Model):
         :param patch: as it is shown.
         :param used: what reference images it was made with; see `Preparer`.
         """
-        data = preview_copy.encode_small(pixels)
-        if len(data) > preview_copy.MAX_BYTES:
+        data = patch_overview.encode_pixels(pixels)
+        if len(data) > patch_overview.MAX_BYTES:
             return
         fields = {'sessionId': session_id, 'place': self._place(patch), 'used': used, 'data': Binary(data)}
         self.collection.replace_one({'_id': patch.source}, fields, upsert=True)
@@ -88,7 +89,7 @@ class QuarterCopy(SmallCopy):
 
 
 def all_copies() -> tuple[SmallCopy, ...]:
-    """Return the copies for each of `preview_copy.LEVELS`."""
+    """Return the copies for each of `patch_overview.LEVELS`."""
     return QuarterCopy(), SmallCopy()
 
 

@@ -14,15 +14,15 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from girder_zarr.common.cache import LRU
 from girder_zarr.errors import NotFoundError
 from girder_zarr.image.source import ZarrFileTileSource
 from girder_zarr.server.patches.document import to_patch
 from girder_zarr.server.patches.locking import is_stale
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions.model import Document, StitchSession, bounds_of, spec_of
-from girder_zarr.stitch.preview.cache import PreviewCache
-from girder_zarr.stitch.preview.coverage import cover
-from girder_zarr.stitch.preview.image import LEAST_STORED, PreviewImage, Sources, load_each
+from girder_zarr.stitch.preview.image import MIN_STORED_PATCHES, PreviewImage, Sources, block_cache, load_each
+from girder_zarr.stitch.preview.patch_coverage import cover
 
 from .block_store import SessionBlocks
 from .builder import preparer_of, reduce_and_store, reducer
@@ -49,8 +49,8 @@ MOST_SOURCES = 8
 _RELOAD_SHARE = 3
 _RELOAD_SECONDS = 1.5
 
-_blocks = PreviewCache(CACHE_BYTES)
-_decoded = PreviewCache(DECODED_BYTES)
+_blocks = block_cache(CACHE_BYTES)
+_decoded: LRU[Any, Any] = LRU(max_bytes=DECODED_BYTES, size_of=lambda pixels: pixels.nbytes)
 
 
 class PreviewTileSource(ZarrFileTileSource):
@@ -154,7 +154,7 @@ class SessionPreview:
             SessionBlocks(self._id),
         )
         self._preparer = preparer
-        self.image = PreviewImage((self._id, preparer.signature), spec_of(session), sources, _blocks)
+        self.image = PreviewImage((self._id, preparer.fingerprint), spec_of(session), sources, _blocks)
         # Patches that arrived up to this revision are known, but for those that were held when it was read.
         self._known: int | None = None
         self._held: list[str] = []
@@ -180,7 +180,7 @@ class SessionPreview:
 
     def _follow(self, session: Document) -> bool:
         """Take over what has changed; return whether that is all there is at the session's revision."""
-        if self._preparer.signature != preparer_of(session, named=self._names_masks).signature:
+        if self._preparer.fingerprint != preparer_of(session, named=self._names_masks).fingerprint:
             self._begin(session)
         if self._known is None:
             return self._reload(session)
@@ -238,12 +238,12 @@ class SessionPreview:
 
 
 def _full(preparer: Preparer, patch: Patch) -> Any:
-    key = (patch.source, *preparer.used(patch))
-    return _decoded.fetch(key, lambda: (preparer.pixels(patch), True))
+    key = (patch.source, *preparer.cache_key(patch))
+    return _decoded.fetch(key, lambda: preparer.pixels(patch))
 
 
 def _small(session_id: Any, preparer: Preparer, patches: Sequence[Patch], level: int) -> dict[str, Any]:
-    names = {patch.key: (level, patch.source, *preparer.used(patch)) for patch in patches}
+    names = {patch.key: (level, patch.source, *preparer.cache_key(patch)) for patch in patches}
     found = {key: pixels for key, name in names.items() if (pixels := _decoded.get(name)) is not None}
     missing = [patch for patch in patches if patch.key not in found]
     if missing:
@@ -276,7 +276,7 @@ def state_of(session: Document) -> SessionState:
 def compose(session_id: ObjectId) -> None:
     """Make the coarse blocks of a session that are not stored yet, so that nobody has to wait for them."""
     session = StitchSession().findOne({'_id': session_id, 'deleting': False})
-    if session is not None and session['counts']['patches'] >= LEAST_STORED:
+    if session is not None and session['counts']['patches'] >= MIN_STORED_PATCHES:
         _preview_of(session).state(session).image.compose()
 
 

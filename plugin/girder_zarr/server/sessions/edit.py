@@ -8,9 +8,8 @@ from girder_zarr.errors import ConflictError, InvalidInputError
 from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.patches.incoming import check_editable
 from girder_zarr.server.settings import session_limits
-from girder_zarr.stitch.plan import Extent
+from girder_zarr.stitch.extent import Extent
 from girder_zarr.stitch.spec.model import StitchSpec
-from girder_zarr.stitch.spec.outputs import check_possible
 
 from .model import COMPLETE, EDITABLE, OPEN, Document, StitchSession, check_name
 
@@ -61,7 +60,7 @@ def edit(session: Document, body: Document) -> Document:
         if not again:
             check_editable(session)
         spec = StitchSpec.from_json({**session['spec'], **rest})
-        check_possible(spec)
+        spec.check_installed()
         session_limits.current().check_registration(spec)
         check_patches_fit(session, spec)
         query = {

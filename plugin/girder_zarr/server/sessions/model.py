@@ -25,7 +25,6 @@ from pymongo import ReturnDocument
 from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.spec.model import StitchSpec
-from girder_zarr.stitch.spec.outputs import check_possible
 
 from . import notifications
 
@@ -77,7 +76,7 @@ class StitchSession(AccessControlMixin, Model):
         :raises TooManyError: the user has as many open sessions as one may have.
         """
         made = StitchSpec.from_json(spec)
-        check_possible(made)
+        made.check_installed()
         session_limits.current().check_registration(made)
         now = _now()
         session = self.save(

@@ -16,11 +16,11 @@ from girder.utility import setting_utilities
 from girder_zarr.errors import LimitExceededError, TooManyError
 from girder_zarr.stitch.formats import registry as formats
 from girder_zarr.stitch.formats.info import DEFAULT_LIMITS, DTYPES
-from girder_zarr.stitch.spec.fields import MAX_PAIRS
+from girder_zarr.stitch.spec.field_checks import MAX_PAIRS
 from girder_zarr.stitch.spec.model import MAX_PIXELS, MAX_SIDE, StitchSpec
 
 if TYPE_CHECKING:
-    from girder_zarr.stitch.plan import Extent
+    from girder_zarr.stitch.extent import Extent
 
 LIMITS_KEY = 'zarr.stitch_limits'
 #: A pixel of four bands of float64 is the largest that there is.
@@ -46,10 +46,10 @@ class StitchLimits:
     dtypes: tuple[str, ...] = tuple(sorted(DTYPES))
 
     @property
-    def for_formats(self) -> formats.Limits:
+    def for_formats(self) -> formats.PatchLimits:
         """What one patch may cost, as `formats.inspect` takes it."""
         nbytes = min(DEFAULT_LIMITS.nbytes, self.patchPixels * _PIXEL_BYTES)
-        return formats.Limits(pixels=self.patchPixels, nbytes=nbytes)
+        return formats.PatchLimits(pixels=self.patchPixels, nbytes=nbytes)
 
     def check_dtype(self, dtype: str) -> None:
         """Check the dtype of a patch.

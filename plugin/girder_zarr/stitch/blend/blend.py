@@ -1,8 +1,8 @@
-"""How the patches that overlap in a block become its pixels.
+"""Blend the patches that overlap in a block into its pixels.
 
-A block is cut along the edges of its pieces into cells that the same pieces cover. A cell of one piece is
-copied; only where pieces really overlap is anything computed. Blocks of very many pieces are made whole, one
-piece after the other, so that no more than one of them has to be in memory.
+A block is cut along the edges of its pieces into cells, each covered by the same pieces throughout. A cell of
+one piece is copied; only where pieces overlap is anything computed. A block of very many pieces is made
+whole, one piece after the other, so that only one of them has to be in memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from .rules import Accumulator
 
 T = TypeVar('T')
-#: A block of more pieces is not cut into cells.
+#: A block of more pieces is not cut into cells: their number grows with the square of that of the pieces, and
+#: `rules.SmallMean` is exact for sums of so many.
 MAX_CUT = 24
 
 
@@ -31,10 +32,10 @@ MAX_CUT = 24
 class Piece:
     """Pixels ``(y, x, bands)`` that begin at row ``y`` and column ``x`` of a block; both may be negative.
 
-    :param mask: ``(y, x)``, float32 from 0 to 1: pixels of 0 do not count, others by so much in means.
-    :param reach: ``(y, x)``, float32: the distance of each pixel to the end of the piece; None: it ends at
-        its edges.
-    :param weight: how much it counts in means.
+    :param mask: ``(y, x)``, float32 from 0 to 1: 0 excludes a pixel, others are its weight in means.
+    :param reach: ``(y, x)``, float32: the distance in pixels to the nearest masked or outer pixel; None where
+        there is no mask, so that it is the distance to the edges.
+    :param weight: of all its pixels in means.
     """
 
     y: int
@@ -51,8 +52,8 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """The part of a piece that lies in a block: rows and columns of the block, end exclusive."""
+class _Clip:
+    """The part of a piece that lies in a block: rows and columns of the block, ends exclusive."""
 
     piece: Piece
     top: int
@@ -61,7 +62,7 @@ class _Part:
     right: int
 
     def add_to(self, target: Accumulator, cell: _Cell, rule: Overlap) -> None:
-        """Add what of the part lies in a cell, which is all of the target."""
+        """Add the pixels that lie in a cell to the target, which has the shape of the cell."""
         y0, y1 = max(self.top, cell.top), min(self.bottom, cell.bottom)
         x0, x1 = max(self.left, cell.left), min(self.right, cell.right)
         piece = self.piece
@@ -76,7 +77,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A rectangle of a block."""
+    """A rectangle of a block: rows and columns, ends exclusive."""
 
     top: int
     bottom: int
@@ -89,7 +90,7 @@ class _Cell:
 
 
 def _weight(piece: Piece, mask: np.ndarray | None, reach: np.ndarray | None) -> Any:
-    """Return the weight of pixels: the piece's own, its mask and the distance to its end, multiplied."""
+    """Return the weight of pixels: weight of the piece x mask x distance to the end of the piece."""
     weight: Any = np.float32(piece.weight)
     for factor in (reach, mask):
         if factor is not None:
@@ -98,7 +99,7 @@ def _weight(piece: Piece, mask: np.ndarray | None, reach: np.ndarray | None) -> 
 
 
 def _reach(piece: Piece, rows: slice, columns: slice) -> np.ndarray:
-    """Return the distance of pixels to the end of their piece, by rows or columns, whichever is nearer."""
+    """Return the distance of pixels to the nearer edge of their piece along y or x, float32 in pixels."""
     if piece.reach is not None:
         return piece.reach[rows, columns]
     height, width = piece.pixels.shape[:2]
@@ -107,7 +108,7 @@ def _reach(piece: Piece, rows: slice, columns: slice) -> np.ndarray:
 
 
 def _edge(part: slice, length: int) -> np.ndarray:
-    """Return the distance of the middle of each pixel to the nearer end of a row."""
+    """Return the distance of the centre of each pixel to the nearer end of a row of a length."""
     at = np.arange(part.start, part.stop, dtype=np.float32)
     return np.minimum(at + np.float32(0.5), np.float32(length - 0.5) - at)
 
@@ -121,13 +122,17 @@ def blend(
     *,
     weighted: bool | None = None,
 ) -> np.ndarray:
-    """Return a block ``(y, x, bands)`` of ``shape``.
+    """Blend pieces into a block.
 
-    :param pieces: in their order; all of the block's dtype and bands. They may reach beyond the block.
-    :param rule: what counts where pieces overlap; `accumulate.py` says how each is computed.
+    :param pieces: in ascending rank (`Patch.rank`), all of the block's dtype and bands. They may reach beyond
+        the block.
+    :param shape: ``(y, x, bands)`` of the block.
+    :param dtype: of the block.
+    :param rule: how overlapping pixels are combined; see `rules.py`.
     :param background: the value where there is no piece.
-    :param weighted: whether any piece of the image has a mask or a weight; None: only these pieces count.
-    :returns: a fresh array, or a read-only view of the only piece.
+    :param weighted: whether any piece of the whole image has a mask or a weight, which decides how means are
+        computed; None: as these pieces have.
+    :returns: the block, a new array or a read-only view of the only piece.
     """
     if len(pieces) == 1:
         whole = _covering(pieces[0], shape)
@@ -137,7 +142,7 @@ def blend(
     if weighted is None:
         weighted = any(not piece.is_plain for piece in pieces)
     if rule in {'last', 'first'} or len(parts) > MAX_CUT:
-        ordered = [part.piece for part in painted(rule, parts)]
+        ordered = [part.piece for part in paint_order(rule, parts)]
         return blend_each(ordered, shape, dtype, rule, background, weighted)
     out = np.full(shape, background, dtype)
     for cell, members in _cut(parts, shape):
@@ -148,8 +153,8 @@ def blend(
     return out
 
 
-def _target(rule: Overlap, out: np.ndarray, members: Sequence[_Part], *, weighted: bool) -> Accumulator:
-    """Return what collects the pieces of a cell, each of which covers all of it."""
+def _target(rule: Overlap, out: np.ndarray, members: Sequence[_Clip], *, weighted: bool) -> Accumulator:
+    """Return the accumulator of a cell that each of its pieces covers."""
     if len(members) == 1:
         return Painter(out)
     masked = any(part.piece.mask is not None for part in members)
@@ -166,10 +171,11 @@ def blend_each(
     background: float,
     weighted: bool,
 ) -> np.ndarray:
-    """Return what :func:`blend` returns, looking at one piece after the other.
+    """Blend as :func:`blend` does, but consume one piece after the other.
 
-    :param pieces: as :func:`painted` puts them.
+    :param pieces: in the order of :func:`paint_order`.
     :param weighted: whether any of them has a mask or a weight.
+    :returns: the block ``(y, x, bands)``, a new array.
     """
     out = np.full(shape, background, dtype)
     target = accumulator_of(rule, out, weighted=weighted)
@@ -182,13 +188,13 @@ def blend_each(
     return out
 
 
-def painted(rule: Overlap, ordered: Sequence[T]) -> Sequence[T]:
-    """Return pieces, or what they are made of, so that the one that counts comes last."""
+def paint_order(rule: Overlap, ordered: Sequence[T]) -> Sequence[T]:
+    """Return pieces (or anything in their order) so that the rule lets the last one win."""
     return ordered[::-1] if rule == 'first' else ordered
 
 
 def _covering(piece: Piece, shape: tuple[int, int, int]) -> np.ndarray | None:
-    """Return the part of a piece that is the whole block, if it is."""
+    """Return a view of the block's pixels in a piece, or None if it does not cover all of it."""
     part = _clip(piece, shape)
     if piece.mask is not None or part is None:
         return None
@@ -199,15 +205,15 @@ def _covering(piece: Piece, shape: tuple[int, int, int]) -> np.ndarray | None:
     return view
 
 
-def _clip(piece: Piece, shape: tuple[int, int, int]) -> _Part | None:
+def _clip(piece: Piece, shape: tuple[int, int, int]) -> _Clip | None:
     top, left = max(piece.y, 0), max(piece.x, 0)
     bottom = min(piece.y + piece.pixels.shape[0], shape[0])
     right = min(piece.x + piece.pixels.shape[1], shape[1])
-    return None if bottom <= top or right <= left else _Part(piece, top, bottom, left, right)
+    return None if bottom <= top or right <= left else _Clip(piece, top, bottom, left, right)
 
 
-def _cut(parts: Sequence[_Part], shape: tuple[int, int, int]) -> Iterator[tuple[_Cell, list[_Part]]]:
-    """Yield the cells of a block that pieces cover, each with all of them, in their order."""
+def _cut(parts: Sequence[_Clip], shape: tuple[int, int, int]) -> Iterator[tuple[_Cell, list[_Clip]]]:
+    """Yield the cells of a block that pieces cover, each with these pieces in their order."""
     for top, bottom in itertools.pairwise(_edges([(part.top, part.bottom) for part in parts], shape[0])):
         row = [part for part in parts if part.top <= top and part.bottom >= bottom]
         for left, right in itertools.pairwise(_edges([(part.left, part.right) for part in row], shape[1])):

@@ -1,4 +1,4 @@
-"""Blocks of the output from the patches that touch them."""
+"""Make blocks of the output from the patches that touch them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .blend import MAX_CUT, Piece, blend, blend_each, painted
+from .blend import MAX_CUT, Piece, blend, blend_each, paint_order
 from .patch_loader import PatchLoader
 
 if TYPE_CHECKING:
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 
 class BlockMaker:
-    """Makes blocks of the output from the patches that touch them. Thread safe.
+    """Makes blocks of the output from the patches that touch them. Safe under many threads.
 
-    :param load: as for `assemble.assemble`.
+    :param plan: of the image.
+    :param load: returns the pixels of a patch, as for `assemble.assemble`.
     """
 
-    #: Larger blocks are made in squares of this side, so that sums in floating point stay small.
-    SQUARE = 1024
-    #: Bytes of patches that may be in memory at once for one square; beyond, they come one by one.
-    TOGETHER = 64 * 2**20
+    #: Larger blocks are made in squares of this side: arrays of sums and weights stay at megabytes.
+    MAX_SQUARE = 1024
+    #: Bytes of patches that may be in memory at once for one square; of more, one is loaded after the other:
+    #: four patches of 1600 x 1600 RGB in 16 bits are less.
+    MAX_TOGETHER_BYTES = 64 * 2**20
 
     def __init__(self, plan: Plan, load: Load) -> None:
         self.plan = plan
@@ -37,12 +39,15 @@ class BlockMaker:
         self._loader = PatchLoader(plan, load)
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray | None:
-        """Return a region of the output, or None where no patch touches it.
+        """Return a region of the output, or None if no patch touches it.
 
-        :param region: one slice an axis of the plan, start and stop explicit.
+        :param region: one slice for each axis of the plan, start and stop explicit.
+        :returns: an array of the region's shape and the plan's dtype.
+        :raises UnsupportedFormatError: a patch cannot be decoded, or differs from what the plan has.
+        :raises ConflictError: a reference image does not fit a patch.
         """
         out: np.ndarray | None = None
-        rows, columns = (_squares(part, self.SQUARE) for part in region[-2:])
+        rows, columns = (_squares(part, self.MAX_SQUARE) for part in region[-2:])
         for frame, place, bands in self.plan.frames(region):
             for y, x in itertools.product(rows, columns):
                 block = self._frame(frame, y, x)
@@ -58,7 +63,7 @@ class BlockMaker:
         return out
 
     def _background(self, region: tuple[slice, ...], bands: slice, *, whole: bool) -> np.ndarray:
-        """Return an array of the region's shape; it is not filled where one square of one frame fills it."""
+        """Return an array of the region's shape, left unfilled if one square of one frame will fill it."""
         shape = tuple(part.stop - part.start for part in region)
         if whole and math.prod(shape[:-2]) == bands.stop - bands.start:
             return np.empty(shape, self._dtype)
@@ -67,15 +72,15 @@ class BlockMaker:
     def _frame(self, frame: tuple[int, ...], y: slice, x: slice) -> np.ndarray | None:
         plan, shape = self.plan, (y.stop - y.start, x.stop - x.start, self.plan.bands)
         rule, background = plan.spec.overlap, plan.spec.background
-        hits = _needed(painted(rule, plan.touching(frame, y, x)), rule, shape)
+        hits = _needed(paint_order(rule, plan.touching(frame, y, x)), rule, shape)
         if not hits:
             return None
         nbytes = sum(math.prod(hit.patch.shape) for hit in hits) * self._dtype.itemsize
         pieces = (self._piece(hit) for hit in hits)
-        if len(hits) > MAX_CUT or (nbytes > self.TOGETHER and len(hits) > 1):
+        if len(hits) > MAX_CUT or (nbytes > self.MAX_TOGETHER_BYTES and len(hits) > 1):
             return blend_each(pieces, shape, self._dtype, rule, background, plan.weighted)
         return blend(
-            painted(rule, list(pieces)), shape, self._dtype, rule, background, weighted=plan.weighted
+            paint_order(rule, list(pieces)), shape, self._dtype, rule, background, weighted=plan.weighted
         )
 
     def _piece(self, hit: Hit) -> Piece:
@@ -90,7 +95,7 @@ def _squares(part: slice, side: int) -> list[slice]:
 
 
 def _needed(hits: Sequence[Hit], rule: Overlap, shape: tuple[int, int, int]) -> Sequence[Hit]:
-    """Leave out what a later patch hides altogether, where only one patch counts."""
+    """Drop the patches that a later one hides completely, if the rule shows only one patch."""
     if rule not in {'last', 'first'}:
         return hits
     for at in range(len(hits) - 1, 0, -1):

@@ -1,16 +1,16 @@
-"""The pixels of patches as they count: masks split off or looked up, flat and dark fields applied."""
+"""Patches made ready for blending: masks split off or looked up, flat and dark fields applied."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
 
+from girder_zarr.common.cache import LRU
 from girder_zarr.errors import ConflictError, UnsupportedFormatError
 
-from .cache import Cache
 from .rules import rounded
 
 if TYPE_CHECKING:
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 
     Load = Callable[[Patch], np.ndarray]
 
-#: Bytes of pixels of patches, and of what is made of reference images, that are kept.
-PATCH_BYTES = 192 * 2**20
-REFERENCE_BYTES = 64 * 2**20
+#: Bytes of loaded patches that are cached: a block and its neighbour need the same ones. Some 60 patches of
+#: 1024 x 1024 RGB, less than what a worker needs anyway.
+MAX_PATCH_BYTES = 192 * 2**20
+#: The same for masks and for the fields of all channels, each of which has the size of a patch.
+MAX_REFERENCE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """The pixels of a patch, ready to be blended.
 
-    :param pixels: ``(y, x, bands)``.
+    :param pixels: ``(y, x, bands)`` in the dtype of the patch.
     :param mask: ``(y, x)``, float32 from 0 to 1, or None.
     :param reach: ``(y, x)``, float32: the distance to the end of the patch or its mask; only for feathering
         and only where there is a mask.
@@ -42,14 +44,14 @@ class Loaded:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all of it."""
+        """Bytes of its arrays."""
         parts = (self.pixels, self.mask, self.reach)
         return sum(part.nbytes for part in parts if part is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Mask:
-    """What is made of a reference image that is a mask; see :class:`Loaded`."""
+    """A mask from a reference image; its fields are those of :class:`Loaded`."""
 
     mask: np.ndarray
     reach: np.ndarray | None
@@ -61,7 +63,7 @@ class _Mask:
 
 @dataclass(frozen=True, slots=True)
 class _Correction:
-    """``(value - dark) * gain`` is the corrected value; both ``(y, x, bands)`` or ``(1, 1, 1)``."""
+    """``(value - dark) * gain`` is the corrected value; both ``(y, x, bands)`` or ``(1, 1, 1)``, floats."""
 
     dark: np.ndarray
     gain: np.ndarray
@@ -71,11 +73,19 @@ class _Correction:
         return self.dark.nbytes + self.gain.nbytes
 
 
-class PatchLoader:
-    """Loads patches of a plan, each once as long as it is kept. Thread safe.
+class _Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
 
-    Masks and fields whose reference images the plan does not have are passed over; `Plan.check_references`
-    is what demands them.
+
+def _bytes_of(value: _Sized) -> int:
+    return value.nbytes
+
+
+class PatchLoader:
+    """Loads the patches of a plan and caches them. Safe under many threads.
+
+    Masks and fields whose reference images the plan lacks are ignored; `Plan.check_references` demands them.
 
     :param load: returns the pixels of a patch as they are stored, ``(y, x, bands)``, with one more band where
         ``patch.alpha``.
@@ -85,20 +95,20 @@ class PatchLoader:
         self._plan = plan
         self._load = load
         self._feather = plan.spec.overlap == 'feather'
-        self._patches: Cache[Patch, Loaded] = Cache(self.make, lambda patch: patch.key, PATCH_BYTES)
-        self._masks: Cache[Patch, _Mask] = Cache(self._make_mask, lambda patch: patch.key, REFERENCE_BYTES)
-        self._corrections: Cache[int, _Correction] = Cache(self._make_correction, str, REFERENCE_BYTES)
+        self._patches: LRU[str, Loaded] = LRU(max_bytes=MAX_PATCH_BYTES, size_of=_bytes_of)
+        self._masks: LRU[str, _Mask] = LRU(max_bytes=MAX_REFERENCE_BYTES, size_of=_bytes_of)
+        self._corrections: LRU[int, _Correction] = LRU(max_bytes=MAX_REFERENCE_BYTES, size_of=_bytes_of)
 
     def get(self, patch: Patch) -> Loaded:
-        """Return a patch.
+        """Return a patch from the cache, or load it.
 
-        :raises UnsupportedFormatError: it is not what was announced. :raises ConflictError: a reference image
-            does not fit it.
+        :raises UnsupportedFormatError: its pixels differ in shape or dtype from what the plan has.
+        :raises ConflictError: a reference image does not fit it.
         """
-        return self._patches.get(patch)
+        return self._patches.fetch(patch.key, lambda: self.make(patch))
 
     def make(self, patch: Patch) -> Loaded:
-        """Return a patch without keeping it; errors are those of :meth:`get`."""
+        """Load a patch without caching it; raises the errors of :meth:`get`."""
         pixels = self._stored(patch)
         mask = reach = None
         if patch.alpha:
@@ -106,7 +116,8 @@ class PatchLoader:
             reach = reach_of(mask) if self._feather else None
             pixels = np.ascontiguousarray(pixels[:, :, :-1])
         if patch.mask_key in self._plan.references:
-            found = self._masks.get(self._plan.references[patch.mask_key])
+            reference = self._plan.references[patch.mask_key]
+            found = self._masks.fetch(reference.key, lambda: self._make_mask(reference))
             check_same_size(patch, patch.mask_key, found.mask.shape)
             mask, reach = found.mask, found.reach
         return Loaded(self._corrected(patch, pixels), mask, reach)
@@ -131,7 +142,7 @@ class PatchLoader:
         keys = field_keys(self._plan, channel)
         if (spec.flat_field is None and spec.dark_field is None) or keys == (None, None):
             return pixels
-        correction = self._corrections.get(channel)
+        correction = self._corrections.fetch(channel, lambda: self._make_correction(channel))
         for part in (correction.dark, correction.gain):
             if part.shape[:2] != (1, 1):
                 check_same_size(patch, ' and '.join(key for key in keys if key), part.shape)
@@ -141,9 +152,9 @@ class PatchLoader:
         return rounded(value, pixels.dtype)
 
     def _make_correction(self, channel: int) -> _Correction:
-        """Return what corrects a channel: the gain is the mean of flat - dark over what it is at a pixel.
+        """Return the correction of a channel: the gain is the mean of flat - dark over its value at a pixel.
 
-        Where flat - dark is not positive, the pixel of the camera is dead, and its gain is 1.
+        Where flat - dark is not positive, the pixel of the camera is dead; its gain is 1.
         """
         wide: Any = np.float32 if np.dtype(self._plan.dtype).itemsize <= 2 else np.float64
         flat_key, dark_key = field_keys(self._plan, channel)
@@ -163,7 +174,7 @@ class PatchLoader:
 
 
 def field_keys(plan: Plan, channel: int) -> tuple[str | None, str | None]:
-    """Return the keys of a channel's flat and dark field, None where the plan has no such reference."""
+    """Return the keys of the flat and the dark field of a channel; None where the plan has no such image."""
     found = []
     for keys in (plan.spec.flat_field, plan.spec.dark_field):
         key = keys[channel] if keys is not None and channel < len(keys) else None
@@ -172,8 +183,10 @@ def field_keys(plan: Plan, channel: int) -> tuple[str | None, str | None]:
 
 
 def check_same_size(patch: Patch, key: str, shape: tuple[int, ...]) -> None:
-    """Check a mask or field against a patch.
+    """Check that a mask or field has the height and width of a patch.
 
+    :param key: of the reference image, for the error.
+    :param shape: of it, beginning with ``(y, x)``.
     :raises ConflictError: they differ in height or width.
     """
     if tuple(shape[:2]) != patch.shape[:2]:
@@ -185,7 +198,10 @@ def check_same_size(patch: Patch, key: str, shape: tuple[int, ...]) -> None:
 
 
 def visible(loaded: Loaded) -> np.ndarray:
-    """Return the pixels of a patch with their mean where they do not count, so that nothing is seen there."""
+    """Return pixels ``(y, x, bands)`` with the mean of each band where the mask is 0.
+
+    Registration compares these: the mean has no structure that could correlate.
+    """
     if loaded.mask is None:
         return loaded.pixels
     seen = (loaded.mask > 0)[:, :, np.newaxis]
@@ -195,19 +211,21 @@ def visible(loaded: Loaded) -> np.ndarray:
 
 
 def as_mask(values: np.ndarray) -> np.ndarray:
-    """Return a band as float32 from 0 to 1: integers as part of their largest value, floats cut off."""
+    """Return a band ``(y, x)`` as float32 from 0 to 1: integers over their largest value, floats clipped."""
     if values.dtype.kind == 'f':
         return np.asarray(np.clip(np.nan_to_num(values, nan=0.0), 0, 1), np.float32)
     full = np.float32(1 / float(np.iinfo(values.dtype).max))
     mask: np.ndarray = np.clip(values.astype(np.float32) * full, 0, 1)
-    # small values of wide types must not become nothing
+    # small values of wide types must not be rounded to 0, which would hide the pixel
     return np.where(values > 0, np.maximum(mask, np.finfo(np.float32).tiny), np.float32(0))
 
 
 def reach_of(mask: np.ndarray) -> np.ndarray:
-    """Return the distance of each pixel's middle to the nearest pixel that does not count or is outside.
+    """Return for each pixel the distance from its centre to the nearest masked or outer pixel, float32.
 
-    Distances are the larger of those along y and x, as without a mask.
+    :param mask: ``(y, x)``; 0 is masked.
+    :returns: ``(y, x)`` in pixels, the larger of the distances along y and x, as `blend` measures it to
+        the edges of a patch without a mask.
     """
     inside = np.pad((mask > 0).astype(np.uint8), 1)
     distance: np.ndarray = cv2.distanceTransform(inside, cv2.DIST_C, 3)[1:-1, 1:-1]

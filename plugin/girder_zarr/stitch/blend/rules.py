@@ -1,4 +1,4 @@
-"""One rule for each way in which overlapping pixels become one; pieces are added one after the other."""
+"""The overlap rules: accumulators that combine overlapping pixels, one piece added after the other."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What one piece adds to a block.
+    """The pixels of one piece in a block.
 
-    :param place: where in the block.
-    :param pixels: ``(y, x, bands)`` of the block's dtype.
-    :param seen: ``(y, x)`` bool, which of them count; None: all.
-    :param weight: ``(y, x)`` float32, or one number; None where it is not wanted.
+    :param place: rows and columns of the block.
+    :param pixels: ``(y, x, bands)`` in the block's dtype.
+    :param seen: ``(y, x)`` bool, the pixels that the mask includes; None: all.
+    :param weight: ``(y, x)`` float32, or one number; None if the accumulator does not use it.
     """
 
     place: tuple[slice, slice]
@@ -31,17 +31,18 @@ class Added:
 
     @property
     def where(self) -> Any:
-        """Which pixels count, for all bands."""
+        """The mask as the ``where`` argument of numpy, for all bands."""
         return True if self.seen is None else self.seen[:, :, np.newaxis]
 
 
 class Accumulator(ABC):
-    """Collects pieces ``(y, x, bands)`` into ``out``, which holds the background to begin with.
+    """Combines pieces into ``out``.
 
-    :param out: what is written to, at the latest in :meth:`finish`; where no piece lies it stays as it is.
+    :param out: ``(y, x, bands)``, filled with the background; complete after :meth:`finish`. Pixels without a
+        piece keep the background.
     """
 
-    #: Whether `add` looks at weights.
+    #: Whether `add` uses weights.
     wants_weight = False
 
     def __init__(self, out: np.ndarray) -> None:
@@ -52,11 +53,11 @@ class Accumulator(ABC):
         """Add a piece."""
 
     def finish(self) -> None:  # noqa: B027 - most rules have nothing left to do
-        """Write what is not yet written."""
+        """Complete ``out``."""
 
 
 class Painter(Accumulator):
-    """The piece that is added last counts."""
+    """``last`` (and ``first``, in reverse order): the piece added last wins."""
 
     def add(self, added: Added) -> None:
         """Add a piece."""
@@ -64,7 +65,7 @@ class Painter(Accumulator):
 
 
 class _Extreme(Accumulator):
-    """The largest or smallest counts; a number counts before NaN."""
+    """The largest or smallest value; NaN gives way to a number."""
 
     choose: Callable[..., np.ndarray]
 
@@ -82,21 +83,21 @@ class _Extreme(Accumulator):
 
 
 class Maximum(_Extreme):
-    """The largest counts."""
+    """``max``: the largest value; NaN gives way to a number."""
 
     choose = np.fmax
 
 
 class Minimum(_Extreme):
-    """The smallest counts."""
+    """``min``: the smallest value; NaN gives way to a number."""
 
     choose = np.fmin
 
 
 class IntegerMean(Accumulator):
-    """The mean of integers of up to 64 bits, exact, rounded to the nearest, halves up. No masks or weights.
+    """``mean`` of integers without masks and weights: exact up to 64 bits, rounded to nearest, halves up.
 
-    The sums of the upper and lower 32 bits are kept apart where the sum of the whole may not fit.
+    For 64 bits, the upper and lower 32 are summed separately, because the sum may not fit into 64.
     """
 
     def __init__(self, out: np.ndarray) -> None:
@@ -130,10 +131,10 @@ class IntegerMean(Accumulator):
 
 
 class WeightedMean(Accumulator):
-    """The mean by weight, in floating point; integers are rounded to the nearest, halves up.
+    """``mean`` and ``feather`` by weight, in floating point; integers are rounded to nearest, halves up.
 
-    8 and 16 bit integers are summed up in float32, all others in float64; integers of 64 bits are so exact to
-    53 bits. A pixel of one piece alone comes out as it went in. NaN counts for nothing beside a number.
+    8 and 16 bit integers are summed in float32, all others in float64, so 64-bit integers are exact to 53
+    bits. A pixel of only one piece is copied unchanged. NaN gives way to a number.
     """
 
     wants_weight = True
@@ -153,7 +154,7 @@ class WeightedMean(Accumulator):
         weight = np.asarray(added.weight, self._wide)
         factor = weight[:, :, np.newaxis] if weight.ndim else weight
         if self.out.dtype.kind == 'f':
-            # one piece alone stays as it is, NaN too, which gives way to a number
+            # a pixel of only one piece is copied, NaN too, which gives way to a number
             known = ~np.isnan(pixels)
             self._total[place] += np.where(known, pixels, 0) * factor
             self._norm[place] += known * factor
@@ -166,7 +167,7 @@ class WeightedMean(Accumulator):
             self._count[place] += where
 
     def finish(self) -> None:
-        """Divide, where more than one piece counts."""
+        """Divide where there is more than one piece."""
         several = self._count > 1
         if not several.any():
             return
@@ -178,10 +179,10 @@ class WeightedMean(Accumulator):
 
 
 class SmallMean(Accumulator):
-    """The mean of 8 or 16 bit integers by weight, where every piece covers the whole block and has no mask.
+    """The mean of 8 or 16 bit integers by weight, of pieces without mask that cover the whole block.
 
-    Float32 is enough for it: what a sum of `blend.MAX_CUT` pieces is off by is far less than the distance of
-    its mean to the next half, if all weigh the same.
+    Float32 is enough: the error of a sum of `blend.MAX_CUT` pieces of equal weight is far less than the
+    distance of their mean to the next half.
     """
 
     wants_weight = True
@@ -193,7 +194,7 @@ class SmallMean(Accumulator):
 
     @staticmethod
     def takes(dtype: np.dtype[Any]) -> bool:
-        """Whether pixels of a dtype can be added."""
+        """Return whether it handles a dtype."""
         return dtype.kind in 'iu' and dtype.itemsize <= 2
 
     def add(self, added: Added) -> None:
@@ -213,9 +214,9 @@ class SmallMean(Accumulator):
 
 
 def rounded(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return floats as integers of a dtype: rounded to the nearest, halves up, and cut off at its limits."""
+    """Return floats as integers of a dtype: rounded to nearest, halves up, clipped; NaN is 0."""
     limits = np.iinfo(dtype)
-    # the largest float that is not beyond the largest integer
+    # the largest float that does not exceed the largest integer
     high = values.dtype.type(limits.max)
     if int(high) > limits.max:
         high = np.nextafter(high, values.dtype.type(0))
@@ -226,8 +227,10 @@ def rounded(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def accumulator_of(rule: Overlap, out: np.ndarray, *, weighted: bool) -> Accumulator:
-    """Return what collects the pieces of a block under a rule.
+    """Return the accumulator of a rule.
 
+    :param rule: ``spec.overlap``.
+    :param out: as for `Accumulator`.
     :param weighted: whether any piece has a mask or a weight.
     """
     if rule == 'feather':

@@ -1,4 +1,4 @@
-"""What is known of an image before its pixels are decoded; what all formats share."""
+"""What the header of an image announces before its pixels are decoded; the limits of patches."""
 
 from __future__ import annotations
 
@@ -16,25 +16,35 @@ Compression = Literal['gzip', 'zstd']
 DTYPES = frozenset(
     ('uint8', 'uint16', 'uint32', 'uint64', 'int8', 'int16', 'int32', 'int64', 'float32', 'float64')
 )
-#: What other types are decoded to.
+#: Other dtypes, and what they are decoded to.
 PROMOTED = {'bool': 'uint8', 'float16': 'float32'}
+#: Bands of a patch: gray, RGB and RGBA.
 BAND_COUNTS = (1, 3, 4)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What one patch may cost. ``pixels`` counts y times x; ``nbytes`` is the size once decoded."""
+class PatchLimits:
+    """The largest patch that is accepted.
+
+    :param pixels: height x width; 2**28 is 16384 x 16384.
+    :param nbytes: bytes once decoded.
+    """
 
     pixels: int = 2**28
     nbytes: int = 2**30
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = PatchLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class PatchInfo:
-    """What the header of an image says about its pixels once decoded: ``shape`` is ``(y, x, bands)``."""
+    """What the header of an image announces of its decoded pixels.
+
+    :param format: of the file.
+    :param shape: ``(y, x, bands)``.
+    :param dtype: the numpy name, after promotion (``PROMOTED``).
+    """
 
     format: Format
     shape: tuple[int, int, int]
@@ -48,14 +58,18 @@ class PatchInfo:
 
 
 def make_info(kind: Format, height: int, width: int, bands: int, dtype: str) -> PatchInfo:
-    """Return what a header says, with the dtype after decoding; 2 bands are gray and alpha."""
+    """Return the info of an image from its header, with the dtype after decoding.
+
+    :param bands: as stored; 2 are gray and alpha.
+    :param dtype: the numpy name, as stored.
+    """
     return PatchInfo(kind, (height, width, bands), PROMOTED.get(dtype, dtype))
 
 
-def check_info(info: PatchInfo, limits: Limits) -> None:
-    """Check that an image is of a kind and size that we take.
+def check_info(info: PatchInfo, limits: PatchLimits) -> None:
+    """Check that the shape and dtype of an image are accepted.
 
-    :raises UnsupportedFormatError: it is empty, or its bands or dtype are others.
+    :raises UnsupportedFormatError: it is empty, or has other bands or another dtype.
     :raises LimitExceededError: it is too large; the message gives the limit.
     """
     height, width, bands = info.shape
@@ -77,7 +91,7 @@ def check_info(info: PatchInfo, limits: Limits) -> None:
 
 
 def exactly(stream: IO[bytes], length: int) -> bytes:
-    """Return the next ``length`` bytes.
+    """Return the next ``length`` bytes of a stream.
 
     :raises EOFError: there are fewer.
     """

@@ -13,11 +13,14 @@ from girder_zarr.errors import UnsupportedFormatError
 
 from .info import PatchInfo, exactly, make_info
 
+#: The first bytes of a container (ISO/IEC 18181-2) and of a bare code stream (18181-1).
 CONTAINER = b'\0\0\0\x0cJXL \r\n\x87\n'
 CODESTREAM = b'\xff\x0a'
-#: Enough of the code stream for everything up to the channels.
+#: Bytes of the code stream that are read: size, metadata and channels take less, names of channels included.
 _HEAD = 4096
+#: Width to height by the ratio field of the size header (18181-1, SizeHeader).
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
+#: Values of the enumerations ColorSpace and ExtraChannelType.
 _GRAY, _ALPHA = 1, 0
 
 
@@ -50,10 +53,11 @@ class _Bits:
 
 
 def inspect_jxl(stream: IO[bytes]) -> PatchInfo:
-    """Read size and image metadata of a JPEG XL.
+    """Return what the size header and image metadata of a JPEG XL announce.
 
-    :raises UnsupportedFormatError: it is animated, turned, has a preview, or channels other than gray or
-        color with or without alpha.
+    :raises UnsupportedFormatError: it is animated, has an orientation or a preview, or channels besides gray
+        or RGB and alpha.
+    :raises EOFError: the file ends in its header.
     """
     bits = _Bits(_codestream(stream))
     if bits.take(16) != 0x0AFF:
@@ -79,7 +83,7 @@ def inspect_jxl(stream: IO[bytes]) -> PatchInfo:
 
 
 def _codestream(stream: IO[bytes]) -> bytes:
-    """Return the beginning of the code stream, out of its container if it is in one."""
+    """Return the beginning of the code stream, taken out of its container if there is one."""
     stream.seek(0)
     if stream.read(2) == CODESTREAM:
         stream.seek(0)
@@ -122,7 +126,7 @@ def _size(bits: _Bits) -> tuple[int, int]:
 
 
 def _check_plain(bits: _Bits) -> None:
-    """Pass over the rare fields, refusing images that are not simply one picture."""
+    """Skip rare fields; refuse images that are not one upright picture."""
     turned = bits.take(3)
     if bits.flag():
         _size(bits)
@@ -141,7 +145,7 @@ def _dtype(bits: _Bits) -> str:
 
 
 def _is_alpha(bits: _Bits) -> bool:
-    """Pass over the description of one extra channel and return whether it is alpha."""
+    """Skip the description of one extra channel and return whether it is alpha."""
     if bits.flag():
         return True
     kind = bits.enum()
@@ -155,5 +159,5 @@ def _is_alpha(bits: _Bits) -> bool:
 
 
 def decode_jxl(stream: IO[bytes]) -> np.ndarray:
-    """Decode a JPEG XL."""
+    """Return the pixels of a JPEG XL, ``(y, x)`` if gray, else ``(y, x, bands)``: integers or floats."""
     return np.asarray(imagecodecs.jpegxl_decode(stream.read(), numthreads=1))

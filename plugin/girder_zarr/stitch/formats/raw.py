@@ -1,4 +1,4 @@
-"""Raw pixels with a declared layout, and what is compressed with gzip or zstd, expanded within a bound."""
+"""Raw pixels with a declared layout, and gzip and zstd expanded within a bound."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from .info import Compression
 
 COMPRESSIONS: tuple[Compression, ...] = ('gzip', 'zstd')
+#: The first bytes of gzip (RFC 1952) and of a zstd frame (RFC 8878).
 GZIP, ZSTD = b'\x1f\x8b', b'\x28\xb5\x2f\xfd'
+#: Bytes that are read and expanded at a time.
 _PIECE = 2**16
 _SHAPE = re.compile(r'\d{1,9}(,\d{1,9}){1,2}')
 _TYPES = '|'.join(sorted(DTYPES | set(PROMOTED)))
@@ -32,11 +34,14 @@ _DTYPE = re.compile(rf'[<>]?({_TYPES})')
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a client declares of raw pixels.
+    """The layout of raw pixels, as the client declares it.
+
+    >>> Layout.parse('512,512,3', '>uint16', None)
+    Layout(shape=(512, 512, 3), dtype='>uint16', compression=None)
 
     :param shape: ``(y, x)`` or ``(y, x, bands)``, C order.
     :param dtype: the numpy name, with ``<`` (the default) or ``>`` before it for the order of bytes.
-    :param compression: what the bytes are compressed with, or None.
+    :param compression: of the bytes, or None.
     """
 
     shape: tuple[int, ...]
@@ -45,8 +50,11 @@ class Layout:
 
     @classmethod
     def parse(cls, shape: str | None, dtype: str | None, compression: str | None) -> Layout | None:
-        """Return the layout that query parameters declare, or None where they declare none.
+        """Return the layout that query parameters declare, or None if all are None.
 
+        :param shape: ``y,x`` or ``y,x,bands``.
+        :param dtype: the numpy name, with ``<`` or ``>`` before it.
+        :param compression: ``gzip`` or ``zstd``.
         :raises InvalidInputError: one is malformed or missing; the message names it.
         """
         if shape is None and dtype is None and compression is None:
@@ -71,29 +79,29 @@ class Layout:
 
     @property
     def nbytes(self) -> int:
-        """The number of bytes of the pixels, not compressed."""
+        """Bytes of the pixels, uncompressed."""
         return math.prod(self.shape) * self.stored.itemsize
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of :meth:`from_json`."""
+        """Return the JSON object that :meth:`from_json` reads."""
         return {'shape': list(self.shape), 'dtype': self.dtype, 'compression': self.compression}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any] | None) -> Layout | None:
-        """Return what :meth:`to_json` was made from; None stays None."""
+        """Return the layout that :meth:`to_json` wrote; None stays None."""
         if document is None:
             return None
         return cls(tuple(document['shape']), document['dtype'], document['compression'])
 
 
 def info_of(layout: Layout) -> PatchInfo:
-    """Return the info of the pixels that a layout declares."""
+    """Return the info of raw pixels from their layout."""
     bands = layout.shape[2] if len(layout.shape) == 3 else 1
     return make_info('raw', layout.shape[0], layout.shape[1], bands, layout.stored.name)
 
 
 def check_raw(stream: IO[bytes], layout: Layout) -> None:
-    """Check that a stream holds as many bytes as its layout needs.
+    """Check that a stream holds exactly the bytes that its layout needs; pixels are expanded to count them.
 
     :raises UnsupportedFormatError: it holds more or fewer, or cannot be expanded.
     """
@@ -112,23 +120,24 @@ def check_raw(stream: IO[bytes], layout: Layout) -> None:
 
 
 def decode_raw(stream: IO[bytes], layout: Layout) -> np.ndarray:
-    """Return raw pixels as ``(y, x)`` or ``(y, x, bands)`` in the byte order in which they were sent."""
+    """Return raw pixels as ``(y, x)`` or ``(y, x, bands)`` in the byte order of their layout."""
     stream.seek(0)
     data = stream.read() if layout.compression is None else expand(stream, layout.compression, layout.nbytes)
     return np.frombuffer(data, layout.stored).reshape(layout.shape)
 
 
 def compression_of(head: bytes) -> Compression | None:
-    """Return what the first bytes of a file say that it is compressed with."""
+    """Return the compression that the first bytes of a file announce, or None."""
     if head.startswith(GZIP):
         return 'gzip'
     return 'zstd' if head.startswith(ZSTD) else None
 
 
 def expand(stream: IO[bytes], compression: Compression, limit: int) -> bytes:
-    """Return what a compressed stream holds; never more than ``limit`` bytes are made.
+    """Return the expanded bytes of a stream, allocating at most ``limit`` bytes for them.
 
-    :raises LimitExceededError: it holds more. :raises UnsupportedFormatError: it is damaged.
+    :raises LimitExceededError: it holds more.
+    :raises UnsupportedFormatError: it is damaged.
     """
     if compression == 'gzip':
         return b''.join(_gunzip(stream, limit))
@@ -147,19 +156,19 @@ def expand(stream: IO[bytes], compression: Compression, limit: int) -> bytes:
 
 
 def _zstd_unsized(data: bytes, limit: int) -> bytes:
-    """Expand a frame that does not say its size, as programs write that compress a stream."""
-    room = min(limit, max(len(data) * 4, _PIECE))
+    """Expand a zstd frame without a content size, which streaming compressors write, with growing buffers."""
+    size = min(limit, max(len(data) * 4, _PIECE))
     while True:
         try:
-            return bytes(imagecodecs.zstd_decode(data, out=bytearray(room)))
+            return bytes(imagecodecs.zstd_decode(data, out=bytearray(size)))
         except imagecodecs.ZstdError:
-            if room >= limit:
+            if size >= limit:
                 raise
-        room = min(room * 4, limit)
+        size = min(size * 4, limit)
 
 
 def _zstd_size(data: bytes) -> int | None:
-    """Return the size that a zstd frame announces (RFC 8878, 3.1.1.1), or None where it does not."""
+    """Return the content size of a zstd frame (RFC 8878, 3.1.1.1), or None if it has none."""
     if len(data) < 6 or not data.startswith(ZSTD):
         msg = 'The zstd does not begin with a frame.'
         raise UnsupportedFormatError(msg)
@@ -174,7 +183,7 @@ def _zstd_size(data: bytes) -> int | None:
 
 
 def _gunzip(stream: IO[bytes], limit: int) -> Any:
-    """Yield what a gzip file of one or more members holds, piece by piece."""
+    """Yield the expanded bytes of a gzip file of one or more members, in pieces."""
     stream.seek(0)
     total, engine, data = 0, zlib.decompressobj(wbits=31), stream.read(_PIECE)
     try:
@@ -200,5 +209,5 @@ def _too_much(limit: int) -> LimitExceededError:
 
 
 def expanded(stream: IO[bytes], compression: Compression, limit: int) -> IO[bytes]:
-    """Return what a compressed stream holds as a stream of its own; see :func:`expand`."""
+    """Return the expanded bytes of a stream as a new stream; see :func:`expand`."""
     return io.BytesIO(expand(stream, compression, limit))

@@ -1,8 +1,8 @@
-"""Bytes to pixels: an explicit list of formats, the size known from the header before anything is decoded.
+"""Decode patches: an explicit list of formats, whose size is known from the header before decoding.
 
-Pixels come out as ``(y, x, bands)`` with 1, 3 or 4 bands in native byte order. Gray with alpha becomes RGBA,
-a palette its colors, one bit 0 and 255, half floats float32. Where the caller wants the alpha as a mask, it
-comes as one more band than `inspect` announces: 2 for gray, 4 for color.
+Pixels are ``(y, x, bands)`` with 1, 3 or 4 bands in native byte order. Gray with alpha becomes RGBA, a
+palette its RGB colors, one bit 0 and 255, half floats float32. If the caller wants alpha as a mask, it is one
+more band than `inspect` announces: 2 in all for gray, 4 for color.
 """
 
 from __future__ import annotations
@@ -15,37 +15,39 @@ import numpy as np
 
 from girder_zarr.errors import LimitExceededError, UnsupportedFormatError
 
-from . import files as format_files
-from . import jxl as format_jxl
-from . import raw as format_raw
-from . import webp as format_webp
-from .info import BAND_COUNTS, DEFAULT_LIMITS, DTYPES, PROMOTED, Format, Limits, PatchInfo, check_info
+from . import jpeg, jxl, npy, png, raw, tiff, webp
+from .info import BAND_COUNTS, DEFAULT_LIMITS, DTYPES, PROMOTED, Format, PatchInfo, PatchLimits, check_info
 from .raw import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ['BAND_COUNTS', 'DTYPES', 'Format', 'Layout', 'Limits', 'PatchInfo', 'decode', 'inspect']
+__all__ = ['BAND_COUNTS', 'DTYPES', 'Format', 'Layout', 'PatchInfo', 'PatchLimits', 'decode', 'inspect']
 
 _ACCEPTED = 'PNG, JPEG, TIFF, WebP, JPEG XL or npy'
-#: What a compressed npy may hold besides its pixels.
-_HEADER_ROOM = 2**16
+#: Bytes of the header of a compressed npy, beyond its pixels: more than `npy.MAX_HEADER_BYTES`.
+_MAX_HEADER_BYTES = 2**16
 
 
 def inspect(
     stream: IO[bytes],
-    limits: Limits = DEFAULT_LIMITS,
+    limits: PatchLimits = DEFAULT_LIMITS,
     *,
     layout: Layout | None = None,
     alpha: bool = False,
 ) -> PatchInfo:
     """Return format, shape and dtype of an image without decoding its pixels.
 
+    >>> with open('tile.png', 'rb') as stream:
+    ...     inspect(stream)
+    PatchInfo(format='png', shape=(512, 512, 3), dtype='uint8')
+
     :param stream: seekable; read from its beginning, its position afterwards is undefined.
-    :param layout: what the client declared, if the body is raw pixels.
-    :param alpha: the last band is a mask and does not count as a band.
+    :param limits: of the decoded image.
+    :param layout: of raw pixels; None if the stream is an image file.
+    :param alpha: its alpha is a mask, which does not count as a band.
     :raises UnsupportedFormatError: it is in none of the formats, its header is damaged, or it has no alpha
-        where one is wanted.
+        although ``alpha`` is set.
     :raises LimitExceededError: it has more pixels or bytes than the limits allow.
     """
     stored = _inspect_stored(stream, limits, layout)
@@ -59,13 +61,13 @@ def inspect(
     return info
 
 
-def _inspect_stored(stream: IO[bytes], limits: Limits, layout: Layout | None) -> PatchInfo:
-    """Return what the header says; 2 bands are gray and alpha."""
+def _inspect_stored(stream: IO[bytes], limits: PatchLimits, layout: Layout | None) -> PatchInfo:
+    """Return what the header announces, with bands as stored: 2 are gray and alpha."""
     if layout is not None:
-        info = format_raw.info_of(layout)
+        info = raw.info_of(layout)
         # before anything is expanded
         check_info(replace(info, shape=(*info.shape[:2], 4 if info.shape[2] == 2 else info.shape[2])), limits)
-        format_raw.check_raw(stream, layout)
+        raw.check_raw(stream, layout)
         return info
     stream, kind = _plain(stream, limits)
     stream.seek(0)
@@ -80,14 +82,20 @@ def _inspect_stored(stream: IO[bytes], limits: Limits, layout: Layout | None) ->
 
 def decode(
     stream: IO[bytes],
-    limits: Limits = DEFAULT_LIMITS,
+    limits: PatchLimits = DEFAULT_LIMITS,
     *,
     layout: Layout | None = None,
     alpha: bool = False,
 ) -> np.ndarray:
     """Return the pixels of an image as ``(y, x, bands)``, in the dtype that :func:`inspect` announces.
 
-    :param alpha: as for :func:`inspect`; the mask is the last band of what is returned.
+    >>> with open('tile.png', 'rb') as stream:
+    ...     decode(stream).shape
+    (512, 512, 3)
+
+    Parameters are those of :func:`inspect`.
+
+    :param alpha: its alpha is a mask, which is the last band of the result.
     :raises UnsupportedFormatError: as :func:`inspect`, or the pixels are damaged.
     :raises LimitExceededError: as :func:`inspect`.
     """
@@ -98,10 +106,7 @@ def decode(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            if layout is not None:
-                pixels = format_raw.decode_raw(stream, layout)
-            else:
-                pixels = _DECODERS[info.format](stream)
+            pixels = raw.decode_raw(stream, layout) if layout is not None else _DECODERS[info.format](stream)
             pixels = _normalise(pixels, alpha=alpha)
     except (UnsupportedFormatError, LimitExceededError):
         raise
@@ -118,17 +123,17 @@ def decode(
     return pixels
 
 
-def _plain(stream: IO[bytes], limits: Limits) -> tuple[IO[bytes], Format]:
-    """Return the image file that a stream is, or that is compressed in it, and its format.
+def _plain(stream: IO[bytes], limits: PatchLimits) -> tuple[IO[bytes], Format]:
+    """Return the image file in a stream, expanded if it is compressed, and its format.
 
-    Only npy is taken compressed: the others compress by themselves.
+    Only npy may be compressed: the other formats compress by themselves.
     """
     stream.seek(0)
     head = stream.read(16)
-    compression = format_raw.compression_of(head)
+    compression = raw.compression_of(head)
     if compression is None:
         return stream, _recognise(head)
-    plain = format_raw.expanded(stream, compression, limits.nbytes + _HEADER_ROOM)
+    plain = raw.expanded(stream, compression, limits.nbytes + _MAX_HEADER_BYTES)
     kind = _recognise(plain.read(16))
     if kind != 'npy':
         msg = f'The body is a {kind} compressed with {compression}; expected it as it is.'
@@ -137,7 +142,10 @@ def _plain(stream: IO[bytes], limits: Limits) -> tuple[IO[bytes], Format]:
 
 
 def _recognise(head: bytes) -> Format:
-    """Return the format that the first 16 bytes of a file say."""
+    """Return the format of a file from its first 16 bytes.
+
+    :raises UnsupportedFormatError: it is none of those that are accepted.
+    """
     for kind, begins in _MAGIC.items():
         if head.startswith(begins):
             return kind
@@ -163,21 +171,21 @@ _MAGIC: dict[Format, bytes | tuple[bytes, ...]] = {
     'jpeg': b'\xff\xd8\xff',
     'tiff': (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
     'npy': b'\x93NUMPY',
-    'jxl': (format_jxl.CONTAINER, format_jxl.CODESTREAM),
+    'jxl': (jxl.CONTAINER, jxl.CODESTREAM),
 }
 _INSPECTORS: dict[Format, Callable[[IO[bytes]], PatchInfo]] = {
-    'png': format_files.inspect_png,
-    'jpeg': format_files.inspect_jpeg,
-    'tiff': format_files.inspect_tiff,
-    'webp': format_webp.inspect_webp,
-    'jxl': format_jxl.inspect_jxl,
-    'npy': format_files.inspect_npy,
+    'png': png.inspect_png,
+    'jpeg': jpeg.inspect_jpeg,
+    'tiff': tiff.inspect_tiff,
+    'webp': webp.inspect_webp,
+    'jxl': jxl.inspect_jxl,
+    'npy': npy.inspect_npy,
 }
 _DECODERS: dict[Format, Callable[[IO[bytes]], np.ndarray]] = {
-    'png': format_files.decode_png,
-    'jpeg': format_files.decode_jpeg,
-    'tiff': format_files.decode_tiff,
-    'webp': format_webp.decode_webp,
-    'jxl': format_jxl.decode_jxl,
-    'npy': format_files.decode_npy,
+    'png': png.decode_png,
+    'jpeg': jpeg.decode_jpeg,
+    'tiff': tiff.decode_tiff,
+    'webp': webp.decode_webp,
+    'jxl': jxl.decode_jxl,
+    'npy': npy.decode_npy,
 }

@@ -1,4 +1,8 @@
-"""WebP (RFC 9649): still images, lossy or lossless; the size is in the header of the one frame."""
+"""WebP (RFC 9649): still images, lossy or lossless; the size is in the header of the one frame.
+
+The header is read here because Pillow, which opens other formats lazily, hands a WebP to libwebp's animation
+decoder, which allocates two canvases at once: a file of 34 bytes reserves 2 GiB before its size is known.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,14 @@ from girder_zarr.errors import UnsupportedFormatError
 
 from .info import PatchInfo, exactly, make_info
 
+#: Flags of a VP8X chunk (RFC 9649, 2.7).
 _ALPHA, _ANIMATION = 0x10, 0x02
 
 
 def inspect_webp(stream: IO[bytes]) -> PatchInfo:
-    """Read the chunks of a WebP up to its frame.
+    """Return what the chunks of a WebP up to its frame announce.
 
-    :raises UnsupportedFormatError: it is animated, cut off, or the canvas differs from the frame.
+    :raises UnsupportedFormatError: it is animated, ends too early, or its canvas differs from its frame.
     """
     size = stream.seek(0, 2)
     stream.seek(4)
@@ -68,7 +73,7 @@ def _frame(stream: IO[bytes], *, lossless: bool) -> tuple[int, int, bool]:
 
 
 def decode_webp(stream: IO[bytes]) -> np.ndarray:
-    """Decode a WebP into 3 bands, or 4 where it says that it has alpha."""
+    """Return the pixels of a WebP, uint8 ``(y, x, bands)``: 4 bands if it announces alpha, else 3."""
     bands = inspect_webp(stream).shape[2]
     stream.seek(0)
     return np.asarray(imagecodecs.webp_decode(stream.read(), hasalpha=bands == 4))

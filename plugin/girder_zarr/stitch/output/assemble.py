@@ -1,4 +1,4 @@
-"""A plan, block by block, into an image file."""
+"""Write the image of a plan, block by block, into a file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from girder_zarr.stitch.blend.block_maker import BlockMaker
 from girder_zarr.stitch.blend.patch_loader import PatchLoader, visible
 from girder_zarr.stitch.plan import Plan
 from girder_zarr.stitch.registration.register import register
-from girder_zarr.stitch.spec.outputs import TIFF, check_possible
+from girder_zarr.stitch.spec.outputs import TIFF
 
 from .provenance import DOCUMENT, describe, document_of
-from .tiff import write_tiff
+from .tiff_writer import write_tiff
 
 __all__ = ['BlockMaker', 'assemble', 'assemble_file', 'make_plan', 'output_spec', 'values_of', 'write_plan']
 
@@ -47,17 +47,26 @@ def assemble(
     references: Sequence[Patch] = (),
     **options: Any,
 ) -> Plan:
-    """Write the image that the patches make, with all its levels.
+    """Stitch patches into an image with all its levels.
 
-    :param patches: all of them.
-    :param load: returns the pixels of a patch, ``(y, x, bands)`` in its dtype, with one more band where
+    >>> left = Patch('left', Placement.make(0, 0), (64, 64, 1), 'uint8')
+    >>> right = Patch('right', Placement.make(60, 0), (64, 64, 1), 'uint8')
+    >>> pixels = {'left': np.full((64, 64, 1), 10, 'uint8'), 'right': np.full((64, 64, 1), 20, 'uint8')}
+    >>> spec = StitchSpec.from_json({'overlap': 'mean'})
+    >>> assemble([left, right], lambda patch: pixels[patch.key], spec, Path('empty.zarr')).shape
+    (64, 124)
+
+    :param patches: all patches of the image.
+    :param load: returns the pixels of a patch, ``(y, x, bands)`` in its dtype, with one more band if
         ``patch.alpha``; called from several threads.
-    :param spec: what the result shall be.
-    :param directory: an existing, empty directory, or any other `image.outlet.Outlet`.
+    :param spec: of the image.
+    :param directory: an existing, empty directory, or any other `image.write.outlet.Outlet`.
     :param references: the images that patches and spec name as masks, flat and dark fields.
     :param options: as for :func:`write_plan`.
-    :raises InvalidInputError: there is no patch. :raises ConflictError: the patches do not fit together.
-    :raises LimitExceededError: the result would be too large.
+    :returns: the plan of the image, with its shape and what registration found.
+    :raises InvalidInputError: there is no patch.
+    :raises ConflictError: the patches differ in dtype or bands, or do not fit spec or references.
+    :raises LimitExceededError: the image would be too large.
     :raises UnsupportedFormatError: a patch cannot be decoded; the message names it.
     """
     known = {name: options[name] for name in ('check', 'threads') if name in options}
@@ -75,9 +84,12 @@ def make_plan(
     check: Callable[[], None] | None = None,
     threads: int | None = None,
 ) -> Plan:
-    """Return the plan of an image, its patches where registration puts them if the spec asks for it.
+    """Return the plan of an image, with registered positions if the spec asks for it.
 
-    :raises: as :func:`assemble`, before anything is written.
+    Parameters and errors are those of :func:`assemble`; nothing is written.
+
+    :param check: called before each pair of patches is compared; raises to stop.
+    :param threads: pairs that are compared at the same time.
     """
     plan = Plan(patches, spec, references)
     plan.check_references()
@@ -91,12 +103,13 @@ def make_plan(
 
 
 def assemble_file(plan: Plan, load: Load, target: Path, **options: Any) -> None:
-    """Write the image of a plan into one file, which appears whole or not at all.
+    """Write the image of a plan into one file, which appears complete or not at all.
 
-    :param target: ends in ``.zip``, ``.ozx`` or ``.db``, or in ``.tiff`` where the spec's output is ``tiff``.
-        Temporary data lies beside it.
+    :param load: as for :func:`assemble`.
+    :param target: ends in ``.zip``, ``.ozx`` or ``.db``, or in ``.tiff`` if ``spec.output`` is ``tiff``.
+        Temporary files lie beside it.
     :param options: as for :func:`write_plan`.
-    :raises InvalidInputError: what a TIFF needs is not installed.
+    :raises InvalidInputError: a library that the output needs is not installed.
     """
     write_file(
         plan, target, lambda outlet: write_plan(plan, load, outlet, **options), check=options.get('check')
@@ -110,11 +123,12 @@ def write_file(
     *,
     check: Callable[[], None] | None = None,
 ) -> None:
-    """Write a file as :func:`assemble_file` does, from whatever puts the image into an outlet.
+    """Write a file as :func:`assemble_file` does, with a function that writes the image into an outlet.
 
-    :param check: called while a TIFF is made of it; raises to stop.
+    :param write: writes the hierarchy into the outlet that it is given.
+    :param check: called while the image is converted to TIFF; raises to stop.
     """
-    check_possible(plan.spec)
+    plan.spec.check_installed()
 
     def write_zarr(path: Path) -> None:
         with outlet_for(path, version=plan.spec.version) as outlet:
@@ -136,12 +150,15 @@ def write_plan(
     check: Callable[[], None] | None = None,
     threads: int | None = None,
 ) -> None:
-    """Write the image of a plan.
+    """Write the image of a plan as a hierarchy.
 
-    :param name: what the image is called in its metadata.
-    :param progress: called with the values (pixels times frames and bands) done since the last call, from any
-        thread; they add up to :func:`values_of`.
-    :param check: called before every block; raises to stop.
+    :param load: as for :func:`assemble`.
+    :param directory: as for :func:`assemble`.
+    :param name: of the image, for its metadata.
+    :param progress: called with the number of values (pixels x frames x bands) done since the last call, from
+        any thread; they add up to :func:`values_of`.
+    :param check: called before each block; raises to stop.
+    :param threads: blocks that are made at the same time; None: as many as there are processors.
     """
     document = document_of(plan)
     if document is not None:
@@ -159,11 +176,11 @@ def write_plan(
 
 
 def output_spec(plan: Plan, name: str | None = None) -> OutputSpec:
-    """Return what `pyramid.write_image` shall write for a plan."""
+    """Return the axes, scale, channels, chunks and codec with which `pyramid.write_image` writes a plan."""
     spec, pixel = plan.spec, plan.spec.pixel_size
-    said = {axis.name: axis for axis in spec.axes or ()}
-    axes = [_axis(plan, axis, said.get(axis)) for axis in plan.axes]
-    scale = {axis.name: axis.step for axis in said.values() if axis.step is not None}
+    declared = {axis.name: axis for axis in spec.axes or ()}
+    axes = [_axis(plan, axis, declared.get(axis)) for axis in plan.axes]
+    scale = {axis.name: axis.step for axis in declared.values() if axis.step is not None}
     if pixel is not None:
         scale |= {'x': pixel.x, 'y': pixel.y}
     bands = plan.bands if plan.bands > 1 else 0
@@ -178,7 +195,7 @@ def output_spec(plan: Plan, name: str | None = None) -> OutputSpec:
         channels=_channels(plan, axes, bands),
         chunk=spec.chunk,
         shard=spec.shard,
-        # the converter reads the full resolution of an image of this version
+        # large_image_converter reads only the full resolution
         version='0.5' if tiff else spec.version,
         max_levels=1 if tiff else None,
         fill_value=spec.background,
@@ -188,13 +205,13 @@ def output_spec(plan: Plan, name: str | None = None) -> OutputSpec:
     )
 
 
-def _axis(plan: Plan, name: str, said: AxisSpec | None) -> Axis:
+def _axis(plan: Plan, name: str, declared: AxisSpec | None) -> Axis:
     if name in {'y', 'x'}:
         return Axis(name, 'space', plan.spec.pixel_size.unit if plan.spec.pixel_size else None)
     kind = _AXIS_TYPES.get(name, 'custom')
-    if said is None:
+    if declared is None:
         return Axis(name, kind)
-    return Axis(name, kind, said.unit, said.values_for(plan.extent.frame.get(name, 1)))
+    return Axis(name, kind, declared.unit, declared.values_for(plan.extent.frame.get(name, 1)))
 
 
 def _channels(plan: Plan, axes: Sequence[Axis], bands: int) -> list[Channel]:
@@ -215,5 +232,5 @@ def _channels(plan: Plan, axes: Sequence[Axis], bands: int) -> list[Channel]:
 
 
 def values_of(plan: Plan) -> int:
-    """Return what the progress of :func:`assemble` adds up to."""
+    """Return the number of values (pixels x frames x bands) of the full resolution of a plan."""
     return math.prod(plan.shape)

@@ -1,4 +1,4 @@
-"""What a stitched image was made from, for its metadata; docs/format.md describes it."""
+"""The provenance of a stitched image, written into its metadata; docs/format.md describes it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 
     from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.plan import Plan
-    from girder_zarr.stitch.registration.register import Registration
+    from girder_zarr.stitch.registration.result import Registration
 
-#: With more patches than this they are listed in a document of their own, so that the image opens as fast.
+#: More patches than this are listed in a document of their own, so that opening the image stays fast.
 MAX_INLINE = 256
 #: The path of that document in the hierarchy.
 DOCUMENT = 'girder_zarr/stitch.json'
+#: Raised when readers of older documents would misread new ones.
 _FORMAT = 1
 
 
 def describe(plan: Plan) -> dict[str, Any]:
-    """Return what goes into the metadata; with many patches it names the document that lists them."""
+    """Return the provenance for the metadata; of more than ``MAX_INLINE`` patches only the count."""
     about = _about(plan)
     if len(plan.patches) > MAX_INLINE:
         return {**about, 'document': DOCUMENT}
@@ -30,10 +31,10 @@ def describe(plan: Plan) -> dict[str, Any]:
 
 
 def document_of(plan: Plan) -> bytes | None:
-    """Return the document that lists the patches, as JSON, or None where the metadata does."""
+    """Return the document that lists the patches, JSON in UTF-8, or None if the metadata does."""
     if len(plan.patches) <= MAX_INLINE:
         return None
-    # one patch after the other: as objects they take ten times the room
+    # one patch after the other: as Python objects they take ten times the memory
     stream = io.BytesIO()
     stream.write(_json(_about(plan))[:-1] + b',"patches":[')
     for at, patch in enumerate(_patches(plan)):
@@ -83,7 +84,7 @@ def _details(plan: Plan) -> dict[str, Any]:
 
 
 def _patch(patch: Patch, move: tuple[int, int] | None) -> dict[str, Any]:
-    """Return one patch: ``position`` is what was given, ``correction`` what was added to it."""
+    """Return one patch: ``position`` is the given one, ``correction`` what registration added to it."""
     y, x = move or (0, 0)
     position = {**patch.placement.as_dict(), 'x': patch.placement.x - x, 'y': patch.placement.y - y}
     found = {

@@ -1,6 +1,7 @@
-"""The process that makes a TIFF: it can be stopped at any moment, and its temporary files have a place.
+"""The process that converts to TIFF, started by `tiff_writer.write_tiff`.
 
-`tiff.write_tiff` starts it. It ends with its standard input, so that it does not outlive whoever started it.
+It can be killed at any moment; its temporary files lie in a folder of its parent. It ends when its standard
+input is closed, so that it does not outlive its parent.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ from girder_zarr.image.export.convert import convert_to
 
 
 def main() -> int:
-    """Convert as the JSON object in the first argument says; print a sentence on stderr where that fails."""
-    said = json.loads(sys.argv[1])
+    """Convert as the JSON object in the first argument requests; print the error on stderr if that fails.
+
+    :returns: the exit code.
+    """
+    request = json.loads(sys.argv[1])
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
         convert_to(
-            Path(said['target']),
-            lambda path: os.replace(said['source'], path),  # noqa: PTH105 - Path.replace returns something
-            dtype=np.dtype(said['dtype']),
-            lossy=said['lossy'],
+            Path(request['target']),
+            lambda path: os.replace(request['source'], path),  # noqa: PTH105 - Path.replace returns something
+            dtype=np.dtype(request['dtype']),
+            lossy=request['lossy'],
             overwrite=True,
-            params=said['params'],
+            params=request['params'],
             georeference=(None, None),
-            scratch=Path(said['scratch']),
+            scratch=Path(request['scratch']),
         )
     except GirderZarrError as error:
         print(error, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A finished file, read back before anyone gets to see it."""
+"""Verify a finished file by reading it back before it is published."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from girder_zarr.image.store.stores import open_store
 from girder_zarr.stitch.spec.outputs import TIFF
 
 from .assemble import BlockMaker, output_spec
-from .tiff import TiffLevel
+from .tiff_writer import TiffLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.plan import Plan
 
-#: How many blocks are compared.
+#: Blocks that are compared: each costs as much as making it, so only a sample.
 SAMPLES = 8
 
 
 def verify_file(plan: Plan, load: Callable[[Patch], np.ndarray], path: Path, samples: int = SAMPLES) -> None:
     """Check that a file holds the image of a plan: its axes, shape and dtype, and a sample of its blocks.
 
+    :param load: as for `assemble.assemble`.
+    :param path: of the file, in the format of ``spec.output``.
+    :param samples: blocks that are compared.
     :raises UnreadableImageError: it does not, or it cannot be read.
     """
     axes, level = _full_resolution(plan, path)
@@ -58,13 +61,13 @@ def _full_resolution(plan: Plan, path: Path) -> tuple[tuple[str, ...], LevelRead
 
 def _agree(pixels: np.ndarray, wanted: np.ndarray, *, lossy: bool) -> bool:
     if lossy:
-        # whatever the quality, a picture stays about as bright as it was
+        # at any quality, the mean of a block stays about the same
         return abs(float(pixels.mean()) - float(wanted.mean())) <= np.iinfo(wanted.dtype).max / 8
     return np.array_equal(pixels, wanted, equal_nan=wanted.dtype.kind == 'f')
 
 
 def _sample(plan: Plan, samples: int) -> Iterator[tuple[slice, ...]]:
-    """Yield blocks below the middle of patches, chosen in a way that is the same for the same patches."""
+    """Yield the regions of blocks at the centres of random patches, the same for the same patches."""
     choice = random.Random(len(plan.patches))  # noqa: S311 - a sample, not a secret
     chunks = output_spec(plan).chunks
     for patch in choice.sample(plan.patches, min(samples, len(plan.patches))):

@@ -1,16 +1,15 @@
 """The image of a session while its patches still arrive, as a series that the tile source reads.
 
-Nothing is written. What a tile needs is made when it is asked for and kept while there is room; a patch that
-comes, goes or changes makes the blocks that it touches be forgotten, and no others. Levels 0 and 1 are
-blended from the patches themselves, levels 2 and 3 from their small copies (`preview_copy.py`), each level
-above from the one below.
+Nothing is written. The blocks that a tile needs are made on demand and cached; a patch that is added, removed
+or changed invalidates the blocks that it touches, and no others. Levels 0 and 1 are blended from the patches
+themselves, levels 2 and 3 from their overviews (`patch_overview.py`), each level above from the one below.
 
 All blocks lie on grids that begin at position 0. The image begins at the smallest position (at 0 if none is
 negative), rounded down to a whole pixel of the lowest level. So an image with negative positions can have
 some background at its left and upper edge that the finished image will not have.
 
-Masks and fields are applied as in the finished image (`preview_prepare.py`). Patches are shown where they
-were said to lie: what registration makes of that is only known once all are there.
+Masks and fields are applied as in the finished image (`prepare.py`). Patches are shown at the positions they
+were given: registration needs all of them.
 """
 
 from __future__ import annotations
@@ -26,43 +25,47 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from girder_zarr.common.cache import LRU, Uncached
 from girder_zarr.image.ngff.model import Level
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.write.resample import halve
+from girder_zarr.stitch.extent import Extent
 from girder_zarr.stitch.output.assemble import BlockMaker, output_spec
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.plan import Extent, Plan
-from girder_zarr.stitch.spec.fields import Crop
+from girder_zarr.stitch.plan import Plan
+from girder_zarr.stitch.spec.field_checks import Crop
 
-from . import reduced as preview_copy
-from .index import BLOCK, FIRST_COUNTED, PatchIndex, blocks_of
-from .level import PreviewLevel
+from . import patch_overview
+from .index import BLOCK, MIN_COUNTED_LEVEL, PatchIndex, blocks_of
+from .preview_level import PreviewLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from girder_zarr.stitch.spec.model import StitchSpec
 
-    from .cache import PreviewCache
     from .index import BlockKey, Frame
 
-#: Patches that are decoded at the same time, for all previews of a process together.
+#: Threads that decode patches, shared by all previews of a process; more would starve its requests.
 THREADS = min(4, os.cpu_count() or 1)
 _RGBA = 4
-#: Blocks from this level on are stored, if so many patches touch them that they are costly to make again: at
-#: most a sixteenth of the number of patches for each level.
-FIRST_STORED = 4
-LEAST_STORED = 16
-#: Raised when the same patches come to show other pixels.
-_MAKING = 1
-#: How many patches that cannot be read are named.
+#: Blocks from this level on are stored if at least so many patches touch them, since these are costly
+#: to make again. So there are at most a sixteenth as many stored blocks of a level as patches.
+MIN_STORED_LEVEL = 4
+MIN_STORED_PATCHES = 16
+#: Part of the fingerprint of stored blocks; raise it when the same patches are rendered differently.
+_RENDERING_VERSION = 1
+#: How many unreadable patches are listed: more would make the metadata of the tile source large.
 MAX_PROBLEMS = 100
 
 _pool = ThreadPoolExecutor(THREADS, thread_name_prefix='girder-zarr-preview')
 
 
 def load_each(load: Callable[[Patch], np.ndarray], patches: Sequence[Patch]) -> dict[str, np.ndarray | str]:
-    """Load patches, several at a time; for those that cannot be loaded the sentence that says why."""
+    """Load patches in parallel and return, by key, their pixels or the message of the error.
+
+    :param load: returns the pixels ``(y, x, bands)`` of a patch; may raise anything.
+    """
 
     def attempt(patch: Patch) -> np.ndarray | str:
         try:
@@ -75,41 +78,66 @@ def load_each(load: Callable[[Patch], np.ndarray], patches: Sequence[Patch]) -> 
 
 
 class BlockStore(Protocol):
-    """Keeps blocks of coarse levels beyond the life of a process; may lose any of them."""
+    """Stores blocks of coarse levels for all processes; it may lose any of them."""
 
-    def load(self, key: BlockKey, made_of: str) -> np.ndarray | None:
-        """Return the block ``(bands, y, x)`` that was stored as made of just these patches, or None."""
+    def load(self, key: BlockKey, fingerprint: str) -> np.ndarray | None:
+        """Return the block ``(bands, y, x)`` that was stored with just this fingerprint, or None."""
 
-    def keep(self, key: BlockKey, made_of: str, block: np.ndarray) -> None:
-        """Store a block in place of what there is under its key."""
+    def store(self, key: BlockKey, fingerprint: str, block: np.ndarray) -> None:
+        """Store a block ``(bands, y, x)``, replacing the stored block of its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A block of a preview.
+
+    :param block: ``(bands, y, x)``, or None where no patch touches it.
+    :param whole: whether all patches that touch it could be read. Only then it is cached.
+    """
+
+    block: np.ndarray | None
+    whole: bool
+
+    @property
+    def nbytes(self) -> int:
+        return 0 if self.block is None else self.block.nbytes
+
+
+#: The blocks of any number of previews, by identity of the preview, level, frame, row and column.
+BlockCache = LRU['Hashable', _Made]
+
+
+def block_cache(max_bytes: int) -> BlockCache:
+    """Return an empty cache for the blocks of previews."""
+    return LRU(max_bytes=max_bytes, size_of=lambda made: made.nbytes)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a preview gets its pixels.
+    """The functions by which a preview reads pixels.
 
-    :param full: returns the pixels ``(y, x, bands)`` of a patch; may raise anything.
-    :param small: returns for each key of some patches the small copy for a level of `preview_copy.LEVELS`, or
-        a sentence that says why there is none.
-    :param blocks: what blocks were stored, if any are.
+    :param pixels: returns the pixels ``(y, x, bands)`` of a patch; may raise anything.
+    :param overviews: returns, by key, the overviews of some patches for a level of `patch_overview.LEVELS`,
+        or the sentence that says why there is none.
+    :param blocks: the stored blocks of coarse levels, or None if none are stored.
     """
 
-    full: Callable[[Patch], np.ndarray]
-    small: Callable[[Sequence[Patch], int], Mapping[str, np.ndarray | str]]
+    pixels: Callable[[Patch], np.ndarray]
+    overviews: Callable[[Sequence[Patch], int], Mapping[str, np.ndarray | str]]
     blocks: BlockStore | None = None
 
 
 class PreviewImage:
     """The patches that have arrived, as an image. Any number of threads may read while one changes it.
 
-    :param identity: tells its entries in the cache from those of other images; its ``repr`` is the same in
-        every process.
-    :param spec: what the result shall be.
-    :param sources: where pixels come from.
-    :param cache: may be shared by any number of images.
+    :param identity: the first part of its keys in the cache, different for each image; its ``repr`` is the
+        same in every process.
+    :param spec: of the session.
+    :param sources: read its pixels.
+    :param cache: of blocks; may be shared by any number of images.
     """
 
-    def __init__(self, identity: Hashable, spec: StitchSpec, sources: Sources, cache: PreviewCache) -> None:
+    def __init__(self, identity: Hashable, spec: StitchSpec, sources: Sources, cache: BlockCache) -> None:
         self.spec = spec
         self._identity = identity
         self._sources = sources
@@ -119,26 +147,26 @@ class PreviewImage:
         self._extent: Extent | None = None
         self._problems: dict[str, str] = {}
         shown = replace(spec, size=None, crop=None, expected=None)
-        self._stamp = hashlib.sha256(repr((_MAKING, identity, shown)).encode()).hexdigest()[:32]
+        self._stamp = hashlib.sha256(repr((_RENDERING_VERSION, identity, shown)).encode()).hexdigest()[:32]
 
     def __len__(self) -> int:
         return len(self._index.patches)
 
     @property
     def problems(self) -> dict[str, str]:
-        """Why patches that cannot be shown cannot, by key; at most ``MAX_PROBLEMS``."""
+        """Error messages of patches that cannot be read, by key; at most ``MAX_PROBLEMS``."""
         with self._lock:
             return dict(self._problems)
 
     def patches(self) -> list[Patch]:
-        """Return the patches that are known now."""
+        """Return the patches that the image has now."""
         with self._lock:
             return list(self._index.patches.values())
 
     # Changing
 
     def put(self, patches: Iterable[Patch]) -> int:
-        """Add patches, or put them in the place of those of the same key; return how many are new."""
+        """Add patches, replacing those of the same key; return how many were new or changed."""
         changed = 0
         for patch in patches:
             known = self._index.patches.get(patch.key)
@@ -151,24 +179,24 @@ class PreviewImage:
                 self._problems.pop(patch.key, None)
                 same = known is not None and (known.placement, known.shape) == (patch.placement, patch.shape)
                 if not same:
-                    self._measure(known, patch)
-            self._forget(*([known] if known else []), patch)
+                    self._update_extent(known, patch)
+            self._invalidate(*([known] if known else []), patch)
             changed += 1
         return changed
 
     def keep_only(self, keys: set[str]) -> int:
-        """Remove the patches under all other keys; return how many these were."""
+        """Remove the patches of all other keys; return how many were removed."""
         gone = [key for key in list(self._index.patches) if key not in keys]
         for key in gone:
             with self._lock:
                 patch = self._index.remove(key)
                 self._problems.pop(key, None)
-                self._measure(patch, None)
-            self._forget(patch)
+                self._update_extent(patch, None)
+            self._invalidate(patch)
         return len(gone)
 
-    def _measure(self, old: Patch | None, new: Patch | None) -> None:
-        """Follow a change of patches with the extent; None means that it has to be taken anew."""
+    def _update_extent(self, old: Patch | None, new: Patch | None) -> None:
+        """Update the extent after a change. When a patch goes it is reset, and computed anew when needed."""
         if self._extent is None or old is not None:
             self._extent = None
         elif new is not None:
@@ -179,16 +207,20 @@ class PreviewImage:
                 frame={axis: max(count, place.index(axis) + 1) for axis, count in extent.frame.items()},
             )
 
-    def _forget(self, *patches: Patch) -> None:
+    def _invalidate(self, *patches: Patch) -> None:
         for key in {key for patch in patches for key in blocks_of(patch)}:
-            self._cache.discard((self._identity, *key))
+            self._cache.pop((self._identity, *key))
 
     # Reading
 
     def series(self, name: str | None = None) -> Series:
-        """Return the image as it is now, with all its levels; they show what arrives later within its size.
+        """Return the image as it is now, with all its levels.
 
-        :raises InvalidInputError: there is no patch. :raises ConflictError: patches differ in dtype or bands.
+        Its size stays; within it, its levels also show patches that arrive later.
+
+        :param name: of the image, for its metadata.
+        :raises InvalidInputError: there is no patch.
+        :raises ConflictError: patches differ in dtype or bands.
         """
         plan = self._geometry()
         spec = output_spec(plan, name)
@@ -196,7 +228,7 @@ class PreviewImage:
         base = spec.multiscale.levels[0]
         for number in range(count_levels(plan.size)):
             height, width = (-(-side >> number) for side in plan.size)
-            levels.append(PreviewLevel(self, plan, number, (*plan.shape[:-2], height, width)))
+            levels.append(PreviewLevel(self.read, plan, number, (*plan.shape[:-2], height, width)))
             factors = [1] * (len(plan.shape) - 2) + [2**number] * 2
             scale = tuple(size * factor for size, factor in zip(base.scale, factors, strict=True))
             shift = tuple((own - full) / 2 for own, full in zip(scale, base.scale, strict=True))
@@ -206,7 +238,7 @@ class PreviewImage:
         return Series(multiscale, tuple(levels), name)
 
     def _geometry(self) -> Plan:
-        """Return the plan of an image of the same axes and extent, made of one pixel in two corners."""
+        """Return a plan of the same axes and extent with two patches, of one pixel in opposite corners."""
         with self._lock:
             some = next(iter(self._index.patches.values()), None)
             if some is not None and self._extent is None:
@@ -232,10 +264,13 @@ class PreviewImage:
         return Plan(corners, replace(self.spec, crop=crop))
 
     def read(self, level: int, frame: Frame, top: int, left: int, shape: tuple[int, int, int]) -> np.ndarray:
-        """Return a part of one frame as ``(bands, y, x)``.
+        """Return a part of one frame as ``(bands, y, x)`` in the dtype of the patches.
 
-        :param top: the first row, in pixels of the level, counted from position 0; so is ``left``.
-        :param shape: bands, rows and columns.
+        :param level: 0 is the full resolution, each further level half of it.
+        :param frame: the index along each frame axis, as `Placement.frame`.
+        :param top: the first row, in pixels of the level, counted from position 0; may be negative.
+        :param left: the first column, likewise.
+        :param shape: ``(bands, y, x)`` of the part.
         """
         _, height, width = shape
         out: np.ndarray | None = None
@@ -262,45 +297,46 @@ class PreviewImage:
         return np.dtype(some.dtype if some is not None else np.uint8)
 
     def _block(self, key: BlockKey) -> tuple[np.ndarray | None, bool]:
-        """Return a block as ``(bands, y, x)``, or None where it is empty, and whether it is all there."""
-        if key[0] >= FIRST_COUNTED and self._index.is_empty(key):
+        """Return a block as ``(bands, y, x)``, None if it is empty, and whether all its patches were read."""
+        if key[0] >= MIN_COUNTED_LEVEL and self._index.is_empty(key):
             return None, True
-        whole, made_of = True, None
+        made: _Made | None = None
+        fingerprint: str | None = None
 
-        def make() -> tuple[np.ndarray | None, bool]:
-            nonlocal whole, made_of
-            tells = self._tells(key)
-            stored = self._sources.blocks.load(key, tells) if self._sources.blocks and tells else None
+        def make() -> _Made | Uncached[_Made]:
+            nonlocal made, fingerprint
+            wanted = self._fingerprint(key)
+            stored = self._sources.blocks.load(key, wanted) if self._sources.blocks and wanted else None
             if stored is not None:
-                return stored, True
-            block, whole = self._from_below(key) if key[0] > preview_copy.LAST else self._blend(key)
-            made_of = tells
-            return block, whole
+                return _Made(stored, whole=True)
+            block, whole = self._from_below(key) if key[0] > patch_overview.MAX_LEVEL else self._blend(key)
+            made, fingerprint = _Made(block, whole), wanted
+            return made if whole and block is not None else Uncached(made)
 
-        name = (self._identity, *key)
-        block = self._cache.fetch(name, make)
-        if made_of is not None and block is not None:
-            self._store(key, made_of, block)
-        return block, whole
+        found = self._cache.fetch((self._identity, *key), make)
+        if made is not None and made.block is not None and fingerprint is not None:
+            self._store(key, fingerprint, made)
+        return found.block, found.whole
 
-    def _store(self, key: BlockKey, made_of: str, block: np.ndarray) -> None:
+    def _store(self, key: BlockKey, fingerprint: str, made: _Made) -> None:
         """Store a block, unless patches that touch it came or went while it was made."""
-        kept = self._cache.get((self._identity, *key))
-        if self._sources.blocks and kept is block and self._tells(key) == made_of:
-            self._sources.blocks.keep(key, made_of, block)
+        cached = self._cache.get((self._identity, *key))
+        unchanged = cached is made and self._fingerprint(key) == fingerprint
+        if self._sources.blocks and unchanged and made.block is not None:
+            self._sources.blocks.store(key, fingerprint, made.block)
 
-    def _tells(self, key: BlockKey) -> str | None:
-        """Return what tells a block's pixels from all others under its key; None if it is not stored."""
-        if key[0] < FIRST_STORED:
+    def _fingerprint(self, key: BlockKey) -> str | None:
+        """Return the content fingerprint of a block, or None if blocks like it are not stored."""
+        if key[0] < MIN_STORED_LEVEL:
             return None
         with self._lock:
-            count, total = self._index.made_of(key)
-        return f'{self._stamp} {count} {total:x}' if count >= LEAST_STORED else None
+            count, total = self._index.fingerprint(key)
+        return f'{self._stamp} {count} {total:x}' if count >= MIN_STORED_PATCHES else None
 
     def compose(self) -> None:
-        """Make the blocks of the coarsest level, and with them all that are stored and are not there yet."""
+        """Make the blocks of the coarsest level, and on the way those below them that are not stored yet."""
         top = count_levels(self._geometry().size) - 1
-        if top >= FIRST_STORED:
+        if top >= MIN_STORED_LEVEL:
             with self._lock:
                 blocks = self._index.blocks(top)
             for key in blocks:
@@ -322,21 +358,23 @@ class PreviewImage:
         return out, whole
 
     def _blend(self, key: BlockKey) -> tuple[np.ndarray | None, bool]:
-        """Make a block of level 2 or 3 from small copies, of a lower one from the patches themselves."""
+        """Make a block: of level 2 or 3 from overviews, of a lower level from the patches themselves."""
         level, frame, row, column = key
         with self._lock:
             patches = self._index.touching(key)
         if not patches:
             return None, True
-        small = level in preview_copy.LEVELS
-        found = self._sources.small(patches, level) if small else load_each(self._sources.full, patches)
+        reduced = level in patch_overview.LEVELS
+        found = (
+            self._sources.overviews(patches, level) if reduced else load_each(self._sources.pixels, patches)
+        )
         wrong = {key: why for key, why in found.items() if isinstance(why, str)}
-        self._note(wrong)
+        self._record_problems(wrong)
         shown = [patch for patch in patches if patch.key not in wrong]
         if not shown:
             return None, False
-        placed = [preview_copy.small_patch(patch, level) for patch in shown] if small else shown
-        side = BLOCK if small else BLOCK << level
+        placed = [patch_overview.overview_patch(patch, level) for patch in shown] if reduced else shown
+        side = BLOCK if reduced else BLOCK << level
         plan = Plan(placed, replace(self.spec, size=None, crop=None))
         pixels: Mapping[str, Any] = found
         maker = BlockMaker(plan, lambda patch: pixels[patch.key])
@@ -344,11 +382,11 @@ class PreviewImage:
         if block is None:
             return None, not wrong
         planes = block.reshape(plan.bands, side, side)
-        for _ in range(0 if small else level):
+        for _ in range(0 if reduced else level):
             planes = _halved(planes)
         return planes, not wrong
 
-    def _note(self, wrong: Mapping[str, str]) -> None:
+    def _record_problems(self, wrong: Mapping[str, str]) -> None:
         if not wrong:
             return
         with self._lock:
@@ -358,7 +396,7 @@ class PreviewImage:
 
 
 def count_levels(size: tuple[int, int]) -> int:
-    """Return how many levels an image of a height and width has: until one tile holds it."""
+    """Return the number of levels of an image of a size ``(height, width)``: until one block holds it."""
     return max(1, math.ceil(math.log2(max(*size, 1) / BLOCK)) + 1)
 
 

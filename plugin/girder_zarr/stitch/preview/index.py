@@ -1,7 +1,7 @@
-"""Which patches touch which block of a preview, while patches come and go.
+"""An index of the patches that touch each block of a preview, updated as patches come and go.
 
-Blocks of a level are squares of ``BLOCK`` pixels of that level, counted from position 0 of the patches' own
-coordinates, so that they stay what they are when the image grows, to whichever side.
+Blocks of a level are squares of ``BLOCK`` pixels of that level on a grid that begins at position 0 of the
+patches' coordinates, so that a block keeps its place and pixels when the image grows, in any direction.
 """
 
 from __future__ import annotations
@@ -15,23 +15,27 @@ if TYPE_CHECKING:
 
     from girder_zarr.stitch.patch import Patch
 
-#: The side of a block, in pixels of its level.
+#: The side of a block, in pixels of its level: four tiles of 256, large enough to blend at once efficiently.
 BLOCK = 512
 #: The index along each axis besides y and x that the patches name, as sorted pairs (`Placement.frame`).
 Frame = tuple[tuple[str, int], ...]
 #: Level, frame, row and column of a block.
 BlockKey = tuple[int, Frame, int, int]
-#: The side of the squares by which patches are found, in full-resolution pixels.
+#: The side of the squares by which patches are found, in full-resolution pixels: about that of a patch.
 _CELL = 1024
-#: From this level on it is known whether a block is empty without looking at what is below it.
-FIRST_COUNTED = 3
-#: Levels beyond this one have a single block, however large the image.
-LAST = 21
+#: From this level on patches are counted for each block. Below, a patch would be counted in too many blocks.
+MIN_COUNTED_LEVEL = 3
+#: Levels beyond this one have few blocks however large the image: positions are below 2**30 (`MAX_OFFSET`).
+MAX_LEVEL = 21
+#: Bytes of the hash of a patch: accidental collisions are out of the question.
 _TOKEN_BYTES = 16
 
 
 def touched(patch: Patch, side: int) -> Iterator[tuple[int, int]]:
-    """Yield row and column of the squares of a side, in full-resolution pixels, that a patch touches."""
+    """Yield row and column of each square that a patch touches.
+
+    :param side: of the squares, in full-resolution pixels.
+    """
     place = patch.placement
     for row in range(place.y // side, -(-(place.y + patch.shape[0]) // side)):
         for column in range(place.x // side, -(-(place.x + patch.shape[1]) // side)):
@@ -39,41 +43,44 @@ def touched(patch: Patch, side: int) -> Iterator[tuple[int, int]]:
 
 
 def blocks_of(patch: Patch, first: int = 0) -> Iterator[BlockKey]:
-    """Yield the blocks that a patch touches, of all levels from one on."""
+    """Yield the blocks that a patch touches, of the level ``first`` and all above it."""
     frame = patch.placement.frame
-    for level in range(first, LAST + 1):
+    for level in range(first, MAX_LEVEL + 1):
         for row, column in touched(patch, BLOCK << level):
             yield level, frame, row, column
 
 
 def token(patch: Patch) -> int:
-    """Return a number that tells a patch from any other state of it, in every process."""
+    """Return a hash of all fields of a patch, the same in every process."""
     return int.from_bytes(hashlib.blake2b(repr(patch).encode(), digest_size=_TOKEN_BYTES).digest(), 'big')
 
 
 class PatchIndex:
-    """The patches of a growing image, by place. Not safe under threads that change it; see `preview.py`."""
+    """The patches of a growing image, by place. Not thread safe: `PreviewImage` holds its lock."""
 
     def __init__(self) -> None:
         self.patches: dict[str, Patch] = {}
         self._cells: defaultdict[tuple[Frame, int, int], set[str]] = defaultdict(set)
         self._counts: Counter[BlockKey] = Counter()
-        # Sums of the tokens of the patches that touch a block: cheap to change, however many there are.
+        # The sum of the hashes of the patches of a block: changed in constant time and in any order.
         self._sums: Counter[BlockKey] = Counter()
 
     def add(self, patch: Patch) -> None:
-        """Add a patch under a key that is free."""
+        """Add a patch whose key is not in the index."""
         self.patches[patch.key] = patch
         frame = patch.placement.frame
         for cell in touched(patch, _CELL):
             self._cells[frame, *cell].add(patch.key)
         number = token(patch)
-        for block in blocks_of(patch, FIRST_COUNTED):
+        for block in blocks_of(patch, MIN_COUNTED_LEVEL):
             self._counts[block] += 1
             self._sums[block] += number
 
     def remove(self, key: str) -> Patch:
-        """Remove and return a patch."""
+        """Remove the patch of a key and return it.
+
+        :raises KeyError: there is none.
+        """
         patch = self.patches.pop(key)
         frame = patch.placement.frame
         for cell in touched(patch, _CELL):
@@ -81,7 +88,7 @@ class PatchIndex:
             if not self._cells[frame, *cell]:
                 del self._cells[frame, *cell]
         number = token(patch)
-        for block in blocks_of(patch, FIRST_COUNTED):
+        for block in blocks_of(patch, MIN_COUNTED_LEVEL):
             self._counts[block] -= 1
             self._sums[block] -= number
             if not self._counts[block]:
@@ -89,15 +96,18 @@ class PatchIndex:
         return patch
 
     def is_empty(self, block: BlockKey) -> bool:
-        """Return whether no patch touches a block of level ``FIRST_COUNTED`` or above."""
+        """Return whether no patch touches a block of level ``MIN_COUNTED_LEVEL`` or above."""
         return block not in self._counts
 
-    def made_of(self, block: BlockKey) -> tuple[int, int]:
-        """Return how many patches touch a block of level ``FIRST_COUNTED`` or above, and what tells them."""
+    def fingerprint(self, block: BlockKey) -> tuple[int, int]:
+        """Return how many patches touch a block, and the sum of their hashes.
+
+        :param block: of level ``MIN_COUNTED_LEVEL`` or above.
+        """
         return self._counts[block], self._sums[block]
 
     def blocks(self, level: int) -> list[BlockKey]:
-        """Return the blocks of a level, ``FIRST_COUNTED`` or above, that patches touch."""
+        """Return the blocks of a level, ``MIN_COUNTED_LEVEL`` or above, that patches touch."""
         return [block for block in self._counts if block[0] == level]
 
     def touching(self, block: BlockKey) -> list[Patch]:

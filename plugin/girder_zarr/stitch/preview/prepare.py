@@ -1,4 +1,4 @@
-"""Patches as previews show them: corrected by flat and dark fields, the mask that they name as alpha."""
+"""Patches as previews show them: corrected by flat and dark fields, with their mask as alpha band."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 class Preparer:
-    """Applies what reference images a session has. Thread safe.
+    """Applies the reference images of a session to its patches. Safe under many threads.
 
-    :param references: those that there are; what is missing is passed over.
+    :param spec: of the session; names its flat and dark fields.
+    :param references: those that the session has; missing ones are ignored.
     :param load: returns the pixels of a patch or reference image as they are stored.
     """
 
@@ -34,16 +35,16 @@ class Preparer:
         self._loader: PatchLoader | None = None
 
     @property
-    def signature(self) -> str:
-        """What tells the reference images from others under the same keys."""
+    def fingerprint(self) -> str:
+        """The keys and digests of the reference images: changes when one is added, replaced or removed."""
         return ' '.join(f'{key} {reference.digest}' for key, reference in sorted(self._references.items()))
 
     def shown(self, patch: Patch) -> Patch:
-        """Return a patch as it is shown: with its mask as its alpha."""
+        """Return a patch as the preview shows it: a mask that it names by key becomes its alpha band."""
         return replace(patch, alpha=True) if patch.mask_key in self._references else patch
 
-    def used(self, shown: Patch) -> list[str]:
-        """Return what tells the pixels that a shown patch has from others of the same bytes."""
+    def cache_key(self, shown: Patch) -> list[str]:
+        """Return the cache key of the corrections (flat, dark and mask digests) applied to a shown patch."""
         channel = shown.placement.index('c')
         fields = (self._spec.flat_field, self._spec.dark_field)
         keys = [keys[channel] if keys is not None and channel < len(keys) else None for keys in fields]
@@ -56,10 +57,11 @@ class Preparer:
     def pixels(self, shown: Patch) -> np.ndarray:
         """Return the pixels ``(y, x, bands)`` of a shown patch, with its mask as one more band if it has one.
 
-        :raises ConflictError: a reference image does not fit it; and whatever ``load`` raises.
+        :returns: an array in the dtype of the patch.
+        :raises ConflictError: a reference image does not fit it. Errors of ``load`` are passed on.
         """
         stored = replace(shown, alpha=False) if shown.mask_key else shown
-        if not self.used(shown):
+        if not self.cache_key(shown):
             return self._load(stored)
         with self._lock:
             if self._loader is None:
@@ -71,11 +73,14 @@ class Preparer:
 
 
 def _as_band(mask: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return a mask from 0 to 1 as a band of a type, as `loader.as_mask` reads it; what is small stays."""
+    """Return a mask from 0 to 1 as a band ``(y, x, 1)``, the inverse of `patch_loader.as_mask`.
+
+    Values above 0 stay above 0.
+    """
     if dtype.kind == 'f':
         return mask[:, :, np.newaxis].astype(dtype)
-    most = np.iinfo(dtype).max
-    # The largest numbers of 64 bits have none of their own in floating point.
-    full = float(most) if dtype.itemsize < 8 else np.nextafter(float(most), 0)
+    limit = np.iinfo(dtype).max
+    # the largest integers of 64 bits are not exact as float64, and rounding up would overflow
+    full = float(limit) if dtype.itemsize < 8 else np.nextafter(float(limit), 0)
     band = np.rint(mask.astype(np.float64) * full)
     return np.where(mask > 0, np.maximum(band, 1), 0)[:, :, np.newaxis].astype(dtype)

@@ -1,4 +1,4 @@
-"""Positions of many patches from the shifts of pairs, by least squares without the pairs that do not fit."""
+"""Positions of many patches from the shifts of pairs, by robust least squares."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: How strongly a patch is held where it was said to be, beside pairs that weigh about 1.
-_HOLD = 1e-4
-_ROUNDS = 20
-#: A pair that is off by less is never left out, in pixels.
-_ALWAYS = 1.5
+#: The weight of the given position of a patch, beside pairs of about 1: it only makes the system solvable.
+_REGULARIZATION = 1e-4
+#: Rounds of reweighting: 30 x 30 patches with 30 % of wrong pairs then move by less than a pixel.
+_ITERATIONS = 20
+#: In pixels: a pair that is off by less is never an outlier, since corrections are rounded to whole pixels.
+_MIN_OUTLIER = 1.5
 
 
 def solve(
@@ -28,7 +29,8 @@ def solve(
 
     :param places: ``(y, x)`` of each.
     :param links: pairs of indices.
-    :param shifts: ``(pair, 2)``: how much farther the second should lie from the first, y and x.
+    :param shifts: ``(pair, 2)``, y and x in pixels: measured minus given distance of the second from the
+        first.
     :param weights: ``(pair,)``, from 0 to 1.
     :returns: ``(patch, 2)`` in pixels, and which pairs were used, ``(pair,)`` bool.
     """
@@ -38,13 +40,13 @@ def solve(
         return moves, used
     ends = np.array(links).T
     trusted = weights
-    for _ in range(_ROUNDS):
+    for _ in range(_ITERATIONS):
         moves = _least_squares(count, ends, shifts, trusted)
         far = _misfit(moves, ends, shifts)
-        # Geman and McClure: what is far off beside the others hardly counts
+        # Geman-McClure weights: outliers hardly count; 1.4826 x median is a robust standard deviation
         scale = max(1.4826 * float(np.median(far)), 0.5)
         trusted = weights / (1 + (far / scale) ** 2) ** 2
-    used = far <= max(_ALWAYS, 4 * 1.4826 * float(np.median(far)))
+    used = far <= max(_MIN_OUTLIER, 4 * 1.4826 * float(np.median(far)))
     moves = _least_squares(count, ends, shifts, weights * used)
     return _anchored(moves, ends[:, used], np.array(places)), used
 
@@ -64,7 +66,7 @@ def _least_squares(count: int, ends: np.ndarray, shifts: np.ndarray, weights: np
     columns = np.concatenate([first, second, second, first])
     values = np.concatenate([weights, weights, -weights, -weights])
     matrix: Any = sparse.coo_matrix((values, (rows, columns)), (count, count)).tocsc()
-    matrix += _HOLD * sparse.identity(count, format='csc')
+    matrix += _REGULARIZATION * sparse.identity(count, format='csc')
     right = np.zeros((count, 2))
     pull = shifts * weights[:, np.newaxis]
     np.add.at(right, second, pull)
@@ -81,5 +83,5 @@ def _anchored(moves: np.ndarray, ends: np.ndarray, places: np.ndarray) -> np.nda
     order = np.lexsort((places[:, 1], places.sum(axis=1)))
     anchors = np.empty(group.max() + 1, np.int64)
     anchors[group[order][::-1]] = order[::-1]
-    held: np.ndarray = moves - moves[anchors[group]]
-    return held
+    anchored: np.ndarray = moves - moves[anchors[group]]
+    return anchored

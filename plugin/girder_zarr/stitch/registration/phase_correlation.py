@@ -1,4 +1,4 @@
-"""How far two patches lie from where they were said to lie, by what they show where they overlap."""
+"""The shift of a patch against its given position, measured in its overlap with a neighbour."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from girder_zarr.stitch.patch import Patch
-    from girder_zarr.stitch.spec.fields import RegistrationSpec
+    from girder_zarr.stitch.spec.field_checks import RegistrationSpec
 
-#: No more than so many pixels along y and x are compared, from the middle of the overlap.
+#: At most so many pixels along y and x are compared, from the middle of the overlap: enough for a subpixel
+#: peak, and memory and time of the Fourier transforms stay bounded.
 MAX_COMPARED = 512
-#: What is coarser than this (sigma, in pixels) is taken away, so that uneven light does not count.
+#: Sigma, in pixels, of the Gaussian whose result is subtracted, so that uneven light does not correlate.
 _SIGMA = 8.0
-#: Pixels that two patches must share along y and x at a shift for it to be possible.
-_LEAST = 4
+#: Pixels that two patches must share along y and x at a shift; a correlation of fewer is noise.
+_MIN_SHARED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How much farther the second patch lies from the first, in pixels, and how their pixels correlate."""
+    """Measured minus given distance of the second patch from the first, in pixels, and their correlation."""
 
     y: float
     x: float
@@ -53,16 +54,18 @@ def needs_registration_extra() -> None:
 def measure(
     first: Patch, second: Patch, one: np.ndarray, two: np.ndarray, spec: RegistrationSpec
 ) -> Shift | None:
-    """Return the shift of the second patch, or None where nothing can be said.
+    """Return the shift of the second patch, or None if the patches overlap too little.
 
-    :param one: the pixels of the first, ``(y, x, bands)``. :param two: those of the second.
+    :param one: the pixels of the first, ``(y, x, bands)``.
+    :param two: the pixels of the second.
+    :param spec: bounds the shift.
     """
     strips = _strips(first, second, one, two, spec.max_shift)
     if strips is None:
         return None
     best: Shift | None = None
     for y, x in {(0, 0), *_proposals(strips, spec.max_shift)}:
-        found = _climb(strips, y, x, spec.max_shift)
+        found = _refine(strips, y, x, spec.max_shift)
         if found is not None and (best is None or found.correlation > best.correlation):
             best = found
     return best
@@ -70,7 +73,7 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class _Strips:
-    """The parts of both patches that may overlap, without what is coarse, and where they begin."""
+    """The high-pass filtered parts of both patches that may overlap, and where they begin."""
 
     one: np.ndarray
     two: np.ndarray
@@ -78,20 +81,20 @@ class _Strips:
     origin_two: tuple[int, int]
 
     def shared(self, y: int, x: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return what both show of the same place if the second is shifted; None: too little."""
+        """Return the overlapping parts of both if the second is shifted, or None if they are too small."""
         parts_one, parts_two = [], []
         for axis, shift in ((0, y), (1, x)):
             start_two = self.origin_two[axis] + shift
             low = max(self.origin_one[axis], start_two)
             high = min(self.origin_one[axis] + self.one.shape[axis], start_two + self.two.shape[axis])
-            if high - low < _LEAST:
+            if high - low < _MIN_SHARED:
                 return None
             parts_one.append(slice(low - self.origin_one[axis], high - self.origin_one[axis]))
             parts_two.append(slice(low - start_two, high - start_two))
         return self.one[tuple(parts_one)], self.two[tuple(parts_two)]
 
     def correlation(self, y: int, x: int) -> float:
-        """Return the correlation coefficient of what both show, -2 where there is none."""
+        """Return the correlation coefficient of the overlap at a shift, or -2 if there is none."""
         both = self.shared(y, x)
         if both is None:
             return -2.0
@@ -123,15 +126,15 @@ def _strips(first: Patch, second: Patch, one: np.ndarray, two: np.ndarray, margi
 
 
 def _fine(pixels: np.ndarray) -> np.ndarray:
-    """Return the mean of the bands as float32 without what is coarse; NaN and infinities count as nothing."""
+    """Return the high-pass filtered mean of the bands, float32 ``(y, x)``; NaN and infinities count as 0."""
     gray = np.nan_to_num(pixels, nan=0, posinf=0, neginf=0).mean(axis=2, dtype=np.float64)
     spread = float(gray.std())
     gray = ((gray - gray.mean()) / spread if spread > 0 else gray * 0).astype(np.float32)
     return np.asarray(gray - cv2.GaussianBlur(gray, (0, 0), _SIGMA, borderType=cv2.BORDER_REFLECT))
 
 
-def _proposals(strips: _Strips, most: int) -> Iterator[tuple[int, int]]:
-    """Yield the shifts that phase correlation and plain correlation propose, within ``most`` pixels."""
+def _proposals(strips: _Strips, max_shift: int) -> Iterator[tuple[int, int]]:
+    """Yield the shifts that phase correlation and plain correlation propose, within ``max_shift`` pixels."""
     from skimage.registration import phase_cross_correlation
 
     both = strips.shared(0, 0)
@@ -144,16 +147,16 @@ def _proposals(strips: _Strips, most: int) -> Iterator[tuple[int, int]]:
             warnings.simplefilter('ignore')
             correlate: Any = phase_cross_correlation
             shift, _, _ = correlate(one, two, normalization=normalization)
-        # the transform goes round: a shift of s may be one of s - size
+        # the Fourier transform is periodic: a shift of s may also be one of s - size
         sides = []
         for value, size in zip(shift, one.shape, strict=True):
             turns = (value - size, value, value + size) if np.isfinite(value) else ()
-            sides.append({round(turn) for turn in turns if abs(turn) <= most})
+            sides.append({round(turn) for turn in turns if abs(turn) <= max_shift})
         yield from itertools.product(*sides)
 
 
-def _climb(strips: _Strips, y: int, x: int, most: int) -> Shift | None:
-    """Go to where the correlation is largest nearby, and between its pixels; None: that is too far."""
+def _refine(strips: _Strips, y: int, x: int, max_shift: int) -> Shift | None:
+    """Climb to the nearest peak of the correlation, with subpixels; None if it is beyond ``max_shift``."""
     known: dict[tuple[int, int], float] = {}
 
     def at(row: int, column: int) -> float:
@@ -161,13 +164,13 @@ def _climb(strips: _Strips, y: int, x: int, most: int) -> Shift | None:
             known[row, column] = strips.correlation(row, column)
         return known[row, column]
 
-    for _ in range(2 * most):
+    for _ in range(2 * max_shift):
         around = [(y + row, x + column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
         best = max(around, key=lambda place: at(*place))
         if at(*best) <= at(y, x):
             break
         y, x = best
-    if max(abs(y), abs(x)) > most or at(y, x) <= -1.5:
+    if max(abs(y), abs(x)) > max_shift or at(y, x) <= -1.5:
         return None
     peak = at(y, x)
     part_y = _vertex(at(y - 1, x), peak, at(y + 1, x))
@@ -176,7 +179,7 @@ def _climb(strips: _Strips, y: int, x: int, most: int) -> Shift | None:
 
 
 def _vertex(before: float, peak: float, after: float) -> float:
-    """Return where the parabola through three values at -1, 0 and 1 is largest."""
+    """Return the position of the vertex of the parabola through three values at -1, 0 and 1."""
     if min(before, after) <= -1.5:
         return 0.0
     bend = before - 2 * peak + after

@@ -1,16 +1,15 @@
-"""Small corrections of positions from what neighbouring patches show where they overlap.
+"""Small corrections of positions, measured where neighbouring patches overlap.
 
-Pairs of neighbours are compared by phase correlation (scikit-image); the shift that it proposes counts only
-if the pixels correlate there. One least-squares solution over all pairs gives each patch its correction;
-pairs that contradict the others lose their weight and are left out in the end.
+Pairs of neighbours are compared by phase correlation (scikit-image); a proposed shift is accepted only if the
+pixels correlate there. One least-squares solution over all pairs gives each patch its correction; pairs that
+contradict the others lose weight and are excluded in the end.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,69 +18,24 @@ from girder_zarr.image.write.pyramid import in_parallel
 
 from .global_fit import solve
 from .phase_correlation import Shift, measure, needs_registration_extra
+from .result import Pair, Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.plan import Plan
-    from girder_zarr.stitch.spec.fields import RegistrationSpec
+    from girder_zarr.stitch.spec.field_checks import RegistrationSpec
 
-#: A patch is compared with so many of its neighbours at most, those with which it shares most.
-NEIGHBOURS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two neighbours that were compared.
-
-    :param keys: of the two patches.
-    :param shift: how much farther, ``(y, x)`` in pixels, the second lies from the first than was said.
-    :param correlation: of their pixels there, -1 to 1.
-    :param residual: what is left of the shift ``(y, x)`` after both are corrected; None: it was not believed.
-    """
-
-    keys: tuple[str, str]
-    shift: tuple[float, float]
-    correlation: float
-    residual: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What positions are corrected by.
-
-    :param corrections: ``(y, x)`` in whole pixels for each key; keys that are not in it stay.
-    :param pairs: all that were compared.
-    """
-
-    corrections: dict[str, tuple[int, int]]
-    pairs: list[Pair]
-
-    def moved(self, patch: Patch) -> Patch:
-        """Return a patch at its corrected position."""
-        y, x = self.corrections.get(patch.key, (0, 0))
-        place = patch.placement
-        return replace(patch, placement=replace(place, y=place.y + y, x=place.x + x)) if y or x else patch
-
-    def summary(self) -> dict[str, Any]:
-        """Return counts and residuals (in pixels) as JSON."""
-        lengths = [math.hypot(*pair.residual) for pair in self.pairs if pair.residual is not None]
-        moves = [math.hypot(*move) for move in self.corrections.values()]
-        return {
-            'pairs': len(self.pairs),
-            'pairsUsed': len(lengths),
-            'residualRms': round(math.sqrt(sum(one * one for one in lengths) / max(len(lengths), 1)), 3),
-            'residualMax': round(max(lengths, default=0.0), 3),
-            'correctionMax': round(max(moves, default=0.0), 3),
-        }
+#: A patch is compared with at most so many neighbours, those with the largest overlap: a regular grid has 8.
+MAX_NEIGHBOURS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """Patches of one position: its channels and planes move together; one of them is looked at."""
+    """The patches of one position. Its channels and planes move together; one of them is compared."""
 
-    shown: Patch
+    compared: Patch
     members: tuple[Patch, ...]
 
 
@@ -93,31 +47,33 @@ def register(
     threads: int = 1,
     check: Callable[[], None] | None = None,
 ) -> Registration:
-    """Return the corrections of a plan's patches.
+    """Return the corrections of the positions of a plan's patches.
 
-    :param pixels: returns those of a patch, ``(y, x, bands)``; called from several threads.
+    :param spec: ``spec.registration``.
+    :param pixels: returns the pixels of a patch, ``(y, x, bands)``; called from several threads.
+    :param threads: pairs that are compared at the same time.
     :param check: called before each pair; raises to stop.
     :raises InvalidInputError: scikit-image is not installed.
     """
     needs_registration_extra()
     sites = _sites(plan, spec)
-    links = _links([site.shown for site in sites], spec)
+    links = _links([site.compared for site in sites], spec)
 
     def compare(link: tuple[int, int]) -> Shift | None:
         if check is not None:
             check()
-        first, second = (sites[at].shown for at in link)
+        first, second = (sites[at].compared for at in link)
         return measure(first, second, pixels(first), pixels(second), spec)
 
     found = in_parallel(compare, links, threads)
     measured = [(link, shift) for link, shift in zip(links, found, strict=True) if shift is not None]
-    believed = [(link, shift) for link, shift in measured if shift.correlation >= spec.min_correlation]
-    places = [(site.shown.placement.y, site.shown.placement.x) for site in sites]
+    accepted = [(link, shift) for link, shift in measured if shift.correlation >= spec.min_correlation]
+    places = [(site.compared.placement.y, site.compared.placement.x) for site in sites]
     moves, used = solve(
         places,
-        [link for link, _ in believed],
-        np.array([(shift.y, shift.x) for _, shift in believed]).reshape(-1, 2),
-        np.array([shift.correlation**2 for _, shift in believed]),
+        [link for link, _ in accepted],
+        np.array([(shift.y, shift.x) for _, shift in accepted]).reshape(-1, 2),
+        np.array([shift.correlation**2 for _, shift in accepted]),
     )
     whole = np.floor(moves + 0.5).astype(int)
     corrections = {
@@ -126,8 +82,10 @@ def register(
         for patch in site.members
         if whole[at].any()
     }
-    kept = {believed[at][0] for at in np.flatnonzero(used)}
-    return Registration(corrections, [_pair(sites, link, shift, whole, kept) for link, shift in measured])
+    used_links = {accepted[at][0] for at in np.flatnonzero(used)}
+    return Registration(
+        corrections, [_pair(sites, link, shift, whole, used_links) for link, shift in measured]
+    )
 
 
 def _pair(
@@ -135,15 +93,15 @@ def _pair(
     link: tuple[int, int],
     shift: Shift,
     whole: np.ndarray,
-    kept: set[tuple[int, int]],
+    used_links: set[tuple[int, int]],
 ) -> Pair:
     first, second = link
     residual = None
-    if link in kept:
+    if link in used_links:
         y, x = np.array((shift.y, shift.x)) - (whole[second] - whole[first])
         residual = round(float(y), 3), round(float(x), 3)
     return Pair(
-        (sites[first].shown.key, sites[second].shown.key),
+        (sites[first].compared.key, sites[second].compared.key),
         (round(shift.y, 3), round(shift.x, 3)),
         round(shift.correlation, 4),
         residual,
@@ -169,7 +127,7 @@ def _sites(plan: Plan, spec: RegistrationSpec) -> list[_Site]:
 
 
 def _links(shown: Sequence[Patch], spec: RegistrationSpec) -> list[tuple[int, int]]:
-    """Return the pairs to compare, as indices, in an order in which neighbours follow each other."""
+    """Return the pairs to compare, as indices, in an order that uses loaded patches again soon."""
     boxes = np.array([(p.placement.y, p.placement.x, *p.shape[:2]) for p in shown], np.int64)
     frames: defaultdict[Any, list[int]] = defaultdict(list)
     for at, patch in enumerate(shown):
@@ -181,8 +139,8 @@ def _links(shown: Sequence[Patch], spec: RegistrationSpec) -> list[tuple[int, in
     return sorted(best, key=lambda link: (boxes[link[0], 0], boxes[link[0], 1], link))
 
 
-def _overlaps(boxes: np.ndarray, members: np.ndarray, least: int) -> list[tuple[tuple[int, int], int]]:
-    """Return pairs of members that overlap by ``least`` pixels along y and x, with the pixels they share."""
+def _overlaps(boxes: np.ndarray, members: np.ndarray, min_overlap: int) -> list[tuple[tuple[int, int], int]]:
+    """Return pairs that share at least ``min_overlap`` pixels along y and x, and their area in pixels."""
     side = int(boxes[members, 2:].max())
     cells: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for at in members.tolist():
@@ -197,9 +155,9 @@ def _overlaps(boxes: np.ndarray, members: np.ndarray, least: int) -> list[tuple[
                 - np.maximum(boxes[near, axis], boxes[at, axis])
                 for axis in (0, 1)
             ]
-            enough = (shared[0] >= least) & (shared[1] >= least) & (near != at)
+            enough = (shared[0] >= min_overlap) & (shared[1] >= min_overlap) & (near != at)
             area = np.where(enough, shared[0] * shared[1], 0)
-            for place in np.argsort(-area, kind='stable')[:NEIGHBOURS]:
+            for place in np.argsort(-area, kind='stable')[:MAX_NEIGHBOURS]:
                 if area[place] > 0:
                     other = int(near[place])
                     found.append(((min(at, other), max(at, other)), int(area[place])))

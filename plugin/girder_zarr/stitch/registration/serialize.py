@@ -1,4 +1,4 @@
-"""What registration found, as JSON, so that it is found once and used by every worker."""
+"""The result of registration as JSON, so that it is computed once and used by every worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from girder_zarr.stitch.plan import Plan
 
-from .register import Pair, Registration
+from .result import Pair, Registration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def dump(registration: Registration) -> bytes:
-    """Return a registration as :func:`load` reads it."""
+    """Return a registration as JSON in UTF-8, which :func:`load` reads."""
     document = {
         'corrections': registration.corrections,
         'pairs': [astuple(pair) for pair in registration.pairs],
@@ -27,7 +27,7 @@ def dump(registration: Registration) -> bytes:
 
 
 def load(content: bytes) -> Registration:
-    """Return what :func:`dump` was given."""
+    """Return the registration that :func:`dump` wrote."""
     document = json.loads(content)
     corrections = {key: (y, x) for key, (y, x) in document['corrections'].items()}
     pairs = [
@@ -37,8 +37,12 @@ def load(content: bytes) -> Registration:
     return Registration(corrections, pairs)
 
 
-def plan_of(
+def build_plan(
     patches: Sequence[Patch], spec: StitchSpec, references: Sequence[Patch], registration: Registration
 ) -> Plan:
-    """Return the plan of an image whose patches were registered before."""
+    """Return the plan of an image from patches and their registration.
+
+    :param patches: at the positions that were given, not yet corrected.
+    :raises InvalidInputError, ConflictError, LimitExceededError: as `Plan`.
+    """
     return Plan([registration.moved(patch) for patch in patches], spec, references, registration)

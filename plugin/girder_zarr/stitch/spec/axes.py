@@ -1,4 +1,4 @@
-"""What a spec says of axes and channels: sizes, steps, units and values; what is shown of a channel."""
+"""Axes and channels in a spec: sizes, steps, units and values of axes, display windows of channels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from girder_zarr.errors import InvalidInputError
 from girder_zarr.image.ngff.model import Window
 from girder_zarr.stitch.patch import FRAME_AXES, MAX_INDEX, MAX_OTHER_AXES, check_axis
 
-from . import fields
-from .fields import MAX_CHANNELS, MAX_TEXT, UNITS, wrong
+from . import field_checks
+from .field_checks import MAX_CHANNELS, MAX_TEXT, UNITS, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ TIME_UNITS = frozenset(
         *('zeptosecond', 'zettasecond'),
     }
 )
-#: Values that are listed for one axis.
+#: Values that may be listed for one axis: they are stored in the session and in the image's metadata.
 MAX_VALUES = 10_000
 
 
@@ -34,10 +34,10 @@ class AxisSpec:
     """One axis besides y and x.
 
     :param name: t, c, z or another, see `patch.check_axis`.
-    :param size: positions along it; None: up to the farthest patch.
-    :param step: how far two positions lie apart, in ``unit``.
-    :param unit: of the step and the values.
-    :param values: what each position stands for, numbers or texts, None where nothing is known.
+    :param size: the number of indices; None: up to the largest index of a patch.
+    :param step: the distance of two indices, in ``unit``.
+    :param unit: of step and values; for z and t one of OME-NGFF.
+    :param values: the number or text that each index stands for; None where it is unknown.
     """
 
     name: str
@@ -47,19 +47,22 @@ class AxisSpec:
     values: tuple[float | str | None, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document that :func:`axes` reads, every field filled in."""
+        """Return the JSON object that :func:`axes` reads for this axis, with every field."""
         values = None if self.values is None else list(self.values)
         return {'size': self.size, 'step': self.step, 'unit': self.unit, 'values': values}
 
     def values_for(self, count: int) -> tuple[float | str | None, ...] | None:
-        """Return one value for each of ``count`` positions."""
+        """Return one value for each of ``count`` indices, None where there is none; None if none has any."""
         if self.values is None:
             return None
         return (*self.values[:count], *[None] * (count - len(self.values)))
 
 
 def axes(name: str, value: Any) -> tuple[AxisSpec, ...]:
-    """Check for ``{"z": {"size", "step", "unit", "values"}, ...}``."""
+    """Parse ``{"z": {"size", "step", "unit", "values"}, ...}``; the result is sorted by name.
+
+    :raises InvalidInputError: it has another form; the message names the field.
+    """
     if not isinstance(value, dict):
         raise wrong(name, 'an object such as {"z": {"size": 5}}', value)
     if len(set(value) - set(FRAME_AXES)) > MAX_OTHER_AXES:
@@ -76,12 +79,12 @@ def _axis(name: str, axis: str, value: Any) -> AxisSpec:
     name = f'{name}.{axis}'
     given = {
         field: one
-        for field, one in fields.mapping(
+        for field, one in field_checks.mapping(
             name, {} if value is None else value, set(), {'size', 'step', 'unit', 'values'}
         ).items()
         if one is not None
     }
-    size = fields.integer(f'{name}.size', given['size'], 1, MAX_INDEX + 1) if 'size' in given else None
+    size = field_checks.integer(f'{name}.size', given['size'], 1, MAX_INDEX + 1) if 'size' in given else None
     if 'step' in given and axis == 'c':
         raise wrong(f'{name}.step', 'nothing, because channels have no distance', given['step'])
     values = _values(f'{name}.values', given['values'], size) if 'values' in given else None
@@ -95,7 +98,7 @@ def _axis(name: str, axis: str, value: Any) -> AxisSpec:
 
 
 def _positive(name: str, value: Any) -> float:
-    if not 1e-12 < fields.number(name, value) < 1e12:
+    if not 1e-12 < field_checks.number(name, value) < 1e12:
         raise wrong(name, 'a positive number', value)
     return float(value)
 
@@ -121,13 +124,17 @@ def _values(name: str, value: Any, size: int | None) -> tuple[float | str | None
             continue
         if isinstance(one, str):
             raise wrong(f'{name}[{index}]', f'up to {MAX_TEXT} printable characters', one)
-        fields.number(f'{name}[{index}]', one)
+        field_checks.number(f'{name}[{index}]', one)
     return tuple(value)
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelWindow:
-    """What is shown of a channel: ``start`` is black and ``end`` is bright; min and max bound the choice."""
+    """The display window of a channel (NGFF, "omero" metadata), in values of pixels.
+
+    :param start: is shown black; ``end`` is shown at full brightness.
+    :param min: the lower end of what a viewer offers, ``max`` the upper; None: by the dtype.
+    """
 
     start: float
     end: float
@@ -135,13 +142,13 @@ class ChannelWindow:
     max: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document that :func:`windows` reads."""
+        """Return the JSON object that :func:`windows` reads for this window."""
         return {'start': self.start, 'end': self.end, 'min': self.min, 'max': self.max}
 
     def over(self, full: Window | None) -> Window:
-        """Return the window of the metadata.
+        """Return the window for the image's metadata.
 
-        :param full: what the type of the pixels can hold; it bounds the choice where nothing else does.
+        :param full: the range of the dtype, which gives min and max that are None.
         """
         low, high = (full.min, full.max) if full else (self.start, self.end)
         return Window(
@@ -153,25 +160,28 @@ class ChannelWindow:
 
 
 def windows(name: str, value: Any) -> tuple[ChannelWindow | None, ...]:
-    """Check for a list of ``{"start", "end", "min", "max"}``, one a channel, null where nothing is said."""
+    """Parse a list of ``{"start", "end", "min", "max"}`` or null, one for each channel.
+
+    :raises InvalidInputError: it has another form; the message names the field.
+    """
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_CHANNELS:
         raise wrong(name, f'a list of 1 to {MAX_CHANNELS} windows or nulls', value)
     return tuple(None if one is None else _window(f'{name}[{index}]', one) for index, one in enumerate(value))
 
 
 def _window(name: str, value: Any) -> ChannelWindow:
-    given = fields.mapping(name, value, {'start', 'end'}, {'min', 'max'})
-    said = {
-        end: float(fields.number(f'{name}.{end}', given[end]))
+    given = field_checks.mapping(name, value, {'start', 'end'}, {'min', 'max'})
+    given_ends = {
+        end: float(field_checks.number(f'{name}.{end}', given[end]))
         for end in ('min', 'start', 'end', 'max')
         if given.get(end) is not None or end in {'start', 'end'}
     }
-    ends = list(said.values())
-    if ends != sorted(ends) or not said['start'] < said['end']:
+    ends = list(given_ends.values())
+    if ends != sorted(ends) or not given_ends['start'] < given_ends['end']:
         raise wrong(name, 'min <= start < end <= max', value)
-    return ChannelWindow(**said)
+    return ChannelWindow(**given_ends)
 
 
 def values_in(sizes: Mapping[str, int]) -> int:
-    """Return how many positions axes of these sizes have together."""
+    """Return the product of the sizes of axes."""
     return math.prod(sizes.values())

@@ -1,4 +1,4 @@
-"""What a client says a stitched image shall be, checked whole before anything is stored."""
+"""The spec of a stitched image: parsed and checked as a whole before anything is stored."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from girder_zarr.errors import ConflictError, LimitExceededError
 from girder_zarr.image.write.encode import Codec
 
 from . import axes as spec_axes
-from . import fields
+from . import field_checks
 from .axes import AxisSpec, ChannelWindow
-from .fields import (
+from .field_checks import (
     MAX_CHANNELS,
     MAX_SIDE,
     MAX_TEXT,
     UNITS,
     Crop,
-    Grid,
     PixelSize,
     RegistrationSpec,
+    TileGrid,
     Version,
     wrong,
 )
-from .outputs import LOSSY_CODECS, OUTPUTS, TIFF, check_kind
+from .outputs import LOSSY_CODECS, OUTPUTS, TIFF, check_installed, check_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,19 @@ if TYPE_CHECKING:
     from girder_zarr.stitch.patch import Placement
 
 __all__ = [
-    'MAX_CHANNELS', 'MAX_PIXELS', 'MAX_SIDE', 'OVERLAPS', 'UNITS', 'AxisSpec', 'ChannelWindow', 'Crop',
-    'Grid', 'Overlap', 'PixelSize', 'RegistrationSpec', 'StitchSpec',
+    'MAX_CHANNELS',
+    'MAX_PIXELS',
+    'MAX_SIDE',
+    'OVERLAPS',
+    'UNITS',
+    'AxisSpec',
+    'ChannelWindow',
+    'Crop',
+    'Overlap',
+    'PixelSize',
+    'RegistrationSpec',
+    'StitchSpec',
+    'TileGrid',
 ]  # fmt: skip
 
 Overlap = Literal['last', 'first', 'mean', 'max', 'min', 'feather']
@@ -44,18 +55,24 @@ OutputName = Literal['zarr.zip', 'ozx', 'db', 'tiff']
 
 OVERLAPS: tuple[Overlap, ...] = ('last', 'first', 'mean', 'max', 'min', 'feather')
 VERSIONS: tuple[Version, ...] = ('0.5', '0.4', '0.6')
+#: Sides of chunks: smaller ones make too many files, larger ones take too much memory and transfer.
 CHUNKS = tuple(2**power for power in range(6, 13))
+#: Sides of shards; `MAX_BLOCK_BYTES` bounds them further.
 SHARDS = tuple(2**power for power in range(6, 15))
+#: Patches that a session may expect.
 MAX_EXPECTED = 10_000_000
-#: Pixels of a whole result, all frames and bands together.
+#: Values (pixels x frames x bands) of a whole result: a terabyte or more uncompressed.
 MAX_PIXELS = 2**40
-#: What is written at once is made in memory whole, a few times over.
+#: Bytes of a shard: it is made in memory as a whole, several times over (blended, encoded, by each thread).
 MAX_BLOCK_BYTES = 2**26
 
 
 @dataclass(frozen=True, slots=True)
 class StitchSpec:
-    """What the result shall be; docs/rest.md says what each field means."""
+    """What a stitched image shall be; the section "Spec" of docs/rest.md describes each field.
+
+    ``version`` is ``ngffVersion`` there, ``resample_name`` is ``resample``; ``size`` is ``(x, y)`` in pixels.
+    """
 
     output: OutputName = 'zarr.zip'
     version: Version = '0.5'
@@ -68,9 +85,9 @@ class StitchSpec:
     channel_windows: tuple[ChannelWindow | None, ...] | None = None
     axes: tuple[AxisSpec, ...] | None = None
     expected: int | None = None
-    size: tuple[int, int] | None = None  # x, y
+    size: tuple[int, int] | None = None
     crop: Crop | None = None
-    grid: Grid | None = None
+    grid: TileGrid | None = None
     flat_field: tuple[str | None, ...] | None = None
     dark_field: tuple[str | None, ...] | None = None
     registration: RegistrationSpec | None = None
@@ -84,8 +101,13 @@ class StitchSpec:
 
     @classmethod
     def from_json(cls, document: Any) -> StitchSpec:
-        """Return the spec that a JSON document describes.
+        """Return the spec that a JSON object describes, with defaults for absent and null fields.
 
+        >>> spec = StitchSpec.from_json({'overlap': 'feather', 'pixelSize': {'x': 0.25, 'y': 0.25}})
+        >>> spec.overlap, spec.pixel_size.unit, spec.chunk
+        ('feather', 'micrometer', 512)
+
+        :param document: the object; None stands for an empty one.
         :raises InvalidInputError: the message names the field, what was expected and what was found.
         """
         given = {} if document is None else document
@@ -114,7 +136,7 @@ class StitchSpec:
     def _check_storage(self) -> None:
         if self.codec is not None and (self.lossy or self.output == TIFF):
             other = 'lossy' if self.lossy else "output 'tiff'"
-            raise wrong('spec.codec', f'nothing with {other}', fields.codec_json(self.codec))
+            raise wrong('spec.codec', f'nothing with {other}', field_checks.codec_json(self.codec))
         if self.shard is None:
             return
         if self.version == '0.4' or self.output == TIFF:
@@ -144,7 +166,7 @@ class StitchSpec:
             raise wrong('spec.axes', f'sizes of at most {MAX_PIXELS} pixels together', values)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of :meth:`from_json` with every field filled in."""
+        """Return the JSON object that :meth:`from_json` parses, with every field."""
         pixel, grid = self.pixel_size, self.grid
         return {
             'output': self.output,
@@ -164,11 +186,11 @@ class StitchSpec:
             'flatField': _listed(self.flat_field),
             'darkField': _listed(self.dark_field),
             'registration': (
-                None if self.registration is None else fields.registration_json(self.registration)
+                None if self.registration is None else field_checks.registration_json(self.registration)
             ),
             'chunk': self.chunk,
             'shard': self.shard,
-            'codec': None if self.codec is None else fields.codec_json(self.codec),
+            'codec': None if self.codec is None else field_checks.codec_json(self.codec),
             'lossy': self.lossy,
             'quality': self.quality,
             'resample': self.resample_name,
@@ -177,30 +199,33 @@ class StitchSpec:
 
     @property
     def resample(self) -> Resample:
-        """How levels are made."""
-        return fields.RESAMPLES[self.resample_name]
+        """The method that makes lower levels."""
+        return field_checks.RESAMPLES[self.resample_name]
 
     @property
     def reference_keys(self) -> set[str]:
-        """The keys of the reference images that the spec itself names."""
+        """The keys of the flat and dark fields that the spec names."""
         return {key for key in (*(self.flat_field or ()), *(self.dark_field or ())) if key is not None}
 
     @property
     def axis_sizes(self) -> dict[str, int]:
-        """The sizes that are declared, by axis, y and x aside."""
+        """The declared sizes of frame axes, by name."""
         return {axis.name: axis.size for axis in self.axes or () if axis.size is not None}
 
     def encoder(self, dtype: str) -> Codec:
-        """Return how chunks of a dtype are compressed; a TIFF is made from chunks without a loss."""
+        """Return the codec of chunks of a dtype; a TIFF is converted from losslessly compressed chunks.
+
+        :raises KeyError: the spec is lossy and there is no such codec; :meth:`check_dtype` forbids this.
+        """
         if self.lossy and self.output != TIFF:
             name: Any = LOSSY_CODECS[dtype]
             return Codec(name, self.quality)
         return self.codec or Codec()
 
     def check_dtype(self, dtype: str, bands: int = 1) -> None:
-        """Check that patches of a dtype and so many bands can be stitched under this spec.
+        """Check that patches of a dtype and so many bands can be stitched with this spec.
 
-        :raises ConflictError: the background is not a value of the dtype, or the output does not hold it.
+        :raises ConflictError: the background is not a value of the dtype, or the output cannot hold it.
         """
         kind = np.dtype(dtype)
         if kind.kind == 'f':
@@ -213,13 +238,20 @@ class StitchSpec:
         if not fits:
             msg = f'The session has background {self.background}, which is not a value of {dtype}.'
             raise ConflictError(msg)
-        check_kind(self, dtype, bands)
+        check_kind(self.output, dtype, bands, lossy=self.lossy)
+
+    def check_installed(self) -> None:
+        """Check that the libraries that the result needs are installed on this machine.
+
+        :raises InvalidInputError: one is missing; the message says what to install.
+        """
+        check_installed(self.output, self.version, lossy=self.lossy)
 
     def check_inside(self, placement: Placement, shape: tuple[int, int, int]) -> None:
-        """Check that a patch touches what was declared.
+        """Check that a patch touches the declared size and sizes of axes.
 
         :param shape: ``(y, x, bands)`` of the patch.
-        :raises InvalidInputError: it does not; the message names the axis.
+        :raises InvalidInputError: it lies outside; the message names the axis.
         """
         for axis, size in self.axis_sizes.items():
             if placement.index(axis) >= size:
@@ -236,7 +268,7 @@ class StitchSpec:
                 raise wrong(name, f'a position {within} and the patch has {length} pixels', start)
 
     def check_block(self, dtype: str, bands: int) -> None:
-        """Check that what is written at once is not too large.
+        """Check that a shard of a dtype and so many bands is not larger than ``MAX_BLOCK_BYTES``.
 
         :raises LimitExceededError: it is; the message gives the limit.
         """
@@ -260,31 +292,31 @@ def _pair(values: tuple[Any, Any] | None) -> dict[str, Any] | None:
 
 
 _FIELDS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
-    'output': ('output', fields.choice(tuple(OUTPUTS))),
-    'ngffVersion': ('version', fields.choice(VERSIONS)),
-    'overlap': ('overlap', fields.choice(OVERLAPS)),
-    'overlapBy': ('overlap_by', fields.choice(('key', 'arrival'))),
-    'background': ('background', fields.number),
-    'pixelSize': ('pixel_size', fields.pixel_size),
+    'output': ('output', field_checks.choice(tuple(OUTPUTS))),
+    'ngffVersion': ('version', field_checks.choice(VERSIONS)),
+    'overlap': ('overlap', field_checks.choice(OVERLAPS)),
+    'overlapBy': ('overlap_by', field_checks.choice(('key', 'arrival'))),
+    'background': ('background', field_checks.number),
+    'pixelSize': ('pixel_size', field_checks.pixel_size),
     'channelNames': (
         'channel_names',
-        fields.texts(rf'[^\x00-\x1f]{{1,{MAX_TEXT}}}', f'1 to {MAX_TEXT} characters'),
+        field_checks.texts(rf'[^\x00-\x1f]{{1,{MAX_TEXT}}}', f'1 to {MAX_TEXT} characters'),
     ),
-    'channelColors': ('channel_colors', fields.texts(r'[0-9A-Fa-f]{6}', 'six hexadecimal digits')),
+    'channelColors': ('channel_colors', field_checks.texts(r'[0-9A-Fa-f]{6}', 'six hexadecimal digits')),
     'channelWindows': ('channel_windows', spec_axes.windows),
     'axes': ('axes', spec_axes.axes),
-    'expected': ('expected', fields.integer_in(1, MAX_EXPECTED)),
-    'size': ('size', fields.size),
-    'crop': ('crop', fields.crop),
-    'grid': ('grid', fields.grid),
-    'flatField': ('flat_field', fields.field_keys),
-    'darkField': ('dark_field', fields.field_keys),
-    'registration': ('registration', fields.registration),
-    'chunk': ('chunk', fields.choice(CHUNKS)),
-    'shard': ('shard', fields.choice(SHARDS)),
-    'codec': ('codec', fields.codec),
-    'lossy': ('lossy', fields.boolean),
-    'quality': ('quality', fields.integer_in(1, 100)),
-    'resample': ('resample_name', fields.choice(tuple(fields.RESAMPLES))),
-    'keepPatches': ('keep_patches', fields.boolean),
+    'expected': ('expected', field_checks.integer_in(1, MAX_EXPECTED)),
+    'size': ('size', field_checks.size),
+    'crop': ('crop', field_checks.crop),
+    'grid': ('grid', field_checks.grid),
+    'flatField': ('flat_field', field_checks.field_keys),
+    'darkField': ('dark_field', field_checks.field_keys),
+    'registration': ('registration', field_checks.registration),
+    'chunk': ('chunk', field_checks.choice(CHUNKS)),
+    'shard': ('shard', field_checks.choice(SHARDS)),
+    'codec': ('codec', field_checks.codec),
+    'lossy': ('lossy', field_checks.boolean),
+    'quality': ('quality', field_checks.integer_in(1, 100)),
+    'resample': ('resample_name', field_checks.choice(tuple(field_checks.RESAMPLES))),
+    'keepPatches': ('keep_patches', field_checks.boolean),
 }

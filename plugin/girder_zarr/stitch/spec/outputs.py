@@ -1,4 +1,4 @@
-"""The kinds of files that a result may be, and what each needs."""
+"""The file formats of results, and the dtypes and libraries that each needs."""
 
 from __future__ import annotations
 
@@ -7,27 +7,23 @@ import importlib
 import importlib.util
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
 
 from girder_zarr.errors import ConflictError, InvalidInputError
-
-if TYPE_CHECKING:
-    from .model import StitchSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One kind of file.
+    """A file format of results.
 
-    :param mime_type: what it is served as.
-    :param source: the name of large_image's source that opens it.
+    :param mime_type: of the file.
+    :param source: the name of the large_image source that opens it.
     """
 
     mime_type: str
     source: str
 
 
-#: By what ``spec.output`` says, which is the suffix of the file as well.
+#: By ``spec.output``, which is also the suffix of the file.
 OUTPUTS = {
     'zarr.zip': Output('application/zip', 'zarr'),
     'ozx': Output('application/zip', 'zarr'),
@@ -35,25 +31,28 @@ OUTPUTS = {
     'tiff': Output('image/tiff', 'tiff'),
 }
 TIFF = 'tiff'
-#: The types of pixels that the converter keeps as they are.
+#: The dtypes that large_image_converter (libvips) writes unchanged.
 _TIFF_TYPES = ('uint8', 'uint16', 'float32', 'float64')
-#: The codec that holds pixels of a type with a loss.
+#: The lossy codec of a dtype: JPEG has 8 bits, JPEG XL has 16.
 LOSSY_CODECS = {'uint8': 'jpeg', 'uint16': 'jpegxl'}
 
 
-def check_possible(spec: StitchSpec) -> None:
-    """Check that the programs are installed here that the result needs.
+def check_installed(output: str, version: str, *, lossy: bool) -> None:
+    """Check that the libraries that a result needs are installed on this machine.
 
-    :raises InvalidInputError: they are not; the message says what to install.
+    :param output: ``spec.output``, one of ``OUTPUTS``.
+    :param version: ``spec.ngffVersion``.
+    :param lossy: ``spec.lossy``.
+    :raises InvalidInputError: one is missing; the message says what to install.
     """
-    if spec.output == TIFF and (lacking := _lacking_for_tiff()):
+    if output == TIFF and (lacking := _lacking_for_tiff()):
         kinds = ', '.join(name for name in OUTPUTS if name != TIFF)
         msg = (
             f"spec.output: expected one of {kinds}, because 'tiff' needs large_image_converter here "
             f"(pip install 'girder-zarr[converter]'), which cannot be used: {lacking}."
         )
         raise InvalidInputError(msg)
-    if spec.lossy and spec.output != TIFF and spec.version != '0.4' and not _has_lossy_codecs():
+    if lossy and output != TIFF and version != '0.4' and not _has_lossy_codecs():
         msg = (
             "spec.lossy: expected false, or ngffVersion '0.4', because with later versions imagecodecs-zarr "
             'is needed here, which Python 3.12 has; found true.'
@@ -75,16 +74,18 @@ def _has_lossy_codecs() -> bool:
     return bool(entry_points(group='zarr.codecs', name='imagecodecs_jpeg'))
 
 
-def check_kind(spec: StitchSpec, dtype: str, bands: int) -> None:
-    """Check that pixels of a type and a number of bands can be put into the result.
+def check_kind(output: str, dtype: str, bands: int, *, lossy: bool) -> None:
+    """Check that an output can hold pixels of a dtype and so many bands.
 
-    :raises ConflictError: they cannot; the message names the field.
+    :param output: ``spec.output``, one of ``OUTPUTS``.
+    :param lossy: ``spec.lossy``.
+    :raises ConflictError: it cannot; the message names the field of the spec.
     """
-    tiff = spec.output == TIFF
+    tiff = output == TIFF
     if tiff and dtype not in _TIFF_TYPES:
         msg = f'spec.output: a TIFF holds {", ".join(_TIFF_TYPES)}; the patches have {dtype}.'
         raise ConflictError(msg)
-    if not spec.lossy:
+    if not lossy:
         return
     types = ('uint8',) if tiff else tuple(LOSSY_CODECS)
     if dtype not in types or bands not in {1, 3}:

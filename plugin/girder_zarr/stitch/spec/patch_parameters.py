@@ -1,6 +1,6 @@
-"""What a client says of a patch besides its bytes: in a query, a manifest, or with an upload.
+"""The parameters of a patch that come with its bytes: in a query, a manifest, or beside an upload.
 
-Values may be of their own types or text, as queries and tables have them; None and '' say nothing.
+Values may have their own JSON types or be text, as in queries and tables; None and '' count as not given.
 """
 
 from __future__ import annotations
@@ -22,24 +22,26 @@ if TYPE_CHECKING:
 
     from .model import StitchSpec
 
-#: The names that `read` knows; docs/rest.md says what each means.
+#: The names that `parse` reads; docs/rest.md says what each means.
 NAMES = (
     *('x', 'y', 'unit', 'row', 'column', *FRAME_AXES, 'index'),
     *('order', 'weight', 'mask', 'maskKey', 'shape', 'dtype', 'compression'),
 )
+#: Characters of ``index`` as JSON text: its few axes of up to 31 letters take far less.
 _MAX_INDEX_TEXT = 4096
+#: Bounded digits, because Python takes quadratic time for long integers; floats hold 15 exactly.
 _INTEGER = re.compile(r'[+-]?[0-9]{1,15}')
 _NUMBER = re.compile(r'[+-]?([0-9]{1,30}\.?[0-9]{0,30}|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?')
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """How a patch counts and how its bytes are to be read; the defaults are what most patches have.
+class PatchOptions:
+    """How a patch is weighted and masked and how its bytes are decoded. The defaults fit most patches.
 
-    :param weight: how much it counts in means and feathering.
-    :param alpha: its alpha is its mask.
+    :param weight: its factor in the overlap rules ``mean`` and ``feather``, see `patch.check_weight`.
+    :param alpha: whether its alpha band is its mask.
     :param mask_key: the key of the reference image that is its mask, or empty.
-    :param layout: of raw pixels.
+    :param layout: of raw pixels; None if its bytes are an image file.
     """
 
     weight: float = 1.0
@@ -49,7 +51,7 @@ class Options:
 
     @property
     def for_patch(self) -> dict[str, Any]:
-        """The same as arguments of `Patch`."""
+        """The keyword arguments of `stitch.patch.Patch` for these options."""
         return {
             'weight': self.weight,
             'alpha': self.alpha,
@@ -59,11 +61,11 @@ class Options:
 
     @property
     def for_formats(self) -> dict[str, Any]:
-        """What `formats.inspect` and `formats.decode` need to know."""
+        """The keyword arguments of `formats.registry.inspect` and `decode` for these options."""
         return {'layout': self.layout, 'alpha': self.alpha}
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is not the default, by the names of docs/rest.md; the layout under ``layout``."""
+        """Return the options that differ from the default, by the names of docs/rest.md and ``layout``."""
         found: dict[str, Any] = {}
         if self.weight != 1:
             found['weight'] = self.weight
@@ -76,8 +78,8 @@ class Options:
         return found
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any] | None) -> Options:
-        """Return what :meth:`to_json` was made from."""
+    def from_json(cls, document: Mapping[str, Any] | None) -> PatchOptions:
+        """Return the options that :meth:`to_json` wrote; None stands for all defaults."""
         given = document or {}
         return cls(
             weight=given.get('weight', 1.0),
@@ -88,39 +90,49 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What was said of a patch, checked."""
+class PatchParameters:
+    """The checked parameters of one patch.
+
+    :param placement: its position in whole pixels and its index along the frame axes.
+    :param order: see `stitch.patch.Patch`.
+    :param options: how it is weighted, masked and decoded.
+    """
 
     placement: Placement
     order: int
-    options: Options
+    options: PatchOptions
 
 
-def read(given: Mapping[str, Any], spec: StitchSpec) -> Said:
-    """Check and return what was said of a patch of a session.
+def parse(given: Mapping[str, Any], spec: StitchSpec) -> PatchParameters:
+    """Check and return the parameters of a patch of a session.
 
-    :param given: values by the names of ``NAMES``; other names are passed over.
-    An axis that the spec declares and that is not named is at 0.
+    >>> spec = StitchSpec.from_json({'pixelSize': {'x': 0.5, 'y': 0.5, 'unit': 'micrometer'}})
+    >>> parse({'x': '10', 'y': '2.5', 'unit': 'micrometer', 'z': 3}, spec).placement.as_dict()
+    {'x': 20, 'y': 5, 'z': 3}
 
+    :param given: values by the names in ``NAMES``; other names are ignored.
+    :param spec: of the session. Its pixel size and grid turn units, rows and columns into pixels; an axis
+        that it declares and that is not given is at index 0.
     :raises InvalidInputError: a value is missing, malformed or out of range; the message names it.
     """
-    said = {name: given[name] for name in NAMES if given.get(name) is not None and given[name] != ''}
+    values = {name: given[name] for name in NAMES if given.get(name) is not None and given[name] != ''}
     x, y = position.resolve(
         spec,
-        _optional(_number, 'x', said),
-        _optional(_number, 'y', said),
-        _optional(_text, 'unit', said),
-        _optional(_integer, 'row', said),
-        _optional(_integer, 'column', said),
+        _optional(_number, 'x', values),
+        _optional(_number, 'y', values),
+        _optional(_text, 'unit', values),
+        _optional(_integer, 'row', values),
+        _optional(_integer, 'column', values),
     )
-    order = check_order(_integer('order', said.get('order', 0)))
-    frame = dict.fromkeys((axis.name for axis in spec.axes or ()), 0) | _frame(said)
-    return Said(Placement.make(x, y, frame), order, _options(said))
+    order = check_order(_integer('order', values.get('order', 0)))
+    frame = dict.fromkeys((axis.name for axis in spec.axes or ()), 0) | _frame(values)
+    return PatchParameters(Placement.make(x, y, frame), order, _options(values))
 
 
-def _frame(said: Mapping[str, Any]) -> dict[str, int | None]:
-    frame: dict[str, int | None] = {axis: _integer(axis, said[axis]) for axis in FRAME_AXES if axis in said}
-    for axis, index in _index(said.get('index')).items():
+def _frame(values: Mapping[str, Any]) -> dict[str, int | None]:
+    named = [axis for axis in FRAME_AXES if axis in values]
+    frame: dict[str, int | None] = {axis: _integer(axis, values[axis]) for axis in named}
+    for axis, index in _index(values.get('index')).items():
         if axis in frame:
             msg = f'index: expected axes that are not given otherwise, found {axis} twice.'
             raise InvalidInputError(msg)
@@ -140,24 +152,24 @@ def _index(value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _options(said: Mapping[str, Any]) -> Options:
-    mask, key = said.get('mask'), _optional(_text, 'maskKey', said)
+def _options(values: Mapping[str, Any]) -> PatchOptions:
+    mask, key = values.get('mask'), _optional(_text, 'maskKey', values)
     if mask not in {None, 'alpha'}:
         msg = f'mask: expected alpha, found {mask!r:.80}.'
         raise InvalidInputError(msg)
     if mask is not None and key is not None:
         msg = 'maskKey: expected nothing beside mask=alpha, found both.'
         raise InvalidInputError(msg)
-    return Options(
-        weight=check_weight(_number('weight', said.get('weight', 1.0))),
+    return PatchOptions(
+        weight=check_weight(_number('weight', values.get('weight', 1.0))),
         alpha=mask is not None,
         mask_key='' if key is None else check_key(key),
-        layout=Layout.parse(*(_optional(_text, name, said) for name in ('shape', 'dtype', 'compression'))),
+        layout=Layout.parse(*(_optional(_text, name, values) for name in ('shape', 'dtype', 'compression'))),
     )
 
 
-def _optional(read_one: Any, name: str, said: Mapping[str, Any]) -> Any:
-    return read_one(name, said[name]) if name in said else None
+def _optional(parse_one: Any, name: str, values: Mapping[str, Any]) -> Any:
+    return parse_one(name, values[name]) if name in values else None
 
 
 def _text(name: str, value: Any) -> str:

@@ -1,8 +1,7 @@
-"""Where a patch lies, said in pixels, in a unit of length, or as row and column of a grid.
+"""The position of a patch, given in pixels, in a unit of length, or as row and column of a grid.
 
-Whole pixels come out. A fraction is rounded to the nearest pixel and halves go up, towards larger x and y,
-below zero as well: ``floor(position + 0.5)``. So patches at equal distances stay at equal distances wherever
-the origin is.
+The result is in whole pixels: ``floor(position + 0.5)``, so halves go up, below zero as well. Unlike rounding
+to even, this keeps equal distances between patches equal, wherever the origin is.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from girder_zarr.errors import InvalidInputError
 from girder_zarr.image.ngff.units import MILLIMETERS
 from girder_zarr.stitch.patch import MAX_OFFSET
 
-from .fields import UNITS
+from .field_checks import UNITS
 
 if TYPE_CHECKING:
     from .model import StitchSpec
@@ -30,11 +29,12 @@ def resolve(
     row: int | None = None,
     column: int | None = None,
 ) -> tuple[int, int]:
-    """Return the position ``(x, y)`` of a patch's first pixel, in whole pixels.
+    """Return the position ``(x, y)`` of the first pixel of a patch, in whole pixels.
 
-    :param unit: of x and y: ``pixel`` (the default) or a unit of length, which needs ``spec.pixelSize``.
-    :param row: counts tiles of ``spec.grid`` along y, in place of x and y; may be negative.
-    :param column: the same along x.
+    :param x: column of the first pixel, in ``unit``; ``y`` its row. None if row and column are given.
+    :param unit: ``pixel`` (the default) or a unit of length of OME-NGFF, which needs ``spec.pixelSize``.
+    :param row: in place of x and y, the number of the tile of ``spec.grid`` along y; may be negative.
+    :param column: the number of the tile along x.
     :raises InvalidInputError: a number is missing, malformed or out of range; the message names it.
     """
     if row is not None or column is not None:

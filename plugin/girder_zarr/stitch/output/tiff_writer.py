@@ -1,4 +1,4 @@
-"""A result that is a TIFF: written by large_image_converter, read back by large_image's tiff source."""
+"""Results as TIFF: written by large_image_converter, verified with large_image's tiff source."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ if TYPE_CHECKING:
 
     from girder_zarr.stitch.plan import Plan
 
+#: Seconds between two calls of `check` while the converter runs: a cancelled job ends at once for its user.
 _CHECK_SECONDS = 0.2
 
 
 def write_tiff(
     plan: Plan, target: Path, write_zarr: Callable[[Path], None], check: Callable[[], None] | None = None
 ) -> None:
-    """Write the image of a plan as a tiled TIFF with lower resolutions.
+    """Write the image of a plan as a tiled pyramidal TIFF.
 
-    :param target: a path ending in ``.tiff``; all temporary data lies beside it, and is gone at the end.
-    :param write_zarr: writes the image to a path ending in ``.zarr``.
+    :param target: a path that ends in ``.tiff``; temporary files lie beside it and are removed at the end.
+    :param write_zarr: writes the image to a path that ends in ``.zarr``.
     :param check: called several times a second; raises to stop.
-    :raises UnreadableImageError: the converter failed; the message is its own.
+    :raises UnreadableImageError: the converter failed; with the last line of its output.
     """
     spec = plan.spec
     compression = {'quality': spec.quality} if spec.lossy else {'compression': 'deflate'}
     with tempfile.TemporaryDirectory(prefix='tiff-', dir=target.parent) as folder:
         source, made = Path(folder, 'source.zarr'), Path(folder, target.name)
         write_zarr(source)
-        said = {
+        request = {
             'source': str(source),
             'target': str(made),
             'scratch': folder,
@@ -47,16 +48,16 @@ def write_tiff(
             'lossy': spec.lossy,
             'params': {'tileSize': spec.chunk, 'geospatial': False, **compression},
         }
-        _convert(said, folder, check)
+        _convert(request, folder, check)
         put_in_place(made, target, overwrite=True)
 
 
-def _convert(said: dict[str, Any], folder: str, check: Callable[[], None] | None) -> None:
-    """Convert in a process of its own, which `check` may stop."""
+def _convert(request: dict[str, Any], folder: str, check: Callable[[], None] | None) -> None:
+    """Convert in a process of its own, which is killed if `check` raises."""
     log = Path(folder, 'log')
     with log.open('wb') as stream:
         process = subprocess.Popen(  # noqa: S603 - ourselves, and no shell
-            [sys.executable, '-m', 'girder_zarr.stitch.output.tiff_process', json.dumps(said)],
+            [sys.executable, '-m', 'girder_zarr.stitch.output.tiff_process', json.dumps(request)],
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=stream,
@@ -85,8 +86,9 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
 
 
 class TiffLevel:
-    """The full resolution of a TIFF, as the array that the plan describes.
+    """The full resolution of a TIFF as an array with the axes of its plan; a `LevelReader`.
 
+    :param path: of the TIFF.
     :raises UnreadableImageError: it cannot be opened, or has other frames than the plan.
     """
 
@@ -100,7 +102,7 @@ class TiffLevel:
         self._plan = plan
         metadata = self._source.getMetadata()
         bands, frames = plan.bands, metadata.get('frames') or [{}]
-        #: Which frame lies at an index along each axis of the frames that is longer than 1.
+        #: The number of the frame at an index along each frame axis longer than 1.
         self._frames = {
             tuple(frame.get(f'Index{axis.upper()}', 0) for axis in self._axes()): number
             for number, frame in enumerate(frames)
@@ -122,7 +124,10 @@ class TiffLevel:
         return int(np.prod([self._plan.extent.frame[axis] for axis in self._axes()], dtype=np.int64))
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
-        """Return the pixels of a region of the plan's axes, as an array of its shape."""
+        """Return the pixels of a region as an array of its shape.
+
+        :param region: one slice for each axis of the plan, start and stop explicit.
+        """
         plan = self._plan
         out = np.empty([part.stop - part.start for part in region], self.dtype)
         for frame, place, bands in plan.frames(region):

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from girder_zarr.stitch.output.assemble import assemble_file, make_plan, values_of
-from girder_zarr.stitch.output.parts import Part, PartMaker, cut, merge_file
+from girder_zarr.stitch.output.image_parts import ImagePart, PartMaker, cut, merge_file
 from girder_zarr.stitch.output.verify import verify_file
 from girder_zarr.stitch.spec.model import StitchSpec
 from support.scenes import Scene, noise
@@ -37,7 +37,7 @@ def opened(paths: Iterable[Path]) -> Iterator[IO[bytes]]:
 
 def write_in_parts(plan: Plan, scene: Scene, folder: Path, values: int, *, order: int = 1) -> Path:
     """Make the parts in another order than they are put together in; return the file."""
-    parts: list[Part] = cut(plan, values)
+    parts: list[ImagePart] = cut(plan, values)
     told: list[int] = []
     paths = {}
     for part in parts[::order]:

@@ -9,17 +9,27 @@ import numpy as np
 from .index import BLOCK
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from girder_zarr.stitch.plan import Plan
 
-    from .image import PreviewImage
     from .index import Frame
+
+    #: Level, frame, first row and column (in pixels of the level, from position 0), and (bands, y, x).
+    Read = Callable[[int, Frame, int, int, tuple[int, int, int]], np.ndarray]
 
 
 class PreviewLevel:
-    """One resolution of a preview; an `image.series.LevelReader`."""
+    """One resolution of a preview; an `image.series.series.LevelReader`.
 
-    def __init__(self, image: PreviewImage, plan: Plan, level: int, shape: tuple[int, ...]) -> None:
-        self._image = image
+    :param read: returns pixels ``(bands, y, x)`` of one frame of a level; see `PreviewImage.read`.
+    :param plan: the geometry of the image.
+    :param level: the number of the level; 0 is the full resolution, each further one half of it.
+    :param shape: of the level, along the axes of the plan.
+    """
+
+    def __init__(self, read: Read, plan: Plan, level: int, shape: tuple[int, ...]) -> None:
+        self._read = read
         self._plan = plan
         self._level = level
         self.shape = shape
@@ -33,7 +43,7 @@ class PreviewLevel:
         return self._plan.origin
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
-        """Return the pixels of a region; see `LevelReader`."""
+        """Return the pixels of a region, one slice an axis of the plan; see `LevelReader.read`."""
         out = np.empty(tuple(part.stop - part.start for part in region), self.dtype)
         shape = (self._plan.bands, *out.shape[-2:])
         top, left = (start >> self._level for start in self.origin)
@@ -42,7 +52,7 @@ class PreviewLevel:
         for place in np.ndindex(out.shape[:-2]):
             frame, band = self._frame(place, region)
             if frame not in frames:
-                frames[frame] = self._image.read(self._level, frame, *corner, shape)
+                frames[frame] = self._read(self._level, frame, *corner, shape)
             out[place] = frames[frame][band]
         return out
 

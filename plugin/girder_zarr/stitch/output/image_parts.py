@@ -1,4 +1,4 @@
-"""A large image in parts, each made by itself from the patches that touch it, and put together in the end."""
+"""Parts of a large image: each is made from the patches that touch it, and all are merged in the end."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Some subtrees of an image.
+class ImagePart:
+    """A part of an image: consecutive subtrees of its pyramid.
 
-    :param first: the number of the first; see `image.write.parts.Trees`.
-    :param end: the number of the one after the last.
-    :param values: what the progress of :meth:`PartMaker.write` adds up to.
+    :param first: the number of the first subtree; see `image.write.parts.Trees`.
+    :param end: the number after that of the last.
+    :param values: the number of values that the progress of :meth:`PartMaker.write` adds up to.
     """
 
     first: int
@@ -37,8 +37,8 @@ class Part:
     values: int
 
 
-def cut(plan: Plan, values: int) -> list[Part]:
-    """Cut the image of a plan into parts of about so many values; what no patch touches is in none."""
+def cut(plan: Plan, values: int) -> list[ImagePart]:
+    """Cut the image of a plan into parts of about ``values`` values; areas without patches are in none."""
     trees = Trees(output_spec(plan), values)
     each, found = max(1, values // trees.values), []
     for first in range(0, trees.count, each):
@@ -46,24 +46,25 @@ def cut(plan: Plan, values: int) -> list[Part]:
         regions = [trees.region(number) for number in range(first, end)]
         if any(plan.occupied(region) for region in regions):
             sizes = (math.prod(side.stop - side.start for side in region) for region in regions)
-            found.append(Part(first, end, sum(sizes)))
+            found.append(ImagePart(first, end, sum(sizes)))
     return found
 
 
 class PartMaker:
-    """Makes parts of one image; what it has loaded for one is kept for the next.
+    """Makes parts of one image. Loaded patches are cached from one part to the next.
 
     :param load: as for `assemble.assemble`.
-    :param values: what the image was cut with.
+    :param values: the argument of :func:`cut`.
     """
 
     def __init__(self, plan: Plan, load: Load, values: int) -> None:
         self._plan, self._blocks = plan, BlockMaker(plan, load)
         self._trees = Trees(output_spec(plan), values)
 
-    def write(self, part: Part, target: Path, **options: Any) -> None:
+    def write(self, part: ImagePart, target: Path, **options: Any) -> None:
         """Write a part into a new zip.
 
+        :param target: the path of the zip.
         :param options: ``progress``, ``check`` and ``threads`` as for `assemble.write_plan`.
         :raises UnsupportedFormatError: a patch cannot be decoded; the message names it.
         """
@@ -84,13 +85,16 @@ def merge_file(
     check: Callable[[], None] | None = None,
     threads: int | None = None,
 ) -> None:
-    """Write the file that `assemble.assemble_file` would write, from parts that were made before.
+    """Merge parts into the file that `assemble.assemble_file` would write.
 
-    What the parts hold is copied as it is. Temporary data lies beside the target.
+    Encoded chunks are copied unchanged. Temporary files lie beside the target.
 
-    :param parts: what :meth:`PartMaker.write` wrote, one after the other, each as a seekable stream.
-    :param values: what the image was cut with.
-    :raises zipfile.BadZipFile: a part is not what was written.
+    :param parts: the zips of :meth:`PartMaker.write`, each as a seekable stream; read one after the other.
+    :param target: as for `assemble.assemble_file`.
+    :param values: the argument of :func:`cut`.
+    :param name: of the image, for its metadata.
+    :param check: called for each file of a part; raises to stop.
+    :raises zipfile.BadZipFile: a part is damaged.
     """
 
     def write(outlet: Outlet) -> None:
@@ -121,20 +125,20 @@ def _copy(stream: IO[bytes], outlet: Outlet, halves: _Halves, check: Callable[[]
 
 
 class _Halves:
-    """Bytes by number, in a file, so that they need no memory."""
+    """Halved regions by number, in a file instead of memory."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._size = file, 0
         self._places: dict[int, tuple[int, int]] = {}
 
     def put(self, number: int, content: bytes) -> None:
-        """Keep some bytes."""
+        """Store bytes under a number."""
         self._file.write(content)
         self._file.flush()
         self._places[number] = self._size, len(content)
         self._size += len(content)
 
     def get(self, number: int) -> bytes | None:
-        """Return what was kept, or None."""
+        """Return the bytes of a number, or None."""
         place = self._places.get(number)
         return None if place is None else os.pread(self._file.fileno(), place[1], place[0])

@@ -1,4 +1,4 @@
-"""How much of an image its patches cover, and where the holes are, on a grid of bounded size."""
+"""How much of an image its patches cover and where the holes are, on a grid of bounded size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from girder_zarr.stitch.plan import Extent
+from girder_zarr.stitch.extent import Extent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 
     from .index import Frame
 
-#: Squares of the grid along y and x at most.
-GRID = 1024
-#: Holes are looked for in so many frames, and the largest are named.
+#: Squares of the grid along y and x at most: one byte each, so a megabyte a frame.
+MAX_SQUARES = 1024
+#: Holes are searched in so many frames, since each takes some milliseconds, and so many are listed: as many
+#: as a person looks at.
 MAX_FRAMES = 64
 MAX_HOLES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A connected part of one frame that no patch covers.
+    """A connected area of one frame that no patch covers.
 
-    :param x: the columns of the box around it, first and end; ``y``: its rows. Positions as those of patches.
-    :param pixels: how many pixels it has.
+    :param frame: index along each frame axis that patches name, as `Placement.frame`.
+    :param x: columns of its bounding box, first and end (exclusive), in the coordinates of patches.
+    :param y: rows of the same.
+    :param pixels: its area, exact if ``PatchCoverage.cell`` is 1.
     """
 
     frame: Frame
@@ -42,14 +45,14 @@ class Hole:
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
-    """What is covered.
+class PatchCoverage:
+    """How much of an image is covered.
 
-    :param share: covered pixels of all frames, from 0 to 1.
-    :param cell: the side in pixels of what is looked at as one; with 1 the rest is exact.
-    :param frames: how many frames there are from index 0 to the largest along each axis.
-    :param empty_frames: how many of them have no patch at all.
-    :param holes: the largest first.
+    :param share: covered pixels over the pixels of all frames, from 0 to 1.
+    :param cell: the side in pixels of the squares of the grid; with 1 everything is exact.
+    :param frames: the number of frames, from index 0 to the largest along each axis.
+    :param empty_frames: how many of them have no patch.
+    :param holes: at most ``MAX_HOLES``, the largest first.
     """
 
     share: float
@@ -59,11 +62,15 @@ class Coverage:
     holes: tuple[Hole, ...]
 
 
-def cover(patches: Sequence[Patch], spec: StitchSpec) -> Coverage:
-    """Return what at least one patch covers of the image that they make."""
+def cover(patches: Sequence[Patch], spec: StitchSpec) -> PatchCoverage:
+    """Return how much of the image of a spec at least one patch covers.
+
+    :param patches: at least one.
+    :raises ConflictError: they do not fit into the sizes that the spec declares.
+    """
     extent = Extent.of(patches).declared(spec)
     origin, size = extent.origin(spec), extent.size(spec)
-    cell = -(-max(size) // GRID)
+    cell = -(-max(size) // MAX_SQUARES)
     by_frame: defaultdict[Frame, list[Patch]] = defaultdict(list)
     for patch in patches:
         by_frame[patch.placement.frame].append(patch)
@@ -75,11 +82,11 @@ def cover(patches: Sequence[Patch], spec: StitchSpec) -> Coverage:
             holes += _holes(frame, grid, origin, size, cell)
     holes.sort(key=lambda hole: -hole.pixels)
     frames = math.prod(extent.frame.values())
-    return Coverage(covered / frames, cell, frames, frames - len(by_frame), tuple(holes[:MAX_HOLES]))
+    return PatchCoverage(covered / frames, cell, frames, frames - len(by_frame), tuple(holes[:MAX_HOLES]))
 
 
 def _grid(patches: Sequence[Patch], origin: tuple[int, int], size: tuple[int, int], cell: int) -> np.ndarray:
-    """Return which squares have their middle in a patch."""
+    """Return which squares ``(row, column)`` have their centre in a patch, as bool."""
     grid = np.zeros((-(-size[0] // cell), -(-size[1] // cell)), bool)
     for patch in patches:
         place = patch.placement.y - origin[0], patch.placement.x - origin[1]
@@ -90,7 +97,7 @@ def _grid(patches: Sequence[Patch], origin: tuple[int, int], size: tuple[int, in
 
 
 def _first(position: int, cell: int) -> int:
-    """Return the first square whose middle is not before a position."""
+    """Return the first square whose centre is not before a position."""
     return max(0, -(-(2 * position - cell + 1) // (2 * cell)))
 
 

@@ -1,4 +1,8 @@
-"""The parts of a spec and how each is checked: every error names its field, what was expected and found."""
+"""The fields of a spec and the checks that parse them from JSON.
+
+Each check takes the name of a field and its value, and returns the parsed value. Its `InvalidInputError`
+gives the name, what was expected and what was found.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,15 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.write.resample import Resample
 
-#: Pixels of a result along y or x.
+#: Pixels of a result along y or x: 4 million, some two metres at half a micrometre.
 MAX_SIDE = 2**22
+#: Entries of lists with one for each channel.
 MAX_CHANNELS = 1024
+#: Characters of a name or unit.
 MAX_TEXT = 256
+#: Pixels along y and x: registration compares 512 pixels (`phase_correlation.MAX_COMPARED`) of an overlap.
 MAX_SHIFT = 512
+#: Pairs that registration may compare: each loads two patches and takes several Fourier transforms.
 MAX_PAIRS = 100_000
 _CODEC_NAMES = ('blosc', 'zstd', 'none')
 _SHUFFLES = ('auto', 'noshuffle', 'shuffle', 'bitshuffle')
@@ -37,7 +45,7 @@ UNITS = frozenset(
         *('zeptometer', 'zettameter'),
     }
 )
-#: How levels may be made, by name: the mean, nearest, and large_image's methods.
+#: The methods that make lower levels, by ``spec.resample``: mean, nearest, and those of large_image.
 RESAMPLES: dict[str, Resample] = {
     'area': AREA,
     'nearest': NEAREST,
@@ -56,7 +64,7 @@ class PixelSize:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """The part of the image that is wanted, in pixels of the patches' positions."""
+    """The part of the image that the result shows, in pixels; x and y in the coordinates of patches."""
 
     x: int
     y: int
@@ -65,22 +73,26 @@ class Crop:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """What turns rows and columns into positions: size of a tile and overlap of neighbours, in pixels."""
+class TileGrid:
+    """The grid that turns rows and columns into positions: size of a tile and overlap of neighbours.
 
-    tile: tuple[float, float]  # x, y
-    overlap: tuple[float, float]  # x, y
+    :param tile: ``(x, y)`` in pixels.
+    :param overlap: ``(x, y)`` in pixels, may be a fraction.
+    """
+
+    tile: tuple[float, float]
+    overlap: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrationSpec:
-    """How positions are corrected.
+    """The parameters of registration, which corrects positions.
 
-    :param max_shift: how far two neighbours may lie from where their positions say, in pixels, along y and x.
+    :param max_shift: the largest error of the distance of two neighbours, in pixels along y and x.
     :param min_overlap: neighbours that share fewer pixels along y or x are not compared.
-    :param min_correlation: pairs whose correlation stays below are not believed.
-    :param max_pairs: how many pairs are compared at most, those with the largest overlaps.
-    :param channel: the channel that is looked at; None: the first.
+    :param min_correlation: pairs with a lower correlation coefficient are not used.
+    :param max_pairs: at most so many pairs are compared, those with the largest overlaps.
+    :param channel: the channel that is compared; None: the first.
     """
 
     max_shift: int = 32
@@ -91,7 +103,7 @@ class RegistrationSpec:
 
 
 def wrong(name: str, expected: str, found: Any) -> InvalidInputError:
-    """Return the error that names a field."""
+    """Return the error for a field, with what was expected and found."""
     shown = repr(found)
     if len(shown) > 80:
         shown = shown[:80] + '...'
@@ -99,7 +111,7 @@ def wrong(name: str, expected: str, found: Any) -> InvalidInputError:
 
 
 def choice(choices: tuple[Any, ...]) -> Callable[[str, Any], Any]:
-    """Return a check for one of a few values."""
+    """Return a check for one of some values."""
 
     def check(name: str, value: Any) -> Any:
         if isinstance(value, bool) or value not in choices:
@@ -122,7 +134,7 @@ def integer_in(low: int, high: int) -> Callable[[str, Any], int]:
 
 
 def number(name: str, value: Any) -> int | float:
-    """Check for a finite number."""
+    """Check for a finite number; integers must fit 64 bits."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong(name, 'a number', value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -173,7 +185,7 @@ def crop(name: str, value: Any) -> Crop:
     return Crop(**corner, **sides)
 
 
-def grid(name: str, value: Any) -> Grid:
+def grid(name: str, value: Any) -> TileGrid:
     """Check for ``{"tile": {"x", "y"}, "overlap": {"x", "y"}}``."""
     given = mapping(name, value, {'tile'}, {'overlap'})
     pairs = []
@@ -187,7 +199,7 @@ def grid(name: str, value: Any) -> Grid:
             raise wrong(f'{name}.tile.{axis}', f'pixels from 1 to {MAX_SIDE}', length)
         if not 0 <= shared < length:
             raise wrong(f'{name}.overlap.{axis}', 'pixels from 0 to less than the tile', shared)
-    return Grid((tile[0], tile[1]), (overlap[0], overlap[1]))
+    return TileGrid((tile[0], tile[1]), (overlap[0], overlap[1]))
 
 
 def texts(pattern: str, expected: str) -> Callable[[str, Any], tuple[str, ...]]:
@@ -205,7 +217,7 @@ def texts(pattern: str, expected: str) -> Callable[[str, Any], tuple[str, ...]]:
 
 
 def field_keys(name: str, value: Any) -> tuple[str | None, ...]:
-    """Check for keys of reference images, one a channel, null where a channel has none."""
+    """Check for a list of keys of reference images or null, one for each channel."""
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_CHANNELS:
         raise wrong(name, f'a list of 1 to {MAX_CHANNELS} keys or nulls', value)
     for index, key in enumerate(value):
@@ -219,7 +231,7 @@ def field_keys(name: str, value: Any) -> tuple[str | None, ...]:
 
 
 def registration(name: str, value: Any) -> RegistrationSpec:
-    """Check for the fields of :class:`RegistrationSpec`, camelCase."""
+    """Check for an object with the fields of :class:`RegistrationSpec` in camelCase, all optional."""
     given = mapping(name, value, set(), set(_REGISTRATION))
     values = {}
     for key, (attribute, check) in _REGISTRATION.items():
@@ -244,7 +256,7 @@ _REGISTRATION: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
 
 
 def registration_json(spec: RegistrationSpec) -> dict[str, Any]:
-    """Return the document of :func:`registration`."""
+    """Return the JSON object that :func:`registration` parses."""
     return {name: getattr(spec, attribute) for name, (attribute, _) in _REGISTRATION.items()}
 
 
@@ -264,7 +276,7 @@ def codec(name: str, value: Any) -> Codec:
 
 
 def codec_json(found: Codec) -> dict[str, Any]:
-    """Return the document of :func:`codec`."""
+    """Return the JSON object that :func:`codec` parses."""
     return asdict(found)
 
 

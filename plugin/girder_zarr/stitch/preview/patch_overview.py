@@ -1,8 +1,8 @@
-"""A patch at a quarter and at an eighth of its resolution, stored beside it, and read by the thousand.
+"""Overviews of patches: a patch at a quarter and at an eighth of its resolution, stored beside it.
 
-The pixels of a small copy lie on the grid of the whole image: of an eighth, pixel (i, j) is the mean of those
-of the patch's pixels that lie in rows ``8 i`` to ``8 i + 7`` and columns ``8 j`` to ``8 j + 7`` of the image.
-So copies of neighbours meet without a seam wherever the patches lie.
+Coarse levels of a preview read them by the thousand. The pixels of an overview lie on the grid of the whole
+image: at an eighth, pixel (i, j) is the mean of the patch's pixels in rows ``8 i`` to ``8 i + 7`` and columns
+``8 j`` to ``8 j + 7`` of the image. So overviews of neighbours meet without a seam wherever the patches lie.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
     from girder_zarr.stitch.patch import Patch
 
-#: The levels of a preview that are made from small copies: those at a quarter are made for their own level,
-#: those at an eighth for all levels above as well.
+#: The levels of a preview that are blended from overviews: level 2 (a quarter) only for itself, level 3 (an
+#: eighth) for all levels above as well.
 LEVELS = (2, 3)
-FIRST, LAST = LEVELS
-#: Small copies with more bytes than this are not stored: those at a quarter of patches of some 20 million
-#: pixels, those at an eighth of four times as many.
+MIN_LEVEL, MAX_LEVEL = LEVELS
+#: Larger overviews, compressed, are not stored: a document of MongoDB holds 16 MiB, and a preview reads many
+#: at once. It takes patches of some 20 million pixels at a quarter, four times as many at an eighth.
 MAX_BYTES = 4 * 2**20
 _RGBA = 4
 
 
-def small_patch(patch: Patch, level: int = LAST) -> Patch:
-    """Return where the small copy of a patch for a level lies, in pixels of the level."""
+def overview_patch(patch: Patch, level: int = MAX_LEVEL) -> Patch:
+    """Return the overview of a patch as a patch: its placement and shape in pixels of the level."""
     place, (height, width, bands) = patch.placement, patch.shape
     factor = 2**level
     top, left = place.y // factor, place.x // factor
@@ -44,11 +44,13 @@ def small_patch(patch: Patch, level: int = LAST) -> Patch:
     )
 
 
-def make_small(patch: Patch, pixels: np.ndarray, level: int = LAST) -> np.ndarray:
-    """Return the small copy of a patch for a level.
+def make_overview(patch: Patch, pixels: np.ndarray, level: int = MAX_LEVEL) -> np.ndarray:
+    """Return the overview of a patch for a level.
 
     :param pixels: ``(y, x, bands)`` of the patch, with its mask as one more band if ``patch.alpha``.
-    :returns: an array of the shape and dtype of :func:`small_patch`, with the mask likewise.
+    :param level: one of ``LEVELS``.
+    :returns: ``(y, x, bands)`` in the dtype of the patch and the shape of :func:`overview_patch`, with the
+        mask as one more band likewise.
     """
     weighted = patch.alpha or patch.shape[2] == _RGBA
     rows = _split(patch.placement.y, patch.shape[0], 2**level)
@@ -63,9 +65,10 @@ def make_small(patch: Patch, pixels: np.ndarray, level: int = LAST) -> np.ndarra
 
 
 def _split(start: int, length: int, factor: int) -> list[tuple[int, int, int]]:
-    """Return the parts of a length that fill whole pixels of the copy, and those at the ends that do not.
+    """Cut a length into the part that fills whole pixels of the overview and the incomplete ends.
 
-    :returns: start, end and pixels for each pixel of the copy.
+    :param start: the position of the patch along the axis.
+    :returns: start and end of each part, and how many pixels of the patch make one of the overview there.
     """
     first = min(-start % factor, length)
     last = first + (length - first) // factor * factor
@@ -74,7 +77,7 @@ def _split(start: int, length: int, factor: int) -> list[tuple[int, int, int]]:
 
 
 def _reduced(pixels: np.ndarray, factor: tuple[int, int], weighted: bool) -> np.ndarray:
-    """Return the means of squares; ``weighted``: with the last band as the weight of the others."""
+    """Return the means of ``factor`` (y, x) pixels, weighted by the last band if ``weighted``."""
     if not weighted:
         return reduce_whole(pixels, factor)
     opacity = reduce_whole(pixels[..., -1:], factor)
@@ -94,26 +97,28 @@ def _sums(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
     return sums
 
 
-def encode_small(pixels: np.ndarray) -> bytes:
-    """Return the bytes to store for a small copy or a block; whoever reads them knows shape and dtype."""
+def encode_pixels(pixels: np.ndarray) -> bytes:
+    """Return an overview or a block as bytes (zstd, C order, little-endian), without its shape and dtype."""
     little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder('<'))
     return bytes(imagecodecs.zstd_encode(little.tobytes(), level=1))
 
 
-def decode_small(patch: Patch, data: bytes, level: int = LAST) -> np.ndarray:
-    """Return the small copy of a patch from its stored bytes.
+def decode_overview(patch: Patch, data: bytes, level: int = MAX_LEVEL) -> np.ndarray:
+    """Return the overview of a patch from the bytes of :func:`encode_pixels`.
 
-    :raises UnreadableImageError: they are not those of such a copy.
+    :raises UnreadableImageError: the bytes are damaged or of another shape.
     """
-    small = small_patch(patch, level)
+    small = overview_patch(patch, level)
     shape = (*small.shape[:2], small.shape[2] + patch.alpha)
-    return _decode(data, small.dtype, shape, f'The small copy of patch {patch.key}')
+    return _decode(data, small.dtype, shape, f'The overview of patch {patch.key}')
 
 
 def decode_block(data: bytes, dtype: str, shape: Sequence[int]) -> np.ndarray:
-    """Return a block of a preview from its stored bytes, which are those of :func:`encode_small`.
+    """Return a block of a preview from the bytes of :func:`encode_pixels`.
 
-    :raises UnreadableImageError: they are not those of such a block.
+    :param dtype: its numpy name.
+    :param shape: ``(bands, y, x)``.
+    :raises UnreadableImageError: the bytes are damaged or of another shape.
     """
     return _decode(data, dtype, shape, 'The block of a preview')
 

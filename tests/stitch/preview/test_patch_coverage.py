@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.preview.coverage import GRID, MAX_HOLES, Hole, cover
+from girder_zarr.stitch.preview.patch_coverage import MAX_HOLES, MAX_SQUARES, Hole, cover
 from girder_zarr.stitch.spec.model import StitchSpec
 
 
@@ -71,7 +71,7 @@ def test_large_images_are_estimated_on_a_grid(side: int) -> None:
         if (x, y) != (1, 2)
     ]
     found = cover(patches, StitchSpec())
-    assert found.cell == side // GRID
+    assert found.cell == side // MAX_SQUARES
     assert math.isclose(found.share, 15 / 16)
     (hole,) = found.holes
     assert (hole.x, hole.y) == ((quarter, 2 * quarter), (2 * quarter, 3 * quarter))

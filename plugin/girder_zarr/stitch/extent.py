@@ -1,0 +1,103 @@
+"""What the patches of an image cover, and how large the image becomes under a spec."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from girder_zarr.errors import ConflictError, LimitExceededError
+
+from .patch import check_same_axes
+from .spec.model import MAX_PIXELS, MAX_SIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .patch import Patch
+    from .spec.model import StitchSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The bounding box of patches.
+
+    :param x: first and end (exclusive) column, in the coordinates of patches.
+    :param y: first and end (exclusive) row.
+    :param frame: the size along each frame axis that the patches name, counted from index 0.
+    """
+
+    x: tuple[int, int]
+    y: tuple[int, int]
+    frame: Mapping[str, int]
+
+    @classmethod
+    def of(cls, patches: Iterable[Patch]) -> Extent:
+        """Return the extent of at least one patch.
+
+        :raises InvalidInputError: they do not all name the same frame axes.
+        """
+        boxes = list(patches)
+        axes = check_same_axes(p.placement for p in boxes)
+        return cls(
+            x=(min(p.placement.x for p in boxes), max(p.placement.x + p.shape[1] for p in boxes)),
+            y=(min(p.placement.y for p in boxes), max(p.placement.y + p.shape[0] for p in boxes)),
+            # a placement's frame is sorted, as these axes are
+            frame={
+                axis: max(p.placement.frame[at][1] for p in boxes) + 1 for at, axis in enumerate(sorted(axes))
+            },
+        )
+
+    def declared(self, spec: StitchSpec) -> Extent:
+        """Return the extent with the sizes of frame axes that the spec declares.
+
+        :raises ConflictError: the patches reach further, or do not name an axis whose size is declared.
+        """
+        sizes = spec.axis_sizes
+        for axis, size in sizes.items():
+            if axis not in self.frame:
+                msg = f'spec.axes.{axis}: expected an axis that the patches name; they name none or others.'
+                raise ConflictError(msg)
+            if self.frame[axis] > size:
+                expected = f'at least {self.frame[axis]}, because the patches reach so far'
+                msg = f'spec.axes.{axis}.size: expected {expected}; found {size}.'
+                raise ConflictError(msg)
+        return replace(self, frame={**self.frame, **sizes}) if sizes else self
+
+    def origin(self, spec: StitchSpec) -> tuple[int, int]:
+        """Return the position ``(y, x)`` of the image's upper left pixel, in the coordinates of patches."""
+        if spec.crop is not None:
+            return spec.crop.y, spec.crop.x
+        if spec.size is not None:
+            return 0, 0
+        return min(0, self.y[0]), min(0, self.x[0])
+
+    def size(self, spec: StitchSpec) -> tuple[int, int]:
+        """Return the ``(height, width)`` of the image, in pixels."""
+        if spec.crop is not None:
+            return spec.crop.height, spec.crop.width
+        if spec.size is not None:
+            return spec.size[1], spec.size[0]
+        top, left = self.origin(spec)
+        return max(self.y[1] - top, 1), max(self.x[1] - left, 1)
+
+    def check(self, spec: StitchSpec, bands: int) -> None:
+        """Check that the image is not larger than ``MAX_SIDE`` and ``MAX_PIXELS`` allow.
+
+        :param bands: of the patches.
+        :raises LimitExceededError: it is; the message gives the limit.
+        :raises ConflictError: the patches do not fit into the declared sizes.
+        """
+        frame = self.declared(spec).frame
+        height, width = self.size(spec)
+        if max(height, width) > MAX_SIDE:
+            msg = f'The image would be {width} x {height} pixels; the limit is {MAX_SIDE} along x and y.'
+            raise LimitExceededError(msg)
+        pixels = height * width * bands * math.prod(frame.values())
+        if pixels > MAX_PIXELS:
+            frames = ', '.join(f'{axis} {count}' for axis, count in sorted(frame.items()))
+            msg = (
+                f'The image would hold {pixels} values ({width} x {height}, {bands} bands'
+                f'{", " if frames else ""}{frames}); the limit is {MAX_PIXELS}.'
+            )
+            raise LimitExceededError(msg)
