@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import OrderedDict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from girder_zarr.common.cache import LRU
 from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
 from girder_zarr.image.limits import most_work_bytes
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .arrays import ArrayInfo, Sharding
 
 MISSING = 2**64 - 1
-#: Bytes of shard indexes that one array keeps.
+#: Bytes of shard indexes that one array caches: one index of 2**20 chunks, or 4096 of 16 x 16.
 INDEX_CACHE_BYTES = 16 * 2**20
 #: Of a shard over the network, chunks this near to each other are read at once: so many, and so many bytes.
 TOGETHER_GAP, MOST_TOGETHER, TOGETHER_BYTES = 32 * 2**10, 1024, 32 * 2**20
@@ -196,15 +196,15 @@ def _runs(
 
 
 class ShardIndexes:
-    """The inner chunks of shards, by ranged reads; indexes are kept."""
+    """The inner chunks of shards, by ranged reads; indexes are cached."""
 
     def __init__(self, store: KeyStore, sharding: Sharding, fail: Any) -> None:
         self._store = store
         self._sharding = sharding
         self._fail = fail
-        self._kept: OrderedDict[str, np.ndarray | None] = OrderedDict()
-        self._lock = threading.Lock()
-        self._room = max(4, INDEX_CACHE_BYTES // sharding.index_bytes)
+        self._indexes: LRU[str, np.ndarray | None] = LRU(
+            max_items=max(4, INDEX_CACHE_BYTES // sharding.index_bytes)
+        )
 
     def stored(self, info: ArrayInfo, chunk: tuple[int, ...], most: int) -> tuple[str, bytes | None]:
         """Return the name of an inner chunk and its bytes, or None for the bytes where it is not stored.
@@ -270,18 +270,12 @@ class ShardIndexes:
         return found
 
     def _index(self, key: str) -> np.ndarray | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+        return self._indexes.fetch(key, lambda: self._read_index(key))
+
+    def _read_index(self, key: str) -> np.ndarray | None:
         length = self._sharding.index_bytes
         try:
             data = self._store.read_range(key, -length if self._sharding.at_end else 0, length)
-            index = None if data is None else self._sharding.index.decode(data)
+            return None if data is None else self._sharding.index.decode(data)
         except Exception as error:  # a damaged index fails in many ways
             raise self._fail(f'{key} (its index)', error) from error
-        with self._lock:
-            self._kept[key] = index
-            while len(self._kept) > self._room:
-                self._kept.popitem(last=False)
-        return index

@@ -1,15 +1,14 @@
-"""A hierarchy whose keys are asked for one by one: over HTTP, in S3, in Girder. Metadata is kept."""
+"""A hierarchy whose keys are asked for one by one: over HTTP, in S3, in Girder. Metadata is cached."""
 
 from __future__ import annotations
 
 import json
-import threading
 from abc import abstractmethod
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from girder_zarr.common.cache import LRU, Uncached
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, load_json
 
@@ -19,8 +18,11 @@ from .zipstore import ROOT_KEYS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: Bytes of metadata that one store keeps, and the largest document that it keeps.
-KEPT_BYTES, KEPT_DOCUMENT = 32 * 2**20, 4 * 2**20
+#: Bytes of metadata that one store caches: the documents of a plate of some thousand fields. A document of
+#: more than the second is a root that is read once.
+MAX_CACHE_BYTES, MAX_CACHED_DOCUMENT = 32 * 2**20, 4 * 2**20
+#: What an entry of the cache takes beside the document, so that absent keys count too.
+ENTRY_BYTES = 100
 #: The most folders that are looked into to list keys.
 MOST_FOLDERS = 10_000
 #: The most entries of one folder.
@@ -45,9 +47,9 @@ class ObjectStore(KeyStore):
 
     def __init__(self, name: str, identity: str) -> None:
         super().__init__(name, identity)
-        self._kept: OrderedDict[str, bytes | None] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._cache: LRU[str, bytes | None] = LRU(
+            max_bytes=MAX_CACHE_BYTES, size_of=lambda data: len(data or b'') + ENTRY_BYTES
+        )
         self._together: dict[str, dict[str, Any]] | None = None
 
     @abstractmethod
@@ -69,22 +71,15 @@ class ObjectStore(KeyStore):
         most = DEFAULT.zip_entry_bytes if limit is None else limit
         if key.rpartition('/')[2] not in METADATA:
             return self.fetch(key, None, most)
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+        return self._cache.fetch(key, lambda: self._read_metadata(key, most))
+
+    def _read_metadata(self, key: str, most: int) -> bytes | Uncached[bytes | None] | None:
         if '/' in key and self._is_of_other_format(key):
             return None
         data = self._consolidated(key) if '/' in key else None
         if data is None:
             data = self.fetch(key, None, min(most, DEFAULT.json_bytes))
-        if data is None or len(data) <= KEPT_DOCUMENT:
-            with self._lock:
-                self._kept[key] = data
-                self._bytes += len(data or b'') + 100
-                while self._bytes > KEPT_BYTES:
-                    self._bytes -= len(self._kept.popitem(last=False)[1] or b'') + 100
-        return data
+        return Uncached(data) if data is not None and len(data) > MAX_CACHED_DOCUMENT else data
 
     def _is_of_other_format(self, key: str) -> bool:
         """Return whether a key below the root is one that the format of the root does not have."""
@@ -103,7 +98,7 @@ class ObjectStore(KeyStore):
         if version is None:
             return
         keys = [f'{node}/zarr.json' if version == 3 else f'{node}/.zarray' for node in nodes if node]
-        keys = [key for key in dict.fromkeys(keys) if key not in self._kept and key not in self._documents()]
+        keys = [key for key in dict.fromkeys(keys) if key not in self._cache and key not in self._documents()]
         if len(keys) > 1:
             with ThreadPoolExecutor(min(AT_ONCE, len(keys))) as pool:
                 list(pool.map(self._try, keys[:MOST_EXPECTED]))

@@ -7,11 +7,10 @@ nothing that a hostile database says beyond the table ``zarr`` and its index.
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left
-from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
+from girder_zarr.common.cache import LRU
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT
 
@@ -28,7 +27,7 @@ INNER_INDEX, INNER_TABLE, LEAF_INDEX, LEAF_TABLE = 2, 5, 10, 13
 INNER = (INNER_INDEX, INNER_TABLE)
 #: SQLite's trees of 2**47 bytes are at most 20 pages deep.
 MOST_DEPTH = 24
-#: Bytes of pages that one store keeps.
+#: Bytes of pages that one store caches: the inner pages of a tree of some hundred thousand keys.
 CACHE_BYTES = 4 * 2**20
 #: What is read at once where a value is scattered over pages.
 RUN_BYTES = 64 * 2**20
@@ -72,8 +71,7 @@ class SqliteFile:
             msg = f'{source.name} is a database whose text is UTF-16; UTF-8 is read.'
             raise UnreadableImageError(msg)
         self.count = source.size // self.page_bytes
-        self._pages: OrderedDict[int, bytes] = OrderedDict()
-        self._lock = threading.Lock()
+        self._pages: LRU[int, bytes] = LRU(max_items=CACHE_BYTES // self.page_bytes)
 
     def broken(self, why: str) -> UnreadableImageError:
         """Return the error for a damaged file."""
@@ -81,18 +79,13 @@ class SqliteFile:
 
     def page(self, number: int) -> bytes:
         """Return a page; the first has the number 1."""
-        with self._lock:
-            found = self._pages.get(number)
-            if found is not None:
-                self._pages.move_to_end(number)
-                return found
+        found = self._pages.get(number)
+        if found is not None:
+            return found
         if not 1 <= number <= self.count:
             raise self.broken(f'it has {self.count} pages and refers to page {number}')
         found = self.source.read((number - 1) * self.page_bytes, self.page_bytes)
-        with self._lock:
-            self._pages[number] = found
-            while len(self._pages) * self.page_bytes > CACHE_BYTES:
-                self._pages.popitem(last=False)
+        self._pages.put(number, found)
         return found
 
     def cells(self, number: int) -> tuple[int, list[int], int]:

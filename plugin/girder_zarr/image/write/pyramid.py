@@ -26,7 +26,7 @@ from girder_zarr.image.ngff import emit
 from .blocks import Blocks, Node, Region, Watch, encoder_of
 from .outlet import NOWHERE, DirectoryOutlet, Outlet
 from .resample import margin
-from .seamless import KEPT, LevelPass
+from .seamless import MAX_CACHE_BYTES, LevelPass
 
 if TYPE_CHECKING:
     from .spec import OutputSpec
@@ -200,7 +200,12 @@ class Writer:
 
         def write(outer: tuple[int, ...]) -> None:
             level_pass = LevelPass(
-                self.blocks, outer, self._read, self.occupied, self.watch, KEPT * together // threads
+                self.blocks,
+                outer,
+                self._read,
+                self.occupied,
+                self.watch,
+                MAX_CACHE_BYTES * together // threads,
             )
             each = functools.partial(in_parallel, threads=together)
             if full:
