@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import google_crc32c
 import numpy as np
 
-from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import IMAGE_CODECS, IMAGECODECS_BYTES
 from girder_zarr.image.store.keystore import SCRATCH_BYTES
 
+from .codec_object import codec_object
 from .headers import check_stated_size
 from .memory import room
 
@@ -119,22 +119,6 @@ def decompressor(name: str, config: Mapping[str, Any]) -> Step | None:
     if name.removeprefix('imagecodecs_') in IMAGECODECS_BYTES:
         return partial(_through, codec_object(name, config), bounded=True)
     return None
-
-
-def codec_object(name: str, config: Mapping[str, Any]) -> Any:
-    """Return a numcodecs codec.
-
-    :raises UnreadableImageError: it is not installed, or its configuration is not valid.
-    """
-    from numcodecs.registry import get_codec
-
-    # How much is done at once is for us to say.
-    config = {key: value for key, value in config.items() if key not in ('numthreads', 'verbose')}
-    try:
-        return get_codec({**config, 'id': name})
-    except Exception as error:  # noqa: BLE001 - each codec checks its configuration in its own way
-        msg = f'The codec {name!r} cannot be used: {error}.'
-        raise UnreadableImageError(msg) from None
 
 
 def _gives_bytes(step: Step) -> bool:

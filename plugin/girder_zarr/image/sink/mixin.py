@@ -15,8 +15,9 @@ from girder_zarr.image.canvas.level import ArrayLevel, CanvasLevel
 from girder_zarr.image.canvas.scratch import Scratch
 from girder_zarr.image.edit.edit import EditMixin
 from girder_zarr.image.edit.edited_level import edited_levels
-from girder_zarr.image.export import write as sink_write
+from girder_zarr.image.export import write as export
 from girder_zarr.image.export.associated import as_series, detached
+from girder_zarr.image.export.image_state import NewImageState, in_ngff_order, output_window
 from girder_zarr.image.ngff.model import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
 from girder_zarr.image.series.frames import FrameLayout
 from girder_zarr.image.series.series import Series
@@ -233,7 +234,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             raise EditError(
                 f'An associated image must be (y, x) or (y, x, band); found the shape {pixels.shape}'
             )
-        if imageKey is not None and not sink_write.is_name(imageKey):
+        if imageKey is not None and not export.is_name(imageKey):
             raise EditError(
                 f'The name of an associated image must be letters, digits, _ - . or blanks; '
                 f'found {imageKey!r}'
@@ -280,22 +281,66 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         :param resample: how coarser levels are made: ``'area'``, ``'nearest'``, or a ResampleMethod of
             large_image. By default ``'area'``, the mean of the pixels; ``'nearest'`` for booleans and for
             integers of 32 bits and more, which are labels more often than not.
-        :param params: for OME-Zarr see `sink_write.ZarrOptions`; for other suffixes, options of the
+        :param params: for OME-Zarr see `export.options.ZarrOptions`; for other suffixes, options of the
             converter.
         :raises EditError: the image is empty, or a parameter is not acceptable.
         """
         self._checkEditable()
         self._takeNew()
         path = Path(path)
-        sink_write.write(
-            self,
+        if self._edited is not None:
+            params = self._editedParams(self._edited, path, params)
+        export.write(
+            self._state(),
             path,
             lossy=lossy,
             alpha=alpha,
             overwrite=overwriteAllowed,
             resample=resample,
-            params=params if self._edited is None else self._editedParams(self._edited, path, params),
+            params=params,
         )
+
+    def _state(self) -> NewImageState:
+        """Return what is written of this image.
+
+        :raises EditError: it is empty, or its crop lies outside of it.
+        """
+        extent = self._canvas.extent()
+        if extent is None:
+            raise EditError('The image is empty: add a tile before writing it')
+        window = output_window(extent, self._crop, self._minWidth, self._minHeight)
+        scale, translation = self._transforms(extent.left + window.x, extent.top + window.y)
+        return NewImageState(
+            canvas=self._canvas,
+            extent=extent,
+            scratch=self._scratch,
+            window=window,
+            frame_axes=self._writtenFrameAxes(extent),
+            plane_axes=tuple(self._planeAxes()),
+            scale=scale,
+            translation=translation,
+            channel_names=tuple(self._channelNames or ()),
+            channel_colors=tuple(hex_color(color) for color in self._channelColors or ()),
+            description=self._imageDescription,
+            additional_metadata=self._additionalMetadata,
+            magnification=self._magnification,
+            value_axes=None if self._frameValues is None else self._frameAxes,
+            projection=self._projection,
+            gcps=self._outputGcps(),
+            associated=dict(self._newAssociated),
+            foreign=None if self._edited is None else self._edited.foreign,
+        )
+
+    def _writtenFrameAxes(self, extent: Extent) -> tuple[Axis, ...]:
+        """Return the frame axes in the order of NGFF, with units and values.
+
+        Values that differ from frame to frame are listed in the order in which the reading half counts
+        frames: c, z, t, then all others by name, the fastest first.
+        """
+        names = [axis.name for axis in in_ngff_order(self._frameAxesOf(extent.axes, extent))]
+        counted = sorted(names, key=lambda name: ('czt'.find(name) % 4, name), reverse=True)
+        valued = {axis.name: axis for axis in self._frameAxesOf(counted, extent)}
+        return tuple(valued[name] for name in names)
 
     def _editedParams(self, edited: Edited, path: Path, params: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters of ``write`` with what the edited file says; get ready to replace it."""
@@ -304,7 +349,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             return params
         found = edited.options(extent.bands, params)
         if found.pop('labels', True):
-            window = sink_write._window(self, extent)
+            window = output_window(extent, self._crop, self._minWidth, self._minHeight)
             moved = (extent.left + window.x, extent.top + window.y) != (0, 0)
             edited.check_labels(found['version'], moved=moved, sides=(window.out_height, window.out_width))
             found['further'] = edited.copy_labels
@@ -323,9 +368,6 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             self._editable = False
             if not self._follows:
                 self._scratch.close()
-
-    def _outputColors(self) -> list[str]:
-        return [hex_color(color) for color in self._channelColors or ()]
 
     def _outputGcps(self) -> list[list[float]] | None:
         """Return the ground control points in pixels of what is written, which a crop may begin later."""
