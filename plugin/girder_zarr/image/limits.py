@@ -109,7 +109,7 @@ V3_CODECS = frozenset(
 #: Codecs of imagecodecs (``imagecodecs_`` + one of these) that decode to an image of the chunk's shape.
 IMAGE_CODECS = frozenset(
     {
-        'avif', 'jpeg', 'jpeg2k', 'jpegls', 'jpegxl', 'jpegxr', 'lerc', 'ljpeg', 'mozjpeg',
+        'jpeg', 'jpeg2k', 'jpegls', 'jpegxl', 'jpegxr', 'lerc', 'ljpeg', 'mozjpeg',
         'png', 'qoi', 'ultrahdr', 'webp',
     }
 )  # fmt: skip
