@@ -16,7 +16,7 @@ from girder_zarr.image.canvas.bands import common_type
 from girder_zarr.image.canvas.canvas import Canvas
 from girder_zarr.image.canvas.coverage import Coverage
 from girder_zarr.image.canvas.level import CanvasLevel
-from girder_zarr.image.canvas.scratch import Scratch, sweep
+from girder_zarr.image.canvas.scratch import SCRATCH, Scratch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -293,18 +293,19 @@ def test_a_full_disk_is_said_and_loses_no_pixel(tmp_path: Path, monkeypatch: pyt
     assert (found == 9).all()
 
 
-def test_what_a_crash_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = tmp_path / 'girder-zarr-new-left'
+def test_what_a_crash_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    left, made_just_now = tmp_path / 'girder-zarr-new-left', tmp_path / 'girder-zarr-new-begun'
     left.mkdir()
     (left / 'lock').touch()
+    made_just_now.mkdir()
     # what another part of girder_zarr keeps in the same folder is none of the sweep's business
     (tmp_path / 'girder-zarr-stitch-of-a-job').mkdir()
     alive = Scratch('alive', tmp_path)
     alive.directory()
-    sweep(tmp_path)
-    assert left.exists(), 'it may have been made just now'
-    monkeypatch.setattr('girder_zarr.image.canvas.scratch._GRACE', -1.0)
-    sweep(tmp_path)
+    SCRATCH.sweep(tmp_path)
+    assert not left.exists()
+    assert made_just_now.exists()
+    made_just_now.rmdir()
     kept = {'girder-zarr-new-alive', 'girder-zarr-stitch-of-a-job'}
     assert {path.name for path in tmp_path.iterdir()} == kept
     alive.close()
