@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from girder_zarr.errors import EditError
+from girder_zarr.image.store.zarr_names import SUFFIXES
 from girder_zarr.image.write.outlet import sync_path
 from girder_zarr.image.write.pack import put_in_place, remove, temporary_name
 
@@ -87,7 +88,7 @@ def _converter(path: Path) -> Any:
         importlib.import_module('pyvips')  # without its library the converter fails half way
     except (ImportError, OSError) as exc:
         raise EditError(
-            f'{path.suffix or path.name} is not OME-Zarr (.zarr, .zip, .ozx, .db, .sqlite); others need '
+            f'{path.suffix or path.name} is not OME-Zarr ({", ".join(SUFFIXES)}); others need '
             f'large_image_converter, which cannot be used here: {exc}'
         ) from exc
     return large_image_converter

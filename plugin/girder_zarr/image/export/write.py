@@ -13,8 +13,9 @@ import numpy as np
 from girder_zarr.errors import EditError
 from girder_zarr.image.ngff.model import Axis
 from girder_zarr.image.series.folding import Folding, fold
+from girder_zarr.image.store.zarr_names import DIRECTORY_SUFFIX, FILE_SUFFIXES, SUFFIXES
 from girder_zarr.image.write.outlet import DocumentsFirst
-from girder_zarr.image.write.pack import SUFFIXES, check_target, outlet_for
+from girder_zarr.image.write.pack import check_target, outlet_for
 from girder_zarr.image.write.pyramid import metadata_documents, visit_blocks, write_image
 from girder_zarr.image.write.resample import AREA, NEAREST, Resample
 from girder_zarr.image.write.spec import OutputSpec
@@ -120,7 +121,7 @@ def _write_zarr(
 
 def _stem(path: Path) -> str:
     name = path.name
-    for suffix in ('.zip', '.zarr', '.ozx', '.db', '.sqlite', '.ome'):
+    for suffix in (*FILE_SUFFIXES, DIRECTORY_SUFFIX, '.ome'):
         name = name.removesuffix(suffix)
     return name or 'image'
 

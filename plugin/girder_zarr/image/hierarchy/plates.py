@@ -15,6 +15,7 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, check_relative_path
 from girder_zarr.image.ngff.parse import Parsed, ome_attributes
 from girder_zarr.image.store.keystore import KeyStore
+from girder_zarr.image.store.zarr_names import GROUP_KEYS
 
 if TYPE_CHECKING:
     from .fields import Find
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 ReadGroup = Callable[[KeyStore, str], dict[str, Any] | None]
 
 #: The files that a group has one of.
-GROUP_KEYS = ('zarr.json', '.zgroup', '.zattrs')
 #: How many wells are tried until one can be read.
 WELLS_TRIED = 20
 

@@ -21,7 +21,7 @@ from girder_zarr.image.export.image_state import NewImageState, in_ngff_order, o
 from girder_zarr.image.ngff.model import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
 from girder_zarr.image.series.frames import FrameLayout
 from girder_zarr.image.series.series import Series
-from girder_zarr.image.write.pack import SUFFIXES
+from girder_zarr.image.store.zarr_names import SUFFIXES
 from girder_zarr.image.write.spec import default_channels
 
 from .frame_values import axis_values, with_values

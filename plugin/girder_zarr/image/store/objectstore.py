@@ -13,7 +13,7 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, load_json
 
 from .keystore import KeyStore, walk
-from .zipstore import ROOT_KEYS
+from .zarr_names import METADATA_KEYS, V2_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +27,6 @@ ENTRY_BYTES = 100
 MOST_FOLDERS = 10_000
 #: The most entries of one folder.
 MOST_LISTED = 1_000_000
-METADATA = (*ROOT_KEYS, '.zmetadata')
 #: Requests that one opening sends at once, and the most documents that it asks for in this way.
 AT_ONCE, MOST_EXPECTED = 8, 256
 
@@ -69,7 +68,7 @@ class ObjectStore(KeyStore):
     def read(self, key: str, limit: int | None = None) -> bytes | None:
         """Return a value; see the base class."""
         most = DEFAULT.zip_entry_bytes if limit is None else limit
-        if key.rpartition('/')[2] not in METADATA:
+        if key.rpartition('/')[2] not in METADATA_KEYS:
             return self.fetch(key, None, most)
         return self._cache.fetch(key, lambda: self._read_metadata(key, most))
 
@@ -90,7 +89,7 @@ class ObjectStore(KeyStore):
         """Return the root's zarr format, or None where the root holds no metadata."""
         if self.read('zarr.json') is not None:
             return 3
-        return 2 if any(self.read(key) is not None for key in ('.zattrs', '.zgroup', '.zarray')) else None
+        return 2 if any(self.read(key) is not None for key in V2_KEYS) else None
 
     def expect(self, nodes: Iterable[str]) -> None:
         """Ask for the metadata of arrays and groups at once; see the base class."""
@@ -113,7 +112,7 @@ class ObjectStore(KeyStore):
 
     def has(self, key: str) -> bool:
         """Return whether there is such a key."""
-        if key.rpartition('/')[2] in METADATA:
+        if key.rpartition('/')[2] in METADATA_KEYS:
             return self.read(key) is not None
         return self.fetch(key, 0, 1) is not None
 

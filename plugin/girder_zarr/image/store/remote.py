@@ -16,7 +16,7 @@ from girder_zarr.errors import MissingImageError, UnreadableImageError
 from .addresses import Allowed, Place, current, locate, region, resolve
 from .buffered import ENDS, BufferedBytes
 from .objectstore import ObjectStore
-from .zipstore import ROOT_KEYS
+from .zarr_names import FILE_SUFFIXES, ROOT_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,6 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 #: How long a network address is used before its host is looked up again, in seconds.
 PINNED_SECONDS = 300.0
 MOST_REDIRECTS = 3
-FILE_SUFFIXES = ('.zip', '.ozx', '.db', '.sqlite')
 #: The first request takes what the first read will ask for.
 HEAD_BYTES = ENDS
 #: Opened images are looked at again after so many seconds.

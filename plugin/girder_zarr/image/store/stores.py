@@ -14,7 +14,8 @@ from .bytesource import ByteSource, FileBytes, file_identity
 from .keystore import SCRATCH, Bytes, KeyStore, walk
 from .remote import address_identity, open_address
 from .sqlitestore import SQLITE_MAGIC, SqliteStore
-from .zipstore import END_RECORD, LOCAL_MAGIC, ROOT_KEYS, ZipFileStore
+from .zarr_names import ROOT_KEYS
+from .zipstore import END_RECORD, LOCAL_MAGIC, ZipFileStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,6 +19,7 @@ from girder_zarr.image.limits import DEFAULT, Limits
 from .bytesource import FileBytes
 from .keystore import SCRATCH, Bytes, KeyStore
 from .nearby import Part, read_nearby
+from .zarr_names import ROOT_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,7 +45,6 @@ SLACK = 128
 #: A deflated byte stands for at most 1032 bytes (zlib's technical note).
 LARGEST_RATIO = 1032
 
-ROOT_KEYS = ('zarr.json', '.zgroup', '.zattrs', '.zarray')
 #: What Finder and others put beside the folder that was zipped.
 CLUTTER = ('__MACOSX', '.DS_Store', 'Thumbs.db', 'desktop.ini')
 

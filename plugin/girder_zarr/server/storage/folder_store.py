@@ -13,7 +13,7 @@ from girder.models.item import Item
 
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.store.objectstore import MOST_LISTED, ObjectStore
-from girder_zarr.image.store.zipstore import ROOT_KEYS
+from girder_zarr.image.store.zarr_names import ROOT_KEYS, ROOT_ORDER
 
 if TYPE_CHECKING:
     from bson import ObjectId
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 KEPT_FOLDERS, KEPT_FILES = 20_000, 2_000
 #: How far above a folder an image's root is looked for.
 MOST_DEPTH = 20
-#: Metadata that makes a folder a zarr node; `.zattrs` alone could be anybody's.
-ROOT_ORDER = ('zarr.json', '.zattrs', '.zgroup', '.zarray')
 
 
 class FolderHierarchy(ObjectStore):
