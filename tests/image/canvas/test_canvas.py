@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from girder_zarr.errors import EditError
 from girder_zarr.image.canvas.bands import common_type
 from girder_zarr.image.canvas.canvas import Canvas
-from girder_zarr.image.canvas.coverage import Coverage
-from girder_zarr.image.canvas.level import CanvasLevel
+from girder_zarr.image.canvas.canvas_level import CanvasLevel
+from girder_zarr.image.canvas.chunk_coverage import ChunkCoverage
 from girder_zarr.image.canvas.scratch import SCRATCH, Scratch
 
 if TYPE_CHECKING:
@@ -322,7 +322,7 @@ def test_scratch_goes_with_its_owner(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(*[st.integers(0, 16)] * 4, st.booleans()), max_size=30))
 @settings(max_examples=100, deadline=None)
 def test_coverage_knows_every_pixel(rectangles: list[tuple[int, int, int, int, bool]]) -> None:
-    coverage, expected = Coverage(16), np.zeros((16, 16), bool)
+    coverage, expected = ChunkCoverage(16), np.zeros((16, 16), bool)
     for top, bottom, left, right, masked in rectangles:
         rows, columns = slice(min(top, bottom), max(top, bottom)), slice(min(left, right), max(left, right))
         mask = np.indices(expected[rows, columns].shape).sum(0) % 2 == 0 if masked else None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 #: Integers that large_image_converter keeps as they are; floats it keeps where it is told to.
-_KEPT = {np.dtype(np.uint8), np.dtype(np.uint16)}
+_EXACT_TYPES = {np.dtype(np.uint8), np.dtype(np.uint16)}
 
 
 def convert_to(
@@ -50,7 +50,7 @@ def convert_to(
         raise EditError(
             'Projection was specified but GCPs were not specified. Cannot write georeferenced file.'
         )
-    kept = dtype in _KEPT or dtype.kind == 'f'
+    kept = dtype in _EXACT_TYPES or dtype.kind == 'f'
     if kept:
         converter = _converter(path)
     else:

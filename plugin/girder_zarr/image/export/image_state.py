@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from girder_zarr.image.canvas.canvas import Canvas
-    from girder_zarr.image.canvas.form import Extent
+    from girder_zarr.image.canvas.form import CanvasExtent
     from girder_zarr.image.canvas.scratch import Scratch
-    from girder_zarr.image.ngff.model import Axis
+    from girder_zarr.image.ngff.metadata import Axis
     from girder_zarr.image.series.series import LevelReader
 
 #: The order of axes that NGFF asks for (0.5, section 3.4); others come where channel is.
@@ -33,7 +33,7 @@ class OutputWindow:
 
 
 def output_window(
-    extent: Extent,
+    extent: CanvasExtent,
     crop: tuple[int, int, int, int] | None,
     min_width: int | None,
     min_height: int | None,
@@ -78,7 +78,7 @@ class NewImageState:
     """
 
     canvas: Canvas
-    extent: Extent
+    extent: CanvasExtent
     scratch: Scratch
     window: OutputWindow
     frame_axes: tuple[Axis, ...]

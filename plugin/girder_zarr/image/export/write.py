@@ -11,28 +11,28 @@ import cv2
 import numpy as np
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.ngff.model import Axis
+from girder_zarr.image.ngff.metadata import Axis
 from girder_zarr.image.series.folding import Folding, fold
 from girder_zarr.image.store.zarr_names import DIRECTORY_SUFFIX, FILE_SUFFIXES, SUFFIXES
 from girder_zarr.image.write.outlet import DocumentsFirst
+from girder_zarr.image.write.output_spec import OutputSpec
 from girder_zarr.image.write.pack import check_target, outlet_for
 from girder_zarr.image.write.pyramid import metadata_documents, visit_blocks, write_image
 from girder_zarr.image.write.resample import AREA, NEAREST, Resample
-from girder_zarr.image.write.spec import OutputSpec
 
 from .associated import ASSOCIATED, write_associated
 from .associated import documents as associated_documents
 from .channels import output_channels
 from .convert import convert_to
 from .image_state import in_ngff_order
-from .options import Ranges, ZarrOptions, shown
+from .zarr_options import Ranges, ZarrOptions, with_ends
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from girder_zarr.image.canvas.canvas import Canvas
-    from girder_zarr.image.canvas.form import Extent
+    from girder_zarr.image.canvas.form import CanvasExtent
     from girder_zarr.image.write.blocks import Region
 
     from .image_state import NewImageState, OutputWindow
@@ -184,7 +184,7 @@ def _with_windows_of_data(spec: OutputSpec, reader: _CanvasBlocks, threads: int 
     found = []
     for index, channel in enumerate(channels):
         ends = ranges.ends(index)
-        found.append(channel if ends is None else replace(channel, window=shown(channel.window, ends)))
+        found.append(channel if ends is None else replace(channel, window=with_ends(channel.window, ends)))
     return replace(spec, multiscale=replace(spec.multiscale, channels=tuple(found)))
 
 
@@ -227,7 +227,7 @@ class _CanvasBlocks:
     """
 
     canvas: Canvas
-    extent: Extent
+    extent: CanvasExtent
     window: OutputWindow
     bands: int
     axes: list[str]

@@ -19,7 +19,7 @@ import numpy as np
 from girder_zarr.common.cache import LRU
 from girder_zarr.image.series.reduce import BLOCK_BYTES
 
-from .fields import Alike, LaterField, read_scaled
+from .plate_fields import Alike, LaterField, read_scaled
 
 #: Bytes of reduced fields that one mosaic caches, and the most that one of them may have: a plate of 384
 #: wells with a few channels fits, and no field pushes out many others.
@@ -27,17 +27,17 @@ MAX_CACHE_BYTES, MAX_CACHED_FIELD_BYTES = 64 * 2**20, 2**20
 #: How many fields, and how much of each, are looked at to find the range of values.
 SAMPLED_FIELDS, SAMPLE_SIDE = 12, 512
 #: From so many fields on, several are read at once.
-FEW_FIELDS = 4
+MAX_SERIAL_FIELDS = 4
 #: Wells of several fields are this part of their own side apart.
 WELL_GAP = 24
 #: How much wider than a field its place may be so that it begins on a pixel of every level.
-MOST_PADDING = 32
+MAX_PADDING = 32
 #: Of two fields of a well, at most this part may be covered by each other; else their positions are not used.
-MOST_COVERED = 0.5
+MAX_COVERED = 0.5
 #: A well may be this many times as large as its fields together; else their positions are not used.
-MOST_SPREAD = 9
+MAX_SPREAD = 9
 #: The lowest level of a mosaic is no longer than this.
-SMALLEST_SIDE = 256
+MAX_LOWEST_SIDE = 256
 
 Offsets = Mapping[int, tuple[int, int]]
 
@@ -96,7 +96,7 @@ def _aligned(side: int, steps: Sequence[int]) -> int:
     """Return a side, enlarged so that what comes next begins on a pixel of as low a level as can be."""
     for step in sorted(steps, reverse=True):
         found = -(-side // step) * step
-        if (found - side) * MOST_PADDING <= side:
+        if (found - side) * MAX_PADDING <= side:
             return found
     return side
 
@@ -115,12 +115,12 @@ def offsets_from(positions: Mapping[int, tuple[float, float]], cell: tuple[int, 
     }
     places = np.array(list(found.values()), np.int64)
     spread = (int(np.max(places[:, 0])) + cell[0]) * (int(np.max(places[:, 1])) + cell[1])
-    if spread > MOST_SPREAD * len(places) * cell[0] * cell[1]:
+    if spread > MAX_SPREAD * len(places) * cell[0] * cell[1]:
         return None
     apart = np.abs(places[:, None] - places[None])
     shared = np.clip(1 - apart / np.array(cell), 0, 1).prod(axis=-1)
     np.fill_diagonal(shared, 0)
-    return None if np.max(shared) > MOST_COVERED else found
+    return None if np.max(shared) > MAX_COVERED else found
 
 
 class Mosaic:
@@ -161,7 +161,7 @@ class Mosaic:
         """Return the levels: those of the fields, and lower ones until one is small."""
         steps = sorted(self.stored)
         side = max(self.places.height, self.places.width)
-        while side / steps[-1] > SMALLEST_SIDE:
+        while side / steps[-1] > MAX_LOWEST_SIDE:
             steps.append(steps[-1] * 2)
         return tuple(MosaicLevel(self, step) for step in steps)
 
@@ -298,7 +298,7 @@ class MosaicLevel:
         # Fields may overlap: they are drawn in their order, whichever is read first.
         with contextlib.ExitStack() as stack:
             parts: Iterator[tuple[tuple[slice, ...], np.ndarray]] = map(read, found.tolist())
-            if len(found) > FEW_FIELDS:
+            if len(found) > MAX_SERIAL_FIELDS:
                 pool = stack.enter_context(ThreadPoolExecutor(min(4, os.cpu_count() or 1)))
                 parts = pool.map(read, found.tolist())
             for target, pixels in parts:

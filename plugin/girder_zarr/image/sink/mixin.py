@@ -11,18 +11,18 @@ import numpy as np
 
 from girder_zarr.errors import EditError
 from girder_zarr.image.canvas.canvas import MEMORY, Canvas
-from girder_zarr.image.canvas.level import ArrayLevel, CanvasLevel
+from girder_zarr.image.canvas.canvas_level import ArrayLevel, CanvasLevel
 from girder_zarr.image.canvas.scratch import Scratch
-from girder_zarr.image.edit.edit import EditMixin
+from girder_zarr.image.edit.edited_file import EditMixin
 from girder_zarr.image.edit.edited_level import edited_levels
 from girder_zarr.image.export import write as export
 from girder_zarr.image.export.associated import as_series, detached
 from girder_zarr.image.export.image_state import NewImageState, in_ngff_order, output_window
-from girder_zarr.image.ngff.model import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
+from girder_zarr.image.ngff.metadata import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
 from girder_zarr.image.series.frames import FrameLayout
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.store.zarr_names import SUFFIXES
-from girder_zarr.image.write.spec import default_channels
+from girder_zarr.image.write.output_spec import default_channels
 
 from .frame_values import axis_values, with_values
 from .properties import PropertiesMixin, hex_color
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from girder_zarr.image.canvas.form import Extent
-    from girder_zarr.image.edit.edit import Edited
+    from girder_zarr.image.canvas.form import CanvasExtent
+    from girder_zarr.image.edit.edited_file import Edited
     from girder_zarr.image.series.series import LevelReader
     from girder_zarr.image.write.resample import Resample
 
@@ -143,7 +143,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
                     self._frameValues, self._frameAxes or [], tile.start, tile.values, self._frameAxesNow()
                 )
             self._revised()
-        return grown or bool(tile.values) or not self._shownAsEdited
+        return grown or bool(tile.values) or not self._describesEdits
 
     def _revised(self) -> None:
         """Let no tile that was shown before be shown again."""
@@ -160,7 +160,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             extent = self._canvas.extent()
             if extent is None:
                 return
-            self._shownAsEdited = True
+            self._describesEdits = True
             level = CanvasLevel(self._canvas, extent)
             described: tuple[Multiscale, tuple[LevelReader, ...]] = self._describedCanvas(extent), (level,)
             if self._edited is not None and not self._canvas.is_detached:
@@ -168,7 +168,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             self._describe([Series(*described)])
             self._revised()
 
-    def _describedCanvas(self, extent: Extent) -> Multiscale:
+    def _describedCanvas(self, extent: CanvasExtent) -> Multiscale:
         """Return the metadata of the image as it is on the canvas: frame axes, y, x, bands."""
         axes = [*self._frameAxesOf(extent.axes, extent), *self._planeAxes(), Axis('s', 'channel')]
         scale = [1.0] * (len(axes) - 3) + [self._mm_y or 1.0, self._mm_x or 1.0, 1.0]
@@ -179,7 +179,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         level = Level('0', tuple(scale), (0.0,) * len(axes))
         return Multiscale(tuple(axes), (level,), channels=channels)
 
-    def _frameAxesOf(self, order: Sequence[str], extent: Extent) -> list[Axis]:
+    def _frameAxesOf(self, order: Sequence[str], extent: CanvasExtent) -> list[Axis]:
         """Return the frame axes with their units and values.
 
         :param order: all of them, the slowest first.
@@ -331,7 +331,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             foreign=None if self._edited is None else self._edited.foreign,
         )
 
-    def _writtenFrameAxes(self, extent: Extent) -> tuple[Axis, ...]:
+    def _writtenFrameAxes(self, extent: CanvasExtent) -> tuple[Axis, ...]:
         """Return the frame axes in the order of NGFF, with units and values.
 
         Values that differ from frame to frame are listed in the order in which the reading half counts

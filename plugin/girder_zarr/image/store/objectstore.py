@@ -24,11 +24,11 @@ MAX_CACHE_BYTES, MAX_CACHED_DOCUMENT = 32 * 2**20, 4 * 2**20
 #: What an entry of the cache takes beside the document, so that absent keys count too.
 ENTRY_BYTES = 100
 #: The most folders that are looked into to list keys.
-MOST_FOLDERS = 10_000
+MAX_FOLDERS = 10_000
 #: The most entries of one folder.
-MOST_LISTED = 1_000_000
+MAX_LISTED = 1_000_000
 #: Requests that one opening sends at once, and the most documents that it asks for in this way.
-AT_ONCE, MOST_EXPECTED = 8, 256
+MAX_REQUESTS, MAX_PREFETCHED = 8, 256
 
 
 class ObjectStore(KeyStore):
@@ -39,17 +39,17 @@ class ObjectStore(KeyStore):
     other one are not asked for.
     """
 
-    far = True
-    quick = False
+    is_remote = True
+    has_fast_lookup = False
     #: Whether several requests take as long as one.
-    asks_at_once = False
+    supports_batch = False
 
     def __init__(self, name: str, identity: str) -> None:
         super().__init__(name, identity)
         self._cache: LRU[str, bytes | None] = LRU(
             max_bytes=MAX_CACHE_BYTES, size_of=lambda data: len(data or b'') + ENTRY_BYTES
         )
-        self._together: dict[str, dict[str, Any]] | None = None
+        self._consolidated_nodes: dict[str, dict[str, Any]] | None = None
 
     @abstractmethod
     def fetch(self, key: str, start: int | None, length: int) -> bytes | None:
@@ -91,16 +91,16 @@ class ObjectStore(KeyStore):
             return 3
         return 2 if any(self.read(key) is not None for key in V2_KEYS) else None
 
-    def expect(self, nodes: Iterable[str]) -> None:
+    def prefetch_metadata(self, nodes: Iterable[str]) -> None:
         """Ask for the metadata of arrays and groups at once; see the base class."""
-        version = self._format() if self.asks_at_once else None
+        version = self._format() if self.supports_batch else None
         if version is None:
             return
         keys = [f'{node}/zarr.json' if version == 3 else f'{node}/.zarray' for node in nodes if node]
         keys = [key for key in dict.fromkeys(keys) if key not in self._cache and key not in self._documents()]
         if len(keys) > 1:
-            with ThreadPoolExecutor(min(AT_ONCE, len(keys))) as pool:
-                list(pool.map(self._try, keys[:MOST_EXPECTED]))
+            with ThreadPoolExecutor(min(MAX_REQUESTS, len(keys))) as pool:
+                list(pool.map(self._try, keys[:MAX_PREFETCHED]))
 
     def _try(self, key: str) -> None:
         with suppress(UnreadableImageError):  # whoever needs it is told why
@@ -122,7 +122,7 @@ class ObjectStore(KeyStore):
 
     def _documents(self) -> dict[str, dict[str, Any]]:
         """Return the consolidated metadata by key; empty where there is none."""
-        if self._together is None:
+        if self._consolidated_nodes is None:
             found: dict[str, Any] = {}
             try:
                 root = self.read('zarr.json', DEFAULT.json_bytes)
@@ -137,8 +137,8 @@ class ObjectStore(KeyStore):
                     found = nodes if isinstance(nodes, dict) else {}
             except UnreadableImageError:
                 found = {}  # the metadata of each node still counts
-            self._together = {key: value for key, value in found.items() if isinstance(value, dict)}
-        return self._together
+            self._consolidated_nodes = {key: value for key, value in found.items() if isinstance(value, dict)}
+        return self._consolidated_nodes
 
     def names(self, folder: str) -> list[str]:
         """Return what lies directly in a folder; see the base class.
@@ -158,4 +158,4 @@ class ObjectStore(KeyStore):
 
     def keys(self, prefix: str = '') -> Iterator[str]:
         """Iterate over all keys that begin with ``prefix``."""
-        return walk(self.names, prefix, MOST_FOLDERS)
+        return walk(self.names, prefix, MAX_FOLDERS)

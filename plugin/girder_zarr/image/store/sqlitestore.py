@@ -26,7 +26,7 @@ TABLE, INDEX = 'zarr', 'sqlite_autoindex_zarr_1'
 INNER_INDEX, INNER_TABLE, LEAF_INDEX, LEAF_TABLE = 2, 5, 10, 13
 INNER = (INNER_INDEX, INNER_TABLE)
 #: SQLite's trees of 2**47 bytes are at most 20 pages deep.
-MOST_DEPTH = 24
+MAX_DEPTH = 24
 #: Bytes of pages that one store caches: the inner pages of a tree of some hundred thousand keys.
 CACHE_BYTES = 4 * 2**20
 #: What is read at once where a value is scattered over pages.
@@ -35,7 +35,7 @@ RUN_BYTES = 64 * 2**20
 SCHEMA_BYTES, KEY_BYTES = 2**16, DEFAULT.name_bytes + 32
 
 
-class Cell(NamedTuple):
+class BTreeCell(NamedTuple):
     """What one cell of a page says.
 
     :param child: the page below, or 0.
@@ -103,7 +103,7 @@ class SqliteFile:
         last = int.from_bytes(page[start + 8 : start + 12], 'big') if kind in INNER else 0
         return kind, places, last
 
-    def cell(self, number: int, kind: int, at: int) -> Cell:
+    def cell(self, number: int, kind: int, at: int) -> BTreeCell:
         """Return the cell at byte ``at`` of a page."""
         page = self.page(number)
         child = rowid = 0
@@ -111,7 +111,7 @@ class SqliteFile:
             child = int.from_bytes(page[at : at + 4], 'big')
             at += 4
         if kind == INNER_TABLE:
-            return Cell(child, self.varint(page, at)[0], 0, b'', 0)
+            return BTreeCell(child, self.varint(page, at)[0], 0, b'', 0)
         size, at = self.varint(page, at)
         if kind == LEAF_TABLE:
             rowid, at = self.varint(page, at)
@@ -119,7 +119,7 @@ class SqliteFile:
         if at + local > self.usable:
             raise self.broken(f'a cell leads out of page {number}')
         more = int.from_bytes(page[at + local : at + local + 4], 'big') if local < size else 0
-        return Cell(child, rowid, size, page[at : at + local], more)
+        return BTreeCell(child, rowid, size, page[at : at + local], more)
 
     def _local(self, size: int, *, table: bool) -> int:
         """Return how much of a payload lies in its b-tree page (1.6, 'Cell payload overflow pages')."""
@@ -144,7 +144,7 @@ class SqliteFile:
                 return value, at + index + 1
         raise self.broken('a number is cut off')
 
-    def payload(self, cell: Cell, most: int) -> bytes:
+    def payload(self, cell: BTreeCell, most: int) -> bytes:
         """Return a cell's whole payload. Its overflow pages mostly follow each other: they are read at once.
 
         :param most: the bytes that it may have.
@@ -188,7 +188,7 @@ class SqliteFile:
             body += size
         return found + [None] * (most - len(found))
 
-    def walk(self, root: int) -> Iterator[Cell]:
+    def walk(self, root: int) -> Iterator[BTreeCell]:
         """Iterate over the cells of a tree that hold rows, in order."""
         seen = 0
         stack = [iter([root])]
@@ -198,7 +198,7 @@ class SqliteFile:
                 stack.pop()
                 continue
             seen += 1
-            if seen > self.count or len(stack) > MOST_DEPTH:
+            if seen > self.count or len(stack) > MAX_DEPTH:
                 raise self.broken('its pages refer to each other in a circle')
             kind, places, last = self.cells(number)
             cells = [self.cell(number, kind, at) for at in places]
@@ -216,7 +216,7 @@ class SqliteStore(KeyStore):
     :raises UnreadableImageError: it is not such a database.
     """
 
-    quick = False
+    has_fast_lookup = False
 
     def __init__(self, source: ByteSource) -> None:
         super().__init__(source.name, source.identity)
@@ -237,7 +237,7 @@ class SqliteStore(KeyStore):
     def _rowid(self, key: bytes) -> int | None:
         """Look a key up in the index. Keys are compared as bytes, as SQLite does."""
         file, number = self._file, self._index
-        for _ in range(MOST_DEPTH):
+        for _ in range(MAX_DEPTH):
             kind, places, last = file.cells(number)
             if kind not in (INNER_INDEX, LEAF_INDEX):
                 raise file.broken(f'page {number} is no index page')
@@ -259,9 +259,9 @@ class SqliteStore(KeyStore):
                 return None
         raise file.broken('its index is too deep')
 
-    def _row(self, rowid: int) -> Cell | None:
+    def _row(self, rowid: int) -> BTreeCell | None:
         file, number = self._file, self._table
-        for _ in range(MOST_DEPTH):
+        for _ in range(MAX_DEPTH):
             kind, places, last = file.cells(number)
             if kind not in (INNER_TABLE, LEAF_TABLE):
                 raise file.broken(f'page {number} is no table page')

@@ -24,7 +24,7 @@ from .outlet import DirectoryOutlet, Outlet, SqliteOutlet, ZipOutlet, sync_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from girder_zarr.image.ngff.model import Version
+    from girder_zarr.image.ngff.metadata import Version
 
 fcntl: Any = None
 with contextlib.suppress(ImportError):

@@ -29,7 +29,7 @@ from .resample import margin
 from .seamless import MAX_CACHE_BYTES, LevelPass
 
 if TYPE_CHECKING:
-    from .spec import OutputSpec
+    from .output_spec import OutputSpec
 
 #: Called with one slice an axis (start, stop inside the shape); returns its pixels, or None: nothing there.
 BlockReader: TypeAlias = Callable[[tuple[slice, ...]], np.ndarray | None]

@@ -12,7 +12,7 @@ from girder.models.folder import Folder
 from girder.models.item import Item
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.store.objectstore import MOST_LISTED, ObjectStore
+from girder_zarr.image.store.objectstore import MAX_LISTED, ObjectStore
 from girder_zarr.image.store.zarr_names import ROOT_KEYS, ROOT_ORDER
 
 if TYPE_CHECKING:
@@ -98,9 +98,9 @@ class FolderHierarchy(ObjectStore):
         if found is None:
             return []
         query = {'parentId': found, 'parentCollection': 'folder'}
-        names = [child['name'] + '/' for child in Folder().find(query, fields=['name'], limit=MOST_LISTED)]
+        names = [child['name'] + '/' for child in Folder().find(query, fields=['name'], limit=MAX_LISTED)]
         return names + [
-            item['name'] for item in Item().find({'folderId': found}, fields=['name'], limit=MOST_LISTED)
+            item['name'] for item in Item().find({'folderId': found}, fields=['name'], limit=MAX_LISTED)
         ]
 
 

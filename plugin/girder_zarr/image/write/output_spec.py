@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.ngff.model import DEFAULT_AXIS_TYPES, Axis, Channel, Level, Multiscale, Version, Window
+from girder_zarr.image.ngff.metadata import (
+    DEFAULT_AXIS_TYPES,
+    Axis,
+    Channel,
+    Level,
+    Multiscale,
+    Version,
+    Window,
+)
 
 from .encode import Codec
 from .resample import AREA, Resample, check_method, margin

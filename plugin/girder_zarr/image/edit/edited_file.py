@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from girder_zarr.image.hierarchy.opening import Opened
-    from girder_zarr.image.ngff.model import Axis, Multiscale, Version
+    from girder_zarr.image.ngff.metadata import Axis, Multiscale, Version
     from girder_zarr.image.series.frames import FrameLayout
     from girder_zarr.image.series.series import LevelReader, Series
     from girder_zarr.image.store.keystore import KeyStore
@@ -146,7 +146,7 @@ class EditMixin:
     """What the writing half needs to begin with an image that exists."""
 
     _edited: Edited | None = None
-    _shownAsEdited = True
+    _describesEdits = True
 
     def _initEdit(
         self, opened: Opened, store: KeyStore, location: object, options: Mapping[str, Any]
@@ -181,7 +181,7 @@ class EditMixin:
         source._channelColors = source._fileColors() or None
         source._frameAxes, source._frameUnits, source._frameValues = frame_values(multiscale, layout, None)
         source._cacheValue = source._uniqueName
-        self._shownAsEdited = False
+        self._describesEdits = False
         source._editable = True
 
 
