@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SECONDS = float(os.environ.get('GIRDER_ZARR_FUZZ_SECONDS', '24'))
 SEED = int(os.environ.get('GIRDER_ZARR_FUZZ_SEED', '1'))
 #: What one case may take: memory that Python and numpy allocate, and time.
-MOST_BYTES = 300 * 2**20
+MAX_BYTES = 300 * 2**20
 MOST_SECONDS = 20
 
 Files = dict[str, bytes]
@@ -186,7 +186,7 @@ def bounded() -> Iterator[None]:
         for one, handler in before:
             signal.signal(one, handler)
     taken = tracemalloc.get_traced_memory()[1] - start
-    assert taken < MOST_BYTES, f'{taken} bytes were allocated'
+    assert taken < MAX_BYTES, f'{taken} bytes were allocated'
 
 
 def use(source: Any) -> None:

@@ -22,7 +22,7 @@ class Counted(KeyStore):
     def __init__(self, inner: KeyStore) -> None:
         super().__init__(inner.name, inner.identity)
         self.inner, self.reads, self.looks, self.listings = inner, 0, 0, 0
-        self.far, self.quick = inner.far, inner.quick
+        self.is_remote, self.has_fast_lookup = inner.is_remote, inner.has_fast_lookup
 
     def read(self, key: str, limit: int | None = None) -> bytes | None:
         self.reads += 1

@@ -20,7 +20,7 @@ class Limits:
     """The bounds; sizes in bytes.
 
     :param chunk_bytes: one decoded chunk (the inner chunk where the array is sharded); together with what it
-        is stored in, see :func:`most_work_bytes`.
+        is stored in, see :func:`max_work_bytes`.
     :param image_chunk_bytes: one chunk of a picture format; some of their decoders take four times as much.
     :param shard_chunks: the inner chunks of one shard.
     :param tile_chunks: the chunks that one tile at a lower resolution than any stored may be made from.
@@ -46,7 +46,7 @@ class Limits:
 
 
 #: No limit can be set higher.
-HIGHEST = 2**53
+MAX_LIMIT = 2**53
 
 
 def parse_limits(value: object) -> Limits:
@@ -64,8 +64,8 @@ def parse_limits(value: object) -> Limits:
         if name not in names:
             msg = f'expected some of {", ".join(names)}, found {_short(name)}'
             raise ValueError(msg)
-        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= HIGHEST:
-            msg = f'{name}: expected a whole number from 1 to {HIGHEST}, found {_short(number)}'
+        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MAX_LIMIT:
+            msg = f'{name}: expected a whole number from 1 to {MAX_LIMIT}, found {_short(number)}'
             raise ValueError(msg)
     return Limits(**value)
 
@@ -109,7 +109,7 @@ V3_CODECS = frozenset(
 #: Codecs of imagecodecs (``imagecodecs_`` + one of these) that decode to an image of the chunk's shape.
 IMAGE_CODECS = frozenset(
     {
-        'avif', 'jpeg', 'jpeg2k', 'jpegls', 'jpegxl', 'jpegxr', 'lerc', 'ljpeg', 'mozjpeg',
+        'jpeg', 'jpeg2k', 'jpegls', 'jpegxl', 'jpegxr', 'lerc', 'ljpeg', 'mozjpeg',
         'png', 'qoi', 'ultrahdr', 'webp',
     }
 )  # fmt: skip
@@ -229,7 +229,7 @@ def check_chunk(chunks: Sequence[int], dtype: np.dtype[Any], name: str, limits: 
         raise UnreadableImageError(msg)
 
 
-def most_work_bytes(limits: Limits = DEFAULT) -> int:
+def max_work_bytes(limits: Limits = DEFAULT) -> int:
     """Return how many bytes a chunk may have stored and decoded together: 176 MiB unless a limit is changed.
 
     Then a tile takes less than 300 MB, Python and all libraries included.

@@ -19,8 +19,8 @@ from large_image.tilesource import FileTileSource
 from large_image.tilesource.utilities import ImageBytes
 
 from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.hierarchy.internal_metadata import describe
 from girder_zarr.image.hierarchy.labels import LabelFrames
-from girder_zarr.image.hierarchy.report import describe
 from girder_zarr.image.hierarchy.selection import choice_key, open_wanted, wanted
 from girder_zarr.image.ngff.units import millimeters
 from girder_zarr.image.render.display import encode_jpeg
@@ -28,7 +28,7 @@ from girder_zarr.image.render.histogram import COUNTED, HISTOGRAM_OPTIONS, count
 from girder_zarr.image.render.passthrough import stored_jpeg
 from girder_zarr.image.render.picture import associated_picture, read_frame, sides_of
 from girder_zarr.image.render.regions import MEANS, read_region
-from girder_zarr.image.render.rendered import ShownMixin
+from girder_zarr.image.render.rendered import RenderedMixin
 from girder_zarr.image.series.frames import channel_names, frame_records, frame_values, lay_out, native_dtype
 from girder_zarr.image.series.reduce import choose_level
 from girder_zarr.image.sink.mixin import SinkMixin
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.store.keystore import KeyStore
 
 
-class ZarrFileTileSource(ShownMixin, SinkMixin, FileTileSource, metaclass=SourceMeta):
+class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=SourceMeta):
     """Provides tile access to OME-Zarr images and other zarr arrays, and writes new ones."""
 
     cacheName = 'tilesource'
@@ -144,7 +144,7 @@ class ZarrFileTileSource(ShownMixin, SinkMixin, FileTileSource, metaclass=Source
             step: choose_level(sides_of(first, layout), step)
             for step in (2**power for power in range(self.levels))
         }
-        self._describeShown(first)
+        self._resetRendering(first)
         if self._editable:
             self._cacheValue = str(uuid.uuid4())
 
@@ -243,16 +243,16 @@ class ZarrFileTileSource(ShownMixin, SinkMixin, FileTileSource, metaclass=Source
         self, x, y, z, pilImageAllowed=False, numpyAllowed=False, **kwargs
     ):
         """Return one tile; see the base class."""
-        if not numpyAllowed and self._isShownOtherwise():
-            return self._shown().getTile(x, y, z, pilImageAllowed, numpyAllowed, **kwargs)
+        if not numpyAllowed and self._needsRendering():
+            return self._renderedView().getTile(x, y, z, pilImageAllowed, numpyAllowed, **kwargs)
         frame = self._getFrame(**kwargs)
         self._xyzInRange(x, y, z, frame, self._framecount)
-        if self.encoding == 'JPEG' and not (numpyAllowed or pilImageAllowed or self._asShown):
+        if self.encoding == 'JPEG' and not (numpyAllowed or pilImageAllowed or self._isRendered):
             stored = self._storedTile(x, y, z, frame)
             if stored is not None:
                 return ImageBytes(stored, mimetype='image/jpeg')
         tile = self._pixels(x, y, z, frame)
-        if self._asShown:
+        if self._isRendered:
             tile = self._asPicture(tile, frame)
         return self._outputTile(  # type: ignore[no-untyped-call]
             tile, TILE_FORMAT_NUMPY, x, y, z, pilImageAllowed, numpyAllowed, **kwargs
@@ -294,7 +294,7 @@ class ZarrFileTileSource(ShownMixin, SinkMixin, FileTileSource, metaclass=Source
     def _regionPixels(self, corners: tuple[int, int, int, int], level: int, frame: int) -> np.ndarray:
         """Return a part of one of large_image's levels, which count from the lowest resolution, as shown."""
         pixels = self._part(corners, 2 ** (self.levels - 1 - level), frame)
-        return self._asPicture(pixels, frame) if self._asShown else pixels
+        return self._asPicture(pixels, frame) if self._isRendered else pixels
 
     def _isPlain(self) -> bool:
         """Whether pixels are given as they are: no style, no color profile, nothing done to the edges."""
@@ -350,8 +350,8 @@ class ZarrFileTileSource(ShownMixin, SinkMixin, FileTileSource, metaclass=Source
         formats = format if isinstance(format, (tuple, set, list)) else (format,)
         means = kwargs.pop(MEANS, False)
         keeps = TILE_FORMAT_NUMPY in formats or kwargs.get('encoding') in ('TIFF', 'TILED')
-        if not keeps and self._isShownOtherwise():
-            return self._shown().getRegion(format=format, **kwargs, **({MEANS: True} if means else {}))
+        if not keeps and self._needsRendering():
+            return self._renderedView().getRegion(format=format, **kwargs, **({MEANS: True} if means else {}))
         if self._isPlain():
             found = read_region(self, self._regionPixels, formats, kwargs, means=means)
             if found is not None:

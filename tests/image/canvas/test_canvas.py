@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from girder_zarr.errors import EditError
 from girder_zarr.image.canvas.bands import common_type
 from girder_zarr.image.canvas.canvas import Canvas
-from girder_zarr.image.canvas.coverage import Coverage
-from girder_zarr.image.canvas.level import CanvasLevel
-from girder_zarr.image.canvas.scratch import Scratch, sweep
+from girder_zarr.image.canvas.canvas_level import CanvasLevel
+from girder_zarr.image.canvas.chunk_coverage import ChunkCoverage
+from girder_zarr.image.canvas.scratch import SCRATCH, Scratch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -293,18 +293,19 @@ def test_a_full_disk_is_said_and_loses_no_pixel(tmp_path: Path, monkeypatch: pyt
     assert (found == 9).all()
 
 
-def test_what_a_crash_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = tmp_path / 'girder-zarr-new-left'
+def test_what_a_crash_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    left, made_just_now = tmp_path / 'girder-zarr-new-left', tmp_path / 'girder-zarr-new-begun'
     left.mkdir()
     (left / 'lock').touch()
+    made_just_now.mkdir()
     # what another part of girder_zarr keeps in the same folder is none of the sweep's business
     (tmp_path / 'girder-zarr-stitch-of-a-job').mkdir()
     alive = Scratch('alive', tmp_path)
     alive.directory()
-    sweep(tmp_path)
-    assert left.exists(), 'it may have been made just now'
-    monkeypatch.setattr('girder_zarr.image.canvas.scratch._GRACE', -1.0)
-    sweep(tmp_path)
+    SCRATCH.sweep(tmp_path)
+    assert not left.exists()
+    assert made_just_now.exists()
+    made_just_now.rmdir()
     kept = {'girder-zarr-new-alive', 'girder-zarr-stitch-of-a-job'}
     assert {path.name for path in tmp_path.iterdir()} == kept
     alive.close()
@@ -321,7 +322,7 @@ def test_scratch_goes_with_its_owner(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(*[st.integers(0, 16)] * 4, st.booleans()), max_size=30))
 @settings(max_examples=100, deadline=None)
 def test_coverage_knows_every_pixel(rectangles: list[tuple[int, int, int, int, bool]]) -> None:
-    coverage, expected = Coverage(16), np.zeros((16, 16), bool)
+    coverage, expected = ChunkCoverage(16), np.zeros((16, 16), bool)
     for top, bottom, left, right, masked in rectangles:
         rows, columns = slice(min(top, bottom), max(top, bottom)), slice(min(left, right), max(left, right))
         mask = np.indices(expected[rows, columns].shape).sum(0) % 2 == 0 if masked else None

@@ -48,8 +48,8 @@ print(before, now('VmHWM'))
 def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat chunks as large that are not."""
     monkeypatch.setattr(chunks, 'LARGE_BYTES', 1000)
-    monkeypatch.setattr(codecs, 'SCRATCH_BYTES', 1000)
-    monkeypatch.setattr(keystore, 'SCRATCH_BYTES', 1000)
+    monkeypatch.setattr(codecs, 'THREAD_MEMORY_BYTES', 1000)
+    monkeypatch.setattr(keystore, 'THREAD_MEMORY_BYTES', 1000)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_a_large_chunk_is_decoded_once_for_a_tile(tmp_path: Path, monkeypatch: p
     assert most == [1]
     level = source._series[0].levels[0]
     assert isinstance(level, StoredLevel)
-    assert level._kept is None
+    assert level._last_large is None
 
 
 @pytest.mark.usefixtures('small_is_large', 'bounds')

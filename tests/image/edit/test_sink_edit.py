@@ -16,10 +16,10 @@ from large_image.exceptions import TileSourceError
 
 import girder_zarr.image as gz
 from girder_zarr.errors import EditError
-from girder_zarr.image.ngff.model import Axis
+from girder_zarr.image.ngff.metadata import Axis
 from girder_zarr.image.write.encode import Codec
+from girder_zarr.image.write.output_spec import OutputSpec
 from girder_zarr.image.write.pyramid import write_image
-from girder_zarr.image.write.spec import OutputSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +105,7 @@ def test_how_it_was_stored_is_kept(tmp_path: Path, options: dict[str, Any], kept
 def test_large_associated_images_are_carried_over_strip_by_strip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('girder_zarr.image.export.associated._SMALL', 1000)
+    monkeypatch.setattr('girder_zarr.image.export.associated._MAX_IN_MEMORY', 1000)
     overview = np.random.default_rng(3).integers(0, 9999, (1300, 900, 2), np.uint16)
     source = gz.new()
     source.addTile(RGB)

@@ -290,7 +290,7 @@ def test_a_wrong_field_count_hides_nothing(tmp_path: Path, count: Any, far: bool
     names = {(0, 0): 2, (0, 1): 2, (0, 2): 2, (0, 3): 2, (0, 4): 3}
     wells = {place: [str(number) for number in range(fields)] for place, fields in names.items()}
     store = Counted(open_store(write_plate(tmp_path / 'p', 1, 5, wells, count=count)))
-    store.quick = not far
+    store.has_fast_lookup = not far
     images = open_hierarchy(store)
     shown = {
         (one.place['Column'], one.place['Field']): int(one.levels[0].read((slice(5, 6), slice(5, 6)))[0, 0])
@@ -308,7 +308,7 @@ def test_a_well_with_more_fields_where_listing_costs_a_request(tmp_path: Path) -
     wells = {(0, column): ['0', '1'] for column in range(9)}
     wells[0, 2] = ['0', '1', '2', '3']
     store = Counted(open_store(write_plate(tmp_path / 'p', 1, 9, wells, count=2)))
-    store.far, store.quick = True, False
+    store.is_remote, store.has_fast_lookup = True, False
     images = open_hierarchy(store)
     assert len(images.series) == 19
     assert (store.reads, store.listings) < (25, 1)

@@ -10,10 +10,10 @@ import zarr
 
 from girder_zarr.errors import EditError
 from girder_zarr.image.ngff import emit
-from girder_zarr.image.ngff.model import Axis, Channel, Version, Window
+from girder_zarr.image.ngff.metadata import Axis, Channel, Version, Window
 from girder_zarr.image.ngff.parse import parse_attributes
+from girder_zarr.image.write.output_spec import OutputSpec
 from girder_zarr.image.write.pyramid import write_image
-from girder_zarr.image.write.spec import OutputSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

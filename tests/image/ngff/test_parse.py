@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.ngff.model import Axis, Channel, Window
+from girder_zarr.image.ngff.metadata import Axis, Channel, Window
 from girder_zarr.image.ngff.parse import parse_attributes
 from girder_zarr.image.ngff.units import millimeters
 

@@ -14,7 +14,7 @@ from large_image.exceptions import TileSourceError
 from large_image.tilesource import FileTileSource
 
 import girder_zarr.image as gz
-from girder_zarr.image.chunk.memory import LARGEST, SMALLEST, room
+from girder_zarr.image.chunk.memory import MAX_POOLED_BYTES, MIN_POOLED_BYTES, allocate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,19 +154,19 @@ def test_style_and_edge_are_large_images(images: dict[tuple[str, int], Path]) ->
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, LARGEST + 10), min_size=2, max_size=6))
+@given(st.lists(st.integers(0, MAX_POOLED_BYTES + 10), min_size=2, max_size=6))
 def test_memory_is_not_handed_out_twice(sizes: list[int]) -> None:
-    blocks = [room(size) for size in sizes]
+    blocks = [allocate(size) for size in sizes]
     for number, block in enumerate(blocks):
         assert block.shape == (sizes[number],)
         block[:] = number
     for number, block in enumerate(blocks):
         assert (block == number).all()
-    part = room(2 * SMALLEST)
+    part = allocate(2 * MIN_POOLED_BYTES)
     part[:] = 7
     view = part[5:1000].reshape(5, -1)
     del part
-    others = [room(2 * SMALLEST) for _ in range(20)]
+    others = [allocate(2 * MIN_POOLED_BYTES) for _ in range(20)]
     for other in others:
         other[:] = 9
     assert (view == 7).all()

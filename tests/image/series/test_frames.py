@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.ngff.model import DEFAULT_AXIS_TYPES, Axis, Channel, Level, Multiscale
+from girder_zarr.image.ngff.metadata import DEFAULT_AXIS_TYPES, Axis, Channel, Level, Multiscale
 from girder_zarr.image.series.frames import channel_names, frame_records, frame_values, lay_out
 from girder_zarr.image.series.series import LevelReader, Series
 

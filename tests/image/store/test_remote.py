@@ -287,12 +287,12 @@ def test_blocks_are_those_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / 'noise'
     path.write_bytes(data)
     counted = CountedBytes(path)
-    buffered = BufferedBytes(counted, block=4096, kept=100)
+    buffered = BufferedBytes(counted, block=4096, max_blocks=100)
     for _ in range(3000):
         length = int(random.choice([1, 10, 4095, 4096, 30_000]))
         offset = int(random.integers(0, len(data) - length))
         assert buffered.read(offset, length) == data[offset : offset + length]
-    assert len(buffered._kept) <= 100
+    assert len(buffered._cache) <= 100
     for offset, length in ((-1, 2), (len(data), 1), (len(data) - 10, 11)):
         with pytest.raises(UnreadableImageError):
             buffered.read(offset, length)

@@ -13,8 +13,8 @@ import zarr
 
 import girder_zarr.image as gz
 from girder_zarr.errors import MissingImageError, UnreadableChunkError, UnreadableImageError
-from girder_zarr.image.chunk.memory import room
-from girder_zarr.image.store.keystore import ALIGNED, SCRATCH, SCRATCH_BYTES, aligned
+from girder_zarr.image.chunk.memory import allocate
+from girder_zarr.image.store.keystore import ALIGNED, THREAD_MEMORY, THREAD_MEMORY_BYTES, aligned
 from girder_zarr.image.store.stores import open_store
 from support.stores import CountedBytes, zip_folder
 
@@ -195,8 +195,8 @@ def test_a_replaced_image_is_opened_anew(tmp_path: Path, picture: np.ndarray) ->
 
 
 def test_memory_that_is_copied_into_begins_at_a_cache_line() -> None:
-    for size in (0, 1, 1000, 2**16, 2**20, SCRATCH_BYTES + 1):
-        for block in (aligned(size), np.frombuffer(SCRATCH.room(size), np.uint8), room(size)):
+    for size in (0, 1, 1000, 2**16, 2**20, THREAD_MEMORY_BYTES + 1):
+        for block in (aligned(size), np.frombuffer(THREAD_MEMORY.take(size), np.uint8), allocate(size)):
             assert block.nbytes == size
             assert size == 0 or block.ctypes.data % ALIGNED == 0
             block[:] = 1

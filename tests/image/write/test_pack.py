@@ -21,12 +21,12 @@ from large_image.constants import TILE_FORMAT_NUMPY
 import girder_zarr.image as gz
 from girder_zarr.errors import EditError
 from girder_zarr.image.write.outlet import ZipOutlet
+from girder_zarr.image.write.output_spec import OutputSpec
 from girder_zarr.image.write.pack import outlet_for, pack
 from girder_zarr.image.write.pyramid import write_image
-from girder_zarr.image.write.spec import OutputSpec
 
 if TYPE_CHECKING:
-    from girder_zarr.image.ngff.model import Version
+    from girder_zarr.image.ngff.metadata import Version
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 200, 150), np.uint8)
 

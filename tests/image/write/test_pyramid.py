@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from girder_zarr.errors import CancelledError, EditError
 from girder_zarr.image.write.encode import Codec
+from girder_zarr.image.write.output_spec import OutputSpec
 from girder_zarr.image.write.pyramid import in_parallel, write_image
-from girder_zarr.image.write.spec import OutputSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from girder_zarr.image.ngff.model import Version
+    from girder_zarr.image.ngff.metadata import Version
 
 VERSIONS: list[Version] = ['0.4', '0.5', '0.6']
 

@@ -16,10 +16,10 @@ import girder_zarr.image as gz
 from girder_zarr.errors import CancelledError
 from girder_zarr.image.store.stores import open_store
 from girder_zarr.image.write.encode import Codec
+from girder_zarr.image.write.output_spec import OutputSpec
 from girder_zarr.image.write.pack import outlet_for
 from girder_zarr.image.write.pyramid import write_image
 from girder_zarr.image.write.resample import MARGINS
-from girder_zarr.image.write.spec import OutputSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

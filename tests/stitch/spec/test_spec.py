@@ -203,3 +203,10 @@ def test_positions_are_bounded() -> None:
     placed = Placement.make(-3, 4, {'z': 1, 't': None, 'c': 0})
     assert placed.as_dict() == {'x': -3, 'y': 4, 'c': 0, 'z': 1}
     assert Placement.from_dict(placed.as_dict()) == placed
+
+
+def test_a_method_that_would_round_the_patches_is_refused_with_the_first_of_them() -> None:
+    spec = StitchSpec.from_json({'resample': 'PIL_LANCZOS'})
+    spec.check_dtype('uint16', 1)
+    with pytest.raises(ConflictError, match=r'spec\.resample: PIL_LANCZOS would round float64.*have float64'):
+        spec.check_dtype('float64', 1)

@@ -17,9 +17,9 @@ import numpy as np
 from girder_zarr.errors import EditError
 
 from .bands import common_type, meet
-from .chunk import Chunk, Held, Key, blank
-from .coverage import Coverage
-from .form import Extent, Form, pieces, place_of, stripped
+from .canvas_chunk import CanvasChunk, Key, ResidentChunks, blank
+from .chunk_coverage import ChunkCoverage
+from .form import CanvasExtent, Form, pieces, place_of, stripped
 from .spill import Spill
 
 if TYPE_CHECKING:
@@ -54,22 +54,22 @@ class Canvas:
         self._underlay = underlay
         self.side = side
         self._lock = threading.RLock()
-        self._chunks: dict[Key, Chunk] = {}
+        self._chunks: dict[Key, CanvasChunk] = {}
         #: of the chunks that something was added to
         self._touched: set[Key] = set()
         # apart, so that reading a large image pushes out no chunk that would have to be compressed first
-        self._written = Held(memory)
-        self._read = Held(READ_AGAIN)
+        self._written = ResidentChunks(memory)
+        self._read = ResidentChunks(READ_AGAIN)
         #: frame axes in the order of the keys, which never changes, and as they are shown, the slowest first
         self._axes: list[str] = []
-        self._shown: list[str] = []
+        self._frameOrder: list[str] = []
         self._sizes: dict[str, int] = {}
         self._span: list[int] | None = None
         #: every type and number of bands that the image has had, the present one last
         self._forms: list[Form] = []
         if underlay is not None:
             self._sizes = underlay.sizes
-            self._axes, self._shown = list(self._sizes), list(self._sizes)
+            self._axes, self._frameOrder = list(self._sizes), list(self._sizes)
             self._span = [0, underlay.height, 0, underlay.width]
             self._forms.append(Form(underlay.dtype, underlay.layout.bands, numbered=False))
 
@@ -78,15 +78,15 @@ class Canvas:
         """Whether there is nothing below what was added."""
         return self._underlay is None
 
-    def extent(self) -> Extent | None:
+    def extent(self) -> CanvasExtent | None:
         """Return what there is now, or None where nothing was added."""
         with self._lock:
             if self._span is None:
                 return None
             top, bottom, left, right = self._span
-            sizes, form = tuple(self._sizes[axis] for axis in self._shown), self._forms[-1]
+            sizes, form = tuple(self._sizes[axis] for axis in self._frameOrder), self._forms[-1]
             sides = bottom - top, right - left
-            return Extent(tuple(self._shown), sizes, top, left, *sides, form.bands, form.dtype)
+            return CanvasExtent(tuple(self._frameOrder), sizes, top, left, *sides, form.bands, form.dtype)
 
     def add(
         self,
@@ -146,7 +146,7 @@ class Canvas:
         named = [axis for axis in start if axis not in {'y', 'x', *axes}]
         new = [axis for axis in (*reversed(axes), *named) if axis not in self._sizes]
         self._axes += new
-        self._shown[:0] = reversed(new)
+        self._frameOrder[:0] = reversed(new)
         for axis in (*axes, *named):
             self._sizes[axis] = max(self._sizes.get(axis, 1), start.get(axis, 0) + lengths.get(axis, 1))
         y, x = start.get('y', 0), start.get('x', 0)
@@ -190,7 +190,7 @@ class Canvas:
         chunk = self._chunks.get(key)
         if chunk is None:
             with self._lock:
-                chunk = self._chunks.setdefault(key, Chunk(Coverage(self.side), step=step))
+                chunk = self._chunks.setdefault(key, CanvasChunk(ChunkCoverage(self.side), step=step))
         with chunk.lock:
             whole = part.shape[:2] == (self.side, self.side) and mask is None and band is None
             if whole:
@@ -220,7 +220,7 @@ class Canvas:
             part = form.of(part)
         return part
 
-    def _open(self, key: Key, chunk: Chunk) -> np.ndarray:
+    def _open(self, key: Key, chunk: CanvasChunk) -> np.ndarray:
         """Return a chunk's pixels in the present type, with the present bands. Its lock is held."""
         last = len(self._forms) - 1
         if chunk.data is None and chunk.slot is not None:
@@ -242,7 +242,7 @@ class Canvas:
             chunk.data, chunk.changed = grown, True
         return chunk.data
 
-    def _uncover(self, key: Key, chunk: Chunk) -> bool:
+    def _uncover(self, key: Key, chunk: CanvasChunk) -> bool:
         """Read a chunk's pixels from the underlay; return whether it has any. Its lock is held."""
         if self._underlay is None:
             return False
@@ -261,12 +261,12 @@ class Canvas:
         chunk.step, chunk.changed = 0, False
         return True
 
-    def _reach(self, key: Key) -> Chunk | None:
+    def _reach(self, key: Key) -> CanvasChunk | None:
         """Return a chunk that has pixels, in the canvas or in the underlay."""
         chunk = self._chunks.get(key)
         if chunk is not None or self._underlay is None:
             return chunk
-        chunk = Chunk(Coverage(self.side))
+        chunk = CanvasChunk(ChunkCoverage(self.side))
         with chunk.lock:
             if not self._uncover(key, chunk):
                 return None
@@ -296,7 +296,7 @@ class Canvas:
                     self._make_room()
         self._underlay = None
 
-    def _note(self, key: Key, chunk: Chunk) -> None:
+    def _note(self, key: Key, chunk: CanvasChunk) -> None:
         """Remember that a chunk was touched just now. Its lock is held."""
         size = 0 if chunk.data is None else chunk.data.nbytes
         with self._lock:
@@ -321,7 +321,7 @@ class Canvas:
                     finally:
                         chunk.lock.release()
 
-    def _put_aside(self, key: Key, chunk: Chunk) -> None:
+    def _put_aside(self, key: Key, chunk: CanvasChunk) -> None:
         """Move a chunk's pixels to its file, unless they are there already. Its lock is held."""
         if chunk.data is None:
             return

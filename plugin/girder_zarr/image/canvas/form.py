@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from .chunk import Key
+    from .canvas_chunk import Key
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class CanvasExtent:
     """What a canvas holds at some moment.
 
     :param axes: the frame axes, the slowest first: an axis that came later is slower.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import OrderedDict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from girder_zarr.common.cache import LRU
 from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
-from girder_zarr.image.limits import most_work_bytes
+from girder_zarr.image.limits import max_work_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from .arrays import ArrayInfo, Sharding
 
 MISSING = 2**64 - 1
-#: Bytes of shard indexes that one array keeps.
+#: Bytes of shard indexes that one array caches: one index of 2**20 chunks, or 4096 of 16 x 16.
 INDEX_CACHE_BYTES = 16 * 2**20
 #: Of a shard over the network, chunks this near to each other are read at once: so many, and so many bytes.
-TOGETHER_GAP, MOST_TOGETHER, TOGETHER_BYTES = 32 * 2**10, 1024, 32 * 2**20
+MAX_COALESCED_GAP, MAX_COALESCED, MAX_COALESCED_BYTES = 32 * 2**10, 1024, 32 * 2**20
 #: Chunks that take more bytes than this are decoded by one thread at a time.
 LARGE_BYTES = 24 * 2**20
 _one_at_a_time = threading.RLock()
@@ -45,13 +45,13 @@ class StoredLevel:
         self.chunks = info.chunks
         self._shards = None if info.sharding is None else ShardIndexes(store, info.sharding, self._fail)
         # No compressor makes a chunk much larger than its pixels.
-        self._most = info.decoder.stored_size * 9 // 8 + 2**16
+        self._max_stored = info.decoder.stored_size * 9 // 8 + 2**16
         self.is_large = max(info.decoder.size, info.decoder.work_bytes) > LARGE_BYTES
         if self.is_large:
-            self._most = max(2**16, min(self._most, most_work_bytes() - info.decoder.work_bytes))
+            self._max_stored = max(2**16, min(self._max_stored, max_work_bytes() - info.decoder.work_bytes))
         #: The last large chunk while several reads are going on; see :meth:`several_reads`.
-        self._kept: tuple[tuple[int, ...], np.ndarray | None] | None = None
-        self._keeping = 0
+        self._last_large: tuple[tuple[int, ...], np.ndarray | None] | None = None
+        self._readers = 0
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Return the pixels of a region; see :class:`.series.LevelReader`.
@@ -67,13 +67,13 @@ class StoredLevel:
     def several_reads(self) -> Iterator[None]:
         """Keep the last large chunk for further reads in this context; no other is decoded meanwhile."""
         with _one_at_a_time:
-            self._keeping += 1
+            self._readers += 1
             try:
                 yield
             finally:
-                self._keeping -= 1
-                if not self._keeping:
-                    self._kept = None
+                self._readers -= 1
+                if not self._readers:
+                    self._last_large = None
 
     def _read(self, region: tuple[slice, ...]) -> np.ndarray:
         ranges = [
@@ -85,8 +85,8 @@ class StoredLevel:
             return self._read_one(tuple(numbers[0] for numbers in ranges), region, shape)
         out = None
         ahead: dict[tuple[int, ...], bytes] = {}
-        if self.store.far and not self.is_large:
-            ahead = self._together(itertools.product(*ranges))
+        if self.store.is_remote and not self.is_large:
+            ahead = self._read_coalesced(itertools.product(*ranges))
         for chunk in itertools.product(*ranges):
             pixels = self._chunk(chunk, ahead.get(chunk))
             if pixels is None:
@@ -98,13 +98,15 @@ class StoredLevel:
             del pixels  # before the next one is decoded
         return np.broadcast_to(self.info.fill, shape) if out is None else out
 
-    def _together(self, chunks: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], bytes]:
+    def _read_coalesced(self, chunks: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], bytes]:
         """Return the stored bytes of those chunks that lie beside each other, read at once."""
         if self._shards is not None:
-            return self._shards.together(self.info, chunks, self._most)
-        keys = {self._key(chunk): chunk for chunk in itertools.islice(chunks, MOST_TOGETHER)}
+            return self._shards.read_coalesced(self.info, chunks, self._max_stored)
+        keys = {self._key(chunk): chunk for chunk in itertools.islice(chunks, MAX_COALESCED)}
         try:
-            return {keys[key]: data for key, data in self.store.read_together(keys, self._most).items()}
+            return {
+                keys[key]: data for key, data in self.store.read_coalesced(keys, self._max_stored).items()
+            }
         except UnreadableImageError as error:
             raise self._fail(f'{next(iter(keys))} (or one beside it)', error) from error
 
@@ -124,10 +126,10 @@ class StoredLevel:
     def _chunk(self, chunk: tuple[int, ...], known: bytes | None = None) -> np.ndarray | None:
         if not self.is_large:
             return self.chunk(chunk, known)
-        if self._kept is None or self._kept[0] != chunk:
-            self._kept = None  # before the next one is decoded
-            self._kept = chunk, self.chunk(chunk, known)
-        return self._kept[1]
+        if self._last_large is None or self._last_large[0] != chunk:
+            self._last_large = None  # before the next one is decoded
+            self._last_large = chunk, self.chunk(chunk, known)
+        return self._last_large[1]
 
     def _filled(self, shape: tuple[int, ...]) -> np.ndarray:
         if not self.info.fill:
@@ -170,10 +172,10 @@ class StoredLevel:
         if self._shards is None:
             key = self._key(chunk)
             try:
-                return key, self.store.read_view(key, self._most)
+                return key, self.store.read_view(key, self._max_stored)
             except UnreadableImageError as error:
                 raise self._fail(key, error) from error
-        return self._shards.stored(self.info, chunk, self._most)
+        return self._shards.stored(self.info, chunk, self._max_stored)
 
     def _fail(self, key: str, error: Exception) -> UnreadableChunkError:
         reason = str(error).rstrip('.') or type(error).__name__
@@ -188,7 +190,7 @@ def _runs(
     end = 0
     for place in places:
         key, offset, size, _ = place
-        if not runs or runs[-1][0][0] != key or not 0 <= offset - end <= TOGETHER_GAP:
+        if not runs or runs[-1][0][0] != key or not 0 <= offset - end <= MAX_COALESCED_GAP:
             runs.append([])
         runs[-1].append(place)
         end = offset + size
@@ -196,15 +198,15 @@ def _runs(
 
 
 class ShardIndexes:
-    """The inner chunks of shards, by ranged reads; indexes are kept."""
+    """The inner chunks of shards, by ranged reads; indexes are cached."""
 
     def __init__(self, store: KeyStore, sharding: Sharding, fail: Any) -> None:
         self._store = store
         self._sharding = sharding
         self._fail = fail
-        self._kept: OrderedDict[str, np.ndarray | None] = OrderedDict()
-        self._lock = threading.Lock()
-        self._room = max(4, INDEX_CACHE_BYTES // sharding.index_bytes)
+        self._indexes: LRU[str, np.ndarray | None] = LRU(
+            max_items=max(4, INDEX_CACHE_BYTES // sharding.index_bytes)
+        )
 
     def stored(self, info: ArrayInfo, chunk: tuple[int, ...], most: int) -> tuple[str, bytes | None]:
         """Return the name of an inner chunk and its bytes, or None for the bytes where it is not stored.
@@ -232,7 +234,7 @@ class ShardIndexes:
         except UnreadableImageError as error:
             raise self._fail(name, error) from error
 
-    def together(
+    def read_coalesced(
         self, info: ArrayInfo, chunks: Iterable[tuple[int, ...]], most: int
     ) -> dict[tuple[int, ...], bytes]:
         """Return the stored bytes of those chunks that lie beside others in a shard, a run by one read.
@@ -242,7 +244,7 @@ class ShardIndexes:
         """
         places: list[tuple[str, int, int, tuple[int, ...]]] = []
         grid = self._sharding.grid
-        for chunk in itertools.islice(chunks, MOST_TOGETHER):
+        for chunk in itertools.islice(chunks, MAX_COALESCED):
             shard = tuple(number // count for number, count in zip(chunk, grid, strict=True))
             inner = tuple(number % count for number, count in zip(chunk, grid, strict=True))
             key = info.key_prefix + info.separator.join(map(str, shard))
@@ -252,7 +254,7 @@ class ShardIndexes:
                 if size <= most and offset < 2**63:
                     places.append((key, offset, size, chunk))
         found: dict[tuple[int, ...], bytes] = {}
-        left = TOGETHER_BYTES
+        left = MAX_COALESCED_BYTES
         for run in _runs(sorted(places)):
             key, start = run[0][:2]
             length = max(offset + size for _, offset, size, _ in run) - start
@@ -270,18 +272,12 @@ class ShardIndexes:
         return found
 
     def _index(self, key: str) -> np.ndarray | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+        return self._indexes.fetch(key, lambda: self._read_index(key))
+
+    def _read_index(self, key: str) -> np.ndarray | None:
         length = self._sharding.index_bytes
         try:
             data = self._store.read_range(key, -length if self._sharding.at_end else 0, length)
-            index = None if data is None else self._sharding.index.decode(data)
+            return None if data is None else self._sharding.index.decode(data)
         except Exception as error:  # a damaged index fails in many ways
             raise self._fail(f'{key} (its index)', error) from error
-        with self._lock:
-            self._kept[key] = index
-            while len(self._kept) > self._room:
-                self._kept.popitem(last=False)
-        return index

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import google_crc32c
 import numpy as np
 
-from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import IMAGE_CODECS, IMAGECODECS_BYTES
-from girder_zarr.image.store.keystore import SCRATCH_BYTES
+from girder_zarr.image.store.keystore import THREAD_MEMORY_BYTES
 
+from .codec_object import codec_object
 from .headers import check_stated_size
-from .memory import room
+from .memory import allocate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,12 +43,12 @@ imagecodecs: Any = importlib.import_module('imagecodecs')
 
 
 def _into(decode: Callable[..., Buffer], data: Buffer, size: int) -> Buffer:
-    return decode(data, out=room(size))
+    return decode(data, out=allocate(size))
 
 
 def _gzip(data: Buffer, size: int) -> Buffer:
     try:
-        return imagecodecs.gzip_decode(data, out=room(size))
+        return imagecodecs.gzip_decode(data, out=allocate(size))
     except imagecodecs.DeflateError:
         # A file of several members; rare.
         out = b''
@@ -121,22 +121,6 @@ def decompressor(name: str, config: Mapping[str, Any]) -> Step | None:
     return None
 
 
-def codec_object(name: str, config: Mapping[str, Any]) -> Any:
-    """Return a numcodecs codec.
-
-    :raises UnreadableImageError: it is not installed, or its configuration is not valid.
-    """
-    from numcodecs.registry import get_codec
-
-    # How much is done at once is for us to say.
-    config = {key: value for key, value in config.items() if key not in ('numthreads', 'verbose')}
-    try:
-        return get_codec({**config, 'id': name})
-    except Exception as error:  # noqa: BLE001 - each codec checks its configuration in its own way
-        msg = f'The codec {name!r} cannot be used: {error}.'
-        raise UnreadableImageError(msg) from None
-
-
 def _gives_bytes(step: Step) -> bool:
     """Return whether a step gives bytes, which nothing can be changed in."""
     return step is _bz2 or (isinstance(step, partial) and step.func is _lzma)
@@ -190,7 +174,7 @@ class ChunkDecoder:
         # These steps hand on a part of what they are given, which may be memory that is used again.
         self._borrows = not filters and not any(_gives_own_memory(step) for step in self._steps)
         # Checksums and the like may still be there after a step that is not the last.
-        self._most = self.stored_size + 64 * max(0, len(self._steps) - 1)
+        self._max_stored = self.stored_size + 64 * max(0, len(self._steps) - 1)
 
     @property
     def work_bytes(self) -> int:
@@ -198,7 +182,7 @@ class ChunkDecoder:
         if self._image is not None:
             return self.size
         own = sum(map(_gives_own_memory, self._steps)) + any(map(_gives_bytes, self._steps))
-        if not own and self.size <= SCRATCH_BYTES:
+        if not own and self.size <= THREAD_MEMORY_BYTES:
             own = 1
         return own * self.stored_size + sum(one.gives for one in self._filters)
 
@@ -225,7 +209,7 @@ class ChunkDecoder:
     def _decode_bytes(self, data: Buffer) -> np.ndarray:
         last = len(self._steps) - 1
         for index, step in enumerate(self._steps):
-            data = step(data, self.stored_size if index == last else self._most)
+            data = step(data, self.stored_size if index == last else self._max_stored)
         if not isinstance(data, np.ndarray):
             data = np.frombuffer(data, np.uint8)
         if data.nbytes != self.stored_size:
@@ -236,7 +220,7 @@ class ChunkDecoder:
         for one in self._filters:
             flat = one(flat)
         if self._has_to_be_copied(flat):
-            borrowed, flat = flat, room(self.size)
+            borrowed, flat = flat, allocate(self.size)
             flat[:] = borrowed
         # Large chunks are changed where they are.
         if self.dtype == bool:
@@ -249,13 +233,13 @@ class ChunkDecoder:
 
     def _has_to_be_copied(self, flat: np.ndarray) -> bool:
         """Return whether pixels need memory of their own. Stores read large values into memory that stays."""
-        if self.size > SCRATCH_BYTES:
+        if self.size > THREAD_MEMORY_BYTES:
             return not flat.flags.writeable and (self.dtype == bool or not self.dtype.isnative)
         return self._borrows or not flat.flags.writeable
 
     def _decode_image(self, data: Buffer) -> np.ndarray:
         for step in self._steps:
-            data = step(data, self._most)
+            data = step(data, self._max_stored)
         # The codec stored the chunk without its axes of length 1; a wrong size is refused before decoding.
         squeezed = tuple(side for side in self.shape if side != 1)
         shape = (1,) * (2 - len(squeezed)) + squeezed

@@ -10,6 +10,8 @@ import numpy as np
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, check_dtype
 
+from .codec_object import codec_object
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -82,8 +84,6 @@ def _filter(
     name: str, config: Mapping[str, Any], dtype: np.dtype[Any], where: str
 ) -> tuple[Any, np.dtype[Any], np.dtype[Any]]:
     """Return the codec and the types before and after encoding."""
-    from .codecs import codec_object
-
     what = f'{where}: filter {name}'
     config = dict(config)
     if name == 'packbits':

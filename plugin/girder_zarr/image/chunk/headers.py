@@ -5,16 +5,12 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from .avif import frame_sizes
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: For each codec: where a size is stated, as a mark, and a struct with width and height counted from there.
-_ISPE = ((b'ispe', '>8x2I'),)  # ISO/IEC 23008-12, 6.5.3
 _JPEG_FRAMES = tuple((b'\xff' + bytes([code]), '>5x2H') for code in (0xC0, 0xC1, 0xC2, 0xC3))
 _STATED: dict[str, tuple[tuple[bytes, str], ...]] = {
-    'avif': _ISPE,
     'ljpeg': _JPEG_FRAMES,  # ISO/IEC 10918-1, B.2.2
     'ultrahdr': _JPEG_FRAMES,
     'qoi': ((b'qoif', '>4x2I'),),  # qoiformat.org
@@ -37,8 +33,6 @@ def check_stated_size(codec: str, data: Any, most: int) -> None:
         return
     data = bytes(data)
     sizes = list(_jpeg2k(data) if codec == 'jpeg2k' else _stated(codec, data))
-    if codec == 'avif':
-        sizes += frame_sizes(data)
     if not sizes:
         msg = f'it does not say its size, which a picture in {codec} does'
         raise ValueError(msg)

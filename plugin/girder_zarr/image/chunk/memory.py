@@ -14,9 +14,9 @@ import numpy as np
 from girder_zarr.image.store.keystore import aligned
 
 #: The smallest and the largest block that is kept; others are allocated each time.
-SMALLEST, LARGEST = 2**16, 2**22
+MIN_POOLED_BYTES, MAX_POOLED_BYTES = 2**16, 2**22
 #: Blocks of one size that are kept, at most; fewer of large ones, so that 64 MiB is the most for all sizes.
-KEPT, KEPT_BYTES = 4, 2**22
+MAX_BLOCKS, MAX_BYTES = 4, 2**22
 #: Sizes from one power of two to the next.
 STEPS = 4
 
@@ -44,14 +44,14 @@ class _Lent:
         self._shelf.append(self._block)
 
 
-def room(size: int) -> np.ndarray:
+def allocate(size: int) -> np.ndarray:
     """Return ``size`` bytes of any content as a flat array of uint8, for the caller to keep."""
-    if not SMALLEST <= size <= LARGEST:
+    if not MIN_POOLED_BYTES <= size <= MAX_POOLED_BYTES:
         return aligned(size)
     rounded = _rounded(size)
     shelf = _shelves.get(rounded)
     if shelf is None:
-        shelf = _shelves.setdefault(rounded, deque(maxlen=max(1, min(KEPT, KEPT_BYTES // rounded))))
+        shelf = _shelves.setdefault(rounded, deque(maxlen=max(1, min(MAX_BLOCKS, MAX_BYTES // rounded))))
     try:
         block = shelf.pop()
     except IndexError:

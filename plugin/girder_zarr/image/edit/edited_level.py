@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from girder_zarr.image.canvas.canvas import Canvas
-    from girder_zarr.image.canvas.form import Extent
-    from girder_zarr.image.canvas.level import CanvasLevel
-    from girder_zarr.image.ngff.model import Multiscale
+    from girder_zarr.image.canvas.canvas_level import CanvasLevel
+    from girder_zarr.image.canvas.form import CanvasExtent
+    from girder_zarr.image.ngff.metadata import Multiscale
     from girder_zarr.image.series.frames import FrameLayout
     from girder_zarr.image.series.series import LevelReader
 
@@ -34,7 +34,7 @@ class EditedLevel:
     """
 
     canvas: Canvas
-    extent: Extent
+    extent: CanvasExtent
     number: int
     stored: Underlay
     below: LevelReader

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from girder_zarr.image.chunk.arrays import ArrayInfo
-    from girder_zarr.image.ngff.model import Multiscale
+    from girder_zarr.image.ngff.metadata import Multiscale
     from girder_zarr.image.series.series import LevelReader
 
 #: A larger chunk or shard is not made again: memory holds several.
-_MOST = 2**26
+_MAX_BYTES = 2**26
 
 
 def stored_form(level: LevelReader, multiscale: Multiscale) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def stored_form(level: LevelReader, multiscale: Multiscale) -> dict[str, Any]:
     said = [side for side, axis in zip(sides, plane, strict=True) if side < info.shape[axis]]
     bands = math.prod(info.shape[axis] for axis in range(len(info.shape)) if axis not in plane)
     pixel = info.dtype.itemsize * min(bands, 4)
-    if said and not any(side % 2 for side in said) and math.prod(sides) * pixel <= _MOST:
+    if said and not any(side % 2 for side in said) and math.prod(sides) * pixel <= _MAX_BYTES:
         pair = said * 2 if len(said) == 1 else said
         found['chunk'] = pair[0] if pair[0] == pair[1] else (pair[0], pair[1])
         if info.sharding is not None:
@@ -50,7 +50,7 @@ def stored_form(level: LevelReader, multiscale: Multiscale) -> dict[str, Any]:
 
 def _shard(sides: Sequence[int], chunk: Sequence[int], pixel: int) -> dict[str, int]:
     side = max(sides)
-    return {} if any(side % one for one in chunk) or side * side * pixel > _MOST else {'shard': side}
+    return {} if any(side % one for one in chunk) or side * side * pixel > _MAX_BYTES else {'shard': side}
 
 
 def _codec(info: ArrayInfo) -> Codec | None:

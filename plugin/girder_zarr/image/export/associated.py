@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.canvas.level import ArrayLevel
+from girder_zarr.image.canvas.canvas_level import ArrayLevel
 from girder_zarr.image.ngff.emit import group_documents
-from girder_zarr.image.ngff.model import Axis, Level, Multiscale
+from girder_zarr.image.ngff.metadata import Axis, Level, Multiscale
 from girder_zarr.image.series.frames import lay_out
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.write.encode import Codec
+from girder_zarr.image.write.output_spec import OutputSpec
 from girder_zarr.image.write.pyramid import metadata_documents, write_image
-from girder_zarr.image.write.spec import OutputSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from girder_zarr.image.write.blocks import Region
     from girder_zarr.image.write.outlet import Outlet
 
-    from .options import ZarrOptions
+    from .zarr_options import ZarrOptions
 
 #: Where they lie in the hierarchy.
 ASSOCIATED = 'associated'
 #: Those that take no more bytes are held in memory.
-_SMALL = 2**24
+_MAX_IN_MEMORY = 2**24
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def detached(pixels: LevelReader, path: Path) -> LevelReader:
     height, width, bands = pixels.shape
     everything = slice(0, width), slice(0, bands)
     nbytes = math.prod(pixels.shape) * pixels.dtype.itemsize
-    if nbytes <= _SMALL:
+    if nbytes <= _MAX_IN_MEMORY:
         return ArrayLevel(np.array(pixels.read((slice(0, height), *everything))))
     try:
         with path.open('xb') as file:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from girder_zarr.image.ngff.model import Axis, Channel
-from girder_zarr.image.write.spec import default_channels
+from girder_zarr.image.ngff.metadata import Axis, Channel
+from girder_zarr.image.write.output_spec import default_channels
 
-from .options import shown
+from .zarr_options import with_ends
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,9 @@ def output_channels(
         if index // step < len(colors):
             found[index] = replace(found[index], color=colors[index // step])
         if index // bands < len(windows):
-            found[index] = replace(found[index], window=shown(found[index].window, windows[index // bands]))
+            found[index] = replace(
+                found[index], window=with_ends(found[index].window, windows[index // bands])
+            )
     if names and len(names) == len(found):
         found = [replace(channel, label=name) for channel, name in zip(found, names, strict=True)]
     if not folding.customs:

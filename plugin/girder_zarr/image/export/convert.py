@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from girder_zarr.errors import EditError
+from girder_zarr.image.store.zarr_names import SUFFIXES
 from girder_zarr.image.write.outlet import sync_path
 from girder_zarr.image.write.pack import put_in_place, remove, temporary_name
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 #: Integers that large_image_converter keeps as they are; floats it keeps where it is told to.
-_KEPT = {np.dtype(np.uint8), np.dtype(np.uint16)}
+_EXACT_TYPES = {np.dtype(np.uint8), np.dtype(np.uint16)}
 
 
 def convert_to(
@@ -49,7 +50,7 @@ def convert_to(
         raise EditError(
             'Projection was specified but GCPs were not specified. Cannot write georeferenced file.'
         )
-    kept = dtype in _KEPT or dtype.kind == 'f'
+    kept = dtype in _EXACT_TYPES or dtype.kind == 'f'
     if kept:
         converter = _converter(path)
     else:
@@ -87,7 +88,7 @@ def _converter(path: Path) -> Any:
         importlib.import_module('pyvips')  # without its library the converter fails half way
     except (ImportError, OSError) as exc:
         raise EditError(
-            f'{path.suffix or path.name} is not OME-Zarr (.zarr, .zip, .ozx, .db, .sqlite); others need '
+            f'{path.suffix or path.name} is not OME-Zarr ({", ".join(SUFFIXES)}); others need '
             f'large_image_converter, which cannot be used here: {exc}'
         ) from exc
     return large_image_converter

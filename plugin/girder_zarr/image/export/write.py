@@ -11,31 +11,32 @@ import cv2
 import numpy as np
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.ngff.model import Axis
+from girder_zarr.image.ngff.metadata import Axis
 from girder_zarr.image.series.folding import Folding, fold
+from girder_zarr.image.store.zarr_names import DIRECTORY_SUFFIX, FILE_SUFFIXES, SUFFIXES
 from girder_zarr.image.write.outlet import DocumentsFirst
-from girder_zarr.image.write.pack import SUFFIXES, check_target, outlet_for
+from girder_zarr.image.write.output_spec import OutputSpec
+from girder_zarr.image.write.pack import check_target, outlet_for
 from girder_zarr.image.write.pyramid import metadata_documents, visit_blocks, write_image
 from girder_zarr.image.write.resample import AREA, NEAREST, Resample
-from girder_zarr.image.write.spec import OutputSpec
 
 from .associated import ASSOCIATED, write_associated
 from .associated import documents as associated_documents
 from .channels import output_channels
 from .convert import convert_to
-from .options import Ranges, ZarrOptions, shown
+from .image_state import in_ngff_order
+from .zarr_options import Ranges, ZarrOptions, with_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from girder_zarr.image.canvas.canvas import Canvas
-    from girder_zarr.image.canvas.form import Extent
-    from girder_zarr.image.sink.mixin import SinkMixin
+    from girder_zarr.image.canvas.form import CanvasExtent
     from girder_zarr.image.write.blocks import Region
 
-#: The order of axes that NGFF asks for; others come where channel is.
-_RANK = {'time': 0, 'custom': 1, 'channel': 2, 'space': 3}
+    from .image_state import NewImageState, OutputWindow
+
 #: Chunks along each side of a shard of .ozx, where nothing else is asked for.
 OZX_SHARD = 4
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_\-. ]{0,99}')
@@ -46,20 +47,8 @@ def is_name(key: object) -> bool:
     return isinstance(key, str) and bool(_NAME.fullmatch(key))
 
 
-@dataclass(frozen=True)
-class _Window:
-    """The part of a canvas that is written, in image pixels, and how large the output is."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-    out_width: int
-    out_height: int
-
-
 def write(
-    sink: SinkMixin,
+    image: NewImageState,
     path: Path,
     *,
     lossy: bool,
@@ -68,31 +57,32 @@ def write(
     resample: Resample | None,
     params: Mapping[str, Any],
 ) -> None:
-    """Write an image; see :meth:`sink.SinkMixin.write`."""
-    extent = sink._canvas.extent()
-    if extent is None:
-        raise EditError('The image is empty: add a tile before writing it')
+    """Write an image; see :meth:`sink.SinkMixin.write`.
+
+    :param path: its suffix says the format.
+    :param params: of OME-Zarr (see :class:`.options.ZarrOptions`) or of the converter.
+    :raises EditError: the target or a parameter is not acceptable, or it cannot be written.
+    """
     check_target(path, overwrite=overwrite)
     if path.suffix not in SUFFIXES:
         own = {name: value for name, value in params.items() if name in {'progress', 'check', 'threads'}}
         others = {name: value for name, value in params.items() if name not in own}
         convert_to(
             path,
-            lambda folder: _write_zarr(sink, extent, folder, alpha, True, resample, ZarrOptions.read(own)),
-            dtype=extent.dtype,
+            lambda folder: _write_zarr(image, folder, alpha, True, resample, ZarrOptions.read(own)),
+            dtype=image.extent.dtype,
             lossy=lossy,
             overwrite=overwrite,
             params=others,
-            georeference=(sink.projection, sink._outputGcps()),
-            scratch=sink._scratch.directory(),
+            georeference=(image.projection, image.gcps),
+            scratch=image.scratch.directory(),
         )
         return
-    _write_zarr(sink, extent, path, alpha, overwrite, resample, ZarrOptions.read(params, lossy=lossy))
+    _write_zarr(image, path, alpha, overwrite, resample, ZarrOptions.read(params, lossy=lossy))
 
 
 def _write_zarr(
-    sink: SinkMixin,
-    extent: Extent,
+    image: NewImageState,
     path: Path,
     alpha: bool,
     overwrite: bool,
@@ -104,15 +94,15 @@ def _write_zarr(
         sides = options.chunk if isinstance(options.chunk, tuple) else (options.chunk,)
         together = path.suffix == '.ozx' and options.version != '0.4'
         options = replace(options, shard=OZX_SHARD * math.lcm(*sides) if together else None)
-    window = _window(sink, extent)
+    extent = image.extent
     bands = extent.bands - 1 if not alpha and extent.bands in {2, 4} else extent.bands
     named = replace(options, name=options.name or _stem(path))
-    spec, folding = _spec(sink, extent, window, bands, resample, named)
+    spec, folding = _spec(image, bands, resample, named)
     axes = [axis.name for axis in spec.multiscale.axes]
-    reader = _CanvasBlocks(sink._canvas, extent, window, bands, axes, folding)
+    reader = _CanvasBlocks(image.canvas, extent, image.window, bands, axes, folding)
     if options.windows == 'data':
         spec = _with_windows_of_data(spec, reader, options.threads)
-    documents = metadata_documents(spec) | associated_documents(sink._newAssociated, options)
+    documents = metadata_documents(spec) | associated_documents(image.associated, options)
     with outlet_for(path, version=options.version, overwrite=overwrite) as target:
         outlet = DocumentsFirst(target, documents | dict(options.documents))
         write_image(
@@ -124,46 +114,29 @@ def _write_zarr(
             check=options.check,
             occupied=reader.occupied,
         )
-        write_associated(sink._newAssociated, outlet, options)
+        write_associated(image.associated, outlet, options)
         if options.further is not None:
             options.further(outlet)
 
 
 def _stem(path: Path) -> str:
     name = path.name
-    for suffix in ('.zip', '.zarr', '.ozx', '.db', '.sqlite', '.ome'):
+    for suffix in (*FILE_SUFFIXES, DIRECTORY_SUFFIX, '.ome'):
         name = name.removesuffix(suffix)
     return name or 'image'
 
 
-def _window(sink: SinkMixin, extent: Extent) -> _Window:
-    """Return what is written: the crop, as far as the image goes, and at least minWidth by minHeight."""
-    x, y, width, height = sink.crop or (0, 0, extent.width, extent.height)
-    if x >= extent.width or y >= extent.height:
-        raise EditError(
-            f'The crop {(x, y, width, height)} lies outside the image of {extent.width} x {extent.height}'
-        )
-    width, height = min(width, extent.width - x), min(height, extent.height - y)
-    return _Window(x, y, width, height, max(width, sink.minWidth or 0), max(height, sink.minHeight or 0))
-
-
 def _spec(
-    sink: SinkMixin,
-    extent: Extent,
-    window: _Window,
+    image: NewImageState,
     bands: int,
     resample: Resample | None,
     options: ZarrOptions,
 ) -> tuple[OutputSpec, Folding]:
+    extent, window = image.extent, image.window
     sizes = dict(zip(extent.axes, extent.sizes, strict=True))
-    frames = [axis.name for axis in _ordered(sink._frameAxesOf(extent.axes, extent))]
-    # values that differ from frame to frame are listed in the order in which the reading half counts frames
-    counted = sorted(frames, key=lambda name: ('czt'.find(name) % 4, name), reverse=True)
-    valued = {axis.name: axis for axis in sink._frameAxesOf(counted, extent)}
-    axes = [valued[name] for name in frames]
-    axes, folding = fold(axes, sizes, bands)
+    axes, folding = fold(image.frame_axes, sizes, bands)
     if bands > 1 and 'c' not in (axis.name for axis in axes):
-        axes = _ordered([*axes, Axis('c', 'channel')])
+        axes = in_ngff_order([*axes, Axis('c', 'channel')])
     length = math.prod(folding.sizes) * bands
     shape = [length if axis.name == 'c' else sizes[axis.name] for axis in axes]
     shape += [window.out_height, window.out_width]
@@ -172,22 +145,21 @@ def _spec(
         folding,
         bands,
         extent.dtype,
-        names=sink._channelNames or (),
-        colors=sink._outputColors(),
+        names=image.channel_names,
+        colors=image.channel_colors,
         windows=() if options.windows == 'data' else options.windows or (),
     )
-    scale, translation = sink._transforms(extent.left + window.x, extent.top + window.y)
     spec = OutputSpec.create(
         shape,
         extent.dtype,
-        axes=[*axes, *sink._planeAxes()],
+        axes=[*axes, *image.plane_axes],
         bands=bands if has_channels else 0,
-        scale=scale,
-        translation=translation,
+        scale=image.scale,
+        translation=image.translation,
         name=options.name,
-        description=sink.imageDescription if isinstance(sink.imageDescription, str) else None,
+        description=image.description if isinstance(image.description, str) else None,
         channels=channels if has_channels else None,
-        extra=_extra(sink, folding),
+        extra=_extra(image, folding),
         chunk=options.chunk,
         shard=options.shard if isinstance(options.shard, int) else None,
         codec=options.encoder(),
@@ -196,8 +168,8 @@ def _spec(
         factor=options.factor,
         max_levels=options.maxLevels,
     )
-    if sink._edited is not None:
-        spec = replace(spec, multiscale=replace(spec.multiscale, foreign=sink._edited.foreign))
+    if image.foreign is not None:
+        spec = replace(spec, multiscale=replace(spec.multiscale, foreign=dict(image.foreign)))
     return spec, folding
 
 
@@ -212,7 +184,7 @@ def _with_windows_of_data(spec: OutputSpec, reader: _CanvasBlocks, threads: int 
     found = []
     for index, channel in enumerate(channels):
         ends = ranges.ends(index)
-        found.append(channel if ends is None else replace(channel, window=shown(channel.window, ends)))
+        found.append(channel if ends is None else replace(channel, window=with_ends(channel.window, ends)))
     return replace(spec, multiscale=replace(spec.multiscale, channels=tuple(found)))
 
 
@@ -221,34 +193,28 @@ def default_resample(dtype: np.dtype[Any]) -> Resample:
     return NEAREST if dtype.kind == 'b' or (dtype.kind in 'iu' and dtype.itemsize >= 4) else AREA
 
 
-def _ordered(axes: Sequence[Axis]) -> list[Axis]:
-    return sorted(axes, key=lambda axis: _RANK[axis.type])
-
-
-def _extra(sink: SinkMixin, folding: Folding) -> dict[str, Any]:
+def _extra(image: NewImageState, folding: Folding) -> dict[str, Any]:
     """Return what our reader restores beyond what NGFF knows; see docs/format.md."""
-    description = sink.imageDescription
     found = {
-        'description': None if isinstance(description, str) else description,
-        'additionalMetadata': sink.additionalMetadata,
-        'magnification': sink._magnification,
-        'frameAxes': sink._frameAxes if sink._frameValues is not None else None,
-        'projection': None if sink.projection is None else str(sink.projection),
-        'gcps': sink._outputGcps(),
+        'description': None if isinstance(image.description, str) else image.description,
+        'additionalMetadata': image.additional_metadata,
+        'magnification': image.magnification,
+        'frameAxes': image.value_axes,
+        'projection': None if image.projection is None else str(image.projection),
+        'gcps': image.gcps,
         'folded': folding.attribute(),
-        'channelNames': _kept_names(sink, folding),
-        'associated': {key: f'{ASSOCIATED}/{key}' for key in sink._newAssociated},
+        'channelNames': _full_names(image, folding),
+        'associated': {key: f'{ASSOCIATED}/{key}' for key in image.associated},
     }
     return {name: value for name, value in found.items() if value is not None and value != {}}
 
 
-def _kept_names(sink: SinkMixin, folding: Folding) -> list[str] | None:
+def _full_names(image: NewImageState, folding: Folding) -> list[str] | None:
     """Return the names of the channels where the labels of the file say more than those."""
-    names = sink._channelNames
+    names = image.channel_names
     if not names or 'c' not in (axis.name for axis in folding.axes) or len(names) != folding.sizes[-1]:
         return None
-    extent = sink._canvas.extent()
-    return list(names) if folding.customs or (extent is not None and extent.bands > 1) else None
+    return list(names) if folding.customs or image.extent.bands > 1 else None
 
 
 @dataclass(frozen=True)
@@ -261,8 +227,8 @@ class _CanvasBlocks:
     """
 
     canvas: Canvas
-    extent: Extent
-    window: _Window
+    extent: CanvasExtent
+    window: OutputWindow
     bands: int
     axes: list[str]
     folding: Folding

@@ -10,7 +10,7 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.chunk.arrays import ArrayInfo, read_array
 from girder_zarr.image.chunk.chunks import StoredLevel
 from girder_zarr.image.limits import DEFAULT, load_json
-from girder_zarr.image.ngff.model import Multiscale
+from girder_zarr.image.ngff.metadata import Multiscale
 from girder_zarr.image.ngff.parse import Parsed, ome_attributes, parse_attributes
 from girder_zarr.image.series.folding import unfold
 from girder_zarr.image.series.series import Series
@@ -59,7 +59,9 @@ def read_image(store: KeyStore, path: str, attributes: dict[str, Any]) -> tuple[
         return None if found is None else len(found.shape)
 
     parsed = parse_attributes(attributes, axes)
-    store.expect((prefix + level.path).rstrip('/') for one in parsed.multiscales for level in one.levels)
+    store.prefetch_metadata(
+        (prefix + level.path).rstrip('/') for one in parsed.multiscales for level in one.levels
+    )
     series = [
         _series(store, multiscale, [info(level.path) for level in multiscale.levels], path, attributes)
         for multiscale in parsed.multiscales

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from girder_zarr.image.chunk.chunks import StoredLevel
-from girder_zarr.image.ngff.model import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
+from girder_zarr.image.ngff.metadata import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
 from girder_zarr.image.series.frames import HIDDEN
 from girder_zarr.image.series.series import Series
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from girder_zarr.image.series.reduce import read_reduced
 
-from .fields import check_reduction
+from .plate_fields import check_reduction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

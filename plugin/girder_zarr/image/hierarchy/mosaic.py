@@ -2,7 +2,7 @@
 
 A level takes each field from the field's level of the same resolution, only where it is asked for, so that
 the memory is that of what is asked for. Levels below the lowest that the fields have are reduced from that
-one; those small pictures are kept.
+one; those small pictures are cached.
 """
 
 from __future__ import annotations
@@ -10,34 +10,34 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from girder_zarr.common.cache import LRU
 from girder_zarr.image.series.reduce import BLOCK_BYTES
 
-from .fields import Alike, LaterField, read_scaled
+from .plate_fields import Alike, LaterField, read_scaled
 
-#: Bytes of reduced fields that one mosaic keeps, and the most that one of them may have.
-KEPT_BYTES, KEPT_FIELD_BYTES = 64 * 2**20, 2**20
+#: Bytes of reduced fields that one mosaic caches, and the most that one of them may have: a plate of 384
+#: wells with a few channels fits, and no field pushes out many others.
+MAX_CACHE_BYTES, MAX_CACHED_FIELD_BYTES = 64 * 2**20, 2**20
 #: How many fields, and how much of each, are looked at to find the range of values.
 SAMPLED_FIELDS, SAMPLE_SIDE = 12, 512
 #: From so many fields on, several are read at once.
-FEW_FIELDS = 4
+MAX_SERIAL_FIELDS = 4
 #: Wells of several fields are this part of their own side apart.
 WELL_GAP = 24
 #: How much wider than a field its place may be so that it begins on a pixel of every level.
-MOST_PADDING = 32
+MAX_PADDING = 32
 #: Of two fields of a well, at most this part may be covered by each other; else their positions are not used.
-MOST_COVERED = 0.5
+MAX_COVERED = 0.5
 #: A well may be this many times as large as its fields together; else their positions are not used.
-MOST_SPREAD = 9
+MAX_SPREAD = 9
 #: The lowest level of a mosaic is no longer than this.
-SMALLEST_SIDE = 256
+MAX_LOWEST_SIDE = 256
 
 Offsets = Mapping[int, tuple[int, int]]
 
@@ -87,8 +87,8 @@ def place_fields(
     return Places(
         rows * (well[0] + gap) + within[:, 0],
         columns * (well[1] + gap) + within[:, 1],
-        int(rows.max()) * (well[0] + gap) + well[0],
-        int(columns.max()) * (well[1] + gap) + well[1],
+        int(np.max(rows)) * (well[0] + gap) + well[0],
+        int(np.max(columns)) * (well[1] + gap) + well[1],
     )
 
 
@@ -96,7 +96,7 @@ def _aligned(side: int, steps: Sequence[int]) -> int:
     """Return a side, enlarged so that what comes next begins on a pixel of as low a level as can be."""
     for step in sorted(steps, reverse=True):
         found = -(-side // step) * step
-        if (found - side) * MOST_PADDING <= side:
+        if (found - side) * MAX_PADDING <= side:
             return found
     return side
 
@@ -114,13 +114,13 @@ def offsets_from(positions: Mapping[int, tuple[float, float]], cell: tuple[int, 
         for number, place in positions.items()
     }
     places = np.array(list(found.values()), np.int64)
-    spread = (int(places[:, 0].max()) + cell[0]) * (int(places[:, 1].max()) + cell[1])
-    if spread > MOST_SPREAD * len(places) * cell[0] * cell[1]:
+    spread = (int(np.max(places[:, 0])) + cell[0]) * (int(np.max(places[:, 1])) + cell[1])
+    if spread > MAX_SPREAD * len(places) * cell[0] * cell[1]:
         return None
     apart = np.abs(places[:, None] - places[None])
     shared = np.clip(1 - apart / np.array(cell), 0, 1).prod(axis=-1)
     np.fill_diagonal(shared, 0)
-    return None if shared.max() > MOST_COVERED else found
+    return None if np.max(shared) > MAX_COVERED else found
 
 
 class Mosaic:
@@ -139,9 +139,9 @@ class Mosaic:
         self.alike, self.fields, self._cells = alike, fields, cells
         self._find_offsets = find_offsets
         self._places: Places | None = None
-        self._kept: OrderedDict[tuple[object, ...], np.ndarray] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._cache: LRU[tuple[object, ...], np.ndarray] = LRU(
+            max_bytes=MAX_CACHE_BYTES, size_of=lambda pixels: pixels.nbytes
+        )
         #: Levels that the fields have, by the full-resolution pixels to one of theirs.
         self.stored: dict[int, int] = {}
         for number, (down, across) in enumerate(alike.ratios):
@@ -161,7 +161,7 @@ class Mosaic:
         """Return the levels: those of the fields, and lower ones until one is small."""
         steps = sorted(self.stored)
         side = max(self.places.height, self.places.width)
-        while side / steps[-1] > SMALLEST_SIDE:
+        while side / steps[-1] > MAX_LOWEST_SIDE:
             steps.append(steps[-1] * 2)
         return tuple(MosaicLevel(self, step) for step in steps)
 
@@ -193,29 +193,14 @@ class Mosaic:
         size = tuple(math.ceil(side / step) for side in alike.cell)
         others = tuple((p.start, p.stop) for axis, p in enumerate(region) if axis not in (y, x))
         count = math.prod(stop - start for start, stop in others)
-        if math.prod(size) * count * alike.like[0].dtype.itemsize > KEPT_FIELD_BYTES:
+        if math.prod(size) * count * alike.like[0].dtype.itemsize > MAX_CACHED_FIELD_BYTES:
             return self._reduced(number, step, region)
-        key = number, step, others
-        with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
-        if found is None:
-            whole = list(region)
-            whole[y], whole[x] = slice(0, size[0]), slice(0, size[1])
-            found = self._reduced(number, step, tuple(whole))
-            self._keep(key, found)
+        whole = list(region)
+        whole[y], whole[x] = slice(0, size[0]), slice(0, size[1])
+        found = self._cache.fetch((number, step, others), lambda: self._reduced(number, step, tuple(whole)))
         inside = [slice(None)] * len(region)
         inside[y], inside[x] = region[y], region[x]
         return found[tuple(inside)]
-
-    def _keep(self, key: tuple[object, ...], pixels: np.ndarray) -> None:
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = pixels
-                self._bytes += pixels.nbytes
-            while self._bytes > KEPT_BYTES:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
 
     def _reduced(self, number: int, step: int, region: tuple[slice, ...]) -> np.ndarray:
         alike = self.alike
@@ -313,7 +298,7 @@ class MosaicLevel:
         # Fields may overlap: they are drawn in their order, whichever is read first.
         with contextlib.ExitStack() as stack:
             parts: Iterator[tuple[tuple[slice, ...], np.ndarray]] = map(read, found.tolist())
-            if len(found) > FEW_FIELDS:
+            if len(found) > MAX_SERIAL_FIELDS:
                 pool = stack.enter_context(ThreadPoolExecutor(min(4, os.cpu_count() or 1)))
                 parts = pool.map(read, found.tolist())
             for target, pixels in parts:

@@ -17,12 +17,12 @@ import numpy as np
 
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.chunk.arrays import read_array
-from girder_zarr.image.ngff.model import Level
+from girder_zarr.image.ngff.metadata import Level
 from girder_zarr.image.series.series import Series
 
-from .fields import Alike, LaterField
 from .groups import find_image
 from .mosaic import Mosaic, MosaicLevel, offsets_from
+from .plate_fields import Alike, LaterField
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from .plates import Field
 
 #: Wells of more fields than this are laid out as squares, whatever their translations say.
-MOST_POSITIONED = 1000
+MAX_POSITIONED = 1000
 #: How far a field may be from the origin, in pixels.
-MOST_DISTANT = 2**40
-LARGEST_SIDE = 4096
+MAX_DISTANCE = 2**40
+MAX_OVERVIEW_SIDE = 4096
 NAME = 'overview'
 
 
@@ -81,7 +81,7 @@ class Overview:
         self._axes = alike.y, alike.x
         shape = list(alike.like[0].shape)
         for axis, side in zip(self._axes, alike.cell, strict=True):
-            shape[axis] = min(side, LARGEST_SIDE)
+            shape[axis] = min(side, MAX_OVERVIEW_SIDE)
         self.shape = tuple(shape)
         self.dtype = alike.like[0].dtype
         self.chunks = tuple(side if axis in self._axes else 1 for axis, side in enumerate(shape))
@@ -164,7 +164,7 @@ def well_offsets(alike: Alike, fields: Mapping[int, LaterField]) -> Offsets | No
     y, x = alike.y, alike.x
     positions: dict[int, tuple[float, float]] = {}
     scales = set()
-    for number in sorted(fields) if 1 < len(fields) <= MOST_POSITIONED else ():
+    for number in sorted(fields) if 1 < len(fields) <= MAX_POSITIONED else ():
         try:
             series = fields[number].series()
         except UnreadableImageError:
@@ -176,7 +176,7 @@ def well_offsets(alike: Alike, fields: Mapping[int, LaterField]) -> Offsets | No
         positions[number] = level.translation[y] / level.scale[y], level.translation[x] / level.scale[x]
         if len(scales) > 1 or len(set(positions.values())) < len(positions):
             return None
-        if not all(abs(value) < MOST_DISTANT for value in positions[number]):
+        if not all(abs(value) < MAX_DISTANCE for value in positions[number]):
             return None
     return offsets_from(positions, alike.cell)
 

@@ -15,14 +15,14 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, check_relative_path
 from girder_zarr.image.ngff.parse import Parsed, ome_attributes
 from girder_zarr.image.store.keystore import KeyStore
+from girder_zarr.image.store.zarr_names import GROUP_KEYS
 
 if TYPE_CHECKING:
-    from .fields import Find
+    from .plate_fields import Find
 
 ReadGroup = Callable[[KeyStore, str], dict[str, Any] | None]
 
 #: The files that a group has one of.
-GROUP_KEYS = ('zarr.json', '.zgroup', '.zattrs')
 #: How many wells are tried until one can be read.
 WELLS_TRIED = 20
 
@@ -53,7 +53,7 @@ class Well:
         self, store: KeyStore, path: str, read_group: ReadGroup, problems: list[str] | None = None
     ) -> None:
         self.path = path
-        self.shown = DEFAULT.series
+        self.max_fields = DEFAULT.series
         self._problems = problems
         self._store = store
         self._read_group = read_group
@@ -70,10 +70,10 @@ class Well:
                 attributes = self._read_group(self._store, self.path)
                 found = [] if attributes is None else well_images(attributes, self.path)
                 self._images = found or _listed_fields(self._store, self.path)
-                if len(self._images) > self.shown and self._problems is not None:
+                if len(self._images) > self.max_fields and self._problems is not None:
                     self._problems.append(
                         f'The well {self.path!r} has {len(self._images)} fields, more than the plate says; '
-                        f'the first {self.shown} are frames, the others can be opened as series by path.'
+                        f'the first {self.max_fields} are frames, the others can be opened as series by path.'
                     )
             return self._images
 
@@ -153,7 +153,7 @@ def plate_fields(store: KeyStore, parsed: Parsed, read_group: ReadGroup, problem
             msg = f'A plate may have at most {DEFAULT.series} fields.'
             raise UnreadableImageError(msg)
     most = max(map(len, images), default=0)
-    if count is not None and (most > count or (most < count and store.quick)):
+    if count is not None and (most > count or (most < count and store.has_fast_lookup)):
         problems.append(f'The field_count of the plate is {count}, but a well has up to {most} fields.')
     return fields
 
@@ -164,10 +164,10 @@ Images = list[tuple[str, dict[str, Any]]]
 def _all_images(store: KeyStore, wells: Sequence[Well], count: int | None) -> list[Images]:
     """Return path and place of the fields of each well, with as few reads as can be."""
     first = next((well for well in wells[:WELLS_TRIED] if well.images()), None)
-    if first is None or not (store.quick or count):
+    if first is None or not (store.has_fast_lookup or count):
         return [well.images() for well in wells]
     like = [(path.removeprefix(first.path + '/'), place) for path, place in first.images()]
-    if not store.quick:
+    if not store.has_fast_lookup:
         return _assumed(wells, like, count or 0)
     is_alike = _comparison(store, first, [name for name, _ in like])
     found = []
@@ -197,7 +197,7 @@ def _assumed(wells: Sequence[Well], like: Images, count: int) -> list[Images]:
     spare = (str(number) for number in range(most + len(taken)) if str(number) not in taken)
     like = like + [(next(spare), {'Field': number}) for number in range(len(like), most)]
     for well in wells:
-        well.shown = most
+        well.max_fields = most
     return [[(f'{well.path}/{name}', place) for name, place in like] for well in wells]
 
 

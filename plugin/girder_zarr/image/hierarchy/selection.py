@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.store.keystore import KeyStore
 
 #: How many names a message lists.
-MOST_NAMED = 20
+MAX_NAMED = 20
 YES, NO = frozenset({'1', 'true', 'yes', 'on', 'frames'}), frozenset({'', '0', 'false', 'no', 'off', 'none'})
 
 
@@ -98,8 +98,8 @@ def _named(store: KeyStore, opened: Opened, name: str) -> Opened:
         by_path = find_image(store, check_relative_path(name, 'The name or path of a series'))
         if by_path is not None:
             return _alone(store, opened, by_path, name)
-        names = [one.path or one.name or '' for one in opened.every[:MOST_NAMED]]
-        listed = ', '.join([*filter(None, names), *list(further)[:MOST_NAMED]])
+        names = [one.path or one.name or '' for one in opened.every[:MAX_NAMED]]
+        listed = ', '.join([*filter(None, names), *list(further)[:MAX_NAMED]])
         msg = f'There is no series {name[:100]!r} in {store.name}; there are the numbers below '
         msg += f'{len(opened.every)}' + (f' and {listed}.' if listed else '.')
         raise UnreadableImageError(msg)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from .model import Axis, Channel, Level, Multiscale, Version
+    from .metadata import Axis, Channel, Level, Multiscale, Version
 
 #: The name of the coordinate system that all levels map to (NGFF 0.6).
 PHYSICAL = 'physical'

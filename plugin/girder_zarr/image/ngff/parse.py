@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, check_relative_path
 
-from .model import DEFAULT_AXIS_TYPES, Axis, AxisType, Channel, Level, Multiscale, Window
+from .metadata import DEFAULT_AXIS_TYPES, Axis, AxisType, Channel, Level, Multiscale, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable

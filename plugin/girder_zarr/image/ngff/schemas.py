@@ -21,8 +21,8 @@ EXTRA = "pip install 'girder-zarr[validate]'"
 #: The schemas by the key that a document of their kind has.
 MODELS = {'multiscales': 'image', 'plate': 'plate', 'well': 'well', 'image-label': 'label'}
 #: Objects, lists and values of a document; larger ones take long, and say the same thing many times.
-MOST_VALUES = 20_000
-MOST_PROBLEMS, MOST_LETTERS = 50, 300
+MAX_VALUES = 20_000
+MAX_PROBLEMS, MAX_LETTERS = 50, 300
 
 
 def check_schemas(attributes: dict[str, Any], version: str | None) -> tuple[list[str], str]:
@@ -40,23 +40,23 @@ def check_schemas(attributes: dict[str, Any], version: str | None) -> tuple[list
         return [], 'Not checked: there is no OME-NGFF metadata, or it names no version.'
     if folder is None:
         return [], f'Not checked: the official JSON schemas are not installed; {EXTRA}.'
-    if sum(1 for _ in islice(_values(attributes), MOST_VALUES)) == MOST_VALUES:
-        return [], f'Not checked: the metadata has more than {MOST_VALUES} values.'
+    if sum(1 for _ in islice(_values(attributes), MAX_VALUES)) == MAX_VALUES:
+        return [], f'Not checked: the metadata has more than {MAX_VALUES} values.'
     validators = {model: _validator(folder / number[0] / 'schemas', model) for model in models}
     checked = sorted(model for model, validator in validators.items() if validator is not None)
     if not checked:
         return [], f'Not checked: there are no official JSON schemas of version {number[0]} for it.'
     found: list[str] = []
     for model in checked:
-        errors = islice(validators[model].iter_errors(attributes), MOST_PROBLEMS)
+        errors = islice(validators[model].iter_errors(attributes), MAX_PROBLEMS)
         found.extend(f'{model} schema {number[0]}, {one.json_path}: {_short(one.message)}' for one in errors)
     return found, f'Checked by the official JSON schemas of version {number[0]}: {", ".join(checked)}.'
 
 
 def _short(message: str) -> str:
     """Return a message without the middle; what is expected stands at its end."""
-    half = MOST_LETTERS // 2
-    return message if len(message) <= MOST_LETTERS else f'{message[:half]} ... {message[-half:]}'
+    half = MAX_LETTERS // 2
+    return message if len(message) <= MAX_LETTERS else f'{message[:half]} ... {message[-half:]}'
 
 
 def _values(value: object) -> Iterator[object]:
@@ -66,7 +66,7 @@ def _values(value: object) -> Iterator[object]:
         one = waiting.pop()
         yield one
         if isinstance(one, str):
-            waiting.extend([None] * (len(one) // MOST_LETTERS))
+            waiting.extend([None] * (len(one) // MAX_LETTERS))
         if isinstance(one, dict):
             waiting.extend(one.values())
         elif isinstance(one, list):

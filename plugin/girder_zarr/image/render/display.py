@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from girder_zarr.image.ngff.model import Window
+    from girder_zarr.image.ngff.metadata import Window
 
 #: Types of up to this many bytes are shown by looking each value up.
 LOOKUP_BYTES = 2

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.series.series import LevelReader, Series
 
 #: The longest side of an associated image.
-LARGEST_PICTURE = 2048
+MAX_PICTURE_SIDE = 2048
 #: The side of the part that is looked at to find the range of an image that has only one, large level.
 SAMPLE_SIDE = 1024
 MERGED_TYPES = frozenset({'uint8', 'uint16', 'int16', 'float32'})
@@ -167,7 +167,7 @@ def associated_picture(series: Series) -> PIL.Image.Image:
     layout = lay_out([series])
     sides = sides_of(series, layout)
     step = 1
-    while max(sides[0]) / step > LARGEST_PICTURE:
+    while max(sides[0]) / step > MAX_PICTURE_SIDE:
         step *= 2
     labels = is_label(series)
     corners = 0, 0, -(-sides[0][1] // step), -(-sides[0][0] // step)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.series.series import Series
 
 
-class ShownMixin:
+class RenderedMixin:
     """Pictures of pixels that are not shown as they are; `source.py` mixes it into ZarrFileTileSource."""
 
     _series: list[Series]
@@ -27,17 +27,17 @@ class ShownMixin:
     _strides: dict[str, int]
     _axisCounts: dict[str, int]
     _editable: bool
-    _asShown: bool = False
-    _shownTwin: Any = None
+    _isRendered: bool = False
+    _cachedRenderedView: Any = None
     _labels: LabelFrames | None = None
     _palette: Palette | None = None
 
-    def _describeShown(self, first: Series) -> None:
+    def _resetRendering(self, first: Series) -> None:
         """Forget how the image was shown; it has been described anew."""
         self._bandRanges: dict[Any, Any] = {}
         self._bandInfo = None
         self._windows: dict[int, tuple[tuple[float, float], ...]] = {}
-        self._shownTwin = None
+        self._cachedRenderedView = None
         label = is_label(first) and self._layout.bands == 1
         self._palette = Palette(first.attributes.get('image-label')) if label else None
 
@@ -47,26 +47,26 @@ class ShownMixin:
         self._strides[AXIS], self._axisCounts[AXIS] = self._framecount, 1 + len(labels.names)
         self._framecount *= 1 + len(labels.names)
 
-    def _isShownOtherwise(self) -> bool:
+    def _needsRendering(self) -> bool:
         """Whether pictures of this source need a window or colors. A style says it all itself."""
         otherwise = self._dtype != np.uint8 or self._labels is not None or self._palette is not None
-        return otherwise and not self._asShown and not getattr(self, '_style', None)
+        return otherwise and not self._isRendered and not getattr(self, '_style', None)
 
-    def _shown(self) -> Self:
+    def _renderedView(self) -> Self:
         """Return this source with pixels as they are shown, uint8."""
-        twin: Self | None = self._shownTwin
-        if twin is None or self._editable:
-            twin = object.__new__(type(self))
-            twin.__dict__ = self.__dict__.copy()
+        view: Self | None = self._cachedRenderedView
+        if view is None or self._editable:
+            view = object.__new__(type(self))
+            view.__dict__ = self.__dict__.copy()
             # What is temporary belongs to the original, as with large_image's own copies for styles.
-            twin._derivedSource = True  # type: ignore[attr-defined]
-            twin._asShown = True
-            twin._dtype = np.dtype(np.uint8)
-            twin._bandRanges, twin._bandInfo = {}, None
-            twin._classkey = f'{getattr(self, "_classkey", "")} as shown'  # type: ignore[attr-defined]
-            twin.__dict__.pop('_unstyledInstance', None)
-            self._shownTwin = twin
-        return twin
+            view._derivedSource = True  # type: ignore[attr-defined]
+            view._isRendered = True
+            view._dtype = np.dtype(np.uint8)
+            view._bandRanges, view._bandInfo = {}, None
+            view._classkey = f'{getattr(self, "_classkey", "")} as shown'  # type: ignore[attr-defined]
+            view.__dict__.pop('_unstyledInstance', None)
+            self._cachedRenderedView = view
+        return view
 
     def _asPicture(self, pixels: np.ndarray, frame: int) -> np.ndarray:
         """Return a frame's pixels as they are shown without a style, uint8; labels in their colors."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from girder_zarr.image.limits import DEFAULT
-from girder_zarr.image.ngff.model import Axis, Level
+from girder_zarr.image.ngff.metadata import Axis, Level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

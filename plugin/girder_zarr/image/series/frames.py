@@ -12,7 +12,7 @@ from girder_zarr.errors import UnreadableImageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from girder_zarr.image.ngff.model import Channel, Multiscale
+    from girder_zarr.image.ngff.metadata import Channel, Multiscale
 
     from .series import Series
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from girder_zarr.image.ngff.model import Multiscale
+    from girder_zarr.image.ngff.metadata import Multiscale
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ import imagecodecs
 import numpy as np
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.canvas.chunk import packed
+from girder_zarr.image.canvas.canvas_chunk import packed
 from girder_zarr.image.canvas.scratch import is_owned
 
 from .frame_values import native
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _SUFFIX = '.tile'
 _FOLDER = 'mailbox'
 #: Blosc takes no more than this at once; larger arrays are stored as they are.
-_MOST = 2**31 - 2**10
+_MAX_BLOSC_BYTES = 2**31 - 2**10
 _numbers = itertools.count()
 
 
@@ -121,7 +121,7 @@ def take(path: Path) -> tuple[str | None, np.ndarray] | NewTile:
 
 def _body(array: np.ndarray) -> bytes | memoryview:
     plain = np.ascontiguousarray(array)
-    if plain.nbytes > _MOST:
+    if plain.nbytes > _MAX_BLOSC_BYTES:
         return plain.reshape(-1).view(np.uint8).data
     return packed(plain)
 
@@ -129,7 +129,7 @@ def _body(array: np.ndarray) -> bytes | memoryview:
 def _unpacked(body: bytes, entry: Mapping[str, Any]) -> np.ndarray:
     result = np.empty(tuple(entry['shape']), np.dtype(entry['dtype']))
     target: Any = result.reshape(-1).view(np.uint8)
-    if result.nbytes > _MOST:
+    if result.nbytes > _MAX_BLOSC_BYTES:
         target[:] = np.frombuffer(body, np.uint8)
     else:
         imagecodecs.blosc_decode(body, numthreads=1, out=target)

@@ -11,17 +11,18 @@ import numpy as np
 
 from girder_zarr.errors import EditError
 from girder_zarr.image.canvas.canvas import MEMORY, Canvas
-from girder_zarr.image.canvas.level import ArrayLevel, CanvasLevel
+from girder_zarr.image.canvas.canvas_level import ArrayLevel, CanvasLevel
 from girder_zarr.image.canvas.scratch import Scratch
-from girder_zarr.image.edit.edit import EditMixin
+from girder_zarr.image.edit.edited_file import EditMixin
 from girder_zarr.image.edit.edited_level import edited_levels
-from girder_zarr.image.export import write as sink_write
+from girder_zarr.image.export import write as export
 from girder_zarr.image.export.associated import as_series, detached
-from girder_zarr.image.ngff.model import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
+from girder_zarr.image.export.image_state import NewImageState, in_ngff_order, output_window
+from girder_zarr.image.ngff.metadata import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
 from girder_zarr.image.series.frames import FrameLayout
 from girder_zarr.image.series.series import Series
-from girder_zarr.image.write.pack import SUFFIXES
-from girder_zarr.image.write.spec import default_channels
+from girder_zarr.image.store.zarr_names import SUFFIXES
+from girder_zarr.image.write.output_spec import default_channels
 
 from .frame_values import axis_values, with_values
 from .properties import PropertiesMixin, hex_color
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from girder_zarr.image.canvas.form import Extent
-    from girder_zarr.image.edit.edit import Edited
+    from girder_zarr.image.canvas.form import CanvasExtent
+    from girder_zarr.image.edit.edited_file import Edited
     from girder_zarr.image.series.series import LevelReader
     from girder_zarr.image.write.resample import Resample
 
@@ -142,7 +143,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
                     self._frameValues, self._frameAxes or [], tile.start, tile.values, self._frameAxesNow()
                 )
             self._revised()
-        return grown or bool(tile.values) or not self._shownAsEdited
+        return grown or bool(tile.values) or not self._describesEdits
 
     def _revised(self) -> None:
         """Let no tile that was shown before be shown again."""
@@ -159,7 +160,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             extent = self._canvas.extent()
             if extent is None:
                 return
-            self._shownAsEdited = True
+            self._describesEdits = True
             level = CanvasLevel(self._canvas, extent)
             described: tuple[Multiscale, tuple[LevelReader, ...]] = self._describedCanvas(extent), (level,)
             if self._edited is not None and not self._canvas.is_detached:
@@ -167,7 +168,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             self._describe([Series(*described)])
             self._revised()
 
-    def _describedCanvas(self, extent: Extent) -> Multiscale:
+    def _describedCanvas(self, extent: CanvasExtent) -> Multiscale:
         """Return the metadata of the image as it is on the canvas: frame axes, y, x, bands."""
         axes = [*self._frameAxesOf(extent.axes, extent), *self._planeAxes(), Axis('s', 'channel')]
         scale = [1.0] * (len(axes) - 3) + [self._mm_y or 1.0, self._mm_x or 1.0, 1.0]
@@ -178,7 +179,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         level = Level('0', tuple(scale), (0.0,) * len(axes))
         return Multiscale(tuple(axes), (level,), channels=channels)
 
-    def _frameAxesOf(self, order: Sequence[str], extent: Extent) -> list[Axis]:
+    def _frameAxesOf(self, order: Sequence[str], extent: CanvasExtent) -> list[Axis]:
         """Return the frame axes with their units and values.
 
         :param order: all of them, the slowest first.
@@ -233,7 +234,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             raise EditError(
                 f'An associated image must be (y, x) or (y, x, band); found the shape {pixels.shape}'
             )
-        if imageKey is not None and not sink_write.is_name(imageKey):
+        if imageKey is not None and not export.is_name(imageKey):
             raise EditError(
                 f'The name of an associated image must be letters, digits, _ - . or blanks; '
                 f'found {imageKey!r}'
@@ -280,22 +281,66 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         :param resample: how coarser levels are made: ``'area'``, ``'nearest'``, or a ResampleMethod of
             large_image. By default ``'area'``, the mean of the pixels; ``'nearest'`` for booleans and for
             integers of 32 bits and more, which are labels more often than not.
-        :param params: for OME-Zarr see `sink_write.ZarrOptions`; for other suffixes, options of the
+        :param params: for OME-Zarr see `export.options.ZarrOptions`; for other suffixes, options of the
             converter.
         :raises EditError: the image is empty, or a parameter is not acceptable.
         """
         self._checkEditable()
         self._takeNew()
         path = Path(path)
-        sink_write.write(
-            self,
+        if self._edited is not None:
+            params = self._editedParams(self._edited, path, params)
+        export.write(
+            self._state(),
             path,
             lossy=lossy,
             alpha=alpha,
             overwrite=overwriteAllowed,
             resample=resample,
-            params=params if self._edited is None else self._editedParams(self._edited, path, params),
+            params=params,
         )
+
+    def _state(self) -> NewImageState:
+        """Return what is written of this image.
+
+        :raises EditError: it is empty, or its crop lies outside of it.
+        """
+        extent = self._canvas.extent()
+        if extent is None:
+            raise EditError('The image is empty: add a tile before writing it')
+        window = output_window(extent, self._crop, self._minWidth, self._minHeight)
+        scale, translation = self._transforms(extent.left + window.x, extent.top + window.y)
+        return NewImageState(
+            canvas=self._canvas,
+            extent=extent,
+            scratch=self._scratch,
+            window=window,
+            frame_axes=self._writtenFrameAxes(extent),
+            plane_axes=tuple(self._planeAxes()),
+            scale=scale,
+            translation=translation,
+            channel_names=tuple(self._channelNames or ()),
+            channel_colors=tuple(hex_color(color) for color in self._channelColors or ()),
+            description=self._imageDescription,
+            additional_metadata=self._additionalMetadata,
+            magnification=self._magnification,
+            value_axes=None if self._frameValues is None else self._frameAxes,
+            projection=self._projection,
+            gcps=self._outputGcps(),
+            associated=dict(self._newAssociated),
+            foreign=None if self._edited is None else self._edited.foreign,
+        )
+
+    def _writtenFrameAxes(self, extent: CanvasExtent) -> tuple[Axis, ...]:
+        """Return the frame axes in the order of NGFF, with units and values.
+
+        Values that differ from frame to frame are listed in the order in which the reading half counts
+        frames: c, z, t, then all others by name, the fastest first.
+        """
+        names = [axis.name for axis in in_ngff_order(self._frameAxesOf(extent.axes, extent))]
+        counted = sorted(names, key=lambda name: ('czt'.find(name) % 4, name), reverse=True)
+        valued = {axis.name: axis for axis in self._frameAxesOf(counted, extent)}
+        return tuple(valued[name] for name in names)
 
     def _editedParams(self, edited: Edited, path: Path, params: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters of ``write`` with what the edited file says; get ready to replace it."""
@@ -304,7 +349,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             return params
         found = edited.options(extent.bands, params)
         if found.pop('labels', True):
-            window = sink_write._window(self, extent)
+            window = output_window(extent, self._crop, self._minWidth, self._minHeight)
             moved = (extent.left + window.x, extent.top + window.y) != (0, 0)
             edited.check_labels(found['version'], moved=moved, sides=(window.out_height, window.out_width))
             found['further'] = edited.copy_labels
@@ -323,9 +368,6 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             self._editable = False
             if not self._follows:
                 self._scratch.close()
-
-    def _outputColors(self) -> list[str]:
-        return [hex_color(color) for color in self._channelColors or ()]
 
     def _outputGcps(self) -> list[list[float]] | None:
         """Return the ground control points in pixels of what is written, which a crop may begin later."""

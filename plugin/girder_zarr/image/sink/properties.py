@@ -43,7 +43,7 @@ class PropertiesMixin:
         raise NotImplementedError
 
     def _restoreProperties(self, extra: dict[str, Any]) -> None:
-        """Take over what `sink_write` stored of them in an image; values of another form are left out.
+        """Take over what `export.write` stored of them in an image; values of another form are left out.
 
         :param extra: the attribute ``girder_zarr``.
         """

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 VARIABLE = 'GIRDER_ZARR_ALLOWED_HOSTS'
 SCHEMES = ('http', 'https', 's3', 'gs')
-MOST_ENTRIES = 1000
-MOST_ADDRESS = 4096
+MAX_ENTRIES = 1000
+MAX_ADDRESS = 4096
 
 _HOST = re.compile(r'(\*\.)?[a-z0-9]([a-z0-9._-]{0,250}[a-z0-9])?(:[0-9]{1,5})?')
 _BUCKET = re.compile(r'(s3|gs)://[a-z0-9][a-z0-9._-]{1,220}')
@@ -55,8 +55,8 @@ def parse_allowed(entries: Sequence[object]) -> Allowed:
 
     :raises ValueError: with what was expected and what was found.
     """
-    if len(entries) > MOST_ENTRIES:
-        msg = f'expected at most {MOST_ENTRIES} entries, found {len(entries)}'
+    if len(entries) > MAX_ENTRIES:
+        msg = f'expected at most {MAX_ENTRIES} entries, found {len(entries)}'
         raise ValueError(msg)
     hosts: list[str] = []
     buckets: list[str] = []
@@ -141,7 +141,7 @@ def locate(address: str, allowed: Allowed | None = None) -> Place:
     :raises UnreadableImageError: its host is not on the list, or it is no address that we read.
     """
     allowed = current() if allowed is None else allowed
-    if len(address) > MOST_ADDRESS or re.search(r'[\s\\\x00-\x1f\x7f]', address):
+    if len(address) > MAX_ADDRESS or re.search(r'[\s\\\x00-\x1f\x7f]', address):
         msg = f'The address {address[:200]!r} is too long or holds spaces or control characters.'
         raise UnreadableImageError(msg)
     try:

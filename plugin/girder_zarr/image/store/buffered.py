@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING
+
+from girder_zarr.common.cache import LRU
 
 if TYPE_CHECKING:
     from .bytesource import ByteSource
@@ -16,25 +16,27 @@ BLOCK = 64 * 2**10
 ENDS = 256 * 2**10
 #: What a read that goes to the end of the file fetches: this part of the file, but not more bytes than that.
 #: A zip's directory of 60,000 entries, and what was written last, come with its end record.
-TAIL_PART, MOST_TAIL = 8, 4 * 2**20
-KEPT_BLOCKS = 96
+TAIL_PART, MAX_TAIL = 8, 4 * 2**20
+#: 6 MiB of each file: its two ends (see ``MAX_TAIL``) and the blocks of what is being read between them.
+MAX_BLOCKS = 96
 
 
 class BufferedBytes:
-    """Ranged reads of another source, of which blocks are kept. Safe under many threads.
+    """Ranged reads of another source, of which blocks are cached. Safe under many threads.
 
     :param source: where each read costs a request.
-    :param block: bytes.
+    :param block: bytes of a block.
+    :param max_blocks: how many are cached.
     """
 
-    def __init__(self, source: ByteSource, block: int = BLOCK, kept: int = KEPT_BLOCKS) -> None:
+    def __init__(self, source: ByteSource, block: int = BLOCK, max_blocks: int = MAX_BLOCKS) -> None:
         self._source = source
         self.name, self.size, self.identity = source.name, source.size, source.identity
         self._block = block
-        self._most = kept
-        self._tail = max(ENDS, min(MOST_TAIL, self.size // TAIL_PART, (kept - 2 * ENDS // block) * block))
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
-        self._lock = threading.Lock()
+        self._max_blocks = max_blocks
+        tail = min(MAX_TAIL, self.size // TAIL_PART, (max_blocks - 2 * ENDS // block) * block)
+        self._tail = max(ENDS, tail)
+        self._cache: LRU[int, bytes] = LRU(max_items=max_blocks)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes from ``offset``; see :class:`.bytesource.ByteSource`."""
@@ -43,33 +45,26 @@ class BufferedBytes:
         if not to_the_end and (length >= block or length <= 0 or offset < 0 or offset + length > self.size):
             return self._read_large(offset, length)
         first, last = offset // block, (offset + length - 1) // block
-        found = [self._known(number) for number in range(first, last + 1)]
+        found = [self._cache.get(number) for number in range(first, last + 1)]
         if any(piece is None for piece in found):
             self._fetch(first, last)
-            found = [self._known(number) for number in range(first, last + 1)]
+            found = [self._cache.get(number) for number in range(first, last + 1)]
             if any(piece is None for piece in found):  # other threads have pushed them out
                 return self._source.read(offset, length)
         data = b''.join(piece for piece in found if piece is not None)
         return data[offset - first * block : offset - first * block + length]
 
     def _read_large(self, offset: int, length: int) -> bytes:
-        """Read past the blocks, except for what is kept of them at the beginning or at the end."""
+        """Read past the blocks, except for what is cached of them at the beginning or at the end."""
         block, size = self._block, self.size
         if length > 0 and offset >= 0 and offset + length <= size:
             numbers = range(offset // block, (offset + length - 1) // block + 1)
-            if len(numbers) <= self._most:
-                found = [self._known(number) for number in numbers]
+            if len(numbers) <= self._max_blocks:
+                found = [self._cache.get(number) for number in numbers]
                 if all(piece is not None for piece in found):
                     data = b''.join(piece for piece in found if piece is not None)
                     return data[offset - numbers[0] * block : offset - numbers[0] * block + length]
         return self._source.read(offset, length)
-
-    def _known(self, number: int) -> bytes | None:
-        with self._lock:
-            found = self._kept.get(number)
-            if found is not None:
-                self._kept.move_to_end(number)
-            return found
 
     def _fetch(self, first: int, last: int) -> None:
         block = self._block
@@ -84,10 +79,5 @@ class BufferedBytes:
             start = min(start, max(0, (self.size - more) // block * block))
             stop = self.size
         data = self._source.read(start, stop - start)
-        with self._lock:
-            for number in range(start // block, -(-stop // block)):
-                piece = data[number * block - start : (number + 1) * block - start]
-                self._kept[number] = piece
-                self._kept.move_to_end(number)
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+        for number in range(start // block, -(-stop // block)):
+            self._cache.put(number, data[number * block - start : (number + 1) * block - start])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Bytes, or a view of bytes.
 Bytes = bytes | memoryview
 #: The most that a thread keeps for reading; what is larger is allocated each time.
-SCRATCH_BYTES = 8 * 2**20
+THREAD_MEMORY_BYTES = 8 * 2**20
 
 
 #: Memory that is copied into begins at a multiple of this; elsewhere copying a file takes a third longer.
@@ -59,7 +59,7 @@ def walk(names: Callable[[str], list[str]], prefix: str, most: float = math.inf)
                 yield key
 
 
-class _Scratch(threading.local):
+class _ThreadMemory(threading.local):
     """Memory of each thread for compressed bytes.
 
     Allocating and freeing these for every chunk beside the pixels makes the C library give memory back to the
@@ -69,16 +69,16 @@ class _Scratch(threading.local):
     def __init__(self) -> None:
         self._memory = memoryview(b'')
 
-    def room(self, size: int) -> memoryview:
+    def take(self, size: int) -> memoryview:
         """Return ``size`` bytes that stay ours until the thread's next call."""
-        if size > SCRATCH_BYTES:
+        if size > THREAD_MEMORY_BYTES:
             return aligned(size).data
         if len(self._memory) < size:
             self._memory = aligned(1 << (size - 1).bit_length()).data
         return self._memory[:size]
 
 
-SCRATCH = _Scratch()
+THREAD_MEMORY = _ThreadMemory()
 
 
 class KeyStore(Store):
@@ -92,9 +92,9 @@ class KeyStore(Store):
     supports_deletes = False
     supports_listing = True
     #: Whether each read costs a request over a network.
-    far = False
+    is_remote = False
     #: Whether it is known in microseconds if there is a key.
-    quick = True
+    has_fast_lookup = True
 
     def __init__(self, name: str, identity: str) -> None:
         super().__init__(read_only=True)
@@ -114,7 +114,7 @@ class KeyStore(Store):
         """Return a value as :meth:`read` does, perhaps in memory that the thread's next call overwrites."""
         return self.read(key, limit)
 
-    def read_together(self, keys: Iterable[str], limit: int) -> dict[str, bytes]:
+    def read_coalesced(self, keys: Iterable[str], limit: int) -> dict[str, bytes]:
         """Return those values that can be read by fewer requests than one each; the others are left out.
 
         :param limit: the most bytes that one value may have; larger ones are left out.
@@ -123,7 +123,7 @@ class KeyStore(Store):
         del keys, limit
         return {}
 
-    def expect(self, nodes: Iterable[str]) -> None:
+    def prefetch_metadata(self, nodes: Iterable[str]) -> None:
         """Ask for metadata that will be read next, all at once, where that is quicker.
 
         :param nodes: paths of groups and arrays; there may be none there, or one that cannot be read.

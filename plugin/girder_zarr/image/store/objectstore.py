@@ -1,33 +1,34 @@
-"""A hierarchy whose keys are asked for one by one: over HTTP, in S3, in Girder. Metadata is kept."""
+"""A hierarchy whose keys are asked for one by one: over HTTP, in S3, in Girder. Metadata is cached."""
 
 from __future__ import annotations
 
 import json
-import threading
 from abc import abstractmethod
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from girder_zarr.common.cache import LRU, Uncached
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, load_json
 
 from .keystore import KeyStore, walk
-from .zipstore import ROOT_KEYS
+from .zarr_names import METADATA_KEYS, V2_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: Bytes of metadata that one store keeps, and the largest document that it keeps.
-KEPT_BYTES, KEPT_DOCUMENT = 32 * 2**20, 4 * 2**20
+#: Bytes of metadata that one store caches: the documents of a plate of some thousand fields. A document of
+#: more than the second is a root that is read once.
+MAX_CACHE_BYTES, MAX_CACHED_DOCUMENT = 32 * 2**20, 4 * 2**20
+#: What an entry of the cache takes beside the document, so that absent keys count too.
+ENTRY_BYTES = 100
 #: The most folders that are looked into to list keys.
-MOST_FOLDERS = 10_000
+MAX_FOLDERS = 10_000
 #: The most entries of one folder.
-MOST_LISTED = 1_000_000
-METADATA = (*ROOT_KEYS, '.zmetadata')
+MAX_LISTED = 1_000_000
 #: Requests that one opening sends at once, and the most documents that it asks for in this way.
-AT_ONCE, MOST_EXPECTED = 8, 256
+MAX_REQUESTS, MAX_PREFETCHED = 8, 256
 
 
 class ObjectStore(KeyStore):
@@ -38,17 +39,17 @@ class ObjectStore(KeyStore):
     other one are not asked for.
     """
 
-    far = True
-    quick = False
+    is_remote = True
+    has_fast_lookup = False
     #: Whether several requests take as long as one.
-    asks_at_once = False
+    supports_batch = False
 
     def __init__(self, name: str, identity: str) -> None:
         super().__init__(name, identity)
-        self._kept: OrderedDict[str, bytes | None] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-        self._together: dict[str, dict[str, Any]] | None = None
+        self._cache: LRU[str, bytes | None] = LRU(
+            max_bytes=MAX_CACHE_BYTES, size_of=lambda data: len(data or b'') + ENTRY_BYTES
+        )
+        self._consolidated_nodes: dict[str, dict[str, Any]] | None = None
 
     @abstractmethod
     def fetch(self, key: str, start: int | None, length: int) -> bytes | None:
@@ -67,24 +68,17 @@ class ObjectStore(KeyStore):
     def read(self, key: str, limit: int | None = None) -> bytes | None:
         """Return a value; see the base class."""
         most = DEFAULT.zip_entry_bytes if limit is None else limit
-        if key.rpartition('/')[2] not in METADATA:
+        if key.rpartition('/')[2] not in METADATA_KEYS:
             return self.fetch(key, None, most)
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+        return self._cache.fetch(key, lambda: self._read_metadata(key, most))
+
+    def _read_metadata(self, key: str, most: int) -> bytes | Uncached[bytes | None] | None:
         if '/' in key and self._is_of_other_format(key):
             return None
         data = self._consolidated(key) if '/' in key else None
         if data is None:
             data = self.fetch(key, None, min(most, DEFAULT.json_bytes))
-        if data is None or len(data) <= KEPT_DOCUMENT:
-            with self._lock:
-                self._kept[key] = data
-                self._bytes += len(data or b'') + 100
-                while self._bytes > KEPT_BYTES:
-                    self._bytes -= len(self._kept.popitem(last=False)[1] or b'') + 100
-        return data
+        return Uncached(data) if data is not None and len(data) > MAX_CACHED_DOCUMENT else data
 
     def _is_of_other_format(self, key: str) -> bool:
         """Return whether a key below the root is one that the format of the root does not have."""
@@ -95,18 +89,18 @@ class ObjectStore(KeyStore):
         """Return the root's zarr format, or None where the root holds no metadata."""
         if self.read('zarr.json') is not None:
             return 3
-        return 2 if any(self.read(key) is not None for key in ('.zattrs', '.zgroup', '.zarray')) else None
+        return 2 if any(self.read(key) is not None for key in V2_KEYS) else None
 
-    def expect(self, nodes: Iterable[str]) -> None:
+    def prefetch_metadata(self, nodes: Iterable[str]) -> None:
         """Ask for the metadata of arrays and groups at once; see the base class."""
-        version = self._format() if self.asks_at_once else None
+        version = self._format() if self.supports_batch else None
         if version is None:
             return
         keys = [f'{node}/zarr.json' if version == 3 else f'{node}/.zarray' for node in nodes if node]
-        keys = [key for key in dict.fromkeys(keys) if key not in self._kept and key not in self._documents()]
+        keys = [key for key in dict.fromkeys(keys) if key not in self._cache and key not in self._documents()]
         if len(keys) > 1:
-            with ThreadPoolExecutor(min(AT_ONCE, len(keys))) as pool:
-                list(pool.map(self._try, keys[:MOST_EXPECTED]))
+            with ThreadPoolExecutor(min(MAX_REQUESTS, len(keys))) as pool:
+                list(pool.map(self._try, keys[:MAX_PREFETCHED]))
 
     def _try(self, key: str) -> None:
         with suppress(UnreadableImageError):  # whoever needs it is told why
@@ -118,7 +112,7 @@ class ObjectStore(KeyStore):
 
     def has(self, key: str) -> bool:
         """Return whether there is such a key."""
-        if key.rpartition('/')[2] in METADATA:
+        if key.rpartition('/')[2] in METADATA_KEYS:
             return self.read(key) is not None
         return self.fetch(key, 0, 1) is not None
 
@@ -128,7 +122,7 @@ class ObjectStore(KeyStore):
 
     def _documents(self) -> dict[str, dict[str, Any]]:
         """Return the consolidated metadata by key; empty where there is none."""
-        if self._together is None:
+        if self._consolidated_nodes is None:
             found: dict[str, Any] = {}
             try:
                 root = self.read('zarr.json', DEFAULT.json_bytes)
@@ -143,8 +137,8 @@ class ObjectStore(KeyStore):
                     found = nodes if isinstance(nodes, dict) else {}
             except UnreadableImageError:
                 found = {}  # the metadata of each node still counts
-            self._together = {key: value for key, value in found.items() if isinstance(value, dict)}
-        return self._together
+            self._consolidated_nodes = {key: value for key, value in found.items() if isinstance(value, dict)}
+        return self._consolidated_nodes
 
     def names(self, folder: str) -> list[str]:
         """Return what lies directly in a folder; see the base class.
@@ -164,4 +158,4 @@ class ObjectStore(KeyStore):
 
     def keys(self, prefix: str = '') -> Iterator[str]:
         """Iterate over all keys that begin with ``prefix``."""
-        return walk(self.names, prefix, MOST_FOLDERS)
+        return walk(self.names, prefix, MAX_FOLDERS)

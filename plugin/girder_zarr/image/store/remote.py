@@ -16,7 +16,7 @@ from girder_zarr.errors import MissingImageError, UnreadableImageError
 from .addresses import Allowed, Place, current, locate, region, resolve
 from .buffered import ENDS, BufferedBytes
 from .objectstore import ObjectStore
-from .zipstore import ROOT_KEYS
+from .zarr_names import FILE_SUFFIXES, ROOT_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 #: How long a network address is used before its host is looked up again, in seconds.
 PINNED_SECONDS = 300.0
-MOST_REDIRECTS = 3
-FILE_SUFFIXES = ('.zip', '.ozx', '.db', '.sqlite')
+MAX_REDIRECTS = 3
 #: The first request takes what the first read will ask for.
 HEAD_BYTES = ENDS
 #: Opened images are looked at again after so many seconds.
@@ -92,7 +91,7 @@ def ask(address: str, most: int, headers: Mapping[str, str] | None = None) -> An
         more.
     """
     urllib3 = _urllib3()
-    for _ in range(MOST_REDIRECTS + 1):
+    for _ in range(MAX_REDIRECTS + 1):
         allowed = current()
         place = locate(address, allowed)
         target = quote(place.base or '/', safe="/%:=&+,;@$!*'()~") + (
@@ -128,7 +127,7 @@ def ask(address: str, most: int, headers: Mapping[str, str] | None = None) -> An
             msg = f'{address} gave more than the {most} bytes that were expected.'
             raise UnreadableImageError(msg)
         return Answer(response.status, response.headers, data)
-    msg = f'{address} redirects more than {MOST_REDIRECTS} times or to something else than http.'
+    msg = f'{address} redirects more than {MAX_REDIRECTS} times or to something else than http.'
     raise UnreadableImageError(msg)
 
 
@@ -217,7 +216,7 @@ class RemoteStore(ObjectStore):
     :param address: of the root.
     """
 
-    asks_at_once = True
+    supports_batch = True
 
     def __init__(self, address: str) -> None:
         head, question, query = address.partition('?')

@@ -7,11 +7,10 @@ nothing that a hostile database says beyond the table ``zarr`` and its index.
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left
-from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
+from girder_zarr.common.cache import LRU
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT
 
@@ -27,8 +26,8 @@ TABLE, INDEX = 'zarr', 'sqlite_autoindex_zarr_1'
 INNER_INDEX, INNER_TABLE, LEAF_INDEX, LEAF_TABLE = 2, 5, 10, 13
 INNER = (INNER_INDEX, INNER_TABLE)
 #: SQLite's trees of 2**47 bytes are at most 20 pages deep.
-MOST_DEPTH = 24
-#: Bytes of pages that one store keeps.
+MAX_DEPTH = 24
+#: Bytes of pages that one store caches: the inner pages of a tree of some hundred thousand keys.
 CACHE_BYTES = 4 * 2**20
 #: What is read at once where a value is scattered over pages.
 RUN_BYTES = 64 * 2**20
@@ -36,7 +35,7 @@ RUN_BYTES = 64 * 2**20
 SCHEMA_BYTES, KEY_BYTES = 2**16, DEFAULT.name_bytes + 32
 
 
-class Cell(NamedTuple):
+class BTreeCell(NamedTuple):
     """What one cell of a page says.
 
     :param child: the page below, or 0.
@@ -72,8 +71,7 @@ class SqliteFile:
             msg = f'{source.name} is a database whose text is UTF-16; UTF-8 is read.'
             raise UnreadableImageError(msg)
         self.count = source.size // self.page_bytes
-        self._pages: OrderedDict[int, bytes] = OrderedDict()
-        self._lock = threading.Lock()
+        self._pages: LRU[int, bytes] = LRU(max_items=CACHE_BYTES // self.page_bytes)
 
     def broken(self, why: str) -> UnreadableImageError:
         """Return the error for a damaged file."""
@@ -81,18 +79,13 @@ class SqliteFile:
 
     def page(self, number: int) -> bytes:
         """Return a page; the first has the number 1."""
-        with self._lock:
-            found = self._pages.get(number)
-            if found is not None:
-                self._pages.move_to_end(number)
-                return found
+        found = self._pages.get(number)
+        if found is not None:
+            return found
         if not 1 <= number <= self.count:
             raise self.broken(f'it has {self.count} pages and refers to page {number}')
         found = self.source.read((number - 1) * self.page_bytes, self.page_bytes)
-        with self._lock:
-            self._pages[number] = found
-            while len(self._pages) * self.page_bytes > CACHE_BYTES:
-                self._pages.popitem(last=False)
+        self._pages.put(number, found)
         return found
 
     def cells(self, number: int) -> tuple[int, list[int], int]:
@@ -110,7 +103,7 @@ class SqliteFile:
         last = int.from_bytes(page[start + 8 : start + 12], 'big') if kind in INNER else 0
         return kind, places, last
 
-    def cell(self, number: int, kind: int, at: int) -> Cell:
+    def cell(self, number: int, kind: int, at: int) -> BTreeCell:
         """Return the cell at byte ``at`` of a page."""
         page = self.page(number)
         child = rowid = 0
@@ -118,7 +111,7 @@ class SqliteFile:
             child = int.from_bytes(page[at : at + 4], 'big')
             at += 4
         if kind == INNER_TABLE:
-            return Cell(child, self.varint(page, at)[0], 0, b'', 0)
+            return BTreeCell(child, self.varint(page, at)[0], 0, b'', 0)
         size, at = self.varint(page, at)
         if kind == LEAF_TABLE:
             rowid, at = self.varint(page, at)
@@ -126,7 +119,7 @@ class SqliteFile:
         if at + local > self.usable:
             raise self.broken(f'a cell leads out of page {number}')
         more = int.from_bytes(page[at + local : at + local + 4], 'big') if local < size else 0
-        return Cell(child, rowid, size, page[at : at + local], more)
+        return BTreeCell(child, rowid, size, page[at : at + local], more)
 
     def _local(self, size: int, *, table: bool) -> int:
         """Return how much of a payload lies in its b-tree page (1.6, 'Cell payload overflow pages')."""
@@ -151,7 +144,7 @@ class SqliteFile:
                 return value, at + index + 1
         raise self.broken('a number is cut off')
 
-    def payload(self, cell: Cell, most: int) -> bytes:
+    def payload(self, cell: BTreeCell, most: int) -> bytes:
         """Return a cell's whole payload. Its overflow pages mostly follow each other: they are read at once.
 
         :param most: the bytes that it may have.
@@ -195,7 +188,7 @@ class SqliteFile:
             body += size
         return found + [None] * (most - len(found))
 
-    def walk(self, root: int) -> Iterator[Cell]:
+    def walk(self, root: int) -> Iterator[BTreeCell]:
         """Iterate over the cells of a tree that hold rows, in order."""
         seen = 0
         stack = [iter([root])]
@@ -205,7 +198,7 @@ class SqliteFile:
                 stack.pop()
                 continue
             seen += 1
-            if seen > self.count or len(stack) > MOST_DEPTH:
+            if seen > self.count or len(stack) > MAX_DEPTH:
                 raise self.broken('its pages refer to each other in a circle')
             kind, places, last = self.cells(number)
             cells = [self.cell(number, kind, at) for at in places]
@@ -223,7 +216,7 @@ class SqliteStore(KeyStore):
     :raises UnreadableImageError: it is not such a database.
     """
 
-    quick = False
+    has_fast_lookup = False
 
     def __init__(self, source: ByteSource) -> None:
         super().__init__(source.name, source.identity)
@@ -244,7 +237,7 @@ class SqliteStore(KeyStore):
     def _rowid(self, key: bytes) -> int | None:
         """Look a key up in the index. Keys are compared as bytes, as SQLite does."""
         file, number = self._file, self._index
-        for _ in range(MOST_DEPTH):
+        for _ in range(MAX_DEPTH):
             kind, places, last = file.cells(number)
             if kind not in (INNER_INDEX, LEAF_INDEX):
                 raise file.broken(f'page {number} is no index page')
@@ -266,9 +259,9 @@ class SqliteStore(KeyStore):
                 return None
         raise file.broken('its index is too deep')
 
-    def _row(self, rowid: int) -> Cell | None:
+    def _row(self, rowid: int) -> BTreeCell | None:
         file, number = self._file, self._table
-        for _ in range(MOST_DEPTH):
+        for _ in range(MAX_DEPTH):
             kind, places, last = file.cells(number)
             if kind not in (INNER_TABLE, LEAF_TABLE):
                 raise file.broken(f'page {number} is no table page')

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 from .bytesource import ByteSource, FileBytes, file_identity
-from .keystore import SCRATCH, Bytes, KeyStore, walk
+from .keystore import THREAD_MEMORY, Bytes, KeyStore, walk
 from .remote import address_identity, open_address
 from .sqlitestore import SQLITE_MAGIC, SqliteStore
-from .zipstore import END_RECORD, LOCAL_MAGIC, ROOT_KEYS, ZipFileStore
+from .zarr_names import ROOT_KEYS
+from .zipstore import END_RECORD, LOCAL_MAGIC, ZipFileStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,7 +163,7 @@ class DirectoryStore(KeyStore):
                 start, status.st_size if length is None else length, status.st_size, key
             )
             if scratch:
-                memory = SCRATCH.room(length)
+                memory = THREAD_MEMORY.take(length)
                 found = os.preadv(descriptor, [memory], first)
                 data: Bytes = memory
             else:

@@ -17,8 +17,9 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, Limits
 
 from .bytesource import FileBytes
-from .keystore import SCRATCH, Bytes, KeyStore
-from .nearby import Part, read_nearby
+from .coalesce import ByteRange, read_nearby
+from .keystore import THREAD_MEMORY, Bytes, KeyStore
+from .zarr_names import ROOT_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,9 +43,8 @@ ENCRYPTED, UTF8 = 1, 0x800
 #: Extra room when a local header and its entry are read at once; the header's own extra field may be longer.
 SLACK = 128
 #: A deflated byte stands for at most 1032 bytes (zlib's technical note).
-LARGEST_RATIO = 1032
+MAX_RATIO = 1032
 
-ROOT_KEYS = ('zarr.json', '.zgroup', '.zattrs', '.zarray')
 #: What Finder and others put beside the folder that was zipped.
 CLUTTER = ('__MACOSX', '.DS_Store', 'Thumbs.db', 'desktop.ini')
 
@@ -233,7 +233,7 @@ def _check_entries(directory: Directory, names: list[str], end: int, where: str,
         raise UnreadableImageError(msg)
     is_stored = directory.methods == STORED
     most = np.where(
-        directory.methods & 0xFFFF == STORED, directory.stored, (directory.stored + 8) * LARGEST_RATIO
+        directory.methods & 0xFFFF == STORED, directory.stored, (directory.stored + 8) * MAX_RATIO
     )
     impossible = directory.sizes > np.minimum(most.astype(np.uint64), np.uint64(limits.zip_entry_bytes))
     impossible |= is_stored & (directory.sizes != directory.stored.astype(np.uint64))
@@ -275,7 +275,7 @@ class ZipFileStore(KeyStore):
     def __init__(self, source: ByteSource, limits: Limits = DEFAULT) -> None:
         super().__init__(source.name, source.identity)
         self._source = source
-        self.far = not isinstance(source, FileBytes)
+        self.is_remote = not isinstance(source, FileBytes)
         self._directory = read_directory(source, limits)
         places = self._directory.places
         top = _find_top(places)
@@ -316,7 +316,7 @@ class ZipFileStore(KeyStore):
             data = self._source.read(start, stored)
         return data if method == STORED else self._inflate(key, data, size, crc, method)
 
-    def read_together(self, keys: Iterable[str], limit: int) -> dict[str, bytes]:
+    def read_coalesced(self, keys: Iterable[str], limit: int) -> dict[str, bytes]:
         """Return values that lie near each other in the zip; see the base class."""
         parts = []
         for key in keys:
@@ -324,7 +324,7 @@ class ZipFileStore(KeyStore):
             if row is not None and self._directory.sizes[row] <= limit:
                 offset, stored = self._entry(row)[:2]
                 room = LOCAL_HEADER.size + len((self._top + key).encode()) + SLACK + stored
-                parts.append(Part(offset, min(offset + room, self._source.size), key))
+                parts.append(ByteRange(offset, min(offset + room, self._source.size), key))
         found = {}
         for (offset, _, key), data in read_nearby(self._source, parts):
             _, stored, size, crc, method = self._entry(self._places[key])
@@ -342,7 +342,7 @@ class ZipFileStore(KeyStore):
             return self.read(key, limit)
         _, stored, size, crc, method = self._entry(self._places[key])
         self._check_size(size, limit, key)
-        memory = SCRATCH.room(stored)
+        memory = THREAD_MEMORY.take(stored)
         fill(start, memory)
         return memory if method == STORED else self._inflate(key, memory, size, crc, method)
 

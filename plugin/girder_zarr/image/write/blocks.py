@@ -15,7 +15,7 @@ from .resample import halve
 
 if TYPE_CHECKING:
     from .outlet import Outlet
-    from .spec import OutputSpec
+    from .output_spec import OutputSpec
 
 Region: TypeAlias = tuple[slice, ...]
 #: Row and column of a block of some level.
@@ -49,10 +49,10 @@ class Blocks:
         #: how many blocks there are along each axis but y and x
         self.counts = [-(-size // side) for size, side in zip(spec.shape, spec.blocks, strict=True)][:-2]
 
-    def grid(self, level: int) -> Grid:
+    def grid(self, level: int) -> BlockGrid:
         """Return the nodes of a level."""
         rows, columns = (-(-self.shapes[level][axis] // self.spec.blocks[axis]) for axis in (-2, -1))
-        return Grid(rows, columns)
+        return BlockGrid(rows, columns)
 
     def region(self, level: int, outer: tuple[int, ...], node: Node) -> Region:
         """Return what a block covers of its level."""
@@ -125,7 +125,7 @@ class Blocks:
         return np.moveaxis(half, -3, self.band_axis)
 
 
-class Grid(Sequence[Node]):
+class BlockGrid(Sequence[Node]):
     """The nodes of a level, row by row, without a list of them."""
 
     def __init__(self, rows: int, columns: int) -> None:

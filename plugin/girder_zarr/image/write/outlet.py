@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from girder_zarr.errors import EditError
+from girder_zarr.image.store.zarr_names import ROOT_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -291,5 +292,5 @@ def _utf8(name: bytes) -> int:
 
 def json_first(name: str) -> tuple[bool, int, str]:
     """Sort key: zarr.json (or what v2 has in its place) breadth first, then everything else by name."""
-    document = name.rpartition('/')[2] in {'zarr.json', '.zgroup', '.zattrs', '.zarray'}
+    document = name.rpartition('/')[2] in ROOT_KEYS
     return (not document, name.count('/') if document else 0, name)

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import EditError
+from girder_zarr.image.store.zarr_names import DATABASE_SUFFIXES, DIRECTORY_SUFFIX, SUFFIXES
 
 from .outlet import DirectoryOutlet, Outlet, SqliteOutlet, ZipOutlet, sync_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from girder_zarr.image.ngff.model import Version
+    from girder_zarr.image.ngff.metadata import Version
 
 fcntl: Any = None
 with contextlib.suppress(ImportError):
@@ -33,10 +34,6 @@ with contextlib.suppress(ImportError):
 _HERE, _EXCHANGE = -100, 2
 #: How many seconds a temporary file may be without its lock: its writer is about to take it.
 _YOUNG = 60.0
-DIRECTORY_SUFFIX = '.zarr'
-ZIP_SUFFIXES = ('.zip', '.ozx')
-DATABASE_SUFFIXES = ('.db', '.sqlite')
-SUFFIXES = (DIRECTORY_SUFFIX, *ZIP_SUFFIXES, *DATABASE_SUFFIXES)
 
 
 def pack(directory: Path, target: Path, *, overwrite: bool = True) -> None:

@@ -26,10 +26,10 @@ from girder_zarr.image.ngff import emit
 from .blocks import Blocks, Node, Region, Watch, encoder_of
 from .outlet import NOWHERE, DirectoryOutlet, Outlet
 from .resample import margin
-from .seamless import KEPT, LevelPass
+from .seamless import MAX_CACHE_BYTES, LevelPass
 
 if TYPE_CHECKING:
-    from .spec import OutputSpec
+    from .output_spec import OutputSpec
 
 #: Called with one slice an axis (start, stop inside the shape); returns its pixels, or None: nothing there.
 BlockReader: TypeAlias = Callable[[tuple[slice, ...]], np.ndarray | None]
@@ -200,7 +200,12 @@ class Writer:
 
         def write(outer: tuple[int, ...]) -> None:
             level_pass = LevelPass(
-                self.blocks, outer, self._read, self.occupied, self.watch, KEPT * together // threads
+                self.blocks,
+                outer,
+                self._read,
+                self.occupied,
+                self.watch,
+                MAX_CACHE_BYTES * together // threads,
             )
             each = functools.partial(in_parallel, threads=together)
             if full:

@@ -15,8 +15,6 @@ from large_image.tilesource.resample import ResampleMethod, downsampleTileHalfRe
 
 from girder_zarr.errors import EditError
 
-from .kernels import from_wide, halve_exactly
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -37,7 +35,7 @@ MARGINS: dict[ResampleMethod, int] = {
 #: What Pillow resizes without a change of type.
 _PIL_TYPES = {np.dtype(name) for name in ('uint8', 'uint16', 'float32')}
 #: What it resizes as another type that holds every value.
-_PIL_BY_WAY_OF = {
+_PIL_VIA = {
     np.dtype(name): np.dtype(way)
     for name, way in {'int8': 'int32', 'int16': 'int32', 'float16': 'float32', 'bool': 'float32'}.items()
 }
@@ -53,12 +51,20 @@ def is_pillow(method: Resample) -> bool:
     return isinstance(method, ResampleMethod) and method.value <= ResampleMethod.PIL_MAX_ENUM.value
 
 
-def check_method(method: Resample) -> None:
-    """Raise EditError unless ``method`` is one that :func:`halve` knows."""
+def check_method(method: Resample, dtype: np.dtype[Any]) -> None:
+    """Check that :func:`halve` knows a method for pixels of a type.
+
+    :raises EditError: it does not; the message names what works.
+    """
     if method in {AREA, NEAREST}:
         return
     if not isinstance(method, ResampleMethod):
         raise EditError(f"resample must be 'area', 'nearest' or a ResampleMethod, not {method!r}")
+    if is_pillow(method) and method != ResampleMethod.PIL_NEAREST and dtype not in _PIL_TYPES | {*_PIL_VIA}:
+        known = ', '.join(sorted(one.name for one in _PIL_TYPES | {*_PIL_VIA}))
+        raise EditError(
+            f'{method.name} would round {dtype}: use area or nearest, or pixels of one of the types {known}'
+        )
 
 
 def halve(
@@ -224,11 +230,13 @@ def _pillow_with_alpha(even: np.ndarray, method: ResampleMethod) -> np.ndarray:
     """Resize ``(..., bands, y, x)`` with colours weighted by the last band."""
     if even.dtype == np.uint8:
         return _pillow_together(even, method)
-    opacity = even[..., -1:, :, :].astype(np.float64)
-    weighted = even[..., :-1, :, :].astype(np.float64) * opacity
-    weight, total = halve_exactly(opacity, method), halve_exactly(weighted, method)
+    full = np.float32(opacity_of(even.dtype))  # weights from 0 to 1, so that no product overflows
+    opacity = even[..., -1:, :, :].astype(np.float32) / full
+    planes = np.concatenate([even[..., :-1, :, :].astype(np.float32) * opacity, opacity], axis=-3)
+    halved = _by_plane(planes, lambda plane: _pillow(plane, method))
+    total, weight = halved[..., :-1, :, :], halved[..., -1:, :, :]
     colour = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
-    return from_wide(np.concatenate([colour, weight], axis=-3), even.dtype)
+    return from_wide(np.concatenate([colour, weight * full], axis=-3), even.dtype)
 
 
 def _pillow(even: np.ndarray, method: ResampleMethod) -> np.ndarray:
@@ -247,10 +255,24 @@ def _pillow(even: np.ndarray, method: ResampleMethod) -> np.ndarray:
 
 
 def _pillow_plane(plane: np.ndarray, method: ResampleMethod) -> np.ndarray:
-    """Resize one plane of even sides: with Pillow where it keeps the type, else as it would."""
+    """Resize one plane of even sides, of a type that :func:`check_method` let pass."""
     if plane.dtype in _PIL_TYPES:
         return _pillow(plane, method)
-    if plane.dtype in _PIL_BY_WAY_OF:
-        way = _PIL_BY_WAY_OF[plane.dtype]
-        return from_wide(_pillow(plane.astype(way), method), plane.dtype)
-    return from_wide(halve_exactly(plane, method), plane.dtype)
+    return from_wide(_pillow(plane.astype(_PIL_VIA[plane.dtype]), method), plane.dtype)
+
+
+def from_wide(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return values of a wider type as ``dtype``.
+
+    Integers are rounded half away from zero and cut off at the limits of the type; booleans are true from
+    one half on.
+    """
+    if dtype.kind == 'b':
+        return np.asarray(values >= 0.5)
+    if dtype.kind in 'iu':
+        limits = np.iinfo(dtype)
+        if values.dtype.kind == 'f':
+            half = values.dtype.type(0.5)
+            values = np.sign(values) * np.floor(np.abs(values) + half)
+        values = values.clip(limits.min, limits.max)
+    return np.ascontiguousarray(values).astype(dtype)

@@ -8,11 +8,11 @@ the image; they are walked in strips for that.
 from __future__ import annotations
 
 import itertools
-import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from girder_zarr.common.cache import LRU, Uncached
 
 from .resample import margin
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 #: How many blocks of a level are made side by side before the next row: their chunks are needed twice.
 STRIP = 4
-#: Bytes of chunks of the level below that are kept for the blocks that come next.
-KEPT = 64 * 2**20
+#: Bytes of chunks of the level below that are cached for the blocks that come next: with chunks of 512 x 512
+#: RGB two rows of a strip of ``STRIP`` blocks and their margins.
+MAX_CACHE_BYTES = 64 * 2**20
 
 
 class LevelPass:
@@ -32,7 +33,7 @@ class LevelPass:
 
     :param read: returns a block of the full resolution, or None: nothing there.
     :param occupied: False where there is nothing in a region of the full resolution.
-    :param kept: bytes of chunks to keep.
+    :param max_bytes: of decoded chunks that are cached.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class LevelPass:
         read: Callable[[Region], np.ndarray | None],
         occupied: Callable[[Region], bool],
         watch: Watch,
-        kept: int = KEPT,
+        max_bytes: int = MAX_CACHE_BYTES,
     ) -> None:
         self.blocks, self.outer, self._read, self._occupied = blocks, outer, read, occupied
         self._watch = watch
@@ -51,7 +52,9 @@ class LevelPass:
             np.zeros((blocks.grid(level).rows, blocks.grid(level).columns), bool)
             for level in range(blocks.top + 1)
         ]
-        self._kept = _Kept(kept)
+        self._cache: LRU[tuple[int, ...], np.ndarray | None] = LRU(
+            max_bytes=max_bytes, size_of=lambda chunk: 0 if chunk is None else chunk.nbytes
+        )
 
     def run(self, each: Callable[[Callable[[Node], None], Iterable[Node]], object]) -> None:
         """Write everything.
@@ -70,7 +73,7 @@ class LevelPass:
     def run_above(self, each: Callable[[Callable[[Node], None], Iterable[Node]], object]) -> None:
         """Write all levels above the full resolution, which is written."""
         for level in range(1, self.blocks.top + 1):
-            self._kept.clear()
+            self._cache.clear()
             each(lambda node, level=level: self._write(level, node), self._nodes_to_make(level))  # type: ignore[misc]
 
     def _write_full(self, node: Node) -> None:
@@ -146,14 +149,14 @@ class LevelPass:
         block = [at // count for at, count in zip(index, ratio, strict=True)]
         if not self.stored[level][block[-2], block[-1]]:
             return None
-        found = self._kept.get(index)
-        if found is None:
+
+        def decode() -> np.ndarray | Uncached[np.ndarray | None] | None:
             name, outlet = self.blocks.name(level, block), self.blocks.outlet
             inner = tuple(at % count for at, count in zip(index, ratio, strict=True))
             found = encoder.decode(inner, lambda start, length: outlet.get(name, start, length))
-            if found is not None:
-                self._kept.put(index, found)
-        return found
+            return Uncached(None) if found is None else found
+
+        return self._cache.fetch(index, decode)
 
 
 def _cut(region: Region, sides: tuple[int, ...]) -> Iterator[Region]:
@@ -170,33 +173,3 @@ def _inside(part: Region, whole: Region) -> Region:
     return tuple(
         slice(one.start - base.start, one.stop - base.start) for one, base in zip(part, whole, strict=True)
     )
-
-
-class _Kept:
-    """Chunks of one level, those used longest ago go first. Thread safe."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._bytes = limit, 0
-        self._chunks: OrderedDict[tuple[int, ...], np.ndarray] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, index: tuple[int, ...]) -> np.ndarray | None:
-        with self._lock:
-            found = self._chunks.get(index)
-            if found is not None:
-                self._chunks.move_to_end(index)
-            return found
-
-    def put(self, index: tuple[int, ...], chunk: np.ndarray) -> None:
-        with self._lock:
-            if index in self._chunks:
-                return
-            self._chunks[index] = chunk
-            self._bytes += chunk.nbytes
-            while self._bytes > self._limit:
-                self._bytes -= self._chunks.popitem(last=False)[1].nbytes
-
-    def clear(self) -> None:
-        with self._lock:
-            self._chunks.clear()
-            self._bytes = 0

@@ -6,25 +6,19 @@ What a killed one left is removed by the process that takes its place, or by the
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import shutil
 import tempfile
-import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery.signals import worker_process_init
 
+from girder_zarr.common.owned_folder import FolderKind, OwnedFolder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PREFIX = 'girder-zarr-stitch-'
-_LOCK = '.lock'
-#: Folders whose owners may be about to take the lock, so that they are left alone for so many seconds.
-_NEW = _PREFIX + 'new-'
-_GRACE = 60.0
+WORK_FOLDERS = FolderKind(prefix='girder-zarr-stitch-', lock='.lock')
 
 
 @contextlib.contextmanager
@@ -33,27 +27,16 @@ def work_folder(name: str) -> Iterator[Path]:
 
     :param name: a part of its name.
     """
-    sweep()
-    path = Path(tempfile.gettempdir(), f'{_PREFIX}{name}-{uuid.uuid4().hex[:12]}')
-    new = Path(tempfile.mkdtemp(prefix=_NEW))
+    folder = OwnedFolder(WORK_FOLDERS, f'{name}-{uuid.uuid4().hex[:12]}')
     try:
-        with (new / _LOCK).open('x') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            new.rename(path)
-            yield path
+        yield folder.directory()
     finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(path, ignore_errors=True)
+        folder.close()
 
 
 def sweep() -> None:
     """Remove the folders of processes that are gone: nobody holds their locks any more."""
-    for path in Path(tempfile.gettempdir()).glob(f'{_PREFIX}*'):
-        with contextlib.suppress(OSError):
-            found = path.stat()
-            young = path.name.startswith(_NEW) and time.time() - found.st_mtime < _GRACE
-            if found.st_uid == os.getuid() and not young and _is_free(path):
-                shutil.rmtree(path, ignore_errors=True)
+    WORK_FOLDERS.sweep(Path(tempfile.gettempdir()))
 
 
 def sweep_with_each_worker() -> None:
@@ -63,16 +46,3 @@ def sweep_with_each_worker() -> None:
 
 def _process_begins(**_: Any) -> None:
     sweep()
-
-
-def _is_free(path: Path) -> bool:
-    try:
-        lock = (path / _LOCK).open('r+')
-    except FileNotFoundError:
-        return True
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True

@@ -11,7 +11,7 @@ from girder.models.file import File
 from girder_zarr.errors import MissingImageError, UnreadableImageError
 from girder_zarr.image.store.buffered import BufferedBytes
 from girder_zarr.image.store.bytesource import ByteSource, FileBytes
-from girder_zarr.image.store.zipstore import ROOT_KEYS
+from girder_zarr.image.store.zarr_names import ROOT_KEYS
 
 from .folder_store import open_folder
 from .s3_store import S3Hierarchy, bucket_of

@@ -12,8 +12,8 @@ from girder.models.folder import Folder
 from girder.models.item import Item
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.store.objectstore import MOST_LISTED, ObjectStore
-from girder_zarr.image.store.zipstore import ROOT_KEYS
+from girder_zarr.image.store.objectstore import MAX_LISTED, ObjectStore
+from girder_zarr.image.store.zarr_names import ROOT_KEYS, ROOT_ORDER
 
 if TYPE_CHECKING:
     from bson import ObjectId
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 KEPT_FOLDERS, KEPT_FILES = 20_000, 2_000
 #: How far above a folder an image's root is looked for.
 MOST_DEPTH = 20
-#: Metadata that makes a folder a zarr node; `.zattrs` alone could be anybody's.
-ROOT_ORDER = ('zarr.json', '.zattrs', '.zgroup', '.zarray')
 
 
 class FolderHierarchy(ObjectStore):
@@ -100,9 +98,9 @@ class FolderHierarchy(ObjectStore):
         if found is None:
             return []
         query = {'parentId': found, 'parentCollection': 'folder'}
-        names = [child['name'] + '/' for child in Folder().find(query, fields=['name'], limit=MOST_LISTED)]
+        names = [child['name'] + '/' for child in Folder().find(query, fields=['name'], limit=MAX_LISTED)]
         return names + [
-            item['name'] for item in Item().find({'folderId': found}, fields=['name'], limit=MOST_LISTED)
+            item['name'] for item in Item().find({'folderId': found}, fields=['name'], limit=MAX_LISTED)
         ]
 
 

@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from girder.utility.s3_assetstore_adapter import S3AssetstoreAdapter
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.store.objectstore import MOST_LISTED, ObjectStore
+from girder_zarr.image.store.objectstore import MAX_LISTED, ObjectStore
 
 _MISSING = ('NoSuchKey', '404')
 _NO_SUCH_RANGE = ('InvalidRange', '416')
@@ -82,8 +82,8 @@ class S3Bucket:
             for page in pages:
                 found += [entry['Key'][len(prefix) :] for entry in page.get('Contents', ())]
                 found += [entry['Prefix'][len(prefix) :] for entry in page.get('CommonPrefixes', ())]
-                if len(found) > MOST_LISTED:
-                    raise self._unreadable(prefix, f'there are more than {MOST_LISTED} objects in one folder')
+                if len(found) > MAX_LISTED:
+                    raise self._unreadable(prefix, f'there are more than {MAX_LISTED} objects in one folder')
         except (BotoCoreError, ClientError, OSError) as error:
             raise self._unreadable(prefix, str(error)) from error
         return [name for name in found if name]
@@ -99,7 +99,7 @@ class S3Hierarchy(ObjectStore):
     :param identity: see the base class.
     """
 
-    asks_at_once = True
+    supports_batch = True
 
     def __init__(self, bucket: S3Bucket, prefix: str, identity: str) -> None:
         super().__init__(prefix.rstrip('/') or bucket.name, identity)

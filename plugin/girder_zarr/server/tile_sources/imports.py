@@ -26,7 +26,8 @@ from girder.utility.s3_assetstore_adapter import S3AssetstoreAdapter
 
 from girder_zarr.errors import GirderZarrError
 from girder_zarr.image.ngff.parse import ome_attributes
-from girder_zarr.server.storage.folder_store import ROOT_ORDER, open_folder
+from girder_zarr.image.store.zarr_names import ROOT_ORDER
+from girder_zarr.server.storage.folder_store import open_folder
 from girder_zarr.server.storage.s3_store import S3Bucket
 
 if TYPE_CHECKING:

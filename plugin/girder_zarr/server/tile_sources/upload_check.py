@@ -15,12 +15,11 @@ from large_image.exceptions import TileSourceError
 
 from girder_zarr.errors import GirderZarrError
 from girder_zarr.image.store.stores import open_store
+from girder_zarr.image.store.zarr_names import ROOT_KEYS, ZARR_ONLY_SUFFIXES
 from girder_zarr.server.storage.file_bytes import open_bytes
 
 from .tile_source import ZarrGirderTileSource
 
-SUFFIXES = ('.zarr', '.zarr.zip', '.ozx')
-MARKERS = ('zarr.json', '.zgroup', '.zattrs', '.zarray')
 EVENT = 'rest.post.item/:itemId/tiles.before'
 
 
@@ -57,13 +56,13 @@ def _is_somewhere(file: dict[str, Any]) -> bool:
 
 def claims_zarr(file: dict[str, Any]) -> bool:
     """Return whether a file is named like a zarr or its metadata, or is a zip that holds such metadata."""
-    if file['name'].lower().endswith(SUFFIXES) or file['name'] in MARKERS:
+    if file['name'].lower().endswith(ZARR_ONLY_SUFFIXES) or file['name'] in ROOT_KEYS:
         return True
     if not file.get('assetstoreId'):
         return False
     try:
         keys = open_store(open_bytes(file)).keys()
-        return any(key.rpartition('/')[2] in MARKERS for key in keys)
+        return any(key.rpartition('/')[2] in ROOT_KEYS for key in keys)
     except GirderZarrError:
         return False
 

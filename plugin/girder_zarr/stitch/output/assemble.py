@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from girder_zarr.image.ngff.model import Axis
+from girder_zarr.image.ngff.metadata import Axis
 from girder_zarr.image.write.outlet import DirectoryOutlet
+from girder_zarr.image.write.output_spec import OutputSpec, default_channels
 from girder_zarr.image.write.pack import outlet_for
 from girder_zarr.image.write.pyramid import write_image
-from girder_zarr.image.write.spec import OutputSpec, default_channels
 from girder_zarr.stitch.blend.block_maker import BlockMaker
 from girder_zarr.stitch.blend.patch_loader import PatchLoader, visible
 from girder_zarr.stitch.plan import Plan
@@ -28,7 +28,7 @@ __all__ = ['BlockMaker', 'assemble', 'assemble_file', 'make_plan', 'output_spec'
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from girder_zarr.image.ngff.model import Channel
+    from girder_zarr.image.ngff.metadata import Channel
     from girder_zarr.image.write.outlet import Outlet
     from girder_zarr.stitch.blend.patch_loader import Load
     from girder_zarr.stitch.patch import Patch

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from girder_zarr.image.write.outlet import ZipOutlet
-from girder_zarr.image.write.parts import HALVES, Trees, write_above, write_trees
+from girder_zarr.image.write.subtrees import HALVES, Trees, write_above, write_trees
 
 from .assemble import BlockMaker, output_spec, write_file
 from .provenance import DOCUMENT, document_of

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from girder_zarr.common.cache import LRU, Uncached
-from girder_zarr.image.ngff.model import Level
+from girder_zarr.image.ngff.metadata import Level
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.write.resample import halve
 from girder_zarr.stitch.extent import Extent

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import InvalidInputError
-from girder_zarr.image.ngff.model import Window
+from girder_zarr.image.ngff.metadata import Window
 from girder_zarr.stitch.patch import FRAME_AXES, MAX_INDEX, MAX_OTHER_AXES, check_axis
 
 from . import field_checks

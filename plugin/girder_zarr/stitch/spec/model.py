@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from girder_zarr.errors import ConflictError, LimitExceededError
+from girder_zarr.errors import ConflictError, EditError, LimitExceededError
 from girder_zarr.image.write.encode import Codec
+from girder_zarr.image.write.resample import check_method
 
 from . import axes as spec_axes
 from . import field_checks
@@ -238,6 +239,11 @@ class StitchSpec:
         if not fits:
             msg = f'The session has background {self.background}, which is not a value of {dtype}.'
             raise ConflictError(msg)
+        try:
+            check_method(self.resample, kind)
+        except EditError as error:
+            msg = f'spec.resample: {error}; the patches have {dtype}.'
+            raise ConflictError(msg) from None
         check_kind(self.output, dtype, bands, lossy=self.lossy)
 
     def check_installed(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .canvas import Canvas
-    from .form import Extent
+    from .form import CanvasExtent
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class CanvasLevel:
     """
 
     canvas: Canvas
-    extent: Extent
+    extent: CanvasExtent
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .outlet import Outlet
+    from .output_spec import OutputSpec
     from .pyramid import BlockReader, Occupied
-    from .spec import OutputSpec
 
 #: What the names of halves begin with; they are followed by the number of the subtree.
 HALVES = 'halves/'

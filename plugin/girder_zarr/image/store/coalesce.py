@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from .bytesource import ByteSource
 
 #: Bytes between two parts that are rather read than asked around, and the most that one call reads ahead.
-GAP, MOST_BYTES = 32 * 2**10, 32 * 2**20
+MAX_GAP, MAX_BYTES = 32 * 2**10, 32 * 2**20
 
 
-class Part(NamedTuple):
+class ByteRange(NamedTuple):
     """The bytes of a file from ``start`` to ``stop``, called ``key``."""
 
     start: int
@@ -21,11 +21,11 @@ class Part(NamedTuple):
     key: str
 
 
-def runs(parts: Iterable[Part]) -> Iterator[list[Part]]:
+def runs(parts: Iterable[ByteRange]) -> Iterator[list[ByteRange]]:
     """Yield parts in groups that lie near each other, each in the order of the file."""
-    group: list[Part] = []
+    group: list[ByteRange] = []
     for part in sorted(parts):
-        if group and not part.start - group[-1].stop <= GAP:
+        if group and not part.start - group[-1].stop <= MAX_GAP:
             yield group
             group = []
         group.append(part)
@@ -33,12 +33,12 @@ def runs(parts: Iterable[Part]) -> Iterator[list[Part]]:
         yield group
 
 
-def read_nearby(source: ByteSource, parts: Iterable[Part]) -> Iterator[tuple[Part, bytes]]:
+def read_nearby(source: ByteSource, parts: Iterable[ByteRange]) -> Iterator[tuple[ByteRange, bytes]]:
     """Yield the parts that lie near others with their bytes, a group by one read; others are left out.
 
     :raises UnreadableImageError: they cannot be read.
     """
-    left = MOST_BYTES
+    left = MAX_BYTES
     for group in runs(parts):
         start, stop = group[0].start, max(part.stop for part in group)
         if len(group) == 1 or stop - start > left:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.ngff.model import DEFAULT_AXIS_TYPES, Axis, Channel, Level, Multiscale, Version, Window
+from girder_zarr.image.ngff.metadata import (
+    DEFAULT_AXIS_TYPES,
+    Axis,
+    Channel,
+    Level,
+    Multiscale,
+    Version,
+    Window,
+)
 
 from .encode import Codec
 from .resample import AREA, Resample, check_method, margin
@@ -66,7 +74,7 @@ class OutputSpec:
             raise EditError(f'An image holds booleans, integers or floats of up to 64 bits, not {self.dtype}')
         if self.max_levels is not None and self.max_levels < 1:
             raise EditError(f'max_levels must be at least 1, not {self.max_levels}')
-        check_method(self.resample)
+        check_method(self.resample, self.dtype)
         self._check_factor()
         self.codec.check(self.dtype, self.zarr_format, bands=self.bands)
 

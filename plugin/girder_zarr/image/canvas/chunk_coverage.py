@@ -8,7 +8,7 @@ _MANY = 16
 Rectangle = tuple[int, int, int, int]
 
 
-class Coverage:
+class ChunkCoverage:
     """The set pixels of one square chunk.
 
     :param side: of the chunk, in pixels.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.ngff.model import Version, Window
+from girder_zarr.image.ngff.metadata import Version, Window
 from girder_zarr.image.write.encode import LOSSY, Codec
-from girder_zarr.image.write.spec import CHUNK_SIDE
+from girder_zarr.image.write.output_spec import CHUNK_SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +91,7 @@ class ZarrOptions:
         return Codec(self.codec, self.quality if self.codec in LOSSY else 1)  # type: ignore[arg-type]
 
 
-def shown(window: Window | None, ends: Sequence[float]) -> Window:
+def with_ends(window: Window | None, ends: Sequence[float]) -> Window:
     """Return a channel's window with other ends.
 
     :raises EditError: ``ends`` is not a start and an end.

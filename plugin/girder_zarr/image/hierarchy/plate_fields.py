@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 #: Finds the path of a field's group by the well's own metadata; None where the well has no such field.
 Find = Callable[[], str | None]
 #: How many sentences on fields that differ are kept.
-MOST_NOTES = 100
+MAX_NOTES = 100
 #: The most bytes of stored pixels that one pixel is made from.
-MOST_REDUCED_BYTES = 32 * 2**20
+MAX_REDUCED_BYTES = 32 * 2**20
 
 
 class Alike:
@@ -75,7 +75,7 @@ class Alike:
     def note(self, text: str) -> None:
         """Add a sentence to what is wrong with the image."""
         with self.lock:
-            if text not in self._problems and len(self._problems) < MOST_NOTES:
+            if text not in self._problems and len(self._problems) < MAX_NOTES:
                 self._problems.append(text)
 
 
@@ -227,7 +227,7 @@ def check_reduction(level: LevelReader, pixel_bytes: int, ratio: tuple[float, fl
     :param ratio: stored pixels to one of the output, along y and x.
     :raises UnreadableImageError: it would be.
     """
-    if max(1.0, ratio[0]) * max(1.0, ratio[1]) * pixel_bytes > MOST_REDUCED_BYTES:
+    if max(1.0, ratio[0]) * max(1.0, ratio[1]) * pixel_bytes > MAX_REDUCED_BYTES:
         count = f'{ratio[1]:.0f} x {ratio[0]:.0f}'
         info = getattr(level, 'info', None)
         of = '' if info is None else f' of the array {info.path!r}'

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .opening import Opened
 
 #: How many series and levels are described one by one.
-MOST_LISTED = 100
+MAX_LISTED = 100
 
 
 def describe(opened: Opened | None, series: Sequence[Series], layout: FrameLayout) -> dict[str, Any]:
@@ -38,18 +38,18 @@ def describe(opened: Opened | None, series: Sequence[Series], layout: FrameLayou
         'multiscale': asdict(first.multiscale),
         'levels': [_level(level) for level in first.levels],
         'bands': layout.bands,
-        'series': [{'name': one.name, **one.place} for one in series[:MOST_LISTED]],
+        'series': [{'name': one.name, **one.place} for one in series[:MAX_LISTED]],
         'seriesCount': len(series),
     }
     if opened is not None:
         result['others'] = [
             {'name': name, 'shape': list(one.levels[0].shape), 'dtype': str(one.levels[0].dtype)}
-            for name, one in list(opened.others.items())[:MOST_LISTED]
+            for name, one in list(opened.others.items())[:MAX_LISTED]
         ]
-        result['choices'] = choices(opened, MOST_LISTED)
+        result['choices'] = choices(opened, MAX_LISTED)
         result['chosen'] = opened.chosen
-        result['labels'] = labels(opened, MOST_LISTED)
-        result['problems'] = opened.problems[:MOST_LISTED]
+        result['labels'] = labels(opened, MAX_LISTED)
+        result['problems'] = opened.problems[:MAX_LISTED]
         result['schemas'] = _by_schemas(opened, first, result['problems'])
     return result
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import imagecodecs
 import numpy as np
 
-from girder_zarr.image.chunk.memory import room
+from girder_zarr.image.chunk.memory import allocate
 
 if TYPE_CHECKING:
-    from .coverage import Coverage
+    from .chunk_coverage import ChunkCoverage
     from .spill import Slot, Spill
 
 #: Row, column, and position along the frame axes without trailing zeros.
@@ -37,18 +37,18 @@ def packed(pixels: np.ndarray) -> bytes:
 
 def blank(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """Return an array of any content in memory that was used before, where there is some."""
-    return room(math.prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
+    return allocate(math.prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
 
 
 @dataclass(eq=False, slots=True)
-class Chunk:
+class CanvasChunk:
     """One chunk: in memory (``data``), in a file (``slot``), or in both where it was only read since.
 
     :param data: ``(side, side, bands)``, or None.
     :param step: which of the canvas's forms the pixels have.
     """
 
-    covered: Coverage
+    covered: ChunkCoverage
     lock: threading.Lock = field(default_factory=threading.Lock)
     data: np.ndarray | None = None
     step: int = 0
@@ -77,7 +77,7 @@ class Chunk:
         return data
 
 
-class Held:
+class ResidentChunks:
     """Which chunks are in memory, the one touched longest ago first, and how many bytes they take."""
 
     def __init__(self, limit: int) -> None:

@@ -13,6 +13,7 @@ from girder_zarr.image.canvas.scratch import Scratch
 from girder_zarr.image.canvas.underlay import Underlay
 from girder_zarr.image.export.associated import StoredPicture
 from girder_zarr.image.series.frames import frame_values, lay_out
+from girder_zarr.image.store.zarr_names import ROOT_KEYS
 
 from .stored_form import stored_form
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from girder_zarr.image.hierarchy.opening import Opened
-    from girder_zarr.image.ngff.model import Axis, Multiscale, Version
+    from girder_zarr.image.ngff.metadata import Axis, Multiscale, Version
     from girder_zarr.image.series.frames import FrameLayout
     from girder_zarr.image.series.series import LevelReader, Series
     from girder_zarr.image.store.keystore import KeyStore
@@ -31,8 +32,6 @@ _OF_NGFF = {
     'ome', 'multiscales', 'omero', 'girder_zarr', 'bioformats2raw.layout', 'labels', 'image-label', 'plate',
     'well', 'series',
 }  # fmt: skip
-#: Files that may stand for the directory that they lie in.
-_DOCUMENTS = {'zarr.json', '.zattrs', '.zgroup', '.zarray'}
 _VERSIONS: dict[str, Version] = {'0.5': '0.5', '0.6': '0.6'}
 
 
@@ -122,7 +121,7 @@ class Edited:
 
     def label_documents(self) -> dict[str, bytes]:
         """Return the metadata files of the labels by their path."""
-        names = [name for name in self.labels if name.rpartition('/')[2] in _DOCUMENTS]
+        names = [name for name in self.labels if name.rpartition('/')[2] in ROOT_KEYS]
         found = {name: self.store.read(name) for name in names}
         return {name: content for name, content in found.items() if content is not None}
 
@@ -147,7 +146,7 @@ class EditMixin:
     """What the writing half needs to begin with an image that exists."""
 
     _edited: Edited | None = None
-    _shownAsEdited = True
+    _describesEdits = True
 
     def _initEdit(
         self, opened: Opened, store: KeyStore, location: object, options: Mapping[str, Any]
@@ -165,7 +164,7 @@ class EditMixin:
         series = opened.series[0]
         multiscale, layout = series.multiscale, lay_out(opened.series)
         path = Path(location)
-        if path.name in _DOCUMENTS:
+        if path.name in ROOT_KEYS:
             path = path.parent
         self._edited = Edited.read(path, store, opened, series)
         source._uniqueName = uuid.uuid4().hex
@@ -182,7 +181,7 @@ class EditMixin:
         source._channelColors = source._fileColors() or None
         source._frameAxes, source._frameUnits, source._frameValues = frame_values(multiscale, layout, None)
         source._cacheValue = source._uniqueName
-        self._shownAsEdited = False
+        self._describesEdits = False
         source._editable = True
 
 
