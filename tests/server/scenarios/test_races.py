@@ -15,6 +15,7 @@ from girder.models.folder import Folder
 from girder_zarr.errors import GirderZarrError
 from girder_zarr.server.jobs import finalize
 from girder_zarr.server.maintenance import expired as expiry
+from girder_zarr.server.maintenance.removal import delete_session
 from girder_zarr.server.patches.batch import Entry, put_together
 from girder_zarr.server.patches.incoming import NewPatch
 from girder_zarr.server.patches.model import StitchPatch
@@ -62,7 +63,7 @@ _numbers = itertools.count(1000)
 ACTIONS = {
     'finalize': lambda session, user: finalize.finalize(session, user, force=False),
     'cancel': lambda session, _: finalize.cancel(session),
-    'delete': lambda session, _: StitchSession().delete(session['_id']),
+    'delete': lambda session, _: delete_session(session['_id']),
     'put': put,
     'replace': replace,
     'bulk': bulk,

@@ -21,10 +21,11 @@ from girder.utility.filesystem_assetstore_adapter import FilesystemAssetstoreAda
 from girder_zarr.errors import CancelledError
 from girder_zarr.server.maintenance import orphans
 from girder_zarr.server.patches import model as patches
-from girder_zarr.server.patches.files import remove_file, send_path, store_file
+from girder_zarr.server.patches.files import store_file
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.storage import durable_files
+from girder_zarr.server.storage.transfer import remove_file, send_path
 from support.factories import new_patch
 from support.server import npy, png, random_pixels, stored_array, tar
 

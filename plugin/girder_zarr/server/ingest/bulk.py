@@ -23,7 +23,7 @@ from . import fields as patch_fields
 from . import manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import IO
 
     from girder_zarr.server.settings.session_limits import StitchLimits
@@ -64,7 +64,6 @@ class Intake:
 
     :param session: what they go to.
     :param replace: whether they may take the place of others where they do not say so themselves.
-    :param stored: told each patch that was stored, with its status.
     """
 
     def __init__(
@@ -74,11 +73,10 @@ class Intake:
         limits: StitchLimits,
         *,
         replace: bool,
-        stored: Callable[[Document, str], None],
     ) -> None:
         self._session_id, self._user, self._limits = session['_id'], user, limits
         self._spec = spec_of(session)
-        self._replace, self._stored = replace, stored
+        self._replace = replace
         self._manifest: dict[str, Document] | None = None
         self._group: dict[int, Entry] = {}
         self._bytes = 0
@@ -184,9 +182,8 @@ class Intake:
             if isinstance(result, Exception):
                 self._outcomes[at] = refused(entry.new.key, result)
                 continue
-            document, status = result
+            _, status = result
             self._outcomes[at] = Outcome(entry.new.key, status, 201 if status == CREATED else 200)
-            self._stored(document, status)
 
 
 def _read(member: Member, limit: int, what: str) -> bytes:

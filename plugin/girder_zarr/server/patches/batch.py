@@ -11,9 +11,11 @@ from girder.models.file import File
 from pymongo.errors import BulkWriteError
 
 from girder_zarr.errors import ConflictError, GirderZarrError
-from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.common.names import Document, now
+from girder_zarr.server.sessions.model import StitchSession
 
-from .document import make, now
+from . import hooks
+from .document import make
 from .files import store_pack
 from .incoming import CREATED, UNCHANGED, NewPatch, check_fits, decide, edges_of
 from .model import StitchPatch, check_young
@@ -50,6 +52,8 @@ def put_together(
             result = stored.get(entries[at].new.key)
             if result is not None:
                 results[at] = result
+                if not isinstance(result, Exception):
+                    hooks.notify(hooks.stored, session['_id'], result[0])
             else:
                 single.append(at)
     else:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from girder_zarr.errors import ConflictError
-from girder_zarr.server.sessions.model import EDITABLE, Document, spec_of
+from girder_zarr.server.sessions.model import spec_of
+from girder_zarr.server.sessions.states import EDITABLE
 from girder_zarr.server.settings.session_limits import current as limits_now
 from girder_zarr.stitch.plan import Extent
 from girder_zarr.stitch.spec.patch_parameters import Options
@@ -14,6 +15,7 @@ from girder_zarr.stitch.spec.patch_parameters import Options
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from girder_zarr.server.common.names import Document
     from girder_zarr.server.settings.session_limits import StitchLimits
     from girder_zarr.stitch.formats.registry import PatchInfo
     from girder_zarr.stitch.patch import Placement

@@ -8,22 +8,32 @@ from __future__ import annotations
 import datetime as dt
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from girder.models.model_base import Model
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from girder_zarr.errors import ConflictError, NotFoundError
+from girder_zarr.server.common.names import now
 from girder_zarr.server.sessions.model import StitchSession
 
 from . import document as patch_document
-from .document import now
 
 if TYPE_CHECKING:
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
 
-    from .incoming import NewPatch
+    class Keyed(Protocol):
+        """What is to be stored under a key."""
+
+        @property
+        def key(self) -> str:
+            """The key, as the client chose it."""
+
+        @property
+        def fields(self) -> Document:
+            """What the document will hold, its file aside."""
+
 
 #: How long a hold is respected, and how long another request waits for one.
 STALE_SECONDS = 60
@@ -106,11 +116,11 @@ class HeldModel(Model):
             if held is not None:
                 return held
 
-    def _fields(self, new: NewPatch) -> Document:
+    def _fields(self, new: Keyed) -> Document:
         """Return what the document will hold, its file aside."""
         return new.fields
 
-    def _insert(self, session: Document, new: NewPatch) -> Document | None:
+    def _insert(self, session: Document, new: Keyed) -> Document | None:
         """Insert a held document that is not stored yet; None if the key is taken by now."""
         document = patch_document.make(session, new.key, self._fields(new), uuid.uuid4().hex)
         try:

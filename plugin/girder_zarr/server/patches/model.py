@@ -19,21 +19,24 @@ from typing import TYPE_CHECKING, Any
 
 from girder.constants import SortDir
 from girder.models.file import File
+from girder.utility.model_importer import ModelImporter
 
 from girder_zarr.errors import ConflictError
-from girder_zarr.server.preview import overview_store
-from girder_zarr.server.sessions.model import ATTACHED_TO, EDITABLE, FINALIZING, OPEN, Document, StitchSession
+from girder_zarr.server.common.names import ATTACHED_TO, Document, now
+from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.sessions.states import EDITABLE, FINALIZING, OPEN, check_editable
 from girder_zarr.server.settings.session_limits import current as limits_now
 from girder_zarr.server.storage import durable_files
+from girder_zarr.server.storage.transfer import remove_file
 
-from .document import now, source_of
-from .files import remove_file, remove_uploads, store_file
+from . import hooks
+from .document import source_of
+from .files import remove_uploads, store_file
 from .incoming import (
     CREATED,
     REPLACED,
     UNCHANGED,
     NewPatch,
-    check_editable,
     check_fits,
     decide,
     edges_together,
@@ -189,6 +192,7 @@ class StitchPatch(HeldModel):
         document = self._update(held, update)
         if outcome == REPLACED:
             self._clear_up(changed, held)
+        hooks.notify(hooks.stored, session['_id'], document)
         return document, outcome
 
     def _clear_up(self, session: Document, replaced: Document) -> None:
@@ -276,7 +280,7 @@ class StitchPatch(HeldModel):
 
         A file that several patches share goes with the last of them.
         """
-        overview_store.forget(source_of(document))
+        hooks.notify(hooks.removed, source_of(document))
         if document.get('shared') or not document['fileId']:
             return
         others = {'sessionId': document['sessionId'], 'fileId': document['fileId']}
@@ -319,7 +323,7 @@ class StitchPatch(HeldModel):
             File().remove(file)
         self.collection.delete_many({'sessionId': session['_id']})
         StitchReference().remove_session(session)
-        overview_store.forget_session(session)
+        hooks.notify(hooks.emptied, session)
         durable_files.remove_temporary(session['_id'])
 
 
@@ -331,3 +335,9 @@ def check_young(file: Document, *, shared: bool = False) -> None:
     if not shared and now() - file['created'] > dt.timedelta(seconds=ORPHAN_SECONDS / 2):
         msg = 'The server stood still while the patch was stored; try again.'
         raise ConflictError(msg)
+
+
+def register_models() -> None:
+    """Let Girder find the models by name, in servers and in workers: files name what they are attached to."""
+    ModelImporter.registerModel('stitch_session', StitchSession, plugin=ATTACHED_TO[1])
+    ModelImporter.registerModel('stitch_patch', StitchPatch, plugin=ATTACHED_TO[1])

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from girder.constants import SortDir
 
 from girder_zarr.errors import ConflictError
-from girder_zarr.server.sessions.model import EDITABLE, Document, StitchSession, spec_of
+from girder_zarr.server.common.names import Document, now
+from girder_zarr.server.sessions.model import StitchSession, spec_of
+from girder_zarr.server.sessions.states import EDITABLE, check_editable
 from girder_zarr.server.settings.session_limits import current as limits_now
+from girder_zarr.server.storage.transfer import remove_file
 from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.spec.patch_parameters import Options
 
-from .document import now
-from .files import remove_file, store_file
-from .incoming import CREATED, REPLACED, UNCHANGED, check_editable
+from .files import store_file
+from .incoming import CREATED, REPLACED, UNCHANGED
 from .locking import HeldModel
 
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.store.objectstore import MOST_LISTED, ObjectStore
 from girder_zarr.image.store.zipstore import ROOT_KEYS
 
+from .file_bytes import open_bytes
+
 if TYPE_CHECKING:
     from bson import ObjectId
 
@@ -64,8 +66,6 @@ class FolderHierarchy(ObjectStore):
         return None if found is None else found['_id']
 
     def _file(self, key: str) -> ByteSource | None:
-        from .file_bytes import open_bytes
-
         with self._guard:
             if key in self._files:
                 self._files.move_to_end(key)

@@ -15,9 +15,9 @@ from girder_large_image.girder_tilesource import GirderTileSource
 from large_image.exceptions import TileSourceError
 
 from girder_zarr.image import ZarrFileTileSource
-from girder_zarr.server.storage.file_bytes import open_location
+from girder_zarr.server.storage.locations import open_location
 
-from .explain import Facts, rank
+from .ranking import Facts, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
     name = NAME
 
     def _getLargeImagePath(self) -> Any:
-        """Return where the image lies that the item's file stands for; see ``file_store.open_location``."""
+        """Return where the image lies that the item's file stands for; see `open_location`."""
         file_id = self.item['largeImage']['fileId']
         file = File().load(file_id, force=True)
         if file is None:
