@@ -23,7 +23,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
             return
         from girder_zarr.server.jobs import job_transitions, workdir
         from girder_zarr.server.leases import part_lease
-        from girder_zarr.server.maintenance.removal import bind_folder_removal
+        from girder_zarr.server.maintenance.folder_removal import bind_folder_removal
         from girder_zarr.server.patches.model import register_models
         from girder_zarr.server.preview import overview_store
         from girder_zarr.server.sessions import quota

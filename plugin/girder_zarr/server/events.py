@@ -9,7 +9,7 @@ from girder_zarr.server.common.names import HANDLER
 from .ingest import girder_uploads as uploads
 from .jobs import finalize
 from .leases import part_lease
-from .maintenance.removal import bind_folder_removal
+from .maintenance.folder_removal import bind_folder_removal
 from .patches import files as patch_files
 from .preview import builder, overview_store
 from .sessions import quota

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from girder import events
-
 from girder_zarr.errors import ConflictError
-from girder_zarr.server.common.names import HANDLER, Document
 from girder_zarr.server.jobs import girder_job
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.patches.model import StitchPatch
@@ -16,6 +13,8 @@ from girder_zarr.server.sessions.states import FINALIZING
 
 if TYPE_CHECKING:
     from bson import ObjectId
+
+    from girder_zarr.server.common.names import Document
 
 
 def remove_session(session: Document) -> None:
@@ -50,12 +49,3 @@ def remove_in_folder(folder_id: ObjectId) -> None:
     """Remove all sessions of a folder; one that is finalizing stops at its next block."""
     for session in list(StitchSession().find({'folderId': folder_id})):
         remove_session(session)
-
-
-def bind_folder_removal() -> None:
-    """Remove a folder's sessions with it, in servers and in workers: Girder deletes folders in either."""
-    events.bind('model.folder.remove', HANDLER, _folder_removed)
-
-
-def _folder_removed(event: Any) -> None:
-    remove_in_folder(event.info['_id'])
