@@ -100,17 +100,17 @@ def test_dropped_patches_make_no_other_image(api, folder, dispatched):
 
 def test_a_patch_on_its_way_meets_the_new_spec(api, session, monkeypatch):
     """The spec changes after a patch was checked and before it is stored."""
-    from girder_zarr.server.patches import model as patches
+    from girder_zarr.server.patches import files
 
-    original = patches.store_file
+    original = files.store_file
 
     def store_file(*args):
-        monkeypatch.setattr(patches, 'store_file', original)
+        monkeypatch.setattr(files, 'store_file', original)
         known = StitchSession().get(session['_id'])
         assert editing.edit(known, {'spec': {'background': 1000}})
         return original(*args)
 
-    monkeypatch.setattr(patches, 'store_file', store_file)
+    monkeypatch.setattr(files, 'store_file', store_file)
     status, refusal = api.put(session, 'a', BODY)
     assert (status, 'background 1000' in refusal['message']) == (409, True)
     assert api.get(session)[1]['counts']['patches'] == 0

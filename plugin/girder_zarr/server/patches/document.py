@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 SHOWN = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order')
 
 
-def make(session: Document, key: str, fields: Document, held: str) -> Document:
-    """Return the document of a patch or reference image that is held and not stored yet.
+def make(session: Document, key: str, fields: Document, locked_by: str) -> Document:
+    """Return the document of a patch or reference image that is locked and not stored yet.
 
     :param fields: what is known of it, its file aside.
+    :param locked_by: names the request that stores it.
     """
     moment = now()
     return {
@@ -27,8 +28,8 @@ def make(session: Document, key: str, fields: Document, held: str) -> Document:
         **fields,
         'fileId': None,
         'stored': False,
-        'held': held,
-        'heldAt': moment,
+        'lockedBy': locked_by,
+        'lockedAt': moment,
         'created': moment,
         'updated': moment,
     }
