@@ -26,16 +26,16 @@ if importlib.util.find_spec('girder') is not None:
 
             from girder_zarr.server import events, web_client
             from girder_zarr.server.api import sessions as session_routes
+            from girder_zarr.server.api import tile_sources as tile_source_routes
             from girder_zarr.server.maintenance import reaper
-            from girder_zarr.server.sessions import model as sessions
+            from girder_zarr.server.patches.model import register_models
             from girder_zarr.server.settings import polled
-            from girder_zarr.server.tile_sources import priorities
             from girder_zarr.server.tile_sources import tile_source as tilesource
 
             tilesource.take_over()
-            sessions.register_models()
+            register_models()
             session_routes.register(info)
-            priorities.register(info)
+            tile_source_routes.register(info)
             polled.install()
             events.bind_server()
             web_client.register(info)

@@ -23,16 +23,19 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
             return
         from girder_zarr.server.jobs import job_transitions, workdir
         from girder_zarr.server.leases import part_lease
-        from girder_zarr.server.sessions import model as sessions
+        from girder_zarr.server.maintenance.folder_removal import bind_folder_removal
+        from girder_zarr.server.patches.model import register_models
+        from girder_zarr.server.preview import overview_store
         from girder_zarr.server.sessions import quota
         from girder_zarr.server.settings import polled
         from girder_zarr.server.tile_sources import imports, priorities
         from girder_zarr.server.tile_sources import tile_source as tilesource
 
         tilesource.prefer_ours()
-        sessions.register_models()
+        register_models()
         priorities.install()
-        sessions.follow_folders()
+        bind_folder_removal()
+        overview_store.subscribe()
         job_transitions.install()
         part_lease.follow()
         quota.follow()

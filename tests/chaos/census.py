@@ -60,7 +60,7 @@ class Census:
         found['sessions being deleted'] = [one for one, what in sessions.items() if what['deleting']]
         found['patches of no session'] = [one['_id'] for one in patches if one['sessionId'] not in sessions]
         found['patches never stored'] = [one['key'] for one in patches if not one['stored']]
-        found['patches held'] = [one['key'] for one in patches if one['stored'] and one.get('held')]
+        found['patches locked'] = [one['key'] for one in patches if one['stored'] and one.get('lockedBy')]
         found['patches without a file'] = [one['key'] for one in patches if one['fileId'] not in files]
         found['files that no patch or session names'] = [
             file for file in files if file not in used and file not in results
@@ -89,7 +89,7 @@ class Census:
         moments = {
             'file': ('created',),
             'upload': ('created', 'updated'),
-            'stitch_patch': ('heldAt',),
+            'stitch_patch': ('lockedAt',),
             'stitch_session': ('updated',),
         }
         for collection, fields in moments.items():

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from girder import events
 
-from girder_zarr.server.sessions.model import HANDLER, follow_folders
+from girder_zarr.server.common.names import HANDLER
 
 from .ingest import girder_uploads as uploads
 from .jobs import finalize
 from .leases import part_lease
+from .maintenance.folder_removal import bind_folder_removal
 from .patches import files as patch_files
+from .preview import builder, overview_store
 from .sessions import quota
-from .storage import durable_files
 from .tile_sources import imports, upload_check
 
 
 def bind_server() -> None:
     """Bind all handlers."""
-    follow_folders()
+    bind_folder_removal()
+    overview_store.subscribe()
+    builder.subscribe()
     part_lease.follow()
     quota.follow()
     quota.follow_check()
@@ -25,7 +28,7 @@ def bind_server() -> None:
     events.bind('rest.post.file.before', HANDLER, uploads.check_upload)
     events.bind('model.upload.finalize', HANDLER, uploads.take_upload)
     events.bind('data.process', HANDLER, uploads.make_patch)
-    events.bind('model.upload.remove', HANDLER, durable_files.drop_contents)
+    events.bind('model.upload.remove', HANDLER, uploads.drop_contents)
     events.bind('model.file.finalizeUpload.before', HANDLER, patch_files.attach_upload)
     imports.install()
     imports.bind()

@@ -33,16 +33,17 @@ def load(info: dict[str, Any]) -> None:
 
     getPlugin('large_image').load(info)
 
+    from .api import tile_sources as tile_source_routes
     from .settings import polled
     from .tile_sources import priorities
     from .tile_sources import tile_source as tilesource
 
     tilesource.take_over()
-    priorities.register(info)
+    tile_source_routes.register(info)
     polled.install()
     # girder_large_image asks for the known extensions as they are, without asking a source first.
     events.unbind('model.file.save', HANDLER)
-    events.bind('model.file.save', HANDLER, lambda _event: priorities.overrides.current())
+    events.bind('model.file.save', HANDLER, lambda _event: priorities.overrides())
     logprint.info(
         f'Stitch sessions need Girder {FIRST_WITH_SESSIONS}; this is Girder {installed_version()}, '
         'to which girder_zarr gives its tile source only.'

@@ -10,7 +10,7 @@ from girder.models.file import File
 from girder.models.setting import Setting
 
 from girder_zarr.server.ingest import bulk
-from girder_zarr.server.settings.session_limits import LIMITS_KEY
+from girder_zarr.server.settings.define import SettingKey
 from support.server import npy, png, random_pixels, stored_array, tar
 
 pytestmark = pytest.mark.plugin('zarr')
@@ -269,18 +269,18 @@ def test_a_manifest_that_is_none(api, session, stored, manifest, words):
 
 def test_limits_of_a_request(api, session, send, stored):
     body = tar([(f'p_x{8 * n}_y0', png(random_pixels(8, 8, seed=n))) for n in range(3)])
-    Setting().set(LIMITS_KEY, {'requestBytes': len(body) - 1})
+    Setting().set(SettingKey.STITCH_LIMITS, {'requestBytes': len(body) - 1})
     assert send(body)[0] == 413
-    Setting().set(LIMITS_KEY, {'requestPatches': 2})
+    Setting().set(SettingKey.STITCH_LIMITS, {'requestPatches': 2})
     status, became = send(body)
     assert (status, len(became)) == (413, 2)
-    Setting().set(LIMITS_KEY, {'patches': 2})
+    Setting().set(SettingKey.STITCH_LIMITS, {'patches': 2})
     status, became = send(body)
     assert list(became.values()) == ['unchanged', 'unchanged', 'refused']
-    Setting().set(LIMITS_KEY, {'patchBytes': 10})
+    Setting().set(SettingKey.STITCH_LIMITS, {'patchBytes': 10})
     status, became = send(tar([('q_x0_y0', png(random_pixels(8, 8)))]))
     assert (status, became) == (200, {'q_x0_y0': 'refused'})
-    Setting().unset(LIMITS_KEY)
+    Setting().unset(SettingKey.STITCH_LIMITS)
 
 
 def test_a_session_that_is_not_open(api, session, send, dispatched, stored):

@@ -18,6 +18,7 @@ from girder_zarr.server.leases import run_lease
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import reaper
+from girder_zarr.server.maintenance.removal import delete_session
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions.model import MAX_RUNS, StitchSession
 from support.server import npy, png, random_pixels, stored_array
@@ -360,7 +361,7 @@ def test_killed_while_a_session_is_deleted(api, session, stored, monkeypatch, ca
         assert api.put(session, f'p{at}', png(random_pixels(8, 8, seed=at)), x=8 * at)[0] == 201
     live_again = die_after(monkeypatch, File, 'remove', calls)
     with pytest.raises(Killed):
-        StitchSession().delete(session['_id'])
+        delete_session(session['_id'])
     live_again()
     assert api.get(session)[0] == 404
     monkeypatch.setattr(expiry, 'INTERVAL_SECONDS', 0)

@@ -16,6 +16,8 @@ from girder_zarr.server.jobs import distribute, progress, publish, tasks
 from girder_zarr.server.leases import run_lease
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.maintenance import reaper
+from girder_zarr.server.settings import job_settings
+from girder_zarr.server.settings.define import SettingKey
 from girder_zarr.stitch.output.image_parts import PartMaker
 from support.server import npy, png, random_pixels, stored_array
 
@@ -37,7 +39,7 @@ def helpers(monkeypatch):
 @pytest.fixture
 def large(api, session, monkeypatch):
     """A session of sixteen parts, and its pixels."""
-    Setting().set(distribute.PART_VALUES_KEY, 512 * 512)
+    Setting().set(SettingKey.STITCH_PART_VALUES, 512 * 512)
     monkeypatch.setattr(distribute, '_PAUSE', 0.01)
     monkeypatch.setattr(progress, 'CHECK_SECONDS', 0)
     pixels = random_pixels(2048, 2048, 1)
@@ -390,7 +392,7 @@ def test_registration_is_done_once(api, session, dispatched, helpers, nothing_le
     pytest.importorskip('skimage')
     from girder_zarr.stitch.registration import register
 
-    Setting().set(distribute.PART_VALUES_KEY, 4096)
+    Setting().set(SettingKey.STITCH_PART_VALUES, 4096)
     scene = np.random.default_rng(3).integers(0, 255, (400, 700)).astype('uint8')
     api.call(
         'PUT', f'/stitch_session/{session["_id"]}', body='{"spec": {"registration": {}, "chunk": 64}}',
@@ -418,6 +420,6 @@ def test_registration_is_done_once(api, session, dispatched, helpers, nothing_le
 def test_the_size_of_parts_is_a_setting(api, people):
     for bad in ('12', 1.5, True, 1, 2**40):
         with pytest.raises(Exception, match='expected an integer from 4096'):
-            Setting().set(distribute.PART_VALUES_KEY, bad)
-    Setting().set(distribute.PART_VALUES_KEY, 2**20)
-    assert distribute.part_values() == 2**20
+            Setting().set(SettingKey.STITCH_PART_VALUES, bad)
+    Setting().set(SettingKey.STITCH_PART_VALUES, 2**20)
+    assert job_settings.part_values() == 2**20

@@ -22,7 +22,7 @@ from PIL import Image
 
 from girder_zarr.client import Patch
 from girder_zarr.client.patch import tar_of
-from girder_zarr.server.settings.session_limits import LIMITS_KEY
+from girder_zarr.server.settings.define import SettingKey
 from girder_zarr.stitch.spec.model import StitchSpec
 from support.server import npy, png, random_pixels
 
@@ -331,7 +331,7 @@ def test_a_bomb_is_refused_by_its_head(api, session, stored, kind):
     import tracemalloc
 
     body, params, expected = BOMBS[kind]
-    Setting().set(LIMITS_KEY, {'patchPixels': 10_000})
+    Setting().set(SettingKey.STITCH_LIMITS, {'patchPixels': 10_000})
     before = stored()
     tracemalloc.start()
     status, answer = api.put(session, 'a', body, **params)

@@ -15,7 +15,8 @@ from girder.models.folder import Folder
 from girder_zarr.errors import GirderZarrError
 from girder_zarr.server.jobs import finalize
 from girder_zarr.server.maintenance import expired as expiry
-from girder_zarr.server.patches.batch import Entry, put_together
+from girder_zarr.server.maintenance.removal import delete_session
+from girder_zarr.server.patches.batch import BatchEntry, put_together
 from girder_zarr.server.patches.incoming import NewPatch
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.references import StitchReference
@@ -41,7 +42,7 @@ def replace(session, user):
 
 
 def bulk(session, user):
-    entries = [Entry(new_patch(key, 8 * at), replace=False) for at, key in enumerate('bcd', 1)]
+    entries = [BatchEntry(new_patch(key, 8 * at), replace=False) for at, key in enumerate('bcd', 1)]
     put_together(session, entries, user, session_limits.current())
 
 
@@ -62,7 +63,7 @@ _numbers = itertools.count(1000)
 ACTIONS = {
     'finalize': lambda session, user: finalize.finalize(session, user, force=False),
     'cancel': lambda session, _: finalize.cancel(session),
-    'delete': lambda session, _: StitchSession().delete(session['_id']),
+    'delete': lambda session, _: delete_session(session['_id']),
     'put': put,
     'replace': replace,
     'bulk': bulk,
@@ -136,7 +137,8 @@ def check(folder, session_id, jobs, names):
     assert not session['deleting']
     if session['state'] == 'finalizing':
         assert session['attempt'] in {job['attempt'] for job in jobs}, names
-    assert all(document['stored'] and document['held'] is None for document in patches + references), names
+    for document in patches + references:
+        assert (document['stored'], document['lockedBy']) == (True, None), names
     nbytes = sum(document['size'] for document in patches + references)
     assert session['counts'] == {'patches': len(patches), 'bytes': nbytes}, names
     assert {file['_id'] for file in files} == {document['fileId'] for document in patches + references}, names

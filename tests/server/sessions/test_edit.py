@@ -9,9 +9,9 @@ from girder.exceptions import ValidationException
 from girder.models.setting import Setting
 
 from girder_zarr.server.maintenance import expired as expiry
-from girder_zarr.server.maintenance.expired import EXPIRES_KEY
 from girder_zarr.server.sessions import edit as editing
 from girder_zarr.server.sessions.model import StitchSession, object_id
+from girder_zarr.server.settings.define import SettingKey
 from support.server import npy, png, random_pixels, stored_array
 
 pytestmark = pytest.mark.plugin('zarr')
@@ -100,17 +100,17 @@ def test_dropped_patches_make_no_other_image(api, folder, dispatched):
 
 def test_a_patch_on_its_way_meets_the_new_spec(api, session, monkeypatch):
     """The spec changes after a patch was checked and before it is stored."""
-    from girder_zarr.server.patches import model as patches
+    from girder_zarr.server.patches import files
 
-    original = patches.store_file
+    original = files.store_file
 
     def store_file(*args):
-        monkeypatch.setattr(patches, 'store_file', original)
+        monkeypatch.setattr(files, 'store_file', original)
         known = StitchSession().get(session['_id'])
         assert editing.edit(known, {'spec': {'background': 1000}})
         return original(*args)
 
-    monkeypatch.setattr(patches, 'store_file', store_file)
+    monkeypatch.setattr(files, 'store_file', store_file)
     status, refusal = api.put(session, 'a', BODY)
     assert (status, 'background 1000' in refusal['message']) == (409, True)
     assert api.get(session)[1]['counts']['patches'] == 0
@@ -132,7 +132,7 @@ def test_sessions_expire_by_hours_by_date_and_by_the_setting(api, folder, stored
         age(session, hours=3)
     assert expiry.sweep() == 2
     assert [api.get(session)[0] for session in made] == [404, 200, 404, 200, 200]
-    Setting().set(EXPIRES_KEY, 1)
+    Setting().set(SettingKey.STITCH_EXPIRES_HOURS, 1)
     assert expiry.sweep() == 1
     assert [api.get(session)[0] for session in made[1:]] == [200, 404, 200, 404]
     assert api.get(made[1])[1]['spec']['expires'] == 4
@@ -140,7 +140,7 @@ def test_sessions_expire_by_hours_by_date_and_by_the_setting(api, folder, stored
     edit(api, made[3], spec={'expires': past})
     assert expiry.sweep() == 2
     assert stored() == before
-    Setting().unset(EXPIRES_KEY)
+    Setting().unset(SettingKey.STITCH_EXPIRES_HOURS)
 
 
 def test_nothing_of_an_unfinished_job_expires(api, folder, dispatched, monkeypatch):
@@ -203,7 +203,7 @@ def test_a_server_sweeps_by_itself(api, folder, monkeypatch):
 @pytest.mark.parametrize('value', ['7', 0, -1, True, [1], 10**9, float('nan')])
 def test_hours_that_are_none(db, value):
     with pytest.raises(ValidationException, match='expires_hours'):
-        Setting().set(EXPIRES_KEY, value)
+        Setting().set(SettingKey.STITCH_EXPIRES_HOURS, value)
 
 
 def test_a_server_looks_for_expired_sessions_from_time_to_time(api, folder, monkeypatch):

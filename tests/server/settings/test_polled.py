@@ -7,7 +7,7 @@ from girder.models.setting import Setting
 from girder_zarr.image import limits
 from girder_zarr.image.store import addresses
 from girder_zarr.server.settings import polled
-from girder_zarr.server.settings.definitions import SettingKey
+from girder_zarr.server.settings.define import SettingKey
 
 KEY = SettingKey.LIMITS
 
@@ -65,8 +65,8 @@ def test_without_a_database_no_host_is_allowed(following, monkeypatch):
     assert 'example.org' not in str(addresses.current())
 
 
-@pytest.mark.parametrize(('keep', 'after'), [(True, 7), (False, 0)])
-def test_a_setting_that_cannot_be_read(monkeypatch, keep, after):
+@pytest.mark.parametrize(('fail_closed', 'after'), [(False, 7), (True, 0)])
+def test_a_setting_that_cannot_be_read(monkeypatch, fail_closed, after):
     """It is asked for once in its age, by however many; a slow failure makes the next one later."""
     now, asked = [100.0], []
 
@@ -80,7 +80,7 @@ def test_a_setting_that_cannot_be_read(monkeypatch, keep, after):
     monkeypatch.setattr(polled, 'stored_value', stored_value)
     monkeypatch.setattr(polled.time, 'monotonic', lambda: now[0])
     slow = 0.0
-    setting = polled.Followed('a.setting', int, 0, keep=keep)
+    setting = polled.PolledSetting('a.setting', int, 0, fail_closed=fail_closed)
     assert [setting() for _ in range(3)] == [7, 7, 7]
     assert len(asked) == 1
     now[0] += 1.0

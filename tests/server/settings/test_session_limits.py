@@ -8,7 +8,8 @@ from girder.models.setting import Setting
 
 from girder_zarr.client import Patch
 from girder_zarr.client.patch import tar_of
-from girder_zarr.server.settings.session_limits import LIMITS_KEY, MOST, normalise
+from girder_zarr.server.settings.define import SettingKey
+from girder_zarr.server.settings.session_limits import MOST, normalise
 from support.server import npy, png, random_pixels
 
 pytestmark = pytest.mark.plugin('zarr')
@@ -20,12 +21,12 @@ def limit(api, people):
     """Set limits as an administrator does, over REST."""
 
     def change(**limits):
-        params = {'key': LIMITS_KEY, 'value': json.dumps(limits)}
+        params = {'key': SettingKey.STITCH_LIMITS, 'value': json.dumps(limits)}
         status, answer = api.call('PUT', '/system/setting', params, user=people['admin'])
         assert status == 200, answer
 
     yield change
-    Setting().unset(LIMITS_KEY)
+    Setting().unset(SettingKey.STITCH_LIMITS)
 
 
 def put(api, folder, session, x, y):
@@ -222,8 +223,8 @@ def test_open_sessions_of_one_user(api, folder, people, limit, stored, dispatche
 )
 def test_what_is_no_limit(db, value, words):
     with pytest.raises(ValidationException, match=words):
-        Setting().set(LIMITS_KEY, value)
-    assert Setting().get(LIMITS_KEY) == {}
+        Setting().set(SettingKey.STITCH_LIMITS, value)
+    assert Setting().get(SettingKey.STITCH_LIMITS) == {}
 
 
 def test_a_limit_is_taken_back_with_null():

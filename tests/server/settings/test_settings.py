@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from large_image.constants import SourcePriority
 
-from girder_zarr.server.settings.definitions import SettingKey, normalise_source_priorities
+from girder_zarr.server.settings.define import SettingKey
+from girder_zarr.server.settings.source_priorities import normalise_source_priorities
 
 KEY = SettingKey.SOURCE_PRIORITIES
 

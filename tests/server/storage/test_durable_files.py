@@ -19,11 +19,12 @@ from girder.utility.filesystem_assetstore_adapter import FilesystemAssetstoreAda
 
 from girder_zarr.errors import CancelledError
 from girder_zarr.server.maintenance import orphans
-from girder_zarr.server.patches import model as patches
-from girder_zarr.server.patches.files import remove_file, send_path, store_file
+from girder_zarr.server.patches import keyed
+from girder_zarr.server.patches.files import store_file
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.storage import durable_files
+from girder_zarr.server.storage.transfer import remove_file, send_path
 from support.factories import new_patch
 from support.server import npy, png, random_pixels, stored_array, tar
 
@@ -193,7 +194,7 @@ def leave_behind(session, folder, user):
     store_file(session, new_patch('b'), user)
     held = StitchPatch()._insert(session, new_patch('c'))
     hour = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
-    StitchPatch().update({'_id': held['_id']}, {'$set': {'heldAt': hour}})
+    StitchPatch().update({'_id': held['_id']}, {'$set': {'lockedAt': hour}})
     # Committed, but not settled.
     StitchPatch().commit(session, [new_patch('c', 1000)], 1, 123)
     for fields in ({'stitchSessionId': session['_id']}, {}):
@@ -268,7 +269,7 @@ def test_what_was_stored_for_a_session_that_went_meanwhile(api, people, folder, 
 def test_a_request_that_stood_still_gives_up(api, people, session, stored, contents, monkeypatch):
     """A sweep may have taken its file for left behind."""
     before = stored()
-    monkeypatch.setattr(patches, 'ORPHAN_SECONDS', -1)
+    monkeypatch.setattr(keyed, 'ORPHAN_SECONDS', -1)
     status, refusal = api.put(session, 'a', BODY)
     assert (status, 'try again' in refusal['message']) == (409, True)
     assert (stored(), contents()) == (before, {})

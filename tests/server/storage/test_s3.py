@@ -20,6 +20,7 @@ from PIL import Image
 import girder_zarr.image as gz
 from girder_zarr.image.store import addresses
 from girder_zarr.image.write.pack import pack
+from girder_zarr.server.settings.define import SettingKey
 from girder_zarr.server.storage.file_bytes import GirderFileBytes
 from girder_zarr.server.storage.s3_store import S3Bucket
 from girder_zarr.server.tile_sources.tile_source import ZarrGirderTileSource
@@ -191,12 +192,12 @@ def test_parts_of_large_sessions_go_into_the_assetstore(
     """Patches, parts and the result; the last two in S3 whatever the patches are in."""
     from girder.models.setting import Setting
 
-    from girder_zarr.server.jobs import distribute, tasks
+    from girder_zarr.server.jobs import tasks
     from girder_zarr.stitch.output import image_parts as stitch_parts
     from support.server import npy, region_of
 
     monkeypatch.setattr(tasks.stitch_parts, 'apply_async', lambda **_: None)
-    Setting().set(distribute.PART_VALUES_KEY, 2**18)
+    Setting().set(SettingKey.STITCH_PART_VALUES, 2**18)
     local = Assetstore().findOne({'type': 0})
     pixels = random_pixels(700, 900)
     if patch_store != 's3':
@@ -238,7 +239,7 @@ def switch(before, after):
 def test_a_large_result_goes_up_in_pieces(zarr_server, people, folder, assetstore, bucket, tmp_path):
     from girder.models.upload import Upload
 
-    from girder_zarr.server.patches.files import UPLOAD_PIECE, send_file
+    from girder_zarr.server.storage.transfer import UPLOAD_PIECE, send_file
 
     size = UPLOAD_PIECE + 5 * 2**20
     data = np.random.default_rng(0).bytes(2**20) * (size // 2**20)
@@ -274,7 +275,6 @@ def test_the_same_tiles_from_everywhere(api, people, folder, tmp_path, bucket, a
     from girder.models.setting import Setting
 
     from girder_zarr.server.settings import polled
-    from girder_zarr.server.settings.definitions import SettingKey
     from support.girder_images import import_directory, upload_tree
     from support.web import serve
 

@@ -158,7 +158,7 @@ def test_links_are_followed_to_allowed_hosts_only(api, people, folder, tmp_path)
 
     from girder_zarr.image.store import addresses
     from girder_zarr.server.settings import polled
-    from girder_zarr.server.settings.definitions import SettingKey
+    from girder_zarr.server.settings.define import SettingKey
     from support.web import serve
 
     pixels = random_pixels(150, 200, 1)

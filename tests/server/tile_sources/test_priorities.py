@@ -26,7 +26,9 @@ from large_image.exceptions import TileSourceError
 from large_image.tilesource import FileTileSource
 from pytest_girder.assertions import assertStatus, assertStatusOk
 
-from girder_zarr.server.settings.definitions import SettingKey
+from girder_zarr.server.api import tile_sources
+from girder_zarr.server.settings import polled
+from girder_zarr.server.settings.define import SettingKey
 from girder_zarr.server.tile_sources import explain as explanation
 from girder_zarr.server.tile_sources import priorities
 
@@ -38,7 +40,7 @@ class PrioritiesPlugin(GirderPlugin):
 
     def load(self, info):
         plugin.getPlugin('large_image').load(info)
-        priorities.register(info)
+        tile_sources.register(info)
 
 
 with_plugin = pytest.mark.plugin('priorities_test', PrioritiesPlugin)
@@ -208,21 +210,21 @@ def other_process_writes(value):
 
 def test_another_process_is_heard_within_the_bounded_age(db, installed, ab, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(priorities.time, 'monotonic', lambda: now[0])
+    monkeypatch.setattr(polled.time, 'monotonic', lambda: now[0])
     priorities.overrides.invalidate()
     assert chosen(*ab) == 'alpha'
     other_process_writes({'alpha': 'off'})
-    now[0] += priorities.MAX_AGE
+    now[0] += polled.MAX_AGE
     assert chosen(*ab) == 'beta'
     Setting().collection.delete_one({'key': KEY})
-    now[0] += priorities.MAX_AGE
+    now[0] += polled.MAX_AGE
     assert chosen(*ab) == 'alpha'
 
 
 def test_the_database_is_asked_once_in_that_age(db, installed, ab, monkeypatch):
     asked = []
-    monkeypatch.setattr(priorities.time, 'monotonic', lambda: 1000.0)
-    monkeypatch.setattr(priorities.overrides, '_fetch', lambda: asked.append(1))
+    monkeypatch.setattr(polled.time, 'monotonic', lambda: 1000.0)
+    monkeypatch.setattr(polled, 'stored_value', lambda _key: asked.append(1))
     priorities.overrides.invalidate()
     for _ in range(5):
         chosen(*ab)
@@ -247,10 +249,10 @@ def test_no_database_leaves_the_last_known_priorities(db, installed, ab, monkeyp
     Setting().set(KEY, {'alpha': 'off'})
     assert chosen(*ab) == 'beta'
 
-    def unreachable():
+    def unreachable(key):
         raise ConnectionError('no database')
 
-    monkeypatch.setattr(priorities.overrides, '_fetch', unreachable)
+    monkeypatch.setattr(polled, 'stored_value', unreachable)
     priorities.overrides.invalidate()
     assert chosen(*ab) == 'beta'
     assert 'no database' in caplog.text
@@ -259,7 +261,7 @@ def test_no_database_leaves_the_last_known_priorities(db, installed, ab, monkeyp
 def test_a_worker_without_a_database_does_not_wait_for_it(sources, monkeypatch, caplog):
     monkeypatch.setattr(girder.models, '_dbClients', {})
     monkeypatch.setattr(girder.models, 'getDbConfig', lambda: {'uri': 'mongodb://127.0.0.1:1/girder'})
-    monkeypatch.setattr(priorities, 'PATIENCE', 0.05)
+    monkeypatch.setattr(polled, 'PATIENCE', 0.05)
     priorities.install()
     assert dict(sources['beta'].extensions) == {None: 12, 'ab': 4, 'b': 5}
     assert 'cannot be read' in caplog.text

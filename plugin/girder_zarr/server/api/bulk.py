@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cherrypy
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute
@@ -15,18 +13,13 @@ from girder_zarr.server.common.http_errors import answers_errors, status_of
 from girder_zarr.server.ingest import archives, manifest
 from girder_zarr.server.ingest import girder_uploads as uploads
 from girder_zarr.server.ingest.bulk import Intake
-from girder_zarr.server.patches.document import to_patch
-from girder_zarr.server.patches.incoming import UNCHANGED, check_editable
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.preview.builder import reducer
 from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.patch import check_key, parse_digest
 
 from . import request_body
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 #: The list of what a client would send: a hundred thousand keys with digests take about 16 MB.
 MAX_MISSING_BYTES = 2**26
@@ -72,7 +65,7 @@ class BulkRoutes:
         session = StitchSession().require(id, user, AccessType.WRITE)
         check_editable(session)
         allowed = session_limits.current()
-        intake = Intake(session, user, allowed, replace=replace, stored=_offer(session))
+        intake = Intake(session, user, allowed, replace=replace)
         body = request_body.BodyReader(allowed.requestBytes)
         try:
             intake.take(archives.members(body, cherrypy.request.headers.get('Content-Type', '')))
@@ -134,7 +127,7 @@ class BulkRoutes:
         allowed = session_limits.current()
         body = request_body.BodyReader(manifest.MAX_BYTES).read(manifest.MAX_BYTES)
         entries = manifest.parse(body, allowed.requestPatches)
-        outcomes = uploads.add_files(session, entries, user, replace=replace, stored=_offer(session))
+        outcomes = uploads.add_files(session, entries, user, replace=replace)
         return {'patches': [outcome.view for outcome in outcomes]}
 
 
@@ -156,11 +149,3 @@ def _asked(body: Document) -> dict[str, str | None]:
             raise InvalidInputError(msg)
         asked[check_key(key)] = None if digest is None else parse_digest(digest)
     return asked
-
-
-def _offer(session: Document) -> Callable[[Document, str], None]:
-    def stored(document: Document, status: str) -> None:
-        if status != UNCHANGED:
-            reducer.offer(session['_id'], to_patch(document))
-
-    return stored

@@ -10,11 +10,11 @@ from girder.api.describe import Description, autoDescribeRoute
 from girder.constants import AccessType, TokenScope
 
 from girder_zarr.server.common.http_errors import answers_errors
-from girder_zarr.server.patches.document import SHOWN, to_patch, view
-from girder_zarr.server.patches.incoming import CREATED, UNCHANGED, NewPatch, check_editable
+from girder_zarr.server.patches.document import SHOWN, view
+from girder_zarr.server.patches.incoming import CREATED, NewPatch
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.preview.builder import reducer
 from girder_zarr.server.sessions.model import Document, StitchSession, spec_of
+from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.formats import registry as formats
 from girder_zarr.stitch.patch import check_key, parse_digest
@@ -104,8 +104,6 @@ class PatchRoutes(ReferenceRoutes):
             info = formats.inspect(stream, allowed.for_formats, **fields.options.for_formats)
             new = NewPatch(key, fields.placement, fields.order, digest, size, info, stream, fields.options)
             document, status = StitchPatch().put(session, new, user, replace=replace, limits=allowed)
-        if status != UNCHANGED:
-            reducer.offer(session['_id'], to_patch(document))
         if status == CREATED:
             cherrypy.response.status = 201
         return view(document, status)

@@ -8,9 +8,10 @@ from girder.api.describe import Description, autoDescribeRoute
 from girder.constants import AccessType, TokenScope
 
 from girder_zarr.server.common.http_errors import answers_errors
-from girder_zarr.server.patches.incoming import CREATED, NewPatch, check_editable
+from girder_zarr.server.patches.incoming import CREATED, NewPatch
 from girder_zarr.server.patches.references import StitchReference, view
 from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.formats import registry as formats
 from girder_zarr.stitch.patch import Placement, check_key, parse_digest

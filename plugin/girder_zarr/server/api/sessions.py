@@ -16,6 +16,7 @@ from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.jobs import finalize
 from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import orphans
+from girder_zarr.server.maintenance.removal import delete_session
 from girder_zarr.server.sessions import edit as editing
 from girder_zarr.server.sessions.model import Document, StitchSession, require_folder, view
 
@@ -163,7 +164,7 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
     def deleteSession(self, id: str) -> Document:  # noqa: A002
         """Remove a session."""
         session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
-        StitchSession().delete(session['_id'])
+        delete_session(session['_id'])
         return {'message': f'Deleted stitch session {session["name"]}.'}
 
     @access.user(scope=TokenScope.DATA_WRITE)

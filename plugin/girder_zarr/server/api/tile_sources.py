@@ -95,3 +95,13 @@ def _file_of(item: dict[str, Any], file_id: str | None) -> dict[str, Any]:
         msg = 'Expected an item with a file, found one without.'
         raise NotFoundError(msg)
     return file
+
+
+def register(info: dict[str, Any]) -> None:
+    """Apply the priorities in this server and add the routes. Called from the plugin's ``load``.
+
+    girder_large_image must be loaded before: it fills the registry of sources.
+    """
+    priorities.install()
+    priorities.overrides.invalidate()
+    info['apiRoot'].zarr = ZarrResource()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError
 from girder_zarr.server.common.http_errors import status_of
-from girder_zarr.server.patches.batch import Entry, put_together
+from girder_zarr.server.patches.batch import BatchEntry, put_together
 from girder_zarr.server.patches.incoming import CREATED, NewPatch
 from girder_zarr.server.sessions.model import Document, StitchSession, spec_of
 from girder_zarr.stitch.formats import registry as formats
@@ -23,7 +23,7 @@ from . import fields as patch_fields
 from . import manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import IO
 
     from girder_zarr.server.settings.session_limits import StitchLimits
@@ -64,7 +64,6 @@ class Intake:
 
     :param session: what they go to.
     :param replace: whether they may take the place of others where they do not say so themselves.
-    :param stored: told each patch that was stored, with its status.
     """
 
     def __init__(
@@ -74,13 +73,12 @@ class Intake:
         limits: StitchLimits,
         *,
         replace: bool,
-        stored: Callable[[Document, str], None],
     ) -> None:
         self._session_id, self._user, self._limits = session['_id'], user, limits
         self._spec = spec_of(session)
-        self._replace, self._stored = replace, stored
+        self._replace = replace
         self._manifest: dict[str, Document] | None = None
-        self._group: dict[int, Entry] = {}
+        self._group: dict[int, BatchEntry] = {}
         self._bytes = 0
         self._outcomes: dict[int, Outcome] = {}
         self._count = 0
@@ -135,7 +133,7 @@ class Intake:
             return self._manifest.pop(member.name, {'key': member.name})
         return manifest.from_name(member.name)
 
-    def _receive(self, fields: patch_fields.PatchFields, member: Member) -> Entry:
+    def _receive(self, fields: patch_fields.PatchFields, member: Member) -> BatchEntry:
         """Read a patch into memory, or into a temporary file if it is large."""
         stream: IO[bytes] = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, prefix='girder-zarr-')  # noqa: SIM115
         try:
@@ -160,9 +158,9 @@ class Intake:
             raise
         replace = self._replace if fields.replace is None else fields.replace
         new = NewPatch(fields.key, fields.placement, fields.order, found, size, info, stream, fields.options)
-        return Entry(new, replace)
+        return BatchEntry(new, replace)
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: BatchEntry) -> None:
         full = self._bytes + entry.new.size > GROUP_BYTES or len(self._group) == GROUP_PATCHES
         if full or any(other.new.key == entry.new.key for other in self._group.values()):
             self._flush()
@@ -184,9 +182,8 @@ class Intake:
             if isinstance(result, Exception):
                 self._outcomes[at] = refused(entry.new.key, result)
                 continue
-            document, status = result
+            _, status = result
             self._outcomes[at] = Outcome(entry.new.key, status, 201 if status == CREATED else 200)
-            self._stored(document, status)
 
 
 def _read(member: Member, limit: int, what: str) -> bytes:

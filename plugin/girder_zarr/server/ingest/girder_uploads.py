@@ -7,12 +7,15 @@ is made of it, its file is attached to the session. A reference of any other for
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
 from girder.api import access
 from girder.api.rest import getCurrentUser
 from girder.constants import AccessType
 from girder.exceptions import AccessException, RestException
+from girder.models.assetstore import Assetstore
 from girder.models.file import File
 from girder.models.item import Item
 from girder.models.upload import Upload
@@ -20,21 +23,19 @@ from girder.models.user import User
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, NotFoundError
 from girder_zarr.server.common.http_errors import rest_exception
-from girder_zarr.server.patches.document import to_patch
-from girder_zarr.server.patches.files import patch_of_file
-from girder_zarr.server.patches.incoming import CREATED, UNCHANGED, check_editable
+from girder_zarr.server.patches.incoming import CREATED
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.preview.builder import reducer
 from girder_zarr.server.sessions import quota
 from girder_zarr.server.sessions.model import Document, StitchSession, object_id, require_folder, spec_of
+from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings import session_limits
+from girder_zarr.server.storage import durable_files
 
 from . import fields as patch_fields
 from .bulk import Outcome, refused
+from .girder_files import patch_of_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .fields import PatchFields
 
 SESSION = 'stitchSession'
@@ -115,15 +116,34 @@ def make_patch(event: Any) -> None:
     try:
         session, fields = _open(said, User().load(file['creatorId'], force=True))
         new = patch_of_file(file, fields, session_limits.current())
-        document, status = StitchPatch().put_file(session, new, file, replace=bool(fields.replace))
+        StitchPatch().put_file(session, new, file, replace=bool(fields.replace))
     except BaseException as error:
         StitchPatch().drop_unnamed(file)
         if isinstance(error, GirderZarrError):
             raise rest_exception(error) from error
         raise
-    # Where nothing is new the file is gone by now; removing it again would take the bytes of its twin along.
-    if status != UNCHANGED:
-        reducer.offer(session['_id'], to_patch(document))
+
+
+def drop_contents(event: Any) -> None:
+    """Remove the contents of a patch's upload that goes without having become a file (an event handler).
+
+    Girder moves contents to their place before it saves the file's document, and does not know of them any
+    more when it dies in between.
+    """
+    upload = event.info
+    digest = upload.get('sha512')
+    if not digest or f'"{SESSION}"' not in str(upload.get('reference')):
+        return
+    adapter = durable_files.adapter_of(Assetstore().load(upload['assetstoreId']))
+    path = Path(adapter.assetstore['root'], digest[0:2], digest[2:4], digest) if adapter is not None else None
+    if path is None or not path.is_file():
+        return
+    same = {'sha512': digest, 'assetstoreId': upload['assetstoreId']}
+    # As Girder does it: who is about to use the contents has said so in a document before it takes this lock.
+    with FileLock(f'{path}.deleteLock'):
+        others = Upload().findOne({**same, '_id': {'$ne': upload['_id']}})
+        if others is None and File().findOne(same) is None:
+            path.unlink(missing_ok=True)
 
 
 def add_files(
@@ -132,7 +152,6 @@ def add_files(
     user: Document,
     *,
     replace: bool,
-    stored: Callable[[Document, str], None],
 ) -> list[Outcome]:
     """Let files be patches of a session, each accepted or refused on its own.
 
@@ -145,24 +164,24 @@ def add_files(
         try:
             file = _file_of(entry, user)
             key = str(entry.get('key') or file['name'])[:200]
-            document, status = _add(session, {**entry, 'key': key}, file, replace=replace)
+            status = _add(session, {**entry, 'key': key}, file, replace=replace)
         except (GirderZarrError, AccessException, RestException) as error:
             outcome = refused(key, error)
             denied = isinstance(error, AccessException)
             outcomes.append(Outcome(key, 'refused', 403, str(error)) if denied else outcome)
             continue
         outcomes.append(Outcome(key, status, 201 if status == CREATED else 200))
-        stored(document, status)
     return outcomes
 
 
-def _add(session: Document, entry: Document, file: Document, *, replace: bool) -> tuple[Document, str]:
+def _add(session: Document, entry: Document, file: Document, *, replace: bool) -> str:
     given = {name: value for name, value in entry.items() if name not in {'fileId', 'itemId', 'file'}}
     fields = patch_fields.read(given, spec_of(session))
     new = patch_of_file(file, fields, session_limits.current())
     may_replace = replace if fields.replace is None else fields.replace
     current = StitchSession().get(session['_id'])
-    return StitchPatch().put_file(current, new, file, replace=may_replace, shared=True)
+    _, status = StitchPatch().put_file(current, new, file, replace=may_replace, shared=True)
+    return status
 
 
 def _file_of(entry: Document, user: Document) -> Document:

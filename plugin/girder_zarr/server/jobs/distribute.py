@@ -14,11 +14,8 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING
 
-from girder.exceptions import ValidationException
 from girder.models.file import File
-from girder.models.setting import Setting
 from girder.models.user import User
-from girder.utility import setting_utilities
 
 from girder_zarr.errors import (
     CancelledError,
@@ -30,8 +27,9 @@ from girder_zarr.errors import (
 )
 from girder_zarr.server.leases import heartbeat, run_lease
 from girder_zarr.server.leases.part_lease import StitchPart, to_part
-from girder_zarr.server.patches.files import FileStream
 from girder_zarr.server.patches.reader import PatchReader
+from girder_zarr.server.settings.job_settings import part_values
+from girder_zarr.server.storage.file_stream import FileStream
 from girder_zarr.stitch.output.assemble import values_of
 from girder_zarr.stitch.output.image_parts import PartMaker, cut, merge_file
 from girder_zarr.stitch.registration import serialize as corrections
@@ -49,10 +47,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How many values (pixels times bands and frames) a part holds.
-PART_VALUES_KEY = 'zarr.stitch_part_values'
-DEFAULT_VALUES = 2**28
-LEAST_VALUES, MOST_VALUES = 2**12, 2**34
 #: An image of more than so many parts is shared out.
 FEW = 4
 #: How many helpers are asked for at most.
@@ -67,11 +61,6 @@ _PAUSE = 0.2
 _COUNT_SECONDS = 1.0
 #: Parts are read in pieces of this size.
 _READ = 2**22
-
-
-def part_values() -> int:
-    """Return how many values a part holds."""
-    return int(Setting().get(PART_VALUES_KEY))
 
 
 def is_large(plan: Plan) -> bool:
@@ -238,30 +227,3 @@ class _Counter:
             made, self._made, self._when = self._made, 0, time.monotonic()
         StitchPart().count(self._document, made)
         self._told()
-
-
-def check_part_values(value: object) -> int:
-    """Return the value of the setting.
-
-    :raises ValidationException: it is no whole number within the bounds.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not LEAST_VALUES <= value <= MOST_VALUES:
-        msg = (
-            f'{PART_VALUES_KEY}: expected an integer from {LEAST_VALUES} to {MOST_VALUES}, '
-            f'found {str(value)[:60]!r}.'
-        )
-        raise ValidationException(msg, 'value')
-    return value
-
-
-@setting_utilities.default(PART_VALUES_KEY)
-def _default() -> int:
-    return DEFAULT_VALUES
-
-
-def _validate(doc: Document) -> None:
-    doc['value'] = check_part_values(doc['value'])
-
-
-# Replacing keeps a second import of this module from chaining the validator to itself.
-setting_utilities.validator(PART_VALUES_KEY, replace=True)(_validate)

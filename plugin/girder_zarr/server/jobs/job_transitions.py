@@ -6,7 +6,7 @@ from typing import Any
 
 from girder import events
 
-from girder_zarr.server.sessions.model import HANDLER
+from girder_zarr.server.common.names import HANDLER
 
 
 def install() -> None:

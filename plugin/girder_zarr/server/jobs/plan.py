@@ -38,7 +38,7 @@ def plan_of(
     :raises LimitExceededError: the image would be larger than the limits that hold now.
     """
     spec, references = spec_of(session), references_of(session)
-    patches = [to_patch(document) for document in StitchPatch().settled(session)]
+    patches = [to_patch(document) for document in StitchPatch().list_unlocked(session)]
     if planned is not None and planned['fileId'] is not None:
         source = open_bytes(File().load(ObjectId(planned['fileId']), force=True))
         registration = corrections.load(source.read(0, source.size))

@@ -10,11 +10,11 @@ from girder.models.item import Item
 from girder.models.upload import Upload
 
 from girder_zarr.errors import CancelledError, InvalidInputError
-from girder_zarr.server.patches.files import send_path
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions import quota
 from girder_zarr.server.sessions.model import Document, StitchSession, may_write
 from girder_zarr.server.storage.durable_files import make_durable
+from girder_zarr.server.storage.transfer import send_path
 from girder_zarr.stitch.spec.outputs import OUTPUTS, Output
 
 if TYPE_CHECKING:

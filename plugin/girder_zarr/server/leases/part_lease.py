@@ -20,8 +20,9 @@ from girder.models.model_base import Model
 from girder.models.upload import Upload
 from pymongo import ReturnDocument
 
-from girder_zarr.server.patches.files import remove_file, send_file, send_path
-from girder_zarr.server.sessions.model import ATTACHED_TO, HANDLER, Document, StitchSession
+from girder_zarr.server.common.names import ATTACHED_TO, HANDLER
+from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.storage.transfer import remove_file, send_file, send_path
 from girder_zarr.stitch.output.image_parts import ImagePart
 
 from . import heartbeat, process_identity, run_lease

@@ -1,7 +1,7 @@
 """What dead servers leave behind: files that no patch names, holds, half of uploads, wrong counts.
 
 None of it was ever acknowledged. A file is a request's that is still under way until it is older than
-``ORPHAN_SECONDS``; a request that takes half as long gives up by itself (`patches.check_young`).
+``ORPHAN_SECONDS``; a request that takes half as long gives up by itself (`keyed.KeyedModel.check_fresh`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 from bson import ObjectId
 from girder.models.file import File
 
-from girder_zarr.server.patches.document import now
+from girder_zarr.server.common.names import ATTACHED_TO, now
+from girder_zarr.server.patches.extent import extent_of
 from girder_zarr.server.patches.files import remove_uploads
-from girder_zarr.server.patches.incoming import extent_of
-from girder_zarr.server.patches.model import ORPHAN_SECONDS, StitchPatch
+from girder_zarr.server.patches.keyed import ORPHAN_SECONDS
+from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.references import StitchReference
 from girder_zarr.server.preview.block_store import PreviewBlock
-from girder_zarr.server.sessions.model import ATTACHED_TO, EDITABLE, FINALIZING, Document, StitchSession
+from girder_zarr.server.sessions.model import EDITABLE, FINALIZING, Document, StitchSession
 from girder_zarr.server.storage import durable_files
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _mend_counts(session: Document) -> None:
     if current is None or current['state'] not in EDITABLE:
         return
     own = {'sessionId': session['_id']}
-    if StitchPatch().findOne({**own, 'held': {'$gt': ''}}, fields=['_id']) is not None:
+    if StitchPatch().findOne({**own, 'lockedBy': {'$gt': ''}}, fields=['_id']) is not None:
         return
     documents = list(StitchPatch().find(own, fields=['position', 'shape', 'size']))
     references = StitchReference().list_session(session)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from girder.exceptions import AccessException, GirderException, ValidationException
-from girder.models.file import File
-from pymongo.errors import BulkWriteError
 
-from girder_zarr.errors import ConflictError, GirderZarrError
-from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.errors import GirderZarrError
+from girder_zarr.server.common.names import Document
+from girder_zarr.server.sessions.model import StitchSession
 
-from .document import make, now
+from .extent import grown
 from .files import store_pack
-from .incoming import CREATED, UNCHANGED, NewPatch, check_fits, decide, edges_of
-from .model import StitchPatch, check_young
+from .incoming import CREATED, UNCHANGED, NewPatch, check_fits, decide
+from .model import StitchPatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +26,7 @@ Result = tuple[Document, str] | Exception
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BatchEntry:
     """A patch to be stored, and whether it may take the place of another one."""
 
     new: NewPatch
@@ -36,7 +34,7 @@ class Entry:
 
 
 def put_together(
-    session: Document, entries: Sequence[Entry], user: Document, limits: StitchLimits
+    session: Document, entries: Sequence[BatchEntry], user: Document, limits: StitchLimits
 ) -> list[Result]:
     """Store patches of different keys; return for each what became of it.
 
@@ -60,7 +58,7 @@ def put_together(
 
 
 def _sort(
-    session: Document, entries: Sequence[Entry], limits: StitchLimits
+    session: Document, entries: Sequence[BatchEntry], limits: StitchLimits
 ) -> tuple[dict[int, Result], list[int], list[int]]:
     """Return what is decided already, and what is to be stored together and one by one, by number."""
     keys = [entry.new.key for entry in entries]
@@ -89,14 +87,10 @@ def _sort(
 
 def _with(session: Document, new: NewPatch) -> Document:
     """Return what the session will be with a patch, as far as the next one is held against it."""
-    extent = dict(session['extent'])
-    for axis, (low, high) in edges_of(new).items():
-        extent[axis + '0'] = min(low, extent.get(axis + '0', low))
-        extent[axis + '1'] = max(high, extent.get(axis + '1', high))
-    return {**session, **new.kind, 'extent': extent}
+    return {**session, **new.kind, 'extent': grown(session['extent'], new.box)}
 
 
-def _put(session: Document, entry: Entry, user: Document) -> Result:
+def _put(session: Document, entry: BatchEntry, user: Document) -> Result:
     try:
         fresh = StitchSession().get(session['_id'])
         return StitchPatch().put(fresh, entry.new, user, replace=entry.replace)
@@ -105,62 +99,16 @@ def _put(session: Document, entry: Entry, user: Document) -> Result:
 
 
 def _store(session: Document, news: Sequence[NewPatch], user: Document) -> dict[str, Result]:
-    """Store patches in one file; return those for which this was possible, by key.
-
-    The steps are those of `patches`: hold, commit, settle, with one write for all in each.
-    """
+    """Store patches in one file; return those for which this was possible, by key."""
     try:
         file, offsets = store_pack(session, news, user)
     except (GirderZarrError, ValidationException, AccessException, GirderException):
         # Too much for a quota, maybe; one by one those that fit are stored, and the others get the reason.
         return {}
-    held = uuid.uuid4().hex
-    documents = [
-        {**make(session, new.key, new.fields, held), 'fileId': file['_id'], 'offset': offset, 'arrival': at}
-        for at, (new, offset) in enumerate(zip(news, offsets, strict=True))
-    ]
-    mine = {'sessionId': session['_id'], 'held': held}
     try:
-        inserted = _insert(documents)
-        news = [new for new in news if new.key in inserted]
-        if news:
-            nbytes = sum(new.size for new in news)
-            check_young(file)
-            changed = StitchPatch().commit(session, news, len(news), nbytes)
-    except BaseException as error:
-        StitchPatch().collection.delete_many(mine)
-        File().remove(file)
-        StitchPatch().measure(session)
-        if isinstance(error, GirderZarrError):
-            return {}
-        raise
-    if not news:
-        File().remove(file)
+        stored = StitchPatch().put_together(session, news, file, offsets)
+    except GirderZarrError:
         return {}
-    return _settle(mine, inserted, changed['revision'] - len(news) + 1)
-
-
-def _insert(documents: list[Document]) -> dict[str, Document]:
-    """Insert the documents whose keys are still free; return them by key."""
-    try:
-        StitchPatch().collection.insert_many(documents, ordered=False)
-        taken = set()
-    except BulkWriteError as error:
-        taken = {failure['index'] for failure in error.details['writeErrors']}
-    return {document['key']: document for at, document in enumerate(documents) if at not in taken}
-
-
-def _settle(mine: Document, inserted: dict[str, Document], first: int) -> dict[str, Result]:
-    fields = {'stored': True, 'held': None, 'updated': now()}
-    ids = [document['_id'] for document in inserted.values()]
-    update = {'$set': fields, '$inc': {'arrival': first}}
-    # By the index of holds: with ids as well the embedded database would look at all patches of the session.
-    changed = StitchPatch().collection.update_many(mine, update)
-    kept = set(inserted)
-    if changed.modified_count != len(inserted):
-        query = {'_id': {'$in': ids}, 'stored': True}
-        kept = {document['key'] for document in StitchPatch().find(query, fields=['key'])}
-    taken = ConflictError('The patch was taken over by another request; try again.')
     return {
-        key: ({**document, **fields}, CREATED) if key in kept else taken for key, document in inserted.items()
+        key: result if isinstance(result, Exception) else (result, CREATED) for key, result in stored.items()
     }

@@ -9,16 +9,17 @@ from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
 if TYPE_CHECKING:
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
 
 #: What lists show of a patch, besides what is not the default.
 SHOWN = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order')
 
 
-def make(session: Document, key: str, fields: Document, held: str) -> Document:
-    """Return the document of a patch or reference image that is held and not stored yet.
+def make(session: Document, key: str, fields: Document, locked_by: str) -> Document:
+    """Return the document of a patch or reference image that is locked and not stored yet.
 
     :param fields: what is known of it, its file aside.
+    :param locked_by: names the request that stores it.
     """
     moment = now()
     return {
@@ -27,8 +28,8 @@ def make(session: Document, key: str, fields: Document, held: str) -> Document:
         **fields,
         'fileId': None,
         'stored': False,
-        'held': held,
-        'heldAt': moment,
+        'lockedBy': locked_by,
+        'lockedAt': moment,
         'created': moment,
         'updated': moment,
     }

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from girder_zarr.errors import ConflictError
-from girder_zarr.server.sessions.model import EDITABLE, Document, spec_of
+from girder_zarr.server.sessions.model import spec_of
+from girder_zarr.server.sessions.states import EDITABLE
 from girder_zarr.server.settings.session_limits import current as limits_now
-from girder_zarr.stitch.extent import Extent
 from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from . import extent
 
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
     from girder_zarr.server.settings.session_limits import StitchLimits
     from girder_zarr.stitch.formats.registry import PatchInfo
     from girder_zarr.stitch.patch import Placement
@@ -53,6 +54,11 @@ class NewPatch:
     def kind(self) -> Document:
         """What all patches of a session have in common."""
         return {'dtype': self.info.dtype, 'bands': self.info.shape[2], 'axes': list(self.placement.axes)}
+
+    @property
+    def box(self) -> extent.Box:
+        """What it covers of the image."""
+        return extent.box_of(self.placement.as_dict(), self.info.shape)
 
     def same_as(self, document: Document) -> bool:
         """Return whether it is what the document describes."""
@@ -100,59 +106,8 @@ def check_fits(session: Document, new: NewPatch, limits: StitchLimits | None = N
     spec = spec_of(session)
     spec.check_dtype(new.info.dtype, new.info.shape[2])
     spec.check_inside(new.placement, new.info.shape)
-    limits.check_extent(merge_extent(session, new), spec, new.info.shape[2])
-
-
-def merge_extent(session: Document, new: NewPatch) -> Extent:
-    """Return what the session will cover with a new patch."""
-    extent, edges = session['extent'], edges_of(new)
-    merged = {
-        axis: (min(low, extent.get(axis + '0', low)), max(high, extent.get(axis + '1', high)))
-        for axis, (low, high) in edges.items()
-    }
-    frame = {axis: high for axis, (_, high) in merged.items() if axis not in {'x', 'y'}}
-    return Extent(x=merged['x'], y=merged['y'], frame=frame)
-
-
-def edges_of(new: NewPatch) -> dict[str, tuple[int, int]]:
-    """Return what a new patch covers, ``{axis: (first, end)}``."""
-    return _box(new.placement.as_dict(), new.info.shape)
-
-
-def edges_together(news: Sequence[NewPatch]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return where what new patches of the same axes cover begins and ends, for each axis."""
-    boxes = [edges_of(new) for new in news]
-    return (
-        {axis: min(box[axis][0] for box in boxes) for axis in boxes[0]},
-        {axis: max(box[axis][1] for box in boxes) for axis in boxes[0]},
-    )
-
-
-def reaches_edge(session: Document, document: Document) -> bool:
-    """Return whether what the session covers may shrink without a stored patch."""
-    extent = session['extent']
-    return any(
-        low <= extent.get(axis + '0', low) or high >= extent.get(axis + '1', high)
-        for axis, (low, high) in _box(document['position'], document['shape']).items()
-    )
-
-
-def _box(position: dict[str, int], shape: Any) -> dict[str, tuple[int, int]]:
-    lengths = {'y': shape[0], 'x': shape[1]}
-    return {axis: (start, start + lengths.get(axis, 1)) for axis, start in position.items()}
-
-
-def extent_of(documents: Iterable[Document]) -> dict[str, int]:
-    """Return what stored patches cover, as the session keeps it: ``{axis0: first, axis1: end}``."""
-    found: dict[str, int] = {}
-    axes: set[str] | None = None
-    for document in documents:
-        box = _box(document['position'], document['shape'])
-        axes = set(box) if axes is None else axes & set(box)
-        for axis, (low, high) in box.items():
-            found[axis + '0'] = min(low, found.get(axis + '0', low))
-            found[axis + '1'] = max(high, found.get(axis + '1', high))
-    return {name: value for name, value in found.items() if name[:-1] in (axes or ())}
+    together = extent.grown(session['extent'], new.box)
+    limits.check_extent(extent.to_extent(together, new.placement.axes), spec, new.info.shape[2])
 
 
 def decide(existing: Document, new: NewPatch, *, replace: bool) -> str:

@@ -1,6 +1,7 @@
-"""A request that is about to change a patch says so in the patch's document, and is the only one to do so.
+"""Documents under a key of their session, each locked by at most one request at a time.
 
-Reference images are held likewise. See `patches.py` for what a request does then.
+The document names the request that is about to change it (``lockedBy``). See `keyed` for what a request does
+then. A lock that a dead server left behind goes stale.
 """
 
 from __future__ import annotations
@@ -12,27 +13,30 @@ from typing import TYPE_CHECKING
 
 from girder.models.model_base import Model
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from girder_zarr.errors import ConflictError, NotFoundError
+from girder_zarr.server.common.names import now
 from girder_zarr.server.sessions.model import StitchSession
 
 from . import document as patch_document
-from .document import now
 
 if TYPE_CHECKING:
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
 
     from .incoming import NewPatch
 
-#: How long a hold is respected, and how long another request waits for one.
+#: How many seconds a lock is respected. A request needs it for two updates of the database, so that one that
+#: is older belongs to a server that died, or that the database does not answer.
 STALE_SECONDS = 60
+#: How many seconds another request waits for a lock: less than clients wait for an answer.
 WAIT_SECONDS = 10
-PAUSE = 0.02
+#: Seconds between two looks at a lock, which is held for some milliseconds.
+PAUSE_SECONDS = 0.02
 
 
-class HeldModel(Model):
-    """Documents under a key of their session, each held by at most one request at a time."""
+class LockedModel(Model):
+    """Documents under a key of their session, each locked by at most one request at a time."""
 
     #: What a document is, for messages.
     noun: str
@@ -40,6 +44,12 @@ class HeldModel(Model):
     def validate(self, doc: Document) -> Document:
         """Accept the document; everything in it was checked where it came in."""
         return doc
+
+    def fields_of(self, new: NewPatch) -> Document:
+        """Return what the document holds of something new, its file aside."""
+        return new.fields
+
+    # Reading
 
     def find_key(self, session: Document, key: str) -> Document | None:
         """Return what is stored under a key, or None."""
@@ -57,102 +67,118 @@ class HeldModel(Model):
             raise NotFoundError(msg)
         return found
 
-    def await_settled(self, session: Document) -> None:
-        """Wait until no request holds anything of a finalizing session.
+    def wait_unlocked(self, session: Document) -> None:
+        """Wait until no request changes anything of a finalizing session.
 
-        A hold that a dead server left behind is waited for until it is stale.
+        A lock that a dead server left behind is waited for until it is stale.
         """
         end = time.monotonic() + STALE_SECONDS
-        while self.findOne({'sessionId': session['_id'], 'held': {'$gt': ''}}) and time.monotonic() < end:
-            time.sleep(PAUSE)
+        query = {'sessionId': session['_id'], 'lockedBy': {'$gt': ''}}
+        while self.findOne(query) and time.monotonic() < end:
+            time.sleep(PAUSE_SECONDS)
 
     def release_stale(self, session: Document) -> int:
-        """Undo what dead servers were about to do in a session; return how many holds that were."""
+        """Undo what dead servers were about to do in a session; return how many locks that were."""
         limit = now() - dt.timedelta(seconds=STALE_SECONDS)
-        query = {'sessionId': session['_id'], 'held': {'$gt': ''}, 'heldAt': {'$lt': limit}}
+        query = {'sessionId': session['_id'], 'lockedBy': {'$gt': ''}, 'lockedAt': {'$lt': limit}}
         found = list(self.find(query))
         for document in found:
-            self._let_go(document)
+            self._unlock(document)
         return len(found)
 
-    def _await_free(self, session: Document, key: str) -> Document | None:
+    # Locks
+
+    def _wait_free(self, session: Document, key: str) -> Document | None:
         """Return what is stored under a key, or None, once no other request is changing it.
 
-        :raises ConflictError: another request goes on holding it.
+        :raises ConflictError: another request goes on changing it.
         """
         end = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < end:
             found: Document | None = self.findOne({'sessionId': session['_id'], 'key': key})
-            if found is None or found['held'] is None:
+            if found is None or not is_locked(found):
                 return found
             if is_stale(found):
                 # Nobody was told that it was done.
-                self._let_go(found)
-            time.sleep(PAUSE)
+                self._unlock(found)
+            time.sleep(PAUSE_SECONDS)
         msg = f'Another request is storing {self.noun} {key}; try again.'
         raise ConflictError(msg)
 
-    def _hold_stored(self, session: Document, key: str) -> Document:
-        """Hold what is stored under a key, once it is free.
+    def _lock_stored(self, session: Document, key: str) -> Document:
+        """Lock what is stored under a key, once it is free.
 
-        :raises NotFoundError: there is nothing. :raises ConflictError: another request goes on holding it.
+        :raises NotFoundError: there is nothing. :raises ConflictError: another request goes on changing it.
         """
         while True:
-            document = self._await_free(session, key)
+            document = self._wait_free(session, key)
             if document is None:
                 self.get(session, key)
                 continue
-            held = self._hold(document)
-            if held is not None:
-                return held
-
-    def _fields(self, new: NewPatch) -> Document:
-        """Return what the document will hold, its file aside."""
-        return new.fields
+            locked = self._lock(document)
+            if locked is not None:
+                return locked
 
     def _insert(self, session: Document, new: NewPatch) -> Document | None:
-        """Insert a held document that is not stored yet; None if the key is taken by now."""
-        document = patch_document.make(session, new.key, self._fields(new), uuid.uuid4().hex)
+        """Insert a locked document that is not stored yet; None if the key is taken by now."""
+        document = patch_document.make(session, new.key, self.fields_of(new), uuid.uuid4().hex)
         try:
             document['_id'] = self.collection.insert_one(document).inserted_id
         except DuplicateKeyError:
             return None
         return document
 
-    def _hold(self, document: Document) -> Document | None:
-        """Hold a stored document as it was found; None if it has changed."""
-        query = {'_id': document['_id'], 'held': None, 'fileId': document['fileId']}
+    def _insert_many(self, documents: list[Document]) -> dict[str, Document]:
+        """Insert the documents whose keys are still free; return them by key."""
+        try:
+            self.collection.insert_many(documents, ordered=False)
+            taken = set()
+        except BulkWriteError as error:
+            taken = {failure['index'] for failure in error.details['writeErrors']}
+        return {document['key']: document for at, document in enumerate(documents) if at not in taken}
+
+    def _lock(self, document: Document) -> Document | None:
+        """Lock a stored document as it was found; None if it has changed."""
+        query = {'_id': document['_id'], 'lockedBy': None, 'fileId': document['fileId']}
         found: Document | None = self.collection.find_one_and_update(
             query,
-            {'$set': {'held': uuid.uuid4().hex, 'heldAt': now()}},
+            {'$set': {'lockedBy': uuid.uuid4().hex, 'lockedAt': now()}},
             return_document=ReturnDocument.AFTER,
         )
         return found
 
-    def _let_go(self, held: Document) -> None:
-        """Undo a hold: a document that was never stored disappears."""
-        query = {'_id': held['_id'], 'held': held['held']}
-        if held['stored']:
-            self.collection.update_one(query, {'$set': {'held': None}})
+    def _unlock(self, locked: Document) -> None:
+        """Undo a lock: a document that was never stored disappears."""
+        query = {'_id': locked['_id'], 'lockedBy': locked['lockedBy']}
+        if locked['stored']:
+            self.collection.update_one(query, {'$set': {'lockedBy': None}})
         else:
             self.collection.delete_one(query)
 
-    def _update(self, held: Document, update: Document) -> Document:
-        """Change a document that is held; return it.
+    def _update(self, locked: Document, update: Document) -> Document:
+        """Change a document that is locked; return it.
 
         :raises NotFoundError: the session was removed.
         :raises ConflictError: this took so long that another request took over.
         """
+        query = {'_id': locked['_id'], 'lockedBy': locked['lockedBy']}
         found: Document | None = self.collection.find_one_and_update(
-            {'_id': held['_id'], 'held': held['held']}, update, return_document=ReturnDocument.AFTER
+            query, update, return_document=ReturnDocument.AFTER
         )
         if found is None:
-            StitchSession().get(held['sessionId'])
-            msg = f'{self.noun.capitalize()} {held["key"]} was taken over by another request; try again.'
-            raise ConflictError(msg)
+            StitchSession().get(locked['sessionId'])
+            raise self._taken_over(locked['key'])
         return found
+
+    def _taken_over(self, key: str) -> ConflictError:
+        return ConflictError(f'{self.noun.capitalize()} {key} was taken over by another request; try again.')
+
+
+def is_locked(document: Document) -> bool:
+    """Return whether a request is changing a document."""
+    return document.get('lockedBy') is not None
 
 
 def is_stale(document: Document) -> bool:
-    """Return whether the request that holds a document is given up."""
-    return now() - document['heldAt'] > dt.timedelta(seconds=STALE_SECONDS)
+    """Return whether the request that has locked a document is given up."""
+    return now() - document['lockedAt'] > dt.timedelta(seconds=STALE_SECONDS)

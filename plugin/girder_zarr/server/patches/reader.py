@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from collections import OrderedDict
@@ -15,14 +16,13 @@ from girder.utility import assetstore_utilities
 from girder_zarr.errors import GirderZarrError, UnsupportedFormatError
 from girder_zarr.server.storage.file_bytes import open_bytes
 from girder_zarr.stitch.formats import registry as formats
-
-from .files import read_source
+from girder_zarr.stitch.patch import format_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from girder_zarr.image.store.bytesource import ByteSource
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.patch import Patch
 
 #: For how many files the database is asked at once, in the order of the patches, and of how many it is known
@@ -79,6 +79,35 @@ class PatchReader:
             document = Assetstore().load(assetstore)
             self._adapters[assetstore] = assetstore_utilities.getAssetstoreAdapter(document)
         return open_bytes(file, self._adapters.get(assetstore))
+
+
+def open_file(file_id: str) -> ByteSource | None:
+    """Return the bytes of a file, or None where it is gone."""
+    file = File().load(ObjectId(file_id), force=True)
+    return None if file is None else open_bytes(file)
+
+
+def read_source(patch: Patch, find: Callable[[str], ByteSource | None] = open_file) -> bytes:
+    """Return the bytes of a patch.
+
+    :param find: returns the bytes of a file by its id, as :func:`open_file`.
+    :raises UnsupportedFormatError: they are gone or not what they were; the message says so.
+    """
+    file_id, *part = patch.source.split(':')
+    source = find(file_id)
+    if source is None:
+        msg = f'Patch {patch.key}: its file is gone{" from Girder" if part[2:] else ""}.'
+        raise UnsupportedFormatError(msg)
+    if not part:
+        return source.read(0, source.size)
+    offset, size = int(part[0]), int(part[1])
+    if not part[2:]:
+        return source.read(offset, size)
+    data = source.read(0, size) if source.size == size else b''
+    if format_digest(hashlib.sha256(data).digest()) != patch.digest:
+        msg = f'Patch {patch.key}: file {file_id} in Girder is not what it was when it became a patch.'
+        raise UnsupportedFormatError(msg)
+    return data
 
 
 def load_patch(patch: Patch) -> Any:

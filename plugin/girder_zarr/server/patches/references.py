@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING, Any
 from girder.constants import SortDir
 
 from girder_zarr.errors import ConflictError
-from girder_zarr.server.sessions.model import EDITABLE, Document, StitchSession, spec_of
-from girder_zarr.server.settings.session_limits import current as limits_now
+from girder_zarr.server.sessions.model import spec_of
+from girder_zarr.server.sessions.states import check_editable
+from girder_zarr.server.storage.transfer import remove_file
 from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
-from .document import now
-from .files import remove_file, store_file
-from .incoming import CREATED, REPLACED, UNCHANGED, check_editable
-from .locking import HeldModel
+from .incoming import CREATED, REPLACED, UNCHANGED
+from .keyed import KeyedModel
 
 if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
+    from girder_zarr.server.settings.session_limits import StitchLimits
+
     from .incoming import NewPatch
 
 
-class StitchReference(HeldModel):
+class StitchReference(KeyedModel):
     """The reference images of all sessions, at most one for each key of a session."""
 
     noun = 'reference image'
@@ -34,40 +36,43 @@ class StitchReference(HeldModel):
         """Name the collection and its unique index."""
         self.name = 'stitch_reference'
         keys = [('sessionId', SortDir.ASCENDING), ('key', SortDir.ASCENDING)]
-        self.ensureIndex((keys, {'unique': True}))
+        # A sweep asks which of many files are named.
+        self.ensureIndices([(keys, {'unique': True}), 'fileId'])
 
     def list_session(self, session: Document) -> list[Document]:
         """Return the reference images of a session, ordered by key."""
         query = {'sessionId': session['_id'], 'stored': True}
         return list(self.find(query, sort=[('key', SortDir.ASCENDING)]))
 
-    def settled(self, session: Document) -> list[Document]:
-        """Wait until no request holds a reference image of a finalizing session, then return all of them."""
-        self.await_settled(session)
+    def list_unlocked(self, session: Document) -> list[Document]:
+        """Wait until no request changes a reference image of a finalizing session; return all."""
+        self.wait_unlocked(session)
         return self.list_session(session)
 
-    def put(self, session: Document, new: NewPatch, user: Document, *, replace: bool) -> tuple[Document, str]:
-        """Store a reference image; return its document and what became of it.
+    # How it changes
 
-        :raises ConflictError: the session is not editable, or the key holds something else.
-        :raises LimitExceededError: the session would hold too much. After any error nothing is stored.
-        """
+    def check(self, session: Document, new: NewPatch, limits: StitchLimits) -> None:
+        """Check that the session takes reference images; of what size they may be the spec does not say."""
+        del new, limits
         check_editable(session)
-        existing = self._await_free(session, new.key)
-        outcome = self._decide(session, existing, new, replace=replace)
-        if existing is not None and outcome == UNCHANGED:
-            return existing, UNCHANGED
-        file = store_file(session, new, user)
-        try:
-            return self._put_file(session, new, file, replace=replace)
-        except BaseException:
-            remove_file(file['_id'])
-            raise
 
-    def _decide(self, session: Document, existing: Document | None, new: NewPatch, *, replace: bool) -> str:
+    def decide(
+        self,
+        session: Document,
+        existing: Document | None,
+        new: NewPatch,
+        *,
+        replace: bool,
+        limits: StitchLimits,
+    ) -> str:
+        """Return what becomes of a reference image; one is the same as another if its bytes are.
+
+        :raises ConflictError: it differs and is not to replace the other.
+        :raises LimitExceededError: the session would have too many.
+        """
         if existing is None:
             there = self.collection.count_documents({'sessionId': session['_id']})
-            limits_now().check_references(there + 1)
+            limits.check_references(there + 1)
             return CREATED
         if existing['digest'] == new.digest:
             return UNCHANGED
@@ -76,64 +81,14 @@ class StitchReference(HeldModel):
             raise ConflictError(msg)
         return REPLACED
 
-    def _put_file(
-        self, session: Document, new: NewPatch, file: Document, *, replace: bool
-    ) -> tuple[Document, str]:
-        """Hold the document, commit the session, settle the document; `patches` says why."""
-        held = None
-        while held is None:
-            existing = self._await_free(session, new.key)
-            outcome = self._decide(session, existing, new, replace=replace)
-            if existing is not None and outcome == UNCHANGED:
-                # The same image came in twice at the same time.
-                remove_file(file['_id'])
-                return existing, UNCHANGED
-            held = self._insert(session, new) if existing is None else self._hold(existing)
-        try:
-            self._commit(session, new.size - (held['size'] if outcome == REPLACED else 0))
-        except BaseException:
-            self._let_go(held)
-            raise
-        fields = {**self._fields(new), 'fileId': file['_id'], 'stored': True, 'held': None, 'updated': now()}
-        document = self._update(held, {'$set': fields})
-        if outcome == REPLACED:
-            remove_file(held['fileId'])
-        return document, outcome
-
-    def _fields(self, new: NewPatch) -> Document:
-        """Return what the document will hold, its file aside; a reference image has no position."""
+    def fields_of(self, new: NewPatch) -> Document:
+        """Return what the document holds, its file aside; a reference image has no position."""
         return {name: value for name, value in new.fields.items() if name not in {'position', 'order'}}
 
-    def discard(self, session: Document, key: str) -> None:
-        """Remove a reference image and its file.
-
-        :raises NotFoundError: there is none under this key.
-        :raises ConflictError: the session is not editable.
-        """
-        check_editable(session)
-        held = self._hold_stored(session, key)
-        try:
-            self._commit(session, -held['size'])
-        except BaseException:
-            self._let_go(held)
-            raise
-        self.collection.delete_one({'_id': held['_id']})
-        remove_file(held['fileId'])
-
-    def _commit(self, session: Document, nbytes: int) -> None:
-        """Let the session know of a change, if it still takes it."""
-        limits = limits_now()
-        changed = StitchSession().change(
-            session['_id'],
-            {'state': {'$in': EDITABLE}, **limits.room_for(0, nbytes)},
-            {'$set': {'state': EDITABLE[0], 'error': None}, '$inc': {'counts.bytes': nbytes, 'revision': 1}},
-        )
-        if changed is None:
-            current = StitchSession().get(session['_id'])
-            check_editable(current)
-            limits.check_session(current['counts'], 0, nbytes)
-            msg = 'The session changed while the reference image was stored; try again.'
-            raise ConflictError(msg)
+    def dispose(self, session: Document, document: Document) -> None:
+        """Remove the file of a reference image."""
+        del session
+        remove_file(document['fileId'])
 
     def check_complete(self, session: Document, mask_keys: list[str]) -> None:
         """Check that every reference image that is named is there.
@@ -168,7 +123,7 @@ def to_reference(document: Document) -> Patch:
 
 def references_of(session: Document) -> list[Patch]:
     """Return the reference images of a session for the stitching floor."""
-    return [to_reference(document) for document in StitchReference().settled(session)]
+    return [to_reference(document) for document in StitchReference().list_unlocked(session)]
 
 
 def view(document: Document, status: str | None = None) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from girder_zarr.server.patches.document import source_of
+from girder_zarr.server.patches import hooks
+from girder_zarr.server.patches.document import source_of, to_patch
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import load_patch
 from girder_zarr.server.patches.references import StitchReference, to_reference
@@ -189,3 +190,12 @@ def reduce_and_store(session_id: ObjectId, patch: Patch, preparer: Preparer) -> 
 
 
 reducer = Reducer()
+
+
+def subscribe() -> None:
+    """Make the small copies of patches after they have arrived, in servers."""
+    hooks.subscribe(hooks.stored, _patch_stored)
+
+
+def _patch_stored(session_id: ObjectId, document: Document) -> None:
+    reducer.offer(session_id, to_patch(document))

@@ -14,6 +14,7 @@ from girder.constants import SortDir
 from girder.models.model_base import Model
 
 from girder_zarr.errors import UnreadableImageError
+from girder_zarr.server.patches import hooks
 from girder_zarr.stitch.preview import patch_overview
 
 from .block_store import PreviewBlock
@@ -104,3 +105,9 @@ def forget_session(session: Document) -> None:
     for copies in all_copies():
         copies.collection.delete_many({'sessionId': session['_id']})
     PreviewBlock().remove_session(session['_id'])
+
+
+def subscribe() -> None:
+    """Remove what is kept of patches with them, in servers and in workers: either removes patches."""
+    hooks.subscribe(hooks.removed, forget)
+    hooks.subscribe(hooks.emptied, forget_session)

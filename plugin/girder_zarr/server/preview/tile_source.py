@@ -18,7 +18,7 @@ from girder_zarr.common.cache import LRU
 from girder_zarr.errors import NotFoundError
 from girder_zarr.image.source import ZarrFileTileSource
 from girder_zarr.server.patches.document import to_patch
-from girder_zarr.server.patches.locking import is_stale
+from girder_zarr.server.patches.locking import is_locked, is_stale
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions.model import Document, StitchSession, bounds_of, spec_of
 from girder_zarr.stitch.preview.image import MIN_STORED_PATCHES, PreviewImage, Sources, block_cache, load_each
@@ -186,7 +186,7 @@ class SessionPreview:
             return self._reload(session)
         # Each has an index. What is held comes first: a patch that is settled meanwhile has arrived since;
         # one that is not held yet will arrive at a later revision than the session's.
-        held = {'sessionId': self._id, 'held': {'$gt': ''}}
+        held = {'sessionId': self._id, 'lockedBy': {'$gt': ''}}
         recent = {'sessionId': self._id, 'arrival': {'$gt': self._known}}
         documents = list(StitchPatch().find(held))
         if any(is_stale(document) for document in documents):
@@ -224,7 +224,7 @@ class SessionPreview:
         """Put patches into the image; return whether none of them is about to change."""
         shown = self._preparer.shown
         self.image.put([shown(to_patch(document)) for document in documents if document['stored']])
-        self._held = [document['key'] for document in documents if document['held'] is not None]
+        self._held = [document['key'] for document in documents if is_locked(document)]
         self._known = max(session['revision'], self._known or 0)
         return not self._held
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import ConflictError, InvalidInputError
-from girder_zarr.server.maintenance import expired as expiry
-from girder_zarr.server.patches.incoming import check_editable
-from girder_zarr.server.settings import session_limits
+from girder_zarr.server.settings import session_expiry, session_limits
 from girder_zarr.stitch.extent import Extent
 from girder_zarr.stitch.spec.model import StitchSpec
 
-from .model import COMPLETE, EDITABLE, OPEN, Document, StitchSession, check_name
+from .model import StitchSession, check_name
+from .states import COMPLETE, EDITABLE, OPEN, check_editable
 
 if TYPE_CHECKING:
     import datetime as dt
+
+    from girder_zarr.server.common.names import Document
 
 #: How often a change is tried while patches arrive.
 _TRIES = 50
@@ -28,7 +29,7 @@ def split(spec: Any) -> tuple[Any, float | dt.datetime | None]:
     if not isinstance(spec, dict) or 'expires' not in spec:
         return spec, None
     rest = {name: value for name, value in spec.items() if name != 'expires'}
-    return rest, expiry.parse('spec.expires', spec['expires'])
+    return rest, session_expiry.parse('spec.expires', spec['expires'])
 
 
 def edit(session: Document, body: Document) -> Document:

@@ -1,4 +1,4 @@
-"""The stitch session: its document, its states, who may do what with it.
+"""The stitch session: its document and every change of its state.
 
 Every change of state is one update with the expected state in its query, so that of any number of requests
 and workers exactly one makes it. ``attempt`` names one run of the job: a worker whose attempt is no longer
@@ -7,41 +7,35 @@ the session's has nothing to say any more.
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 from bson.errors import InvalidId
-from girder import events
 from girder.constants import AccessType, SortDir
 from girder.exceptions import AccessException
 from girder.models.folder import Folder
 from girder.models.model_base import Model
 from girder.utility.acl_mixin import AccessControlMixin
-from girder.utility.model_importer import ModelImporter
 from pymongo import ReturnDocument
 
 from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError
+from girder_zarr.server.common.names import Document, now
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.spec.model import StitchSpec
 
 from . import notifications
+from .states import CANCELLED, COMPLETE, EDITABLE, ERROR, FINALIZING, OPEN
 
-OPEN, FINALIZING, COMPLETE, ERROR, CANCELLED = 'open', 'finalizing', 'complete', 'error', 'cancelled'
-#: Patches may be put and removed in these; the session is open again afterwards.
-EDITABLE = (OPEN, ERROR, CANCELLED)
-#: What our event handlers are bound as.
-HANDLER = 'girder_zarr'
-#: How files name what they are attached to.
-ATTACHED_TO = ['stitch_session', 'girder_zarr']
+if TYPE_CHECKING:
+    import datetime as dt
+
 #: How often the job of one attempt is begun before it is given up; more than once only after a worker died.
 MAX_RUNS = 3
 MAX_NAME = 200
 MAX_ERROR = 1000
 
 _NO_PROGRESS = {'current': 0, 'total': 0, 'message': '', 'timeLeft': None}
-Document = dict[str, Any]
 
 
 class StitchSession(AccessControlMixin, Model):
@@ -78,7 +72,7 @@ class StitchSession(AccessControlMixin, Model):
         made = StitchSpec.from_json(spec)
         made.check_installed()
         session_limits.current().check_registration(made)
-        now = _now()
+        moment = now()
         session = self.save(
             {
                 'name': check_name(name),
@@ -105,8 +99,8 @@ class StitchSession(AccessControlMixin, Model):
                 'fileId': None,
                 'progress': dict(_NO_PROGRESS),
                 'error': None,
-                'created': now,
-                'updated': now,
+                'created': moment,
+                'updated': moment,
             }
         )
         # Counted afterwards: of two that are created at once neither passes over the limit.
@@ -114,6 +108,7 @@ class StitchSession(AccessControlMixin, Model):
         try:
             session_limits.current().check_open_sessions(self.collection.count_documents(unfinished))
         except BaseException:
+            # It holds nothing yet: its document is all there is to remove.
             self.remove(session)
             raise
         return session
@@ -146,7 +141,7 @@ class StitchSession(AccessControlMixin, Model):
     def change(self, session_id: ObjectId, query: Document, update: Document) -> Document | None:
         """Update the session if it still matches the query; return it afterwards, or None if it did not."""
         update = dict(update)
-        update['$set'] = {**update.get('$set', {}), 'updated': _now()}
+        update['$set'] = {**update.get('$set', {}), 'updated': now()}
         found: Document | None = self.collection.find_one_and_update(
             {'_id': session_id, 'deleting': False, **query}, update, return_document=ReturnDocument.AFTER
         )
@@ -163,7 +158,7 @@ class StitchSession(AccessControlMixin, Model):
             'attempt': uuid.uuid4().hex,
             'runs': 0,
             'run': None,
-            'sent': {'at': _now(), 'count': 1},
+            'sent': {'at': now(), 'count': 1},
             'finalizerId': user['_id'],
             'jobId': None,
             'itemId': None,
@@ -228,38 +223,6 @@ class StitchSession(AccessControlMixin, Model):
             {'state': FINALIZING, 'attempt': session['attempt']},
             {'$set': {'progress': progress}},
         )
-
-    # Removal
-
-    def remove(self, session: Document, **kwargs: Any) -> None:
-        """Remove a session with its patches and their files, whatever its state."""
-        from girder_zarr.server.jobs import girder_job
-        from girder_zarr.server.leases.part_lease import StitchPart
-        from girder_zarr.server.patches.model import StitchPatch
-
-        self.collection.update_one({'_id': session['_id']}, {'$set': {'deleting': True}})
-        StitchPatch().remove_all(session)
-        StitchPart().discard(session['_id'])
-        girder_job.close(session['jobId'])
-        super().remove(session, **kwargs)
-
-    def delete(self, session_id: Any) -> None:
-        """Remove a session that is not finalizing.
-
-        :raises ConflictError: it is finalizing.
-        """
-        session = self.get(session_id)
-        query = {'state': {'$ne': FINALIZING}}
-        if self.change(session['_id'], query, {'$set': {'deleting': True}}) is None:
-            session = self.get(session_id)
-            msg = f'A session that is {session["state"]} cannot be deleted; cancel it first.'
-            raise ConflictError(msg)
-        self.remove(session)
-
-    def remove_in_folder(self, folder_id: ObjectId) -> None:
-        """Remove all sessions of a folder; one that is finalizing stops at its next block."""
-        for session in list(self.find({'folderId': folder_id})):
-            self.remove(session)
 
 
 def check_name(name: Any) -> str:
@@ -336,24 +299,3 @@ def may_write(session: Document, user: Document) -> bool:
 def is_disabled(user: Document) -> bool:
     """Return whether an account was disabled, after which Girder refuses logins but no tokens."""
     return bool(user.get('status') == 'disabled')
-
-
-def register_models() -> None:
-    """Let Girder find the models by name, which it does for files attached to them."""
-    from girder_zarr.server.patches.model import StitchPatch
-
-    ModelImporter.registerModel('stitch_session', StitchSession, plugin=ATTACHED_TO[1])
-    ModelImporter.registerModel('stitch_patch', StitchPatch, plugin=ATTACHED_TO[1])
-
-
-def follow_folders() -> None:
-    """Remove a folder's sessions with it, in servers and in workers: Girder deletes folders in either."""
-    events.bind('model.folder.remove', HANDLER, _folder_removed)
-
-
-def _folder_removed(event: Any) -> None:
-    StitchSession().remove_in_folder(event.info['_id'])
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)

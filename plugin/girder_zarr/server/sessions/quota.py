@@ -19,8 +19,9 @@ from girder.models.folder import Folder
 from girder.utility.model_importer import ModelImporter
 
 from girder_zarr.errors import LimitExceededError
+from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document
 
-from .model import ATTACHED_TO, HANDLER, Document, StitchSession
+from .model import StitchSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

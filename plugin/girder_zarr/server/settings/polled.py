@@ -2,65 +2,147 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import girder.models
+import pymongo
+from girder.models.setting import Setting
+
 from girder_zarr.image import limits
 from girder_zarr.image.store import addresses
-from girder_zarr.server.tile_sources.priorities import stored_value
 
-from .definitions import SettingKey, normalise_allowed_hosts
+from . import image_limits  # noqa: F401 - defines the setting that is polled here
+from .allowed_hosts import normalise_allowed_hosts
+from .define import SettingKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-#: Seconds after which a setting is read again.
+#: Seconds after which a setting is read again: an administrator sees at once what a change does, and a read
+#: a second is nothing to a database.
 MAX_AGE = 1.0
 #: Where reading takes long, such as without a database, no more than one part in so many goes into it.
-_SHARE = 40
+BACK_OFF = 40
+#: Seconds to wait for a database that this process has not reached yet.
+PATIENCE = 1.5
 
 Value = TypeVar('Value')
 
 
-class Followed(Generic[Value]):
-    """A setting as this process knows it, at most `MAX_AGE` seconds old. Thread safe.
+class PolledSetting(Generic[Value]):
+    """A setting as this process knows it, at most `MAX_AGE` seconds old. Thread safe; never raises.
 
+    :param key: its key.
     :param parse: makes a value of what is stored; may raise.
     :param first: the value until the setting is read.
-    :param keep: where it cannot be read, whether the last value stays, or ``first`` holds again.
+    :param fail_closed: what holds where the setting cannot be read: ``first`` again (True), for what must not
+        stay allowed by an outdated value; or the value that was known last (False). With True all readers
+        wait for a reading that is under way, with False only where nothing is known yet.
+    :param on_change: called with each new value.
     """
 
-    def __init__(self, key: str, parse: Callable[[object], Value], first: Value, *, keep: bool) -> None:
-        self._key, self._parse, self._first, self._keep = key, parse, first, keep
+    def __init__(
+        self,
+        key: str,
+        parse: Callable[[object], Value],
+        first: Value,
+        *,
+        fail_closed: bool,
+        on_change: Callable[[Value], None] | None = None,
+    ) -> None:
+        self._key, self._parse, self._first, self._fail_closed = key, parse, first, fail_closed
+        self._on_change = on_change
         self._lock = threading.Lock()
         self._value = first
         self._raw: object = None
-        self._fresh_until = 0.0
+        self._fresh_until: float | None = None
+        self._generation = 0
 
     def __call__(self) -> Value:
-        """Return the value."""
-        if time.monotonic() >= self._fresh_until:
-            with self._lock:
-                if time.monotonic() >= self._fresh_until:
-                    self._refresh()
+        """Return the value, read again where it is out of date."""
+        fresh_until = self._fresh_until
+        if fresh_until is not None and time.monotonic() < fresh_until:
+            return self._value
+        if not self._lock.acquire(blocking=self._fail_closed or fresh_until is None):
+            return self._value
+        try:
+            if self._fresh_until is fresh_until:
+                self._refresh()
+        finally:
+            self._lock.release()
         return self._value
 
+    @property
+    def known(self) -> Value:
+        """The value as it was read last, without a look at the setting."""
+        return self._value
+
+    def invalidate(self) -> None:
+        """Make the next reader read the setting."""
+        self._generation += 1
+        self._fresh_until = None
+
     def _refresh(self) -> None:
-        started, age = time.monotonic(), MAX_AGE
+        generation, started, age = self._generation, time.monotonic(), MAX_AGE
         try:
             raw = stored_value(self._key)
             if raw != self._raw:
                 self._value, self._raw = self._parse(raw), raw
+                if self._on_change is not None:
+                    self._on_change(self._value)
         except Exception as error:  # noqa: BLE001 - a worker without a database goes on with what it has
             logger.warning('The setting %s cannot be read: %s', self._key, error)
-            if not self._keep:
+            if self._fail_closed:
                 self._value, self._raw = self._first, None
-            age = max(MAX_AGE, _SHARE * (time.monotonic() - started))
-        self._fresh_until = time.monotonic() + age
+            age = max(MAX_AGE, BACK_OFF * (time.monotonic() - started))
+        if generation == self._generation:
+            self._fresh_until = time.monotonic() + age
+
+
+def is_fixed_by_environment(key: str) -> bool:
+    """Return whether an environment variable replaces what is stored, as it does for all Girder settings."""
+    return _variable(key) in os.environ
+
+
+def stored_value(key: str) -> object:
+    """Return a setting as it is now, from the environment or the database.
+
+    `Setting.get` may answer from a cache of this process that never ages, hence the detour.
+
+    :raises Exception: the database cannot be reached.
+    """
+    fixed = os.environ.get(_variable(key))
+    if fixed is not None:
+        try:
+            return json.loads(fixed)
+        except ValueError:
+            return fixed
+    _require_database()
+    document = Setting().findOne({'key': key})
+    return None if document is None else document.get('value')
+
+
+def _variable(key: str) -> str:
+    return f'GIRDER_SETTING_{key.replace(".", "_").upper()}'
+
+
+def _require_database() -> None:
+    """Fail soon where there is no database, as in workers elsewhere; Girder itself would wait 20 seconds."""
+    if girder.models._dbClients:
+        return
+    client: pymongo.MongoClient = pymongo.MongoClient(
+        girder.models.getDbConfig().get('uri') or 'mongodb://localhost:27017/girder',
+        serverSelectionTimeoutMS=int(PATIENCE * 1000),
+    )
+    with client:
+        client.admin.command('ping')
 
 
 def install() -> None:
@@ -68,9 +150,10 @@ def install() -> None:
 
     Where the settings cannot be read, the limits that were known last hold, and no host is allowed.
     """
-    limits.follow(Followed(SettingKey.LIMITS, limits.parse_limits, limits.Limits(), keep=True))
-    hosts = Followed(SettingKey.ALLOWED_HOSTS, _parse_hosts, addresses.Allowed(), keep=False)
-    addresses.follow(hosts)
+    limits.follow(PolledSetting(SettingKey.LIMITS, limits.parse_limits, limits.Limits(), fail_closed=False))
+    addresses.follow(
+        PolledSetting(SettingKey.ALLOWED_HOSTS, _parse_hosts, addresses.Allowed(), fail_closed=True)
+    )
 
 
 def _parse_hosts(raw: object) -> addresses.Allowed:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from girder.exceptions import ValidationException
 from girder.models.setting import Setting
-from girder.utility import setting_utilities
 
 from girder_zarr.errors import LimitExceededError, TooManyError
 from girder_zarr.stitch.formats import registry as formats
@@ -19,10 +18,11 @@ from girder_zarr.stitch.formats.info import DEFAULT_LIMITS, DTYPES
 from girder_zarr.stitch.spec.field_checks import MAX_PAIRS
 from girder_zarr.stitch.spec.model import MAX_PIXELS, MAX_SIDE, StitchSpec
 
+from .define import SettingKey, define
+
 if TYPE_CHECKING:
     from girder_zarr.stitch.extent import Extent
 
-LIMITS_KEY = 'zarr.stitch_limits'
 #: A pixel of four bands of float64 is the largest that there is.
 _PIXEL_BYTES = 32
 
@@ -162,7 +162,7 @@ _NAMES = tuple(field.name for field in fields(StitchLimits))
 
 def current() -> StitchLimits:
     """Return the limits that hold now."""
-    given = normalise(Setting().get(LIMITS_KEY))
+    given = normalise(Setting().get(SettingKey.STITCH_LIMITS))
     if 'dtypes' in given:
         given['dtypes'] = tuple(given['dtypes'])
     return replace(DEFAULTS, **given)
@@ -203,17 +203,7 @@ def _dtypes(value: object) -> list[str]:
 
 
 def _invalid(message: str) -> ValidationException:
-    return ValidationException(f'{LIMITS_KEY}: {message}.', 'value')
+    return ValidationException(f'{SettingKey.STITCH_LIMITS}: {message}.', 'value')
 
 
-@setting_utilities.default(LIMITS_KEY)
-def _default() -> dict[str, Any]:
-    return {}
-
-
-def _validate(doc: dict[str, Any]) -> None:
-    doc['value'] = normalise(doc['value'])
-
-
-# Replacing keeps a second import of this module from chaining the validator to itself.
-setting_utilities.validator(LIMITS_KEY, replace=True)(_validate)
+define(SettingKey.STITCH_LIMITS, {}, normalise)

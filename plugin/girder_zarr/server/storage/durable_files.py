@@ -22,7 +22,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from filelock import FileLock
 from girder.constants import AssetstoreType
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from bson import ObjectId
 
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
 
 _PIECE = 2**20
 #: Directories whose own names this process has seen kept.
@@ -236,28 +236,6 @@ def remove_unnamed(older_than: float) -> int:
                     path.unlink()
                     removed += 1
     return removed
-
-
-def drop_contents(event: Any) -> None:
-    """Remove the contents of a patch's upload that goes without having become a file (an event handler).
-
-    Girder moves contents to their place before it saves the file's document, and does not know of them any
-    more when it dies in between.
-    """
-    upload = event.info
-    digest = upload.get('sha512')
-    if not digest or '"stitchSession"' not in str(upload.get('reference')):
-        return
-    adapter = adapter_of(Assetstore().load(upload['assetstoreId']))
-    path = Path(adapter.assetstore['root'], digest[0:2], digest[2:4], digest) if adapter is not None else None
-    if path is None or not path.is_file():
-        return
-    same = {'sha512': digest, 'assetstoreId': upload['assetstoreId']}
-    # As Girder does it: who is about to use the contents has said so in a document before it takes this lock.
-    with FileLock(f'{path}.deleteLock'):
-        others = Upload().findOne({**same, '_id': {'$ne': upload['_id']}})
-        if others is None and File().findOne(same) is None:
-            path.unlink(missing_ok=True)
 
 
 def _prefix(session_id: ObjectId | None) -> str:

@@ -15,6 +15,8 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.store.objectstore import MAX_LISTED, ObjectStore
 from girder_zarr.image.store.zarr_names import ROOT_KEYS, ROOT_ORDER
 
+from .file_bytes import open_bytes
+
 if TYPE_CHECKING:
     from bson import ObjectId
 
@@ -62,8 +64,6 @@ class FolderHierarchy(ObjectStore):
         return None if found is None else found['_id']
 
     def _file(self, key: str) -> ByteSource | None:
-        from .file_bytes import open_bytes
-
         with self._guard:
             if key in self._files:
                 self._files.move_to_end(key)

@@ -2,7 +2,7 @@
 
 An import walks directories and makes a folder of each and an item of each file. Where a directory holds
 zarr metadata, `install` makes it one item instead, with one imported file: the root's metadata, which stands
-for the whole directory (see :func:`.file_store.open_location`). This works in every process that imports, the
+for the whole directory (see `storage.locations.open_location`). This works in every process that imports, the
 workers of the queue ``local`` included.
 """
 

@@ -5,35 +5,29 @@ large_image decides from three class attributes of each source: ``extensions``, 
 untouched and shows them with the overrides of the setting ``zarr.source_priorities`` applied, as that
 setting is now. Reading a view is what looks for a change, so that everything that reads those
 attributes agrees, in every process, with nothing to restart: at once in the process that saves the
-setting, within `MAX_AGE` seconds in all others.
+setting, within `polled.MAX_AGE` seconds in all others.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import logging
-import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-import girder.models
 import large_image.tilesource
-import pymongo
 from girder import events
 from girder.exceptions import ValidationException
-from girder.models.setting import Setting
 from girder_large_image import girder_tilesource
 from large_image.constants import SourcePriority
 
-from girder_zarr.server.settings.definitions import DEFAULT, OFF, SettingKey, normalise_source_priorities
+from girder_zarr.server.settings.define import SettingKey
+from girder_zarr.server.settings.polled import PolledSetting, is_fixed_by_environment
+from girder_zarr.server.settings.source_priorities import DEFAULT, OFF, normalise_source_priorities
 
 logger = logging.getLogger(__name__)
 
-MAX_AGE = 1.0
-PATIENCE = 1.5
 ATTRIBUTES = ('extensions', 'mimeTypes', 'nameMatches')
 _HANDLER = 'zarr.source_priorities'
 _MARK = 'watched_by_girder_zarr'
@@ -43,90 +37,6 @@ Settings = Mapping[str, Any]
 Registry = dict[str, type]
 
 
-def _variable(key: str) -> str:
-    return f'GIRDER_SETTING_{key.replace(".", "_").upper()}'
-
-
-def fixed_by_environment() -> bool:
-    """Whether an environment variable stands before what is stored, as for all of Girder's settings."""
-    return _variable(SettingKey.SOURCE_PRIORITIES) in os.environ
-
-
-def stored_value(key: str = SettingKey.SOURCE_PRIORITIES) -> object:
-    """Fetch a setting as it is now, from the environment or the database.
-
-    `Setting.get` may answer from a cache of this process that never ages, hence the detour.
-    """
-    fixed = os.environ.get(_variable(key))
-    if fixed is not None:
-        try:
-            return json.loads(fixed)
-        except ValueError:
-            return fixed
-    _require_database()
-    document = Setting().findOne({'key': key})
-    return None if document is None else document.get('value')
-
-
-def _require_database() -> None:
-    """Fail soon where there is no database, as in workers elsewhere; Girder itself would wait 20 seconds."""
-    if girder.models._dbClients:
-        return
-    client = pymongo.MongoClient(
-        girder.models.getDbConfig().get('uri') or 'mongodb://localhost:27017/girder',
-        serverSelectionTimeoutMS=int(PATIENCE * 1000),
-    )
-    with client:
-        client.admin.command('ping')
-
-
-class Overrides:
-    """The setting as this process knows it: read again when older than `MAX_AGE`, one thread at a time."""
-
-    def __init__(self, fetch: Callable[[], object] = stored_value) -> None:
-        self._fetch = fetch
-        self._lock = threading.Lock()
-        self._value: Settings = {}
-        self._raw: object = None
-        self._fresh_until: float | None = None
-        self._generation = 0
-
-    def invalidate(self) -> None:
-        """Make the next reader fetch the setting."""
-        self._generation += 1
-        self._fresh_until = None
-
-    def current(self) -> Settings:
-        """Give the normalised setting, at most `MAX_AGE` seconds old. Never raises."""
-        fresh_until = self._fresh_until
-        if fresh_until is not None and time.monotonic() < fresh_until:
-            return self._value
-        # While one thread fetches, the others go on with what is known, if anything is.
-        if not self._lock.acquire(blocking=fresh_until is None):
-            return self._value
-        try:
-            if self._fresh_until is fresh_until:
-                self._refresh()
-        finally:
-            self._lock.release()
-        return self._value
-
-    def _refresh(self) -> None:
-        generation, started, age = self._generation, time.monotonic(), MAX_AGE
-        try:
-            raw = self._fetch()
-        except Exception as exception:  # noqa: BLE001  a worker without a database keeps its defaults
-            # Do not wait with every image for a database that is not there.
-            age = max(MAX_AGE, 40 * (time.monotonic() - started))
-            logger.warning('The tile source priorities cannot be read: %s', exception)
-        else:
-            if raw != self._raw:
-                self._raw, self._value = raw, _tolerant(raw)
-                sync_known_extensions(self._value)
-        if generation == self._generation:
-            self._fresh_until = time.monotonic() + age
-
-
 def _tolerant(raw: object) -> Settings:
     """Normalise a value that may have come in past the validator."""
     try:
@@ -134,9 +44,6 @@ def _tolerant(raw: object) -> Settings:
     except ValidationException as exception:
         logger.warning('The tile source priorities are left out: %s', exception)
         return {}
-
-
-overrides = Overrides()
 
 
 def apply_overrides(
@@ -176,7 +83,7 @@ class LivePriorities(MutableMapping[Any, Any]):
     def effective(self) -> Mapping[Any, Any]:
         """Give the values of this moment; not to be changed."""
         watch()
-        return apply_overrides(overrides.current(), self.source, self.attribute, self.own)
+        return apply_overrides(overrides(), self.source, self.attribute, self.own)
 
     def __getitem__(self, key: Any) -> Any:
         return self.effective()[key]
@@ -235,7 +142,7 @@ def watch() -> None:
             for name, source in list(registry.items()):
                 _put_views(name, source)
         _watched = registered
-        sync_known_extensions(overrides._value)
+        sync_known_extensions(overrides.known)
 
 
 def _put_views(name: str, source: type) -> None:
@@ -256,6 +163,17 @@ def sync_known_extensions(settings: Settings) -> None:
     _ever_known.update(wanted)
     girder_tilesource.KnownExtensions.difference_update(_ever_known - wanted)
     girder_tilesource.KnownExtensions.update(wanted)
+
+
+#: The setting as this process knows it; a worker without a database keeps the sources' own priorities.
+overrides: PolledSetting[Settings] = PolledSetting(
+    SettingKey.SOURCE_PRIORITIES, _tolerant, {}, fail_closed=False, on_change=sync_known_extensions
+)
+
+
+def fixed_by_environment() -> bool:
+    """Return whether an environment variable stands before the setting."""
+    return is_fixed_by_environment(SettingKey.SOURCE_PRIORITIES)
 
 
 def install() -> None:
@@ -311,15 +229,3 @@ def _setting_changed(event: events.Event) -> None:
                 'Priorities are set for tile sources that this server does not have: %s',
                 ', '.join(sorted(unknown)),
             )
-
-
-def register(info: dict[str, Any]) -> None:
-    """Apply the setting in this server and add the routes. Called from the plugin's ``load``.
-
-    girder_large_image must be loaded before: it fills the registry of sources.
-    """
-    from girder_zarr.server.api.tile_sources import ZarrResource
-
-    install()
-    overrides.invalidate()
-    info['apiRoot'].zarr = ZarrResource()

@@ -16,9 +16,9 @@ from large_image.exceptions import TileSourceError
 
 from girder_zarr.errors import StyleError
 from girder_zarr.image import ZarrFileTileSource, style_functions
-from girder_zarr.server.storage.file_bytes import open_location
+from girder_zarr.server.storage.locations import open_location
 
-from .explain import Facts, rank
+from .ranking import Facts, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
     name = NAME
 
     def _getLargeImagePath(self) -> Any:
-        """Return where the image lies that the item's file stands for; see ``file_store.open_location``."""
+        """Return where the image lies that the item's file stands for; see `open_location`."""
         file_id = self.item['largeImage']['fileId']
         file = File().load(file_id, force=True)
         if file is None:

@@ -1,0 +1,343 @@
+"""The one protocol by which what is stored under a key changes: patches, batches of them, reference images.
+
+A change is three steps, so that neither a second request nor a finalize that begins meanwhile can lose it:
+
+1. *lock*: the document names the request, see `locking`. A new one is inserted, not yet ``stored``.
+2. *commit*: one update of the session, which demands that it is editable and has room.
+3. *unlock*: the document takes its new values and is free again; the answer goes out after this.
+
+After an error before the third step the lock is undone: a document that was never stored disappears, another
+one is as it was. The bytes that a document named before are removed last. The answer does not depend on that,
+since the document names the new ones by then: what cannot be removed is left to `maintenance.orphans`.
+
+A job waits for locked documents before it reads them. If a server dies in between, the lock goes stale;
+nobody was told that the change was made, so that either outcome is right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import logging
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from girder.models.file import File
+
+from girder_zarr.errors import ConflictError
+from girder_zarr.server.common.names import now
+from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.sessions.states import EDITABLE, OPEN, check_editable
+from girder_zarr.server.settings.session_limits import current as limits_now
+from girder_zarr.server.storage import durable_files
+
+from . import document as patch_document
+from . import files
+from .incoming import CREATED, REPLACED, UNCHANGED
+from .locking import LockedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from girder_zarr.server.common.names import Document
+    from girder_zarr.server.settings.session_limits import StitchLimits
+
+    from .incoming import NewPatch
+
+logger = logging.getLogger(__name__)
+
+#: How often a change of the session is tried while others change it.
+MAX_TRIES = 20
+#: A file of a session that no document names belongs to a request that is under way, or after so many seconds
+#: to nobody. A request that takes half as long gives up by itself, see `LockedModel.check_fresh`.
+ORPHAN_SECONDS = 600
+#: What every document has that is stored and that nobody changes.
+_FREE: dict[str, Any] = {'stored': True, 'lockedBy': None}
+
+
+class KeyedModel(LockedModel):
+    """What is stored under a key of a session, and how it changes."""
+
+    #: Whether the session counts its documents as patches; their bytes always count.
+    is_counted = False
+
+    # What models differ in
+
+    def check(self, session: Document, new: NewPatch, limits: StitchLimits) -> None:
+        """Check something new against its session, before anything is stored.
+
+        :raises GirderZarrError: the session does not take it.
+        """
+        raise NotImplementedError
+
+    def decide(
+        self,
+        session: Document,
+        existing: Document | None,
+        new: NewPatch,
+        *,
+        replace: bool,
+        limits: StitchLimits,
+    ) -> str:
+        """Return what becomes of something new: CREATED, UNCHANGED or REPLACED.
+
+        :param existing: what is stored under its key.
+        :raises ConflictError: it differs from that, and is not to replace it.
+        """
+        raise NotImplementedError
+
+    def session_change(self, session: Document, news: Sequence[NewPatch]) -> tuple[Document, Document]:
+        """Return what a commit demands of the session besides, and what else it changes of it.
+
+        :param news: what is put; empty for a removal.
+        """
+        del session, news
+        return {}, {}
+
+    def dispose(self, session: Document, document: Document) -> None:
+        """Remove what belonged to a document that was replaced or removed, its bytes first of all.
+
+        :param session: as it is after the change.
+        """
+        raise NotImplementedError
+
+    def reverted(self, session: Document) -> None:
+        """Set right what a commit that failed may have changed of the session."""
+
+    def stored(self, session: Document, document: Document) -> None:
+        """Notify others of a document that was created or replaced."""
+
+    # Changing
+
+    def put(
+        self,
+        session: Document,
+        new: NewPatch,
+        user: Document,
+        *,
+        replace: bool,
+        limits: StitchLimits | None = None,
+    ) -> tuple[Document, str]:
+        """Store something under its key; return its document and what became of it.
+
+        :param limits: those that hold now, where the caller has them.
+        :returns: the document, and CREATED, UNCHANGED or REPLACED.
+        :raises ConflictError: the session is not editable, the key holds something else, or it does not fit.
+        :raises LimitExceededError: the session would hold too much. After any error nothing is stored.
+        """
+        limits = limits or limits_now()
+        self.check(session, new, limits)
+        existing = self._wait_free(session, new.key)
+        outcome = self.decide(session, existing, new, replace=replace, limits=limits)
+        if existing is not None and outcome == UNCHANGED:
+            return existing, UNCHANGED
+        file = files.store_file(session, new, user)
+        try:
+            return self._store(session, new, file, existing, replace=replace, limits=limits)
+        except BaseException:
+            self.drop_unnamed(file)
+            raise
+
+    def put_file(
+        self, session: Document, new: NewPatch, file: Document, *, replace: bool, shared: bool = False
+    ) -> tuple[Document, str]:
+        """Store something whose bytes are a Girder file already; all else is as with :meth:`put`.
+
+        After an error the file is still there: see :meth:`drop_unnamed`.
+
+        :param shared: the file is not the session's own and is never removed.
+        """
+        limits = limits_now()
+        self.check(session, new, limits)
+        durable_files.make_durable(file)
+        existing = self._wait_free(session, new.key)
+        return self._store(session, new, file, existing, replace=replace, limits=limits, shared=shared)
+
+    def _store(
+        self,
+        session: Document,
+        new: NewPatch,
+        file: Document,
+        existing: Document | None,
+        *,
+        replace: bool,
+        limits: StitchLimits,
+        shared: bool = False,
+    ) -> tuple[Document, str]:
+        while True:
+            outcome = self.decide(session, existing, new, replace=replace, limits=limits)
+            if existing is not None and outcome == UNCHANGED:
+                # The same came in twice at the same time.
+                if not shared:
+                    _remove(file)
+                return existing, UNCHANGED
+            locked = self._insert(session, new) if existing is None else self._lock(existing)
+            if locked is not None:
+                break
+            existing = self._wait_free(session, new.key)
+        before = locked['size'] if outcome == REPLACED else 0
+        with self._undone_on_error(session, locked):
+            if not shared:
+                self.check_fresh(file)
+            changed = self.commit(session, [new], int(outcome == CREATED), new.size - before, limits)
+        fields = {'fileId': file['_id'], 'arrival': changed['revision'], **_FREE, 'updated': now()}
+        update: Document = {'$set': {**self.fields_of(new), **fields}, '$unset': {'offset': ''}}
+        update['$set' if shared else '$unset']['shared'] = True
+        document = self._update(locked, update)
+        if outcome == REPLACED:
+            self._dispose(changed, locked)
+        self.stored(session, document)
+        return document, outcome
+
+    def put_together(
+        self, session: Document, news: Sequence[NewPatch], file: Document, offsets: Sequence[int]
+    ) -> dict[str, Document | Exception]:
+        """Store things of different keys that lie in one file, with one write for all in each step.
+
+        Only what has a free key is stored; after an error nothing is, and the file is gone.
+
+        :param offsets: where in the file each begins.
+        :returns: by key the document, or why it was not stored. Keys that were taken are missing.
+        """
+        token = uuid.uuid4().hex
+        documents = [
+            {
+                **patch_document.make(session, new.key, self.fields_of(new), token),
+                'fileId': file['_id'],
+                'offset': offset,
+                'arrival': at,
+            }
+            for at, (new, offset) in enumerate(zip(news, offsets, strict=True))
+        ]
+        mine = {'sessionId': session['_id'], 'lockedBy': token}
+        try:
+            locked = self._insert_many(documents)
+            news = [new for new in news if new.key in locked]
+            if not news:
+                _remove(file)
+                return {}
+            self.check_fresh(file)
+            changed = self.commit(session, news, len(news), sum(new.size for new in news))
+        except BaseException:
+            self.collection.delete_many(mine)
+            _remove(file)
+            self.reverted(session)
+            raise
+        return self._update_many(session, mine, locked, changed['revision'] - len(news) + 1)
+
+    def discard(self, session: Document, key: str) -> None:
+        """Remove what is stored under a key.
+
+        :raises NotFoundError: there is nothing.
+        :raises ConflictError: the session is not editable.
+        """
+        check_editable(session)
+        locked = self._lock_stored(session, key)
+        with self._undone_on_error(session, locked):
+            changed = self.commit(session, [], -1, -locked['size'])
+        self.collection.delete_one({'_id': locked['_id']})
+        self._dispose(changed, locked)
+
+    def commit(
+        self,
+        session: Document,
+        news: Sequence[NewPatch],
+        count: int,
+        nbytes: int,
+        limits: StitchLimits | None = None,
+    ) -> Document:
+        """Add what is put to the counts and the extent of its session, or take off what is removed.
+
+        :param news: what is put, all of one dtype, bands and axes; empty for a removal.
+        :param count: how many more documents there will be.
+        :param nbytes: how many more bytes they will have.
+        :returns: the session; its revision is the arrival of the last of them.
+        :raises ConflictError: the session does not take them.
+        :raises LimitExceededError: it has no room for them.
+        """
+        limits = limits or limits_now()
+        patches = count if self.is_counted else 0
+        for _ in range(MAX_TRIES):
+            demanded, changes = self.session_change(session, news)
+            query = {'state': {'$in': EDITABLE}, **limits.room_for(patches, nbytes), **demanded}
+            counts = {'counts.patches': patches, 'counts.bytes': nbytes, 'revision': max(1, len(news))}
+            update = {**changes, '$inc': counts}
+            update['$set'] = {'state': OPEN, 'error': None, **changes.get('$set', {})}
+            changed = StitchSession().change(session['_id'], query, update)
+            if changed is not None:
+                return changed
+            session = StitchSession().get(session['_id'])
+            check_editable(session)
+            for new in news:
+                self.check(session, new, limits)
+            limits.check_session(session['counts'], patches, nbytes)
+        msg = f'The session goes on changing while a {self.noun} is stored or removed; try again.'
+        raise ConflictError(msg)
+
+    def check_fresh(self, file: Document) -> None:
+        """Check that a file was stored so recently that nobody takes it for left behind.
+
+        :raises ConflictError: it was not, because the server stood still.
+        """
+        if now() - file['created'] > dt.timedelta(seconds=ORPHAN_SECONDS / 2):
+            msg = f'The server stood still while the {self.noun} was stored; try again.'
+            raise ConflictError(msg)
+
+    def drop_unnamed(self, file: Document) -> None:
+        """Remove a file after an error, unless a document names it and only the answer failed."""
+        if self.findOne({'fileId': file['_id'], 'stored': True}, fields=['_id']) is None:
+            _remove(file)
+
+    def _update_many(
+        self, session: Document, mine: Document, locked: Mapping[str, Document], first: int
+    ) -> dict[str, Document | Exception]:
+        """Unlock documents that were stored together; return them by key, or why one was not stored.
+
+        :param mine: the query for those that this request has locked.
+        :param first: the arrival of the first of them.
+        """
+        fields = {**_FREE, 'updated': now()}
+        # By the index of locks: with ids as well the embedded database would look at all of the session.
+        changed = self.collection.update_many(mine, {'$set': fields, '$inc': {'arrival': first}})
+        there = set(locked)
+        if changed.modified_count != len(locked):
+            ids = [document['_id'] for document in locked.values()]
+            query = {'_id': {'$in': ids}, 'stored': True}
+            there = {document['key'] for document in self.find(query, fields=['key'])}
+        found: dict[str, Document | Exception] = {}
+        for key, document in locked.items():
+            if key not in there:
+                found[key] = self._taken_over(key)
+                continue
+            stored = {**document, **fields, 'arrival': document['arrival'] + first}
+            self.stored(session, stored)
+            found[key] = stored
+        return found
+
+    @contextlib.contextmanager
+    def _undone_on_error(self, session: Document, locked: Document) -> Iterator[None]:
+        """Undo a lock where the work inside fails."""
+        try:
+            yield
+        except BaseException:
+            self._unlock(locked)
+            if not locked['stored']:
+                self.reverted(session)
+            raise
+
+    def _dispose(self, session: Document, document: Document) -> None:
+        """Remove what belonged to a document; the answer does not depend on it."""
+        try:
+            self.dispose(session, document)
+        except Exception:
+            logger.warning(
+                'The bytes of %s %s are left to the sweep', self.noun, document['key'], exc_info=True
+            )
+
+
+def _remove(file: Document) -> None:
+    """Remove a file that no document names; one that cannot be removed now is left to the sweep."""
+    try:
+        File().remove(file)
+    except Exception:
+        logger.warning('File %s is left to the sweep', file['_id'], exc_info=True)

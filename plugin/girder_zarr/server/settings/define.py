@@ -1,0 +1,49 @@
+"""How a setting of ours is defined: its key, its default, and what is stored of a value that is given."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from girder.utility import setting_utilities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class SettingKey:
+    """Our keys in Girder's settings."""
+
+    SOURCE_PRIORITIES = 'zarr.source_priorities'
+    ALLOWED_HOSTS = 'zarr.allowed_hosts'
+    LIMITS = 'zarr.limits'
+    STITCH_LIMITS = 'zarr.stitch_limits'
+    STITCH_EXPIRES_HOURS = 'zarr.stitch_expires_hours'
+    STITCH_PART_VALUES = 'zarr.stitch_part_values'
+
+
+def define(key: str, default: Any, normalise: Callable[[Any], Any]) -> None:
+    """Define a setting.
+
+    :param default: its value where nothing is stored. Every reader gets a copy of its own.
+    :param normalise: returns what is stored for a value that somebody gives, so that readers need no second
+        set of rules; raises ValidationException where the value is not acceptable.
+    """
+
+    def validate(document: dict[str, Any]) -> None:
+        document['value'] = normalise(document['value'])
+
+    setting_utilities.default(key)(lambda: copy.deepcopy(default))
+    # Without replace, importing the module again would chain the validator to itself.
+    setting_utilities.validator(key, replace=True)(validate)
+
+
+def describe(value: object) -> str:
+    """Return a value for a message, short."""
+    if isinstance(value, Mapping):
+        return 'an object'
+    if isinstance(value, list | tuple):
+        return 'a list'
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else text[:57] + '...'
