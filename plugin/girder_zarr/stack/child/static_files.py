@@ -49,7 +49,5 @@ def is_static(scope: Scope) -> bool:
     """Whether a request is one for a file of the web client that compresses well."""
     path = scope.get('path', '')
     return (
-        scope['type'] == 'http'
-        and not path.startswith('/api/')
-        and (path == '/' or path.endswith(SUFFIXES))
+        scope['type'] == 'http' and not path.startswith('/api/') and (path == '/' or path.endswith(SUFFIXES))
     )
