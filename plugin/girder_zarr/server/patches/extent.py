@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from girder_zarr.stitch.plan import Extent
+from girder_zarr.stitch.extent import Extent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
