@@ -33,10 +33,16 @@ class BuildWithWebClient(build_py):
                 '(https://nodejs.org). Set GIRDER_ZARR_SKIP_WEB_BUILD=1 to install without the web client.'
             )
             raise SystemExit(msg)
-        for arguments in (['ci', '--no-audit', '--no-fund'], ['run', 'build']):
+        install = ['ci', '--omit=dev', '--no-audit', '--no-fund']
+        for arguments in (*([] if self.is_installed() else [install]), ['run', 'build']):
             # SystemExit, since setuptools only warns of other exceptions in editable installs.
             if subprocess.run([npm, *arguments], cwd=WEB_SOURCE, check=False).returncode:
                 raise SystemExit(f'npm {" ".join(arguments)} failed in {WEB_SOURCE}.')
+
+    def is_installed(self):
+        """Whether npm has installed what the lock file says; it writes this file when it has."""
+        installed, lock = WEB_SOURCE / 'node_modules' / '.package-lock.json', WEB_SOURCE / 'package-lock.json'
+        return installed.is_file() and installed.stat().st_mtime >= lock.stat().st_mtime
 
     def is_current(self):
         """Whether the built client is newer than everything that it is built from."""
@@ -114,6 +120,8 @@ test = [
     'moto[server,s3]>=5',
     'schemathesis>=4.32',
 ]
+# Exactly these: another release finds other things in the same code.
+lint = ['hypothesis>=6.100', 'mypy==2.4.1', 'pytest>=8', 'ruff==0.17.6']
 
 setup(
     name='girder-zarr',
@@ -148,6 +156,7 @@ setup(
         'registration': ['scikit-image>=0.25'],
         'demo': demo,
         'core-test': core_test,
+        'lint': lint,
         'test': test,
         'browser': ['playwright>=1.50'],
         'bench': ['tensorstore>=0.1.70', 'psutil>=6'],

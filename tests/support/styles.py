@@ -1,9 +1,11 @@
 """Functions that a style may name; what was called is noted."""
 
-CALLED = []
+from typing import Any
+
+CALLED: list[Any] = []
 
 
-def note(image, **_parameters):
+def note(image: Any, **_parameters: Any) -> Any:
     """Note the call, and return the pixels as they are."""
     CALLED.append(image.shape)
     return image

@@ -26,6 +26,7 @@ INDEX_NOT_FOUND = 27
 
 def lacks_text_search(uri: str) -> bool:
     """Whether the database at `uri` does not know ``$text``."""
+    client: pymongo.MongoClient[dict[str, Any]]
     with pymongo.MongoClient(uri, serverSelectionTimeoutMS=20000) as client:
         try:
             client.get_default_database('girder')['girder_zarr_probe'].find_one(
@@ -85,10 +86,12 @@ def text_filter(search: str, fields: Iterable[str]) -> dict[str, Any]:
     return {'$and': [*clauses, *([{'$nor': unwanted}] if unwanted else [])]}
 
 
-class TextCollection(Collection):
+class TextCollection(Collection[Any]):
     """A collection that answers ``$text`` with `text_filter` and leaves out the text score."""
 
-    def __init__(self, original: Collection, fields: Iterable[str]) -> None:
+    text_fields: list[str]
+
+    def __init__(self, original: Collection[Any], fields: Iterable[str]) -> None:
         super().__init__(
             original.database,
             original.name,
@@ -119,18 +122,11 @@ class TextCollection(Collection):
         filter: Any = None,  # noqa: A002 - pymongo's name
         projection: Any = None,
         *args: Any,
-        sort: Any = None,
         **kwargs: Any,
     ) -> TextCursor:
         """Find as `Collection.find` does."""
-        return TextCursor(
-            self,
-            self.translated(filter),
-            without_score(projection),
-            *args,
-            sort=without_score(sort),
-            **kwargs,
-        )
+        kwargs['sort'] = without_score(kwargs.get('sort'))
+        return TextCursor(self, self.translated(filter), without_score(projection), *args, **kwargs)
 
     def find_one(self, filter: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - pymongo's name
         """Find one as `Collection.find_one` does."""
@@ -158,7 +154,7 @@ class TextCollection(Collection):
         return dict(stage)
 
 
-class TextCursor(Cursor):
+class TextCursor(Cursor[Any]):
     """A cursor that cannot be sorted by the text score."""
 
     def sort(self, key_or_list: Any, direction: Any = None) -> TextCursor:

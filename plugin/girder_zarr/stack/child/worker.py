@@ -19,11 +19,11 @@ def main() -> None:
     from .textsearch import install_if_needed
 
     # Celery keeps weak references to receivers: these names keep them alive.
-    @worker_process_init.connect
+    @worker_process_init.connect  # type: ignore[untyped-decorator]
     def end_with_worker(**_: object) -> None:
         die_with_parent()
 
-    @worker_ready.connect
+    @worker_ready.connect  # type: ignore[untyped-decorator]
     def tell_supervisor(**_: object) -> None:
         report({'ready': True})
 
