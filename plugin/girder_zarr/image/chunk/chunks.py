@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
     from .arrays import ArrayInfo, Sharding
 
+#: The offset and size of an inner chunk that is not stored (zarr v3, sharding-indexed codec).
 MISSING = 2**64 - 1
 #: Bytes of shard indexes that one array caches: one index of 2**20 chunks, or 4096 of 16 x 16.
 INDEX_CACHE_BYTES = 16 * 2**20
-#: Of a shard over the network, chunks this near to each other are read at once: so many, and so many bytes.
+#: Of a shard over the network, chunks this near to each other (bytes) are read at once: so many, and so many
+#: bytes. Fetching 32 KiB more takes less time than another request; 32 MiB bound what a tile holds.
 MAX_COALESCED_GAP, MAX_COALESCED, MAX_COALESCED_BYTES = 32 * 2**10, 1024, 32 * 2**20
-#: Chunks that take more bytes than this are decoded by one thread at a time.
+#: Chunks that take more bytes than this are decoded by one thread at a time, so that any number of threads
+#: stays in the bound of one large chunk.
 LARGE_BYTES = 24 * 2**20
 _one_at_a_time = threading.RLock()
 

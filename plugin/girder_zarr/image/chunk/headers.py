@@ -1,4 +1,4 @@
-"""What a compressed picture says of its size, for the decoders that make room before they compare it."""
+"""The size stated in a compressed picture, for decoders that allocate before they compare it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _JPEG2K, _SIZ = b'\xff\x4f\xff\x51', struct.Struct('>8x8I H')
 
 
 def check_stated_size(codec: str, data: Any, most: int) -> None:
-    """Refuse a picture that says it is larger than its chunk.
+    """Refuse a picture whose stated size is larger than its chunk.
 
     Every place that looks like a statement of size counts, so that none can be hidden behind another.
 

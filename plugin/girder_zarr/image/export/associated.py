@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: Where they lie in the hierarchy.
 ASSOCIATED = 'associated'
-#: Those that take no more bytes are held in memory.
+#: Bytes; larger ones go to a temporary file when the file that they were read from is replaced.
 _MAX_IN_MEMORY = 2**24
 
 

@@ -19,7 +19,7 @@ from .exact_tiff import check_options, write_exactly
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: Integers that large_image_converter keeps as they are; floats it keeps where it is told to.
+#: Integers that large_image_converter keeps as they are; floats it keeps with its option ``keepFloat``.
 _EXACT_TYPES = {np.dtype(np.uint8), np.dtype(np.uint16)}
 
 
@@ -38,7 +38,7 @@ def convert_to(
 
     :param write_zarr: writes the image to a path ending in ``.zarr``.
     :param dtype: of the pixels.
-    :param lossy: compress with JPEG unless ``params`` say otherwise.
+    :param lossy: compress with JPEG unless ``params`` name another compression.
     :param params: options of ``large_image_converter.convert``.
     :param georeference: projection and ground control points, or None for each.
     :param scratch: an existing folder for the temporary OME-Zarr; None: the system's.

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from girder_zarr.image.series.series import Series
     from girder_zarr.image.store.keystore import KeyStore
 
-#: How many names a message lists.
+#: How many names a message lists, so that it stays a sentence.
 MAX_NAMED = 20
 YES, NO = frozenset({'1', 'true', 'yes', 'on', 'frames'}), frozenset({'', '0', 'false', 'no', 'off', 'none'})
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for.
+    """Which images of a file are opened.
 
     :param series: the number of an image or its name; None: all that fit, as they are shown by default.
     :param labels: whether labels follow as frames.
@@ -35,13 +35,13 @@ class Wanted:
 
 
 def choice_key(options: dict[str, Any]) -> str:
-    """Return what tells a source with the options ``series`` and ``labels`` from one without."""
+    """Return the part of the cache key that the options ``series`` and ``labels`` add."""
     found = [f',{name}={options[name]!r}' for name in ('series', 'labels') if options.get(name) is not None]
     return ''.join(found)
 
 
 def wanted(options: dict[str, Any]) -> Wanted:
-    """Return what the options of a tile source ask for; over REST they are texts.
+    """Parse the options ``series`` and ``labels`` of a tile source; over REST they are texts.
 
     :raises UnreadableImageError: they are not a number, a name, or yes or no.
     """
@@ -152,7 +152,7 @@ def choices(opened: Opened, most: int) -> list[dict[str, Any]]:
 
 
 def labels(opened: Opened, most: int) -> list[dict[str, Any]]:
-    """Return what the labels of an image say of themselves.
+    """Return the metadata of the labels of an image.
 
     :param most: how many labels, and how many values of each, are listed at most.
     """

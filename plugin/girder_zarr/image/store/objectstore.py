@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 MAX_CACHE_BYTES, MAX_CACHED_DOCUMENT = 32 * 2**20, 4 * 2**20
 #: What an entry of the cache takes beside the document, so that absent keys count too.
 ENTRY_BYTES = 100
-#: The most folders that are looked into to list keys.
+#: The most folders that are looked into to list keys; each is a request.
 MAX_FOLDERS = 10_000
-#: The most entries of one folder.
+#: The most entries of one folder: a thousand requests of S3.
 MAX_LISTED = 1_000_000
-#: Requests that one opening sends at once, and the most documents that it asks for in this way.
+#: Requests that one opening sends at once (browsers send six to one host), and the most documents
+#: that it fetches ahead: the levels of an image of many series.
 MAX_REQUESTS, MAX_PREFETCHED = 8, 256
 
 
@@ -103,7 +104,7 @@ class ObjectStore(KeyStore):
                 list(pool.map(self._try, keys[:MAX_PREFETCHED]))
 
     def _try(self, key: str) -> None:
-        with suppress(UnreadableImageError):  # whoever needs it is told why
+        with suppress(UnreadableImageError):  # raised again by the read that needs it
             self.read(key)
 
     def read_range(self, key: str, start: int, length: int) -> bytes | None:

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
     from .bytesource import ByteSource
 
+#: Time limits of a connection, and of a wait for bytes: a tile that takes longer is of no use to a viewer.
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
-#: How long a network address is used before its host is looked up again, in seconds.
+#: How long a network address is used before its host is looked up again, in seconds; a common TTL in DNS.
 PINNED_SECONDS = 300.0
+#: Redirects that are followed, each to an allowed host: http to https, to a region, to a storage host.
 MAX_REDIRECTS = 3
-#: The first request takes what the first read will ask for.
+#: The first request fetches what the first read needs, so that opening costs one request.
 HEAD_BYTES = ENDS
-#: Opened images are looked at again after so many seconds.
+#: Opened images are looked at again after so many seconds; documented in docs/reading.md.
 FRESH_SECONDS = 300.0
 
 _pools: dict[tuple[str, str, int, Allowed], tuple[float, Any]] = {}
@@ -39,7 +41,7 @@ _credentials: list[Any] = []
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said."""
+    """The answer of a server to one request."""
 
     status: int
     headers: Mapping[str, str]
