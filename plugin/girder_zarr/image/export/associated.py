@@ -1,4 +1,4 @@
-"""The associated images of a new or edited image: kept, and written beside it."""
+"""The associated images of a new or edited image, read when they are needed and written beside it."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ def convert_to(
         raise EditError(
             'Projection was specified but GCPs were not specified. Cannot write georeferenced file.'
         )
-    kept = dtype in _EXACT_TYPES or dtype.kind == 'f'
-    if kept:
+    by_converter = dtype in _EXACT_TYPES or dtype.kind == 'f'
+    if by_converter:
         converter = _converter(path)
     else:
         check_options(path, dtype, params)
@@ -64,7 +64,7 @@ def convert_to(
         source = Path(folder, 'image.zarr')
         write_zarr(source)
         try:
-            if kept:
+            if by_converter:
                 converter.convert(str(source / 'zarr.json'), str(temporary), **(options | dict(params)))
             else:
                 write_exactly(source, temporary, params)

@@ -127,13 +127,13 @@ def _alone(store: KeyStore, opened: Opened, series: Series, name: str | None) ->
     return alone
 
 
-def choices(opened: Opened, most: int) -> list[dict[str, Any]]:
+def choices(opened: Opened, max_listed: int) -> list[dict[str, Any]]:
     """Return the images of a file as the option ``series`` knows them: number, name, path, size and type.
 
-    :param most: how many are listed at most.
+    :param max_listed: how many are listed at most.
     """
     found = []
-    for number, one in enumerate(opened.every[:most]):
+    for number, one in enumerate(opened.every[:max_listed]):
         base = one.levels[0]
         axes = [axis.name for axis in one.multiscale.axes]
         entry: dict[str, Any] = {'series': number, 'name': one.name, **one.place}
@@ -148,16 +148,16 @@ def choices(opened: Opened, most: int) -> list[dict[str, Any]]:
             }
         found.append(entry)
     further = dict.fromkeys((*opened.named, *opened.associated))
-    return [*found, *({'series': name, 'name': name} for name in list(further)[:most])]
+    return [*found, *({'series': name, 'name': name} for name in list(further)[:max_listed])]
 
 
-def labels(opened: Opened, most: int) -> list[dict[str, Any]]:
+def labels(opened: Opened, max_listed: int) -> list[dict[str, Any]]:
     """Return the metadata of the labels of an image.
 
-    :param most: how many labels, and how many values of each, are listed at most.
+    :param max_listed: how many labels, and how many values of each, are listed at most.
     """
     found = []
-    for name, find in list(opened.labels.items())[:most]:
+    for name, find in list(opened.labels.items())[:max_listed]:
         entry: dict[str, Any] = {'name': name}
         try:
             series = find()
@@ -172,6 +172,6 @@ def labels(opened: Opened, most: int) -> list[dict[str, Any]]:
         said = series.attributes.get('image-label')
         for key in ('colors', 'properties'):
             values = said.get(key) if isinstance(said, dict) else None
-            entry[key] = values[:most] if isinstance(values, list) else []
+            entry[key] = values[:max_listed] if isinstance(values, list) else []
         found.append(entry)
     return found

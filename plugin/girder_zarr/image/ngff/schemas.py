@@ -1,7 +1,7 @@
 """Metadata checked by the official JSON schemas of OME-NGFF.
 
 The schemas come with ngff-zarr (MIT), jsonschema applies them; both belong to the extra ``validate`` and are
-looked for when somebody asks. ngff-zarr is not imported, since it brings much else along.
+looked for only when a check is asked for. ngff-zarr is not imported, since it brings much else along.
 """
 
 from __future__ import annotations

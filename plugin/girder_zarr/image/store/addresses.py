@@ -1,7 +1,7 @@
 """Which addresses may be read: those of hosts on a list, at the network address that was checked.
 
-Nothing is on the list unless whoever runs the program puts it there, since whoever names an address makes
-this machine ask for it. Entries are
+Nothing is on the list unless the operator of the program puts it there, since a user who names an address
+makes this machine ask for it. Entries are
 
 - a host, ``data.example.org`` or ``*.example.org``, with ``:8080`` behind it for that port only;
 - a bucket, ``s3://name`` or ``gs://name``; requests for a bucket named so carry this machine's credentials;

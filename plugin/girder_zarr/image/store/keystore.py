@@ -41,14 +41,14 @@ def aligned(size: int) -> np.ndarray:
     return block[start : start + size]
 
 
-def walk(names: Callable[[str], list[str]], prefix: str, most: float = math.inf) -> Iterator[str]:
+def walk(names: Callable[[str], list[str]], prefix: str, max_folders: float = math.inf) -> Iterator[str]:
     """Iterate over all keys that begin with ``prefix``, folder by folder.
 
     :param names: returns what lies directly in a folder, as :meth:`KeyStore.names`.
-    :param most: the most folders that are looked into.
+    :param max_folders: the most folders that are looked into.
     """
     pending, seen = [prefix.rpartition('/')[0]], 0
-    while pending and seen < most:
+    while pending and seen < max_folders:
         folder = pending.pop()
         seen += 1
         for name in names(folder):

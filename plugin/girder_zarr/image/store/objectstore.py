@@ -68,17 +68,17 @@ class ObjectStore(KeyStore):
 
     def read(self, key: str, limit: int | None = None) -> bytes | None:
         """Return a value; see the base class."""
-        most = DEFAULT.zip_entry_bytes if limit is None else limit
+        max_bytes = DEFAULT.zip_entry_bytes if limit is None else limit
         if key.rpartition('/')[2] not in METADATA_KEYS:
-            return self.fetch(key, None, most)
-        return self._cache.fetch(key, lambda: self._read_metadata(key, most))
+            return self.fetch(key, None, max_bytes)
+        return self._cache.fetch(key, lambda: self._read_metadata(key, max_bytes))
 
-    def _read_metadata(self, key: str, most: int) -> bytes | Uncached[bytes | None] | None:
+    def _read_metadata(self, key: str, max_bytes: int) -> bytes | Uncached[bytes | None] | None:
         if '/' in key and self._is_of_other_format(key):
             return None
         data = self._consolidated(key) if '/' in key else None
         if data is None:
-            data = self.fetch(key, None, min(most, DEFAULT.json_bytes))
+            data = self.fetch(key, None, min(max_bytes, DEFAULT.json_bytes))
         return Uncached(data) if data is not None and len(data) > MAX_CACHED_DOCUMENT else data
 
     def _is_of_other_format(self, key: str) -> bool:
