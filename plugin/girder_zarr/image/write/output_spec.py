@@ -39,6 +39,8 @@ _BAND_COLORS = {'Red': 'FF0000', 'Green': '00FF00', 'Blue': '0000FF', 'Alpha': '
 class OutputSpec:
     """All parameters of `pyramid.write_image`; :meth:`create` fills in good defaults.
 
+    Not to be taken for `StitchSpec`, which is what a client asks of a session; this describes one output.
+
     :param multiscale: axes in NGFF order (y and x last), name, channels, and one level: the full resolution.
     :param shape: pixels along each axis.
     :param dtype: boolean, integer or floating point, stored little-endian.
