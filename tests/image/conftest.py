@@ -27,3 +27,12 @@ def picture(shared_data: Path) -> np.ndarray:
     with PIL.Image.open(shared_data / 'zarr' / 'camera.jpg') as image:
         gray = np.asarray(image.convert('L'))
     return np.stack([gray, gray[::-1], 255 - gray], axis=-1)
+
+
+@pytest.fixture
+def temporary_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder in which new images have their temporary data."""
+    folder = tmp_path_factory.mktemp('tmpdir')
+    monkeypatch.setenv('TMPDIR', str(folder))
+    monkeypatch.setattr('tempfile.tempdir', None)
+    return folder

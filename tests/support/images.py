@@ -84,3 +84,17 @@ def level_tile(source: gz.ZarrFileTileSource, step: int, **kwargs: Any) -> np.nd
         for y in rows
     ]
     return np.concatenate(tiles)[:height, :width]
+
+
+def ome_of(path: Path) -> Any:
+    return dict(zarr.open_group(path, mode='r').attrs)['ome']
+
+
+def level_0(path: Path) -> np.ndarray:
+    """Return the full resolution as zarr reads it."""
+    store: Any = path if path.is_dir() else zarr.storage.ZipStore(path, mode='r')
+    group: Any = zarr.open_group(store, mode='r')
+    result = np.asarray(group['0'][:])
+    if path.is_file():
+        store.close()
+    return result

@@ -45,12 +45,12 @@ class Limits:
     name_bytes: int = 4096
 
 
-#: No limit can be set higher.
+#: No limit can be set higher: the largest whole number that JSON readers in browsers keep exact.
 MAX_LIMIT = 2**53
 
 
 def parse_limits(value: object) -> Limits:
-    """Return limits from a JSON object that names those that differ from ours; None names none.
+    """Return limits from a JSON object with those that differ from the defaults; None: all are defaults.
 
     :raises ValueError: it is no object, names something else, or a limit is not a whole number above 0.
     """
@@ -71,7 +71,7 @@ def parse_limits(value: object) -> Limits:
 
 
 class _Current:
-    """The limits in force, as if it were one of them."""
+    """The limits in force: every attribute is looked up in what ``source`` returns now."""
 
     def __init__(self) -> None:
         own = Limits()
@@ -87,7 +87,13 @@ DEFAULT = cast('Limits', _current)
 
 
 def follow(source: Callable[[], Limits]) -> None:
-    """Take the limits from a function from now on; it is called for every look at one of them."""
+    """Set the function that returns the limits in force.
+
+    :param source: called each time a limit is looked up, from any thread, so it has to be quick.
+
+    >>> mine = Limits(chunk_bytes=256 * 2**20)
+    >>> follow(lambda: mine)
+    """
     _current.source = source
 
 

@@ -153,7 +153,7 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
 
     @classmethod
     def getLRUHash(cls, *args: Any, **kwargs: Any) -> str:
-        """Return the key under which an opened source is kept; it changes when the file changes."""
+        """Return the key of large_image's cache of sources; it changes when the file changes."""
         base: str = super().getLRUHash(*args, **kwargs)
         if args and isinstance(args[0], (str, os.PathLike, ByteSource)):
             base = f'{strhash(location_identity(args[0]))},{base}'
@@ -161,7 +161,10 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
 
     @classmethod
     def canRead(cls, path: Any, *args: Any, **kwargs: Any) -> bool:
-        """Return whether an image can be opened; never raises."""
+        """Return whether an image can be opened; never raises.
+
+        :param path: a path, an address, a ByteSource, or the path of a new image.
+        """
         if str(path).startswith(NEW_IMAGE_PATH_FLAG):
             return True
         try:
@@ -171,7 +174,7 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
         return True
 
     def getState(self) -> str:
-        """Return what tells this source's cached tiles from others; a new image changes it as it grows."""
+        """Return the part of a cached tile's key that names this source; it changes as an image grows."""
         self._takeNew()
         state: str = super().getState()
         if not hasattr(self, '_classkey'):
@@ -363,15 +366,40 @@ restrict(ZarrFileTileSource)
 
 
 def open(*args: Any, **kwargs: Any) -> ZarrFileTileSource:  # noqa: A001 - large_image's name for it
-    """Open an image; see :class:`ZarrFileTileSource`."""
+    """Open an image; see :class:`ZarrFileTileSource`.
+
+    :param args: the path of a directory, zip, .ozx or database, or an address (``https://``, ``s3://``) of an
+        allowed host; see docs/reading.md.
+    :param kwargs: ``series`` and ``labels`` choose among several images; ``editable=True`` opens a file of
+        this machine to add to it; further ones are large_image's (``style``, ``encoding``, ``noCache`` ...).
+    :raises MissingImageError: there is nothing at the path.
+    :raises UnreadableImageError: what is there is not an image that we read; the message says why.
+
+    >>> source = open('image.ome.zarr')
+    >>> source.getMetadata()['sizeX']
+    >>> region, _ = source.getRegion(format='numpy', frame=2, region={'left': 0, 'width': 512, 'height': 512})
+    """
     return ZarrFileTileSource(*args, **kwargs)
 
 
 def canRead(*args: Any, **kwargs: Any) -> bool:
-    """Return whether an image can be opened."""
+    """Return whether an image can be opened; never raises. Takes what :func:`open` takes.
+
+    >>> canRead('image.ome.zarr')
+    True
+    """
     return ZarrFileTileSource.canRead(*args, **kwargs)
 
 
 def new(*args: Any, **kwargs: Any) -> ZarrFileTileSource:
-    """Begin a new image, collected from patches of numpy arrays or smaller images."""
+    """Begin a new, empty image, to which tiles are added and which is then written.
+
+    :param kwargs: ``memory``: bytes of pixels in memory before the oldest go to a temporary file (128 MiB);
+        ``temporary``: the folder for temporary files (what ``TMPDIR`` says).
+
+    >>> image = new()
+    >>> image.addTile(np.zeros((256, 256), np.uint16), x=0, y=0, z=1)
+    >>> image.mm_x = image.mm_y = 0.00025
+    >>> image.write('image.zarr')
+    """
     return ZarrFileTileSource(NEW_IMAGE_PATH_FLAG + str(uuid.uuid4()), *args, **kwargs)

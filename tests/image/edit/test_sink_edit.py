@@ -28,12 +28,7 @@ RGB = np.random.default_rng(0).integers(1, 256, (1100, 700, 3), np.uint8)
 SUFFIXES = ['.zarr', '.zip', '.ozx', '.db']
 
 
-@pytest.fixture(autouse=True)
-def temporary_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path_factory.mktemp('tmpdir')
-    monkeypatch.setenv('TMPDIR', str(folder))
-    monkeypatch.setattr('tempfile.tempdir', None)
-    return folder
+pytestmark = pytest.mark.usefixtures('temporary_directory')
 
 
 def pixels_of(source: Any, **kwargs: Any) -> np.ndarray:

@@ -31,12 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(autouse=True)
-def temporary_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path_factory.mktemp('tmpdir')
-    monkeypatch.setenv('TMPDIR', str(folder))
-    monkeypatch.setattr('tempfile.tempdir', None)
-    return folder
+pytestmark = pytest.mark.usefixtures('temporary_directory')
 
 
 @pytest.fixture(scope='module')

@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 RGB = np.random.default_rng(0).integers(1, 256, (300, 400, 3), np.uint8)
 
 
-@pytest.fixture(autouse=True)
-def temporary_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path_factory.mktemp('tmpdir')
-    monkeypatch.setenv('TMPDIR', str(folder))
-    monkeypatch.setattr('tempfile.tempdir', None)
-    return folder
+pytestmark = pytest.mark.usefixtures('temporary_directory')
 
 
 def pixels_of(source: Any, **kwargs: Any) -> np.ndarray:

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from .scratch import Scratch
     from .underlay import Underlay
 
-#: The side of a chunk along y and x.
+#: The side of a chunk along y and x, in pixels: that of the chunks that are written by default.
 SIDE = 512
-#: How many bytes of chunks are held in memory before the oldest go to a file.
+#: Bytes of chunks in memory before the oldest go to a file: 170 chunks of RGB of 8 bits.
 MEMORY = 128 * 2**20
-#: How many bytes more are held of chunks that are in a file as well, and were only read since.
+#: Bytes more of chunks that are in a file as well and were only read since: what one tile or block touches.
 READ_AGAIN = 16 * 2**20
 
 

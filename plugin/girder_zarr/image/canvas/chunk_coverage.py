@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+#: Rectangles that are listed one by one; more become one bit a pixel (32 KiB a chunk).
 _MANY = 16
 Rectangle = tuple[int, int, int, int]
 

@@ -38,7 +38,7 @@ class CanvasExtent:
 class Form:
     """What a pixel of the image is.
 
-    :param numbered: the bands came to be so many because a tile said at which band it goes; see `bands.py`.
+    :param numbered: there are so many bands because a tile named the band at which it goes; see `bands.py`.
     """
 
     dtype: np.dtype[Any]

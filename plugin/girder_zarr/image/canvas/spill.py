@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-#: Slots are multiples of this, so that one that was left suits many others.
+#: Slots are multiples of this many bytes, so that one that was left suits many others.
 _STEP = 2**16
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Underlay:
-    """The full resolution of an opened image, as the canvas asks for it.
+    """The full resolution of an opened image, read in the form of the canvas.
 
     :param level: the array; safe under many threads.
     :param layout: where x, y, bands and frames lie in it.

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
     from .arrays import ArrayInfo, Sharding
 
+#: The offset and size of an inner chunk that is not stored (zarr v3, sharding-indexed codec).
 MISSING = 2**64 - 1
 #: Bytes of shard indexes that one array caches: one index of 2**20 chunks, or 4096 of 16 x 16.
 INDEX_CACHE_BYTES = 16 * 2**20
-#: Of a shard over the network, chunks this near to each other are read at once: so many, and so many bytes.
+#: Of a shard over the network, chunks this near to each other (bytes) are read at once: so many, and so many
+#: bytes. Fetching 32 KiB more takes less time than another request; 32 MiB bound what a tile holds.
 MAX_COALESCED_GAP, MAX_COALESCED, MAX_COALESCED_BYTES = 32 * 2**10, 1024, 32 * 2**20
-#: Chunks that take more bytes than this are decoded by one thread at a time.
+#: Chunks that take more bytes than this are decoded by one thread at a time, so that any number of threads
+#: stays in the bound of one large chunk.
 LARGE_BYTES = 24 * 2**20
 _one_at_a_time = threading.RLock()
 
@@ -208,11 +211,11 @@ class ShardIndexes:
             max_items=max(4, INDEX_CACHE_BYTES // sharding.index_bytes)
         )
 
-    def stored(self, info: ArrayInfo, chunk: tuple[int, ...], most: int) -> tuple[str, bytes | None]:
+    def stored(self, info: ArrayInfo, chunk: tuple[int, ...], max_bytes: int) -> tuple[str, bytes | None]:
         """Return the name of an inner chunk and its bytes, or None for the bytes where it is not stored.
 
         :param chunk: the numbers of the inner chunk in the whole array.
-        :param most: the bytes that it may have.
+        :param max_bytes: the bytes that it may have.
         :raises UnreadableChunkError: the shard or its index cannot be read.
         """
         grid = self._sharding.grid
@@ -226,7 +229,7 @@ class ShardIndexes:
         offset, size = (int(value) for value in index[inner])
         if offset == MISSING and size == MISSING:
             return name, None
-        if size > most or offset >= 2**63:
+        if size > max_bytes or offset >= 2**63:
             msg = f'its shard claims that it has {size} bytes'
             raise self._fail(name, ValueError(msg))
         try:
@@ -235,11 +238,11 @@ class ShardIndexes:
             raise self._fail(name, error) from error
 
     def read_coalesced(
-        self, info: ArrayInfo, chunks: Iterable[tuple[int, ...]], most: int
+        self, info: ArrayInfo, chunks: Iterable[tuple[int, ...]], max_bytes: int
     ) -> dict[tuple[int, ...], bytes]:
         """Return the stored bytes of those chunks that lie beside others in a shard, a run by one read.
 
-        :param most: the bytes that one chunk may have.
+        :param max_bytes: the bytes that one chunk may have.
         :raises UnreadableChunkError: a shard or its index cannot be read.
         """
         places: list[tuple[str, int, int, tuple[int, ...]]] = []
@@ -251,7 +254,7 @@ class ShardIndexes:
             index = self._index(key)
             if index is not None:
                 offset, size = (int(value) for value in index[inner])
-                if size <= most and offset < 2**63:
+                if size <= max_bytes and offset < 2**63:
                     places.append((key, offset, size, chunk))
         found: dict[tuple[int, ...], bytes] = {}
         left = MAX_COALESCED_BYTES

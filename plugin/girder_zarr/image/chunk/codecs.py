@@ -35,7 +35,8 @@ Buffer = Any
 #: Takes stored bytes and the most bytes that may come out; returns what came out.
 Step = Callable[[Buffer, int], Buffer]
 
-#: Bytes of a checksum's data that are looked at in one go, and what LZMA may take for its dictionary.
+#: Bytes of a checksum's data that are copied at once, and what LZMA may take for its dictionary: xz -9 takes
+#: 64 MiB, and its format allows 4 GiB.
 CHECKED_BYTES, LZMA_BYTES = 2**20, 2**29
 
 # Its type stubs do not know that output may go into an array.

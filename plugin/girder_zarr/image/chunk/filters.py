@@ -56,7 +56,7 @@ class NumberFilter:
 def number_filters(
     filters: Sequence[tuple[str, Mapping[str, Any]]], dtype: np.dtype[Any], count: int, where: str
 ) -> tuple[list[NumberFilter], int, np.dtype[Any]]:
-    """Return what undoes filters, in the order of decoding, and the bytes and type that are stored.
+    """Return the decoders of filters in the order of decoding, and the bytes and type that are stored.
 
     :param filters: names and configurations, in the order of encoding.
     :param dtype: of the array.

@@ -1,4 +1,4 @@
-"""What a compressed picture says of its size, for the decoders that make room before they compare it."""
+"""The size stated in a compressed picture, for decoders that allocate before they compare it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _STATED: dict[str, tuple[tuple[bytes, str], ...]] = {
 _JPEG2K, _SIZ = b'\xff\x4f\xff\x51', struct.Struct('>8x8I H')
 
 
-def check_stated_size(codec: str, data: Any, most: int) -> None:
-    """Refuse a picture that says it is larger than its chunk.
+def check_stated_size(codec: str, data: Any, max_values: int) -> None:
+    """Refuse a picture whose stated size is larger than its chunk.
 
     Every place that looks like a statement of size counts, so that none can be hidden behind another.
 
     :param codec: a name of :data:`.limits.IMAGE_CODECS`.
     :param data: the compressed picture.
-    :param most: the numbers (width x height x bands) that the chunk has.
+    :param max_values: the numbers (width x height x bands) that the chunk has.
     :raises ValueError: it is larger, or says no size although all pictures of its kind do.
     """
     if codec not in _STATED and codec != 'jpeg2k':
@@ -36,8 +36,8 @@ def check_stated_size(codec: str, data: Any, most: int) -> None:
     if not sizes:
         msg = f'it does not say its size, which a picture in {codec} does'
         raise ValueError(msg)
-    if max(sizes) > most:
-        msg = f'it says that it has {max(sizes)} pixels; at most {most} were expected'
+    if max(sizes) > max_values:
+        msg = f'it says that it has {max(sizes)} pixels; at most {max_values} were expected'
         raise ValueError(msg)
 
 

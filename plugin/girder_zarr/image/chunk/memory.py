@@ -1,4 +1,4 @@
-"""Memory for decoded chunks that is used again once nobody looks at the pixels any more.
+"""A pool of memory for decoded chunks: a block is used again when no array refers to it any more.
 
 The C library gives large blocks back to the system as soon as they are freed, and the system clears each page
 of a new block when it is first touched, one thread of a process at a time. For a tile that decodes quickly
@@ -13,9 +13,10 @@ import numpy as np
 
 from girder_zarr.image.store.keystore import aligned
 
-#: The smallest and the largest block that is kept; others are allocated each time.
+#: The smallest and the largest block in the pool: the C library reuses smaller ones itself, and for larger
+#: ones decoding takes far longer than the allocation.
 MIN_POOLED_BYTES, MAX_POOLED_BYTES = 2**16, 2**22
-#: Blocks of one size that are kept, at most; fewer of large ones, so that 64 MiB is the most for all sizes.
+#: Blocks of one size in the pool, at most; fewer of large ones, so that 64 MiB is the most for all sizes.
 MAX_BLOCKS, MAX_BYTES = 4, 2**22
 #: Sizes from one power of two to the next.
 STEPS = 4
@@ -40,7 +41,7 @@ class _Lent:
         self.__array_interface__ = block.__array_interface__
 
     def __del__(self) -> None:
-        # A full shelf lets go of its oldest block.
+        # A full shelf drops its oldest block.
         self._shelf.append(self._block)
 
 

@@ -1,4 +1,4 @@
-"""An opened image that is added to: what its file says carries over into what is written again."""
+"""An opened image that is added to: metadata of its file carries over into what is written again."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Edited:
 
     @classmethod
     def read(cls, path: Path, store: KeyStore, opened: Opened, series: Series) -> Edited:
-        """Look at an opened file."""
+        """Collect what carries over from an opened file."""
         multiscale, shape = series.multiscale, series.levels[0].shape
         sides = [shape[multiscale.axis_index(name) or 0] for name in 'yx']
         version = _VERSIONS.get((opened.parsed.version or '0.5')[:3], '0.4')

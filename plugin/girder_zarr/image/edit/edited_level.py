@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.series.frames import FrameLayout
     from girder_zarr.image.series.series import LevelReader
 
-#: The side of what is read from the file, or made from the level below, at once.
+#: The side in pixels of what is read from the file, or made from the level below, at once: that of chunks.
 _SIDE = 512
 
 

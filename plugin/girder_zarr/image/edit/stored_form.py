@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from girder_zarr.image.ngff.metadata import Multiscale
     from girder_zarr.image.series.series import LevelReader
 
-#: A larger chunk or shard is not made again: memory holds several.
+#: Bytes; a larger chunk or shard is not made again, since memory holds several while an image is written.
 _MAX_BYTES = 2**26
 
 
 def stored_form(level: LevelReader, multiscale: Multiscale) -> dict[str, Any]:
     """Return the parameters of ``write`` that store an image as this array is stored.
 
-    Chunks count along y and x; a side that is as long as the image, odd or very long says nothing. Codecs
-    that lose detail are not kept, since each edit would lose some, and others only where we write them.
+    Chunks count along y and x; a side that is as long as the image, odd or very long is not taken over.
+    Codecs that lose detail are not kept, since each edit would lose some, and others only where we write
+    them.
 
     :param level: the full resolution.
     """

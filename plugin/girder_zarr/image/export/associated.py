@@ -1,4 +1,4 @@
-"""The associated images of a new or edited image: kept, and written beside it."""
+"""The associated images of a new or edited image, read when they are needed and written beside it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: Where they lie in the hierarchy.
 ASSOCIATED = 'associated'
-#: Those that take no more bytes are held in memory.
+#: Bytes; larger ones go to a temporary file when the file that they were read from is replaced.
 _MAX_IN_MEMORY = 2**24
 
 

@@ -19,7 +19,7 @@ from .exact_tiff import check_options, write_exactly
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: Integers that large_image_converter keeps as they are; floats it keeps where it is told to.
+#: Integers that large_image_converter keeps as they are; floats it keeps with its option ``keepFloat``.
 _EXACT_TYPES = {np.dtype(np.uint8), np.dtype(np.uint16)}
 
 
@@ -38,7 +38,7 @@ def convert_to(
 
     :param write_zarr: writes the image to a path ending in ``.zarr``.
     :param dtype: of the pixels.
-    :param lossy: compress with JPEG unless ``params`` say otherwise.
+    :param lossy: compress with JPEG unless ``params`` name another compression.
     :param params: options of ``large_image_converter.convert``.
     :param georeference: projection and ground control points, or None for each.
     :param scratch: an existing folder for the temporary OME-Zarr; None: the system's.
@@ -50,8 +50,8 @@ def convert_to(
         raise EditError(
             'Projection was specified but GCPs were not specified. Cannot write georeferenced file.'
         )
-    kept = dtype in _EXACT_TYPES or dtype.kind == 'f'
-    if kept:
+    by_converter = dtype in _EXACT_TYPES or dtype.kind == 'f'
+    if by_converter:
         converter = _converter(path)
     else:
         check_options(path, dtype, params)
@@ -64,7 +64,7 @@ def convert_to(
         source = Path(folder, 'image.zarr')
         write_zarr(source)
         try:
-            if kept:
+            if by_converter:
                 converter.convert(str(source / 'zarr.json'), str(temporary), **(options | dict(params)))
             else:
                 write_exactly(source, temporary, params)

@@ -94,7 +94,7 @@ def write_exactly(source: Path, target: Path, params: Mapping[str, Any]) -> None
 
 
 def _described(series: Series, layout: FrameLayout) -> dict[str, Any]:
-    """Return what is said of the image, under the names of large_image's metadata."""
+    """Return the description of the image, under the names of large_image's metadata."""
     axes, scale = series.multiscale.axes, series.multiscale.levels[0].scale
     millimeters = {
         f'mm_{axis.name}': size for axis, size in zip(axes, scale, strict=True) if axis.unit == 'millimeter'

@@ -59,7 +59,7 @@ def write(
 ) -> None:
     """Write an image; see :meth:`sink.SinkMixin.write`.
 
-    :param path: its suffix says the format.
+    :param path: its suffix decides on the format.
     :param params: of OME-Zarr (see :class:`.options.ZarrOptions`) or of the converter.
     :raises EditError: the target or a parameter is not acceptable, or it cannot be written.
     """
@@ -210,7 +210,7 @@ def _extra(image: NewImageState, folding: Folding) -> dict[str, Any]:
 
 
 def _full_names(image: NewImageState, folding: Folding) -> list[str] | None:
-    """Return the names of the channels where the labels of the file say more than those."""
+    """Return the names of the channels where the labels of the file are not the same as these."""
     names = image.channel_names
     if not names or 'c' not in (axis.name for axis in folding.axes) or len(names) != folding.sizes[-1]:
         return None

@@ -127,7 +127,7 @@ def open_image(store: KeyStore, path: str) -> Series:
 
 
 def open_label(store: KeyStore, path: str) -> Series:
-    """Return the image of a group among the labels, which is one even if its metadata does not say so.
+    """Return the image of a group among the labels, also where its metadata lacks ``image-label``.
 
     :raises UnreadableImageError: there is none, or it cannot be read.
     """

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 #: Names for further axes that are longer than 1.
 OTHER_NAMES = 'fghijklmnopqruvw'
-#: How far the sides of a lower level may be from a power of two of the full resolution.
+#: How far (as a part) the sides of a lower level may be from a power of two of the full resolution: a pixel
+#: of 50, since writers round up or down.
 LEVEL_TOLERANCE = 0.02
 
 

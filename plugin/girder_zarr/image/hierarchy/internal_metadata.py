@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .opening import Opened
 
-#: How many series and levels are described one by one.
+#: How many series and levels are described one by one: the page of an item shows all of it.
 MAX_LISTED = 100
 
 

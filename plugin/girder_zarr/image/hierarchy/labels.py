@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 AXIS = 'label'
 #: Multiplied with a value, spreads neighboring values over the colors (Knuth, The Art, 6.4).
 SPREAD = np.uint64(2654435761)
-#: The dimmest that a color that is not given may be.
+#: The dimmest that a color that is not given may be, of 255: it stands out from black.
 DIMMEST = np.uint8(64)
 
 
@@ -228,7 +228,7 @@ def _place(
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return how many pixels of the image one of the label is, and where its first one lies, along y and x.
 
-    The transforms of both tell, if the label then lies inside the image; otherwise it covers all of it.
+    The transforms of both decide where it lies, if that is inside the image; otherwise it covers all of it.
 
     :param own: y and x of the label, and ``axes`` of the image.
     """
@@ -243,7 +243,7 @@ def _place(
         sizes.append(float(round(size)) if abs(size - round(size)) < 1e-6 * size and round(size) else size)
         corners.append(corner)
     if all(of_label.scale[at] == 1 for at in own) and any(of_image.scale[of] != 1 for of in axes):
-        inside = False  # a label that says nothing of where it lies
+        inside = False  # a label without a usable transform
     if inside:
         return (sizes[0], sizes[1]), (corners[0], corners[1])
     found = [

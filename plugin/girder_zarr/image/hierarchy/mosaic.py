@@ -21,22 +21,25 @@ from girder_zarr.image.series.reduce import BLOCK_BYTES
 
 from .plate_fields import Alike, LaterField, read_scaled
 
-#: Bytes of reduced fields that one mosaic caches, and the most that one of them may have: a plate of 384
-#: wells with a few channels fits, and no field pushes out many others.
+#: Bytes of reduced fields that one mosaic caches, and the most that one of them may have: 64 of the
+#: largest, or 384 wells of 256 x 256 pixels of 16 bits with room to spare.
 MAX_CACHE_BYTES, MAX_CACHED_FIELD_BYTES = 64 * 2**20, 2**20
-#: How many fields, and how much of each, are looked at to find the range of values.
+#: How many fields, and which side of each in pixels, are looked at to find the range of values: 12 reads of a
+#: chunk or a few, whatever the size of the plate.
 SAMPLED_FIELDS, SAMPLE_SIDE = 12, 512
-#: From so many fields on, several are read at once.
+#: Up to so many fields are read one after the other: threads cost more than they save.
 MAX_SERIAL_FIELDS = 4
-#: Wells of several fields are this part of their own side apart.
+#: Wells of several fields are 1/24 of their own side apart, so that wells can be seen.
 WELL_GAP = 24
-#: How much wider than a field its place may be so that it begins on a pixel of every level.
+#: A field's place may be wider by 1/32 of the field, so that it begins on a pixel of every level.
 MAX_PADDING = 32
-#: Of two fields of a well, at most this part may be covered by each other; else their positions are not used.
+#: Of two fields of a well, at most this part may be covered by each other, else their positions are not used:
+#: microscopes overlap fields by 5 to 20 %, positions in a wrong unit put them on top of each other.
 MAX_COVERED = 0.5
-#: A well may be this many times as large as its fields together; else their positions are not used.
+#: A well may be this many times as large as its fields together, else their positions are not used: those in
+#: a wrong unit lie far apart, and the mosaic would be empty space.
 MAX_SPREAD = 9
-#: The lowest level of a mosaic is no longer than this.
+#: The lowest level of a mosaic is no longer than this, in pixels: a thumbnail reads little more.
 MAX_LOWEST_SIDE = 256
 
 Offsets = Mapping[int, tuple[int, int]]

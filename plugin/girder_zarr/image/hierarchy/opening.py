@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
     from .plates import Field
 
-#: How deep, and how many groups and arrays, a hierarchy without OME metadata at its root is searched.
+#: How deep, and how many groups and arrays, a hierarchy without OME metadata at its root is searched: deeper
+#: than any layout that is known, and a few seconds where each look is a request.
 SEARCH_DEPTH = 5
 SEARCH_NODES = 2000
-#: How many fields of a plate are tried until one can be read.
+#: How many fields of a plate are tried until one can be read; see ``plates.WELLS_TRIED``.
 FIELDS_TRIED = 20
 
 
@@ -284,7 +285,7 @@ def _plain(store: KeyStore, infos: Sequence[ArrayInfo], attributes: dict[str, An
 
 
 def _search(store: KeyStore, attributes: dict[str, Any]) -> Opened:
-    """Look for images, or else arrays, below a group that says nothing of either."""
+    """Look for images, or else arrays, below a group without OME metadata."""
     images: list[str] = []
     arrays: list[ArrayInfo] = []
     pending = [('', 0)]

@@ -32,16 +32,18 @@ if TYPE_CHECKING:
     from .mosaic import Offsets
     from .plates import Field
 
-#: Wells of more fields than this are laid out as squares, whatever their translations say.
+#: Wells of more fields than this are laid out as squares: their translations are compared in pairs, and each
+#: is a document to read.
 MAX_POSITIONED = 1000
-#: How far a field may be from the origin, in pixels.
+#: How far a field may be from the origin, in pixels: the limit of an image's side.
 MAX_DISTANCE = 2**40
+#: The longest side of an overview, in pixels: what a browser shows, 16 MiB for a band of bytes.
 MAX_OVERVIEW_SIDE = 4096
 NAME = 'overview'
 
 
 def overview_series(first: Series, mosaic: Mosaic, kind: str) -> Series:
-    """Return the overview that is shown beside the fields, as large as one of them.
+    """Return the overview of a plate as an image beside its fields, no larger than one of them.
 
     How large its pixels are is known when it is first read, so that its axes have no unit.
 
@@ -127,7 +129,7 @@ def make_mosaic(
     """Return the fields laid out.
 
     :param first: the field that has been read, and ``number`` which one it is.
-    :param problems: where it is said which fields differ.
+    :param problems: takes a sentence on each field that differs.
     """
     y, x = first.multiscale.axis_index('y'), first.multiscale.axis_index('x')
     names = [level.path for level in first.multiscale.levels]
@@ -152,12 +154,12 @@ def _shape(store: KeyStore, field: Field, name: str) -> tuple[int, ...] | None:
         path = field.find()
         info = None if path is None else read_array(store, f'{path}/{name}')
     except UnreadableImageError:
-        return None  # said when it is read
+        return None  # the error is raised when it is read
     return None if info is None else info.shape
 
 
 def well_offsets(alike: Alike, fields: Mapping[int, LaterField]) -> Offsets | None:
-    """Return top and left of the fields of a well by their translations, or None where those do not tell.
+    """Return top and left of the fields of a well by their translations, or None where those give no layout.
 
     :param fields: of the well, by number. Two are looked at; the others only where these two lie apart.
     """

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 #: Finds the path of a field's group by the well's own metadata; None where the well has no such field.
 Find = Callable[[], str | None]
-#: How many sentences on fields that differ are kept.
+#: How many sentences on fields that differ are listed: a plate may have hundreds of thousands.
 MAX_NOTES = 100
 #: The most bytes of stored pixels that one pixel is made from.
 MAX_REDUCED_BYTES = 32 * 2**20
 
 
 class Alike:
-    """What the fields of a plate share, as the first that could be read tells it.
+    """What the fields of a plate share, taken from the first one that could be read.
 
     :param first: that field.
     :param names: of its arrays, in its group.

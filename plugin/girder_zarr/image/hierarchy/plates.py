@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ReadGroup = Callable[[KeyStore, str], dict[str, Any] | None]
 
-#: The files that a group has one of.
-#: How many wells are tried until one can be read.
+#: How many wells are tried until one can be read: a plate that lost its first rows still opens, and one of
+#: which nothing can be read fails after a few requests.
 WELLS_TRIED = 20
 
 
@@ -31,7 +31,7 @@ class Field(NamedTuple):
     """One field of view.
 
     :param path: of its group; where the well has not been read, as if it were like the first one.
-    :param place: what is shown of it.
+    :param place: its row, column, field ... as they are listed with its frames.
     :param find: returns the path by the well's own metadata, or None where the well has no such field.
     :param cell: row and column of the well, counted in wells from the upper left one, and the field's number.
     """
@@ -46,7 +46,8 @@ class Well:
     """A well, whose metadata is read when it is first needed.
 
     :param path: of its group.
-    :param problems: where it is said that it has more fields than ``shown``, those that are shown.
+    :param problems: takes the sentence that it has more fields than ``max_fields``; only so many become
+        frames.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ def plate_fields(store: KeyStore, parsed: Parsed, read_group: ReadGroup, problem
     those three says, until one of them is looked at. Without a ``field_count`` each well's metadata is read
     there.
 
-    :param problems: where it is said that the ``field_count`` is wrong.
+    :param problems: takes the sentence that the ``field_count`` is wrong.
     :raises UnreadableImageError: a path leads out of the store.
     """
     plate = parsed.plate or {}
@@ -178,7 +179,7 @@ def _all_images(store: KeyStore, wells: Sequence[Well], count: int | None) -> li
 
 
 def _comparison(store: KeyStore, first: Well, names: list[str]) -> Callable[[str], bool]:
-    """Return what tells whether a well, by its path, has fields of the same names as the first one."""
+    """Return a function of a well's path: whether its fields are named as those of the first well."""
     if names == [str(number) for number in range(len(names))]:
         # Looking for two keys is faster than listing a folder, above all in a large zip.
         last, after = f'{len(names) - 1}/', f'{len(names)}/'

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from girder_zarr.image.series.series import Series
     from girder_zarr.image.store.keystore import KeyStore
 
-#: How many names a message lists.
+#: How many names a message lists, so that it stays a sentence.
 MAX_NAMED = 20
 YES, NO = frozenset({'1', 'true', 'yes', 'on', 'frames'}), frozenset({'', '0', 'false', 'no', 'off', 'none'})
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for.
+    """Which images of a file are opened.
 
     :param series: the number of an image or its name; None: all that fit, as they are shown by default.
     :param labels: whether labels follow as frames.
@@ -35,13 +35,13 @@ class Wanted:
 
 
 def choice_key(options: dict[str, Any]) -> str:
-    """Return what tells a source with the options ``series`` and ``labels`` from one without."""
+    """Return the part of the cache key that the options ``series`` and ``labels`` add."""
     found = [f',{name}={options[name]!r}' for name in ('series', 'labels') if options.get(name) is not None]
     return ''.join(found)
 
 
 def wanted(options: dict[str, Any]) -> Wanted:
-    """Return what the options of a tile source ask for; over REST they are texts.
+    """Parse the options ``series`` and ``labels`` of a tile source; over REST they are texts.
 
     :raises UnreadableImageError: they are not a number, a name, or yes or no.
     """
@@ -127,13 +127,13 @@ def _alone(store: KeyStore, opened: Opened, series: Series, name: str | None) ->
     return alone
 
 
-def choices(opened: Opened, most: int) -> list[dict[str, Any]]:
+def choices(opened: Opened, max_listed: int) -> list[dict[str, Any]]:
     """Return the images of a file as the option ``series`` knows them: number, name, path, size and type.
 
-    :param most: how many are listed at most.
+    :param max_listed: how many are listed at most.
     """
     found = []
-    for number, one in enumerate(opened.every[:most]):
+    for number, one in enumerate(opened.every[:max_listed]):
         base = one.levels[0]
         axes = [axis.name for axis in one.multiscale.axes]
         entry: dict[str, Any] = {'series': number, 'name': one.name, **one.place}
@@ -148,16 +148,16 @@ def choices(opened: Opened, most: int) -> list[dict[str, Any]]:
             }
         found.append(entry)
     further = dict.fromkeys((*opened.named, *opened.associated))
-    return [*found, *({'series': name, 'name': name} for name in list(further)[:most])]
+    return [*found, *({'series': name, 'name': name} for name in list(further)[:max_listed])]
 
 
-def labels(opened: Opened, most: int) -> list[dict[str, Any]]:
-    """Return what the labels of an image say of themselves.
+def labels(opened: Opened, max_listed: int) -> list[dict[str, Any]]:
+    """Return the metadata of the labels of an image.
 
-    :param most: how many labels, and how many values of each, are listed at most.
+    :param max_listed: how many labels, and how many values of each, are listed at most.
     """
     found = []
-    for name, find in list(opened.labels.items())[:most]:
+    for name, find in list(opened.labels.items())[:max_listed]:
         entry: dict[str, Any] = {'name': name}
         try:
             series = find()
@@ -172,6 +172,6 @@ def labels(opened: Opened, most: int) -> list[dict[str, Any]]:
         said = series.attributes.get('image-label')
         for key in ('colors', 'properties'):
             values = said.get(key) if isinstance(said, dict) else None
-            entry[key] = values[:most] if isinstance(values, list) else []
+            entry[key] = values[:max_listed] if isinstance(values, list) else []
         found.append(entry)
     return found

@@ -1,4 +1,4 @@
-"""The model of `model.py` as the metadata documents of NGFF 0.4 (zarr v2), 0.5 and 0.6 (zarr v3).
+"""The model of `metadata.py` as the metadata documents of NGFF 0.4 (zarr v2), 0.5 and 0.6 (zarr v3).
 
 Specifications: https://ngff.openmicroscopy.org/0.4/, /0.5/ and /0.6/; zarr v2 and v3 core at https://zarr-specs.readthedocs.io.
 """

@@ -76,7 +76,7 @@ class Multiscale:
     :param axes: in the order of the arrays' dimensions.
     :param levels: the largest first.
     :param channels: the omero channels, or None where there is no omero metadata.
-    :param version: as stored, dev and other suffixes included; None where it is not said.
+    :param version: as stored, dev and other suffixes included; None where the file has none.
     :param extra: what girder_zarr itself stored under the attribute ``girder_zarr`` (see docs/format.md).
     :param foreign: attributes of other programs to be written beside the metadata; reading leaves it empty.
     """

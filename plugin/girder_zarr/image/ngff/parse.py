@@ -67,7 +67,7 @@ def ome_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
 def parse_attributes(
     attributes: dict[str, Any], axes_of: Callable[[str], int | None] = lambda _: None
 ) -> Parsed:
-    """Return what a group's attributes say.
+    """Parse the attributes of a group.
 
     :param attributes: of the group, as stored.
     :param axes_of: takes the path of an array in the group and returns how many axes it has, or None; asked

@@ -1,7 +1,7 @@
-"""What the official JSON schemas of OME-NGFF say of metadata.
+"""Metadata checked by the official JSON schemas of OME-NGFF.
 
 The schemas come with ngff-zarr (MIT), jsonschema applies them; both belong to the extra ``validate`` and are
-looked for when somebody asks. ngff-zarr is not imported, since it brings much else along.
+looked for only when a check is asked for. ngff-zarr is not imported, since it brings much else along.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 EXTRA = "pip install 'girder-zarr[validate]'"
 #: The schemas by the key that a document of their kind has.
 MODELS = {'multiscales': 'image', 'plate': 'plate', 'well': 'well', 'image-label': 'label'}
-#: Objects, lists and values of a document; larger ones take long, and say the same thing many times.
+#: Objects, lists and values of a document; larger ones (plates) take seconds and repeat one problem.
 MAX_VALUES = 20_000
+#: Problems that are listed, and the length of one: the page of an item shows all of them.
 MAX_PROBLEMS, MAX_LETTERS = 50, 300
 
 

@@ -1,4 +1,4 @@
-"""How pixels that are not 8 bit are shown when no style says it.
+"""How pixels that are not 8 bit are rendered without a style.
 
 large_image shows uint16 divided by 256 and floats cut to 0 to 255, so that most microscope images are black.
 A picture is shown here in the window that its omero metadata gives or, without one, in the bits that its
@@ -23,7 +23,7 @@ LOOKUP_BYTES = 2
 
 
 def usable_window(window: Window | None, dtype: np.dtype[Any]) -> tuple[float, float] | None:
-    """Return the start and end of an omero window, or None where it says nothing.
+    """Return the start and end of an omero window, or None where it has no range.
 
     Many programs write the whole range of the type for want of anything better.
     """
@@ -55,7 +55,7 @@ def guess_window(sample: np.ndarray) -> tuple[float, float]:
 
 
 def to_uint8(pixels: np.ndarray, windows: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Return pixels as they are shown, as uint8.
+    """Return pixels rendered in a window, as uint8.
 
     :param pixels: (y, x, band).
     :param windows: for each band, what becomes 0 and 255.

@@ -16,7 +16,7 @@ FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 FRAME = struct.Struct('>BHHB')
 #: Markers without a length.
 BARE = frozenset({0x01, *range(0xD0, 0xD8)})
-#: Settings of the codec that say that the bytes alone are not the picture.
+#: Settings of the codec with which the bytes alone are not the picture.
 NEEDED = ('tables', 'header', 'colorspace_data', 'colorspace_jpeg', 'bitspersample')
 
 

@@ -23,7 +23,7 @@ from .display import guess_window, to_uint8, usable_window
 if TYPE_CHECKING:
     from girder_zarr.image.series.series import LevelReader, Series
 
-#: The longest side of an associated image.
+#: The longest side of an associated image in pixels: viewers show it whole, and it is one PIL image.
 MAX_PICTURE_SIDE = 2048
 #: The side of the part that is looked at to find the range of an image that has only one, large level.
 SAMPLE_SIDE = 1024

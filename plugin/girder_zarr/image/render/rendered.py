@@ -1,4 +1,4 @@
-"""What a tile source shows if nobody asks for a style: windows (``display.py``), colors (``labels.py``)."""
+"""How pixels are rendered without a style: windows (``display.py``), colors (``labels.py``)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RenderedMixin:
-    """Pictures of pixels that are not shown as they are; `source.py` mixes it into ZarrFileTileSource."""
+    """Renders pixels that are not pictures of 8 bits; `source.py` mixes it into ZarrFileTileSource."""
 
     _series: list[Series]
     _layout: FrameLayout
@@ -33,7 +33,7 @@ class RenderedMixin:
     _palette: Palette | None = None
 
     def _resetRendering(self, first: Series) -> None:
-        """Forget how the image was shown; it has been described anew."""
+        """Drop everything that was derived for rendering; the image has been described anew."""
         self._bandRanges: dict[Any, Any] = {}
         self._bandInfo = None
         self._windows: dict[int, tuple[tuple[float, float], ...]] = {}
@@ -48,12 +48,12 @@ class RenderedMixin:
         self._framecount *= 1 + len(labels.names)
 
     def _needsRendering(self) -> bool:
-        """Whether pictures of this source need a window or colors. A style says it all itself."""
+        """Return whether pictures of this source need a window or colors. A style replaces both."""
         otherwise = self._dtype != np.uint8 or self._labels is not None or self._palette is not None
         return otherwise and not self._isRendered and not getattr(self, '_style', None)
 
     def _renderedView(self) -> Self:
-        """Return this source with pixels as they are shown, uint8."""
+        """Return a view of this source whose pixels are rendered: uint8, in their window or colors."""
         view: Self | None = self._cachedRenderedView
         if view is None or self._editable:
             view = object.__new__(type(self))
@@ -63,13 +63,13 @@ class RenderedMixin:
             view._isRendered = True
             view._dtype = np.dtype(np.uint8)
             view._bandRanges, view._bandInfo = {}, None
-            view._classkey = f'{getattr(self, "_classkey", "")} as shown'  # type: ignore[attr-defined]
+            view._classkey = f'{getattr(self, "_classkey", "")} rendered'  # type: ignore[attr-defined]
             view.__dict__.pop('_unstyledInstance', None)
             self._cachedRenderedView = view
         return view
 
     def _asPicture(self, pixels: np.ndarray, frame: int) -> np.ndarray:
-        """Return a frame's pixels as they are shown without a style, uint8; labels in their colors."""
+        """Return pixels ``(y, x, band)`` rendered without a style, uint8; labels in their colors."""
         palette = self._palette
         if self._labels is not None and frame >= self._layout.count:
             palette = self._labels.palette(frame)

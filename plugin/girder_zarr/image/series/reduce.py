@@ -11,7 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: Bytes of stored pixels that are held at once while they are reduced; the second beside a large chunk.
+#: Bytes of stored pixels that are held at once while they are reduced; the second beside a large chunk. With
+#: a chunk of 176 MiB (``limits.max_work_bytes``) a tile stays below 300 MB.
 BLOCK_BYTES, SMALL_BLOCK_BYTES = 32 * 2**20, 4 * 2**20
 #: How far two numbers of stored pixels to one may be from a whole number to count as such.
 TOLERANCE = 1e-9

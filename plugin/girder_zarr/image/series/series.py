@@ -40,12 +40,12 @@ class LevelReader(Protocol):
 
 @runtime_checkable
 class Sampling(Protocol):
-    """A level that lies in many places, and from which a few pixels are to be had with few reads."""
+    """A level made of many arrays, of which some pixels can be sampled with few reads."""
 
     def sample(self, region: tuple[slice, ...]) -> np.ndarray:
         """Return some pixels of a frame, in any shape, that show which values it has.
 
-        :param region: of the frame; whatever it says of y and x.
+        :param region: of the frame; its slices of y and x are ignored.
         """
 
 
@@ -57,7 +57,7 @@ class Series:
     :param levels: the readers, largest first; at least one, all with as many axes as the multiscale. Missing
         levels are left out in both.
     :param name: what to call the image among its siblings, or None.
-    :param place: what tells it from its siblings, shown with its frames (``Row``, ``Field`` ...).
+    :param place: its position among its siblings, listed with its frames (``Row``, ``Field`` ...).
     :param attributes: the raw attributes of the group, what lies under ``ome`` included at the top.
     :param path: of its group, or None where it has none.
     """

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
-    """What a tile source needs to be written to; `source.py` mixes it into ZarrFileTileSource."""
+    """The methods that make a tile source writable; `source.py` mixes it into ZarrFileTileSource."""
 
     _editable: bool = False
     _canvas: Canvas
@@ -106,9 +106,15 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         """Add a tile to the image, which grows as needed.
 
         Where x or y are negative, position 0, 0 of the image is the most negative one that any tile has had.
+        Any number of threads, and of processes that got the image by pickling or fork, may call this.
 
-        :param tile: a numpy array of two dimensions or more, a Pillow image, or the bytes of an image file.
-        :param x: of the tile's upper left pixel; ``y`` likewise.
+        >>> image = large_image.new()
+        >>> image.addTile(np.zeros((512, 512, 3), np.uint8), x=1024, y=0)
+        >>> image.addTile(plane, x=-300, y=40, mask=plane > 0, z=3, z_value=1.5)
+
+        :param tile: a numpy array of two dimensions or more (booleans, integers or floats of at most 64
+            bits), a Pillow image, or the bytes of an image file.
+        :param x: of the tile's upper left pixel, in pixels of the image; ``y`` likewise. Whole numbers.
         :param mask: booleans ``(y, x)``, or with the tile's axes; where False, the image stays as it is.
         :param axes: names of the tile's axes, as a string or a list; by default y, x and bands (s), and
             before them as many of the image's frame axes as there are further dimensions.
@@ -135,7 +141,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             self._changed()
 
     def _accept(self, tile: NewTile) -> bool:
-        """Put a tile down; return whether the reading half has to be told."""
+        """Put a tile down; return whether the metadata that readers see has to be described anew."""
         grown = self._canvas.add(tile.pixels, tile.axes, tile.start, mask=tile.mask, band=tile.band)
         with self._sinkLock:
             if tile.values:
@@ -146,7 +152,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         return grown or bool(tile.values) or not self._describesEdits
 
     def _revised(self) -> None:
-        """Let no tile that was shown before be shown again."""
+        """Change the key of large_image's tile cache, so that tiles rendered before are not served again."""
         self._revision += 1
         self._cacheValue = f'{self._uniqueName}-{self._revision}'
 
@@ -155,7 +161,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         return self._knownAxes if extent is None else extent.axes
 
     def _changed(self) -> None:
-        """Bring what the reading half shows up to date."""
+        """Describe the image anew for readers: sizes, axes, levels, channels."""
         with self._sinkLock:
             extent = self._canvas.extent()
             if extent is None:
@@ -270,6 +276,10 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         **params: Any,
     ) -> None:
         """Write the image to a file. It can be written again, and added to further.
+
+        >>> image.write('image.zarr')
+        >>> image.write('image.ozx', chunk=256, shard=2048, codec='zstd')
+        >>> image.write('image.tiff', lossy=False)  # with large_image_converter
 
         :param path: ends in ``.zarr``, ``.zip`` (also ``.zarr.zip``), ``.ozx``, ``.db`` or ``.sqlite``; other
             suffixes are written by large_image_converter, where that is installed.

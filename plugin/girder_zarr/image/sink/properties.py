@@ -1,4 +1,4 @@
-"""The properties of a new image: what they accept, and what they say when they do not."""
+"""The properties of a new image: the values that they accept, and the errors for others."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class PropertiesMixin:
             self._gcps = gcps
 
     def _changed(self) -> None:
-        """Tell the reading half that what it shows of a new image is out of date."""
+        """Describe the image anew for readers; called after a property was set."""
 
     def _fileColors(self) -> list[str]:
         """Return the colours of the channels of an opened image; those of bands are not channels."""
@@ -137,7 +137,7 @@ class PropertiesMixin:
 
     @property
     def magnification(self) -> float | None:
-        """The magnification of the full resolution; where it was not set, what the size of a pixel says."""
+        """The magnification of the full resolution; if it was not set, 0.01 mm over the size of a pixel."""
         if self._magnification is None and self._mm_x:
             return 0.01 / self._mm_x
         return self._magnification

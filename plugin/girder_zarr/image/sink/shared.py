@@ -36,7 +36,7 @@ _images: weakref.WeakValueDictionary[Path, SharedMixin] = weakref.WeakValueDicti
 class SourceMeta(LruCacheMetaclass):
     """Keeps images that can be added to out of large_image's cache of sources.
 
-    They are nobody else's, and their temporary data is to go when the last reference to them goes.
+    Each belongs to the caller that made it, and its temporary data goes with the last reference to it.
     """
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - the first argument is a class
@@ -47,7 +47,7 @@ class SourceMeta(LruCacheMetaclass):
 
 
 class SharedMixin:
-    """What makes a new image one image in all processes that have it."""
+    """Lets several processes add to one new image; see the head of this module."""
 
     _editable: bool = False
     _follows: bool = False
@@ -58,7 +58,7 @@ class SharedMixin:
     _initValues: tuple[tuple[Any, ...], dict[str, Any]]
 
     def _accept(self, tile: NewTile) -> bool:
-        """Put a tile down; return whether the reading half has to be told."""
+        """Put a tile down; return whether the metadata that readers see has to be described anew."""
         raise NotImplementedError
 
     def _acceptAssociated(self, key: str | None, pixels: np.ndarray) -> None:

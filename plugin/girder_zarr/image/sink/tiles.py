@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Pillow's modes that are taken as they are; all others become RGB or RGBA.
 _MODES = {'L': None, 'LA': None, 'RGB': None, 'RGBA': None, 'I': None, 'F': None, '1': 'L'}
 _KINDS = 'biuf'
-#: No position along an axis lies further out than this.
+#: No position along an axis lies further out than this: the limit of an image's side when it is read.
 _FAR = 2**40
 
 

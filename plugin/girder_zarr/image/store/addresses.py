@@ -1,7 +1,7 @@
 """Which addresses may be read: those of hosts on a list, at the network address that was checked.
 
-Nothing is on the list unless whoever runs the program puts it there, since whoever names an address makes
-this machine ask for it. Entries are
+Nothing is on the list unless the operator of the program puts it there, since a user who names an address
+makes this machine ask for it. Entries are
 
 - a host, ``data.example.org`` or ``*.example.org``, with ``:8080`` behind it for that port only;
 - a bucket, ``s3://name`` or ``gs://name``; requests for a bucket named so carry this machine's credentials;
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VARIABLE = 'GIRDER_ZARR_ALLOWED_HOSTS'
 SCHEMES = ('http', 'https', 's3', 'gs')
+#: Entries of the list, which is searched for every request, and letters of an address (what servers accept).
 MAX_ENTRIES = 1000
 MAX_ADDRESS = 4096
 
@@ -94,7 +95,7 @@ _source: list[Callable[[], Allowed]] = [_from_environment]
 
 
 def follow(source: Callable[[], Allowed] | None) -> None:
-    """Ask ``source`` for the list from now on; None: take it from the environment variable again."""
+    """Set the function that returns the list; None: the environment variable is used again."""
     _source[0] = source or _from_environment
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Bytes, or a view of bytes.
 Bytes = bytes | memoryview
-#: The most that a thread keeps for reading; what is larger is allocated each time.
+#: Bytes that a thread holds for reading: the stored form of nearly all chunks; larger ones are allocated.
 THREAD_MEMORY_BYTES = 8 * 2**20
 
 
@@ -41,14 +41,14 @@ def aligned(size: int) -> np.ndarray:
     return block[start : start + size]
 
 
-def walk(names: Callable[[str], list[str]], prefix: str, most: float = math.inf) -> Iterator[str]:
+def walk(names: Callable[[str], list[str]], prefix: str, max_folders: float = math.inf) -> Iterator[str]:
     """Iterate over all keys that begin with ``prefix``, folder by folder.
 
     :param names: returns what lies directly in a folder, as :meth:`KeyStore.names`.
-    :param most: the most folders that are looked into.
+    :param max_folders: the most folders that are looked into.
     """
     pending, seen = [prefix.rpartition('/')[0]], 0
-    while pending and seen < most:
+    while pending and seen < max_folders:
         folder = pending.pop()
         seen += 1
         for name in names(folder):
@@ -70,7 +70,7 @@ class _ThreadMemory(threading.local):
         self._memory = memoryview(b'')
 
     def take(self, size: int) -> memoryview:
-        """Return ``size`` bytes that stay ours until the thread's next call."""
+        """Return ``size`` bytes of any content, which the thread's next call hands out again."""
         if size > THREAD_MEMORY_BYTES:
             return aligned(size).data
         if len(self._memory) < size:
@@ -93,7 +93,7 @@ class KeyStore(Store):
     supports_listing = True
     #: Whether each read costs a request over a network.
     is_remote = False
-    #: Whether it is known in microseconds if there is a key.
+    #: Whether :meth:`has` takes microseconds.
     has_fast_lookup = True
 
     def __init__(self, name: str, identity: str) -> None:
@@ -124,7 +124,7 @@ class KeyStore(Store):
         return {}
 
     def prefetch_metadata(self, nodes: Iterable[str]) -> None:
-        """Ask for metadata that will be read next, all at once, where that is quicker.
+        """Fetch metadata that will be read next in parallel, where that is faster. Errors are not raised.
 
         :param nodes: paths of groups and arrays; there may be none there, or one that cannot be read.
         """
@@ -179,7 +179,7 @@ class KeyStore(Store):
         prototype: BufferPrototype | None = None,
         byte_range: ByteRequest | None = None,
     ) -> Buffer | None:
-        """Return a value or a part of it, as zarr asks for it."""
+        """Return a value or a part of it; see zarr's ``Store``."""
         if prototype is None:
             from zarr.core.buffer import default_buffer_prototype
 
@@ -200,7 +200,7 @@ class KeyStore(Store):
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """Return a value or a part of it, as zarr asks for it."""
+        """Return a value or a part of it; see zarr's ``Store``."""
         return self.get_sync(key, prototype=prototype, byte_range=byte_range)
 
     async def get_partial_values(

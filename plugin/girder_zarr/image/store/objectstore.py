@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 MAX_CACHE_BYTES, MAX_CACHED_DOCUMENT = 32 * 2**20, 4 * 2**20
 #: What an entry of the cache takes beside the document, so that absent keys count too.
 ENTRY_BYTES = 100
-#: The most folders that are looked into to list keys.
+#: The most folders that are looked into to list keys; each is a request.
 MAX_FOLDERS = 10_000
-#: The most entries of one folder.
+#: The most entries of one folder: a thousand requests of S3.
 MAX_LISTED = 1_000_000
-#: Requests that one opening sends at once, and the most documents that it asks for in this way.
+#: Requests that one opening sends at once (browsers send six to one host), and the most documents
+#: that it fetches ahead: the levels of an image of many series.
 MAX_REQUESTS, MAX_PREFETCHED = 8, 256
 
 
@@ -67,17 +68,17 @@ class ObjectStore(KeyStore):
 
     def read(self, key: str, limit: int | None = None) -> bytes | None:
         """Return a value; see the base class."""
-        most = DEFAULT.zip_entry_bytes if limit is None else limit
+        max_bytes = DEFAULT.zip_entry_bytes if limit is None else limit
         if key.rpartition('/')[2] not in METADATA_KEYS:
-            return self.fetch(key, None, most)
-        return self._cache.fetch(key, lambda: self._read_metadata(key, most))
+            return self.fetch(key, None, max_bytes)
+        return self._cache.fetch(key, lambda: self._read_metadata(key, max_bytes))
 
-    def _read_metadata(self, key: str, most: int) -> bytes | Uncached[bytes | None] | None:
+    def _read_metadata(self, key: str, max_bytes: int) -> bytes | Uncached[bytes | None] | None:
         if '/' in key and self._is_of_other_format(key):
             return None
         data = self._consolidated(key) if '/' in key else None
         if data is None:
-            data = self.fetch(key, None, min(most, DEFAULT.json_bytes))
+            data = self.fetch(key, None, min(max_bytes, DEFAULT.json_bytes))
         return Uncached(data) if data is not None and len(data) > MAX_CACHED_DOCUMENT else data
 
     def _is_of_other_format(self, key: str) -> bool:
@@ -103,7 +104,7 @@ class ObjectStore(KeyStore):
                 list(pool.map(self._try, keys[:MAX_PREFETCHED]))
 
     def _try(self, key: str) -> None:
-        with suppress(UnreadableImageError):  # whoever needs it is told why
+        with suppress(UnreadableImageError):  # raised again by the read that needs it
             self.read(key)
 
     def read_range(self, key: str, start: int, length: int) -> bytes | None:

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
     from .bytesource import ByteSource
 
+#: Time limits of a connection, and of a wait for bytes: a tile that takes longer is of no use to a viewer.
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
-#: How long a network address is used before its host is looked up again, in seconds.
+#: How long a network address is used before its host is looked up again, in seconds; a common TTL in DNS.
 PINNED_SECONDS = 300.0
+#: Redirects that are followed, each to an allowed host: http to https, to a region, to a storage host.
 MAX_REDIRECTS = 3
-#: The first request takes what the first read will ask for.
+#: The first request fetches what the first read needs, so that opening costs one request.
 HEAD_BYTES = ENDS
-#: Opened images are looked at again after so many seconds.
+#: Opened images are looked at again after so many seconds; documented in docs/reading.md.
 FRESH_SECONDS = 300.0
 
 _pools: dict[tuple[str, str, int, Allowed], tuple[float, Any]] = {}
@@ -39,7 +41,7 @@ _credentials: list[Any] = []
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said."""
+    """The answer of a server to one request."""
 
     status: int
     headers: Mapping[str, str]
@@ -83,10 +85,10 @@ def _pool(place: Place, allowed: Allowed) -> Any:
     return pool
 
 
-def ask(address: str, most: int, headers: Mapping[str, str] | None = None) -> Answer:
+def ask(address: str, max_bytes: int, headers: Mapping[str, str] | None = None) -> Answer:
     """Send one GET request.
 
-    :param most: the bytes that the answer may have; more are not read.
+    :param max_bytes: the bytes that the answer may have; more are not read.
     :raises UnreadableImageError: the host is not allowed (also that of a redirect), does not answer, or sends
         more.
     """
@@ -107,8 +109,8 @@ def ask(address: str, most: int, headers: Mapping[str, str] | None = None) -> An
                 'GET', target, headers=sent, redirect=False, preload_content=False, decode_content=False
             )
             try:
-                data = response.read(most + 1, decode_content=False)
-                if len(data) <= most:
+                data = response.read(max_bytes + 1, decode_content=False)
+                if len(data) <= max_bytes:
                     response.drain_conn()
                 else:
                     response.close()
@@ -123,8 +125,8 @@ def ask(address: str, most: int, headers: Mapping[str, str] | None = None) -> An
             if urlsplit(address).scheme not in ('http', 'https'):
                 break
             continue
-        if len(data) > most:
-            msg = f'{address} gave more than the {most} bytes that were expected.'
+        if len(data) > max_bytes:
+            msg = f'{address} gave more than the {max_bytes} bytes that were expected.'
             raise UnreadableImageError(msg)
         return Answer(response.status, response.headers, data)
     msg = f'{address} redirects more than {MAX_REDIRECTS} times or to something else than http.'
@@ -228,10 +230,10 @@ class RemoteStore(ObjectStore):
         """Return bytes of a value; see the base class."""
         address = self._head + quote(key) + self._query
         asked = {} if start is None else _range(start, length)
-        most = length if start is None or start >= 0 else -start
+        max_bytes = length if start is None or start >= 0 else -start
         if start is not None and length == 0:
             return b''
-        answer = ask(address, most, asked)
+        answer = ask(address, max_bytes, asked)
         if answer.status in (404, 410):
             return None
         if start is None:

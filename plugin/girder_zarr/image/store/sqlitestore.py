@@ -29,14 +29,14 @@ INNER = (INNER_INDEX, INNER_TABLE)
 MAX_DEPTH = 24
 #: Bytes of pages that one store caches: the inner pages of a tree of some hundred thousand keys.
 CACHE_BYTES = 4 * 2**20
-#: What is read at once where a value is scattered over pages.
+#: Bytes that are read at once where a value is scattered over pages: a chunk of the size limit in two reads.
 RUN_BYTES = 64 * 2**20
 #: A row of the schema, and of the index: a key and a number.
 SCHEMA_BYTES, KEY_BYTES = 2**16, DEFAULT.name_bytes + 32
 
 
 class BTreeCell(NamedTuple):
-    """What one cell of a page says.
+    """The contents of one cell of a page.
 
     :param child: the page below, or 0.
     :param rowid: of tables.

@@ -20,7 +20,7 @@ from .zipstore import END_RECORD, LOCAL_MAGIC, ZipFileStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The folders that one directory store remembers as lying inside it.
+#: The folders that one directory store remembers as lying inside it: some 10 MB of names.
 KNOWN_FOLDERS = 100_000
 EMPTY_ZIP_MAGIC = b'PK\5\6'
 

@@ -40,7 +40,7 @@ LOCAL_MAGIC, CENTRAL_MAGIC, END_MAGIC = b'PK\3\4', b'PK\1\2', b'PK\5\6'
 END_MAGIC_64, LOCATOR_MAGIC_64 = b'PK\6\6', b'PK\6\7'
 STORED, DEFLATED = 0, 8
 ENCRYPTED, UTF8 = 1, 0x800
-#: Extra room when a local header and its entry are read at once; the header's own extra field may be longer.
+#: Bytes more when a local header and its entry are read at once; the header's own extra field may be longer.
 SLACK = 128
 #: A deflated byte stands for at most 1032 bytes (zlib's technical note).
 MAX_RATIO = 1032

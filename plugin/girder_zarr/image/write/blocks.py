@@ -150,20 +150,20 @@ class BlockGrid(Sequence[Node]):
 
 
 class Watch:
-    """Tells how far the work is and asks whether it shall go on, one thread at a time."""
+    """Calls ``progress`` and ``check`` of the caller, one thread at a time."""
 
     def __init__(self, progress: Callable[[int], None] | None, check: Callable[[], None] | None) -> None:
         self._progress, self._check = progress, check
         self._lock = threading.Lock()
 
     def check(self) -> None:
-        """Ask whether to go on; raises to stop."""
+        """Call ``check``, which raises to stop."""
         if self._check is not None:
             with self._lock:
                 self._check()
 
     def done(self, samples: int) -> None:
-        """Tell that so many samples of the full resolution are done."""
+        """Report that so many samples of the full resolution are done."""
         if self._progress is not None:
             with self._lock:
                 self._progress(samples)

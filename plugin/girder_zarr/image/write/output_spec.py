@@ -25,8 +25,10 @@ from .resample import AREA, Resample, check_method, margin
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: The side of a chunk along y and x where nothing else is asked for.
+#: The side of a chunk along y and x by default: 768 KiB of RGB, which one request or one decode takes at
+#: once; the tiles of large_image are as large as a chunk.
 CHUNK_SIDE = 512
+#: The versions of OME-NGFF that are written; 0.1 to 0.3 have no axis types and units.
 WRITABLE: tuple[Version, ...] = ('0.4', '0.5', '0.6')
 _KINDS = 'biuf'
 _BAND_NAMES = {2: ('Gray', 'Alpha'), 3: ('Red', 'Green', 'Blue'), 4: ('Red', 'Green', 'Blue', 'Alpha')}
@@ -35,7 +37,9 @@ _BAND_COLORS = {'Red': 'FF0000', 'Green': '00FF00', 'Blue': '0000FF', 'Alpha': '
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """Everything that `pyramid.write_image` needs to know; :meth:`create` fills in good defaults.
+    """All parameters of `pyramid.write_image`; :meth:`create` fills in good defaults.
+
+    Not to be taken for `StitchSpec`, which is what a client asks of a session; this describes one output.
 
     :param multiscale: axes in NGFF order (y and x last), name, channels, and one level: the full resolution.
     :param shape: pixels along each axis.

@@ -32,7 +32,7 @@ with contextlib.suppress(ImportError):
 
 #: From Linux's fcntl.h and fs.h: paths count from the working directory; names change places.
 _HERE, _EXCHANGE = -100, 2
-#: How many seconds a temporary file may be without its lock: its writer is about to take it.
+#: Seconds for which a temporary file may be without its lock: its writer may be about to take it.
 _YOUNG = 60.0
 
 
@@ -71,7 +71,7 @@ def _version_of(directory: Path) -> str:
 
 @contextlib.contextmanager
 def outlet_for(target: Path, *, version: Version | str = '0.5', overwrite: bool = True) -> Iterator[Outlet]:
-    """Give an outlet that becomes ``target`` when the block ends well, and vanishes when it does not.
+    """Yield an outlet that is renamed to ``target`` when the block ends, and removed when it raises.
 
     :param version: the NGFF version of what will be written.
     :raises EditError: the target may not be replaced, its folder is missing, or its suffix is not ours.
@@ -195,7 +195,7 @@ def _exchange(one: Path, two: Path) -> bool:
 
 
 def _remove_left(target: Path) -> None:
-    """Remove what writers of ``target`` have left that were killed: nobody holds a lock on it any more."""
+    """Remove the temporary files of killed writers of ``target``: their locks are free."""
     for left in target.parent.glob(f'.{glob.escape(target.name)}.*.tmp'):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > _YOUNG:

@@ -36,10 +36,13 @@ BlockReader: TypeAlias = Callable[[tuple[slice, ...]], np.ndarray | None]
 #: Called with a region of any size; False promises that a BlockReader would find nothing anywhere in it.
 Occupied: TypeAlias = Callable[[tuple[slice, ...]], bool]
 
-#: A tree is cut into at most so many subtrees for the threads to share, and their halves into so many bytes.
+#: A tree is cut into at most so many subtrees for the threads to share: several a thread, so that none waits
+#: long for the last one.
 SUBTREES = 64
+#: Bytes that the halves of these subtrees may take until the levels above are made.
 HALVES_BYTES = 128 * 2**20
-#: Bytes of blocks that all threads together may hold, as far as the size of a block allows.
+#: Bytes of blocks that all threads together may hold, as far as the size of a block allows;
+#: fewer threads work where blocks are large.
 BLOCKS_BYTES = 512 * 2**20
 
 
@@ -232,7 +235,7 @@ class Writer:
         region = self.blocks.region(level, outer, node)
         below = self.blocks.below(level, region)
         if not self.occupied(below):
-            if ready is None:  # else its subtrees have told
+            if ready is None:  # else its subtrees have reported progress
                 self.watch.done(math.prod(part.stop - part.start for part in below))
             return None
         block = self._read(region) if level == 0 else self._join(level, outer, node, region, ready)
