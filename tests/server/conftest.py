@@ -117,29 +117,30 @@ def stored(db):
 @pytest.fixture
 def dispatched(monkeypatch):
     """What was sent to the workers; ``run()`` does what a worker would do with the last of it."""
-    from girder_zarr.server.jobs import tasks
+    from girder_zarr.server.jobs import celery_json, dispatch, run
 
     class Sent(list):
         def run(self):
-            tasks.run(self[-1]['sessionId'], self[-1]['attempt'])
+            run.run_attempt(self[-1]['sessionId'], self[-1]['attempt'])
 
         def run_failing(self):
             with pytest.raises(GirderZarrError):
                 self.run()
 
     sent = Sent()
-    original = tasks.stitch.apply_async
+    original = celery_json.send
 
-    def apply_async(*args, **options):
-        sent.append(dict(options['kwargs']))
-        return original(*args, **options)
+    def send(name, kwargs, **options):
+        if name == dispatch.STITCH:
+            sent.append(dict(kwargs))
+        original(name, kwargs, **options)
 
-    monkeypatch.setattr(tasks.stitch, 'apply_async', apply_async)
+    monkeypatch.setattr(celery_json, 'send', send)
     return sent
 
 
 @pytest.fixture(autouse=True)
-def _no_keeper(monkeypatch):
+def _no_reaper(monkeypatch):
     """Nobody looks after lost workers but where a test says so."""
     monkeypatch.setattr('girder_zarr.server.maintenance.reaper.start', lambda: None)
 
