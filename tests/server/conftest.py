@@ -48,11 +48,11 @@ def zarr_server(server, fsAssetstore):  # noqa: N803 - pytest-girder's fixture
     yield server
     from girder_large_image.models.image_item import ImageItem
 
-    from girder_zarr.server.preview.builder import reducer
+    from girder_zarr.server.preview.builder import overview_builder
 
     # Small copies are made in a thread and large_image stores thumbnails in others: none of them may ask for
     # the database when it is gone, since that would open a connection to a real one.
-    reducer.wait()
+    overview_builder.wait()
     for thread in list(ImageItem._cacheSaveDataThreads):
         thread.join()
 

@@ -19,7 +19,7 @@ from large_image.tilesource.tileiterator import TileIterator
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, NotFoundError
 from girder_zarr.server.common.http_errors import answers_errors
-from girder_zarr.server.preview import tile_source as preview
+from girder_zarr.server.preview import tile_source, tracker
 from girder_zarr.server.sessions.model import Document, StitchSession
 
 from .tile_params import ENCODINGS, FRAME, INDEX, REGION, REGION_NAMES, SOURCE, THUMBNAIL, read_parameters
@@ -61,9 +61,9 @@ class PreviewRoutes:
         self.route('GET', (':id', 'tiles', 'thumbnail'), self.getTilesThumbnail)
         self.route('GET', (':id', 'coverage'), self.getCoverage)
 
-    def _state(self, session_id: str) -> preview.SessionState:
+    def _state(self, session_id: str) -> tile_source.SessionState:
         session = StitchSession().require(session_id, self.getCurrentUser(), AccessType.READ)
-        return preview.state_of(session)
+        return tracker.state_of(session)
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -216,7 +216,7 @@ class PreviewRoutes:
         return _picture(state, ['thumbnail', values, options], make)
 
 
-def _check_frame(source: preview.PreviewTileSource, arguments: Document) -> None:
+def _check_frame(source: tile_source.PreviewTileSource, arguments: Document) -> None:
     """Check that there is such a frame.
 
     :raises NotFoundError: there is not.
@@ -238,7 +238,7 @@ def _check_size(source: Any, arguments: Document) -> None:
         raise LimitExceededError(msg)
 
 
-def _picture(state: preview.SessionState, what: list[Any], make: Callable[[], tuple[Any, str]]) -> Any:
+def _picture(state: tile_source.SessionState, what: list[Any], make: Callable[[], tuple[Any, str]]) -> Any:
     """Answer with a picture, or with 304 where the client has it.
 
     A client asks every time: what it has is right as long as nothing of the session has changed.
