@@ -8,7 +8,7 @@ from typing import Any
 if importlib.util.find_spec('girder') is not None:
     from girder.plugin import GirderPlugin
 
-    class ZarrPlugin(GirderPlugin):  # type: ignore[misc]  # Girder has no types
+    class ZarrPlugin(GirderPlugin):
         """What the plugin adds to a Girder server."""
 
         DISPLAY_NAME = 'Zarr'

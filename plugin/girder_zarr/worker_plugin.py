@@ -9,7 +9,7 @@ from girder_worker import GirderWorkerPluginABC
 from girder_zarr.server import girder3
 
 
-class ZarrWorkerPlugin(GirderWorkerPluginABC):  # type: ignore[misc]  # girder_worker has no types
+class ZarrWorkerPlugin(GirderWorkerPluginABC):
     """Tasks, and the same tile sources, models and events as in the server.
 
     A worker on queue ``local`` deletes folders and imports files, so that it needs them too. Nothing here may

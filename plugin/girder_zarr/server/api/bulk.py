@@ -15,9 +15,9 @@ from girder_zarr.errors import GirderZarrError, InvalidInputError
 from girder_zarr.server.common.http_errors import answers_errors, status_of
 from girder_zarr.server.ingest import girder_uploads as uploads
 from girder_zarr.server.ingest import manifest
-from girder_zarr.server.ingest.bulk import BulkIngest, read_members
+from girder_zarr.server.ingest.bulk_ingest import BulkIngest, read_members
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.patch import check_key, parse_digest
@@ -26,6 +26,8 @@ from . import request_body
 
 if TYPE_CHECKING:
     from girder.api.rest import Resource
+
+    from girder_zarr.server.common.names import Document
 
 #: The list of what a client would send: a hundred thousand keys with digests take about 16 MB.
 MAX_MISSING_BYTES = 2**26
@@ -62,6 +64,7 @@ class BulkRoutes:
         .errorResponse('The session is finalizing or complete.', 409)
         .errorResponse('The request exceeds a limit; what came before is stored.', 413)
         .errorResponse('The body is neither tar nor multipart.', 415)
+        .errorResponse('The disk has no room.', 507)
     )
     @answers_errors
     def putPatches(self, id: str, replace: bool) -> Document:  # noqa: A002 - Girder's name for it

@@ -13,7 +13,7 @@ from girder.constants import AccessType, TokenScope
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.patches.document import SHOWN, view
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.sessions.model import Document, StitchSession, spec_of
+from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.stitch.spec import patch_parameters
 
 from . import keyed_images, list_params
@@ -21,6 +21,7 @@ from . import keyed_images, list_params
 if TYPE_CHECKING:
     from girder.api.rest import Resource
 
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.patch import Placement
     from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
@@ -81,6 +82,7 @@ class PatchRoutes:
         .errorResponse('The session is finalizing or complete, or the key or the pixels do not fit it.', 409)
         .errorResponse('The patch exceeds a limit.', 413)
         .errorResponse('The body is not an image of a known format.', 415)
+        .errorResponse('The disk has no room.', 507)
     )
     @answers_errors
     def putPatch(

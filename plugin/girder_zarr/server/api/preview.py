@@ -19,8 +19,8 @@ from large_image.tilesource.tileiterator import TileIterator
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, NotFoundError
 from girder_zarr.server.common.http_errors import answers_errors
-from girder_zarr.server.preview import tile_source, tracker
-from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.preview import session_source, tracker
+from girder_zarr.server.sessions.model import StitchSession
 
 from .tile_params import ENCODINGS, FRAME, INDEX, REGION, REGION_NAMES, SOURCE, THUMBNAIL, read_parameters
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from girder.api.rest import Resource
+
+    from girder_zarr.server.common.names import Document
 
 #: Pixels of one picture.
 MAX_PIXELS = 2**26
@@ -78,7 +80,7 @@ class PreviewRoutes:
         resource.route('GET', (':id', 'tiles', 'thumbnail'), self.getTilesThumbnail)
         resource.route('GET', (':id', 'coverage'), self.getCoverage)
 
-    def _state(self, session_id: str) -> tile_source.SessionState:
+    def _state(self, session_id: str) -> session_source.SessionState:
         session = StitchSession().require(session_id, getCurrentUser(), AccessType.READ)
         return tracker.state_of(session)
 
@@ -198,7 +200,7 @@ class PreviewRoutes:
         return _picture(state, ['thumbnail', values, options], make)
 
 
-def _check_frame(source: tile_source.PreviewTileSource, arguments: Document) -> None:
+def _check_frame(source: session_source.PreviewTileSource, arguments: Document) -> None:
     """Check that there is such a frame.
 
     :raises NotFoundError: there is not.
@@ -220,7 +222,7 @@ def _check_size(source: Any, arguments: Document) -> None:
         raise LimitExceededError(msg)
 
 
-def _picture(state: tile_source.SessionState, what: list[Any], make: Callable[[], tuple[Any, str]]) -> Any:
+def _picture(state: session_source.SessionState, what: list[Any], make: Callable[[], tuple[Any, str]]) -> Any:
     """Answer with a picture, or with 304 where the client has it.
 
     A client asks every time: what it has is right as long as nothing of the session has changed.

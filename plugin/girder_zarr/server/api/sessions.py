@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cherrypy
 from girder.api import access
@@ -18,19 +18,22 @@ from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import orphans
 from girder_zarr.server.maintenance.removal import delete_session
 from girder_zarr.server.sessions import edit as editing
-from girder_zarr.server.sessions.model import Document, StitchSession, require_folder, view
+from girder_zarr.server.sessions.model import StitchSession, require_folder, view
 
 from . import list_params, request_body
 from .bulk import BulkRoutes
 from .patches import PatchRoutes
 from .preview import PreviewRoutes
-from .references import ReferenceRoutes
+from .reference_images import ReferenceRoutes
+
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
 
 _SORTS = ('updated', 'created', 'name', 'state')
 _NOTES = 'See docs/rest.md of girder_zarr for the fields.'
 
 
-class StitchSessionResource(Resource):  # type: ignore[misc]  # Girder has no types
+class StitchSessionResource(Resource):
     """``/stitch_session``."""
 
     def __init__(self) -> None:

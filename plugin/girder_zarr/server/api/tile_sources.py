@@ -80,6 +80,7 @@ class ZarrResource(Resource):
 
 def _file_of(item: dict[str, Any], file_id: str | None) -> dict[str, Any]:
     """Find the file to explain. NotFoundError where there is none."""
+    file: dict[str, Any] | None
     if file_id is not None:
         file = File().load(file_id, force=True) if ObjectId.is_valid(file_id) else None
         if file is None or file.get('itemId') != item['_id']:

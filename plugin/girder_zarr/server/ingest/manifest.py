@@ -28,7 +28,7 @@ def parse(data: bytes, max_entries: int) -> list[Entry]:
     """
     if data.lstrip()[:1] in {b'[', b'{'}:
         given = parse_json(data, (list, dict), 'The manifest')
-        found: list[Entry] = given.get('patches') if isinstance(given, dict) else given
+        found: Any = given.get('patches') if isinstance(given, dict) else given
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
             msg = 'The manifest: expected a list of objects, or an object with such a list as patches.'
             raise InvalidInputError(msg)

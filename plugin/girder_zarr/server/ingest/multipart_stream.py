@@ -40,7 +40,6 @@ class AnyMultipartParser(PushMultipartParser):
         return MultipartSegment(headerlist)
 
 
-
 def read_multipart(body: ByteStream, boundary: str | None) -> Iterator[Member]:
     """Yield the parts of a multipart body.
 

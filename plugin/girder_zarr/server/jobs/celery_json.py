@@ -25,11 +25,11 @@ _HEADERS = {
 }
 _local: dict[str, PlainTask] = {}
 
-register(SERIALIZER, json.dumps, json.loads, content_type=CONTENT_TYPE, content_encoding='utf-8')
+register(SERIALIZER, json.dumps, json.loads, content_type=CONTENT_TYPE, content_encoding='utf-8')  # type: ignore[no-untyped-call]
 app.conf.accept_content = [*app.conf.accept_content, SERIALIZER]
 
 
-class PlainTask(girder_worker.task.Task):  # type: ignore[misc]  # Celery has no types
+class PlainTask(girder_worker.task.Task):
     """A task whose message is JSON, and for which girder_worker makes no job: we make our own."""
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from bson import ObjectId
 from girder.models.item import Item
@@ -11,9 +12,13 @@ from girder.models.upload import Upload
 from girder_zarr.server.leases import run_lease
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.sessions.model import COMPLETE, FINALIZING, Document, StitchSession, spec_of
+from girder_zarr.server.sessions.model import StitchSession, spec_of
+from girder_zarr.server.sessions.states import COMPLETE, FINALIZING
 
 from . import girder_job
+
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
 
 
 def clean_up(session: Document) -> None:

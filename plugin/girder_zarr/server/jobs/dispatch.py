@@ -14,7 +14,7 @@ from girder_zarr.server.leases import run_lease
 from . import celery_json, girder_job
 
 if TYPE_CHECKING:
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
 
 logger = logging.getLogger(__name__)
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.plan import Plan
 
     from .progress import ProgressReporter

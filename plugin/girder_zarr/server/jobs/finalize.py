@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from girder.exceptions import RestException
 from girder_jobs.constants import JobStatus
@@ -13,19 +13,15 @@ from girder_zarr.errors import ConflictError
 from girder_zarr.server.common import database
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.references import StitchReference
-from girder_zarr.server.sessions.model import (
-    CANCELLED,
-    COMPLETE,
-    ERROR,
-    FINALIZING,
-    Document,
-    StitchSession,
-    spec_of,
-)
+from girder_zarr.server.sessions.model import StitchSession, spec_of
+from girder_zarr.server.sessions.states import CANCELLED, COMPLETE, ERROR, FINALIZING
 from girder_zarr.server.settings.session_limits import current as limits_now
 from girder_zarr.stitch.extent import Extent
 
 from . import cleanup, dispatch, girder_job
+
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
 
 logger = logging.getLogger(__name__)
 

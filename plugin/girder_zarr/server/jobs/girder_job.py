@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from girder.exceptions import ValidationException
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 from girder_worker.utils import JobStatus as WorkerJobStatus
 
-from girder_zarr.server.sessions.model import COMPLETE, ERROR, Document, StitchSession
+from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.sessions.states import COMPLETE, ERROR
+
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
 
 JOB_TYPE = 'girder_zarr_stitch'
 CREATOR = 'girder_zarr'

@@ -16,7 +16,7 @@ from . import girder_job
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
 
 #: A page that follows the job looks alive at two changes a second; each costs two writes to the database.
 REPORT_SECONDS = 0.5

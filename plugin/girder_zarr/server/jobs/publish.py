@@ -11,7 +11,7 @@ from girder.models.upload import Upload
 
 from girder_zarr.errors import CancelledError, InvalidInputError
 from girder_zarr.server.sessions import quota
-from girder_zarr.server.sessions.model import Document, StitchSession, may_write
+from girder_zarr.server.sessions.model import StitchSession, may_write
 from girder_zarr.server.storage.durable_files import make_durable
 from girder_zarr.server.storage.transfer import send_path
 from girder_zarr.stitch.spec.outputs import OUTPUTS, Output
@@ -21,6 +21,8 @@ from . import cleanup
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from girder_zarr.server.common.names import Document
 
 #: Permissions may have changed since the user asked for the image.
 NO_ACCESS = 'Whoever asked for the image may no longer write into the folder.'
@@ -56,7 +58,9 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
     folder = Folder().load(session['folderId'], force=True)
     size = path.stat().st_size
     quota.check_room(folder, user, size)
-    item = Item().createItem(session['name'], user, folder, description=cleanup.item_description(session))
+    item: Document = Item().createItem(
+        session['name'], user, folder, description=cleanup.item_description(session)
+    )
     mime_type = output_of(session).mime_type
     upload = Upload().createUpload(user, path.name, 'item', item, size, mimeType=mime_type)
     try:

@@ -15,26 +15,20 @@ from girder_zarr.server.leases.heartbeat import Heartbeat
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import PatchReader
-from girder_zarr.server.sessions.model import (
-    CANCELLED,
-    FINALIZING,
-    MAX_RUNS,
-    Document,
-    StitchSession,
-    may_write,
-    object_id,
-)
+from girder_zarr.server.sessions.model import MAX_RUNS, StitchSession, may_write, object_id
+from girder_zarr.server.sessions.states import CANCELLED, FINALIZING
 from girder_zarr.stitch.output.assemble import assemble_file, values_of
 from girder_zarr.stitch.output.verify import verify_file
 
 from . import cleanup, dispatch, distribute, girder_job, publish
-from .plan import build_plan
 from .progress import CancellationCheck, ProgressReporter
+from .session_plan import build_plan
 from .workdir import work_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.plan import Plan
 
 logger = logging.getLogger(__name__)

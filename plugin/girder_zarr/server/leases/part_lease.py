@@ -20,13 +20,13 @@ from girder.models.model_base import Model
 from girder.models.upload import Upload
 from pymongo import ReturnDocument
 
-from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document
+from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document, now
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import FINALIZING
 from girder_zarr.server.storage.transfer import remove_file, send_file, send_path
 from girder_zarr.stitch.output.image_parts import ImagePart
 
-from . import heartbeat, process_identity, run_lease
+from . import heartbeat, process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ class StitchPart(Model):
 
     def claim(self, session: Document) -> Document | None:
         """Lease a part that no worker makes to the caller and return it, or None if there is none."""
-        moment = run_lease.now()
+        moment = now()
         query = {**_of(session), 'state': WAITING, 'leaseUntil': {'$lt': moment}}
         fields = {
             'lease': uuid.uuid4().hex,
@@ -190,7 +190,7 @@ class StitchPart(Model):
         over = {'sessionId': session_id, 'attempt': {'$ne': keep}}
         # From here on no part can be claimed or be done, so that no file of one comes after they are listed.
         self.collection.update_many({**over, 'state': WAITING}, {'$set': {'state': DROPPED}})
-        leased = {**over, 'state': DROPPED, 'leaseUntil': {'$gt': run_lease.now()}}
+        leased = {**over, 'state': DROPPED, 'leaseUntil': {'$gt': now()}}
         still_leased = [
             part['_id'] for part in self.find(leased) if not process_identity.has_exited(part['worker'])
         ]
@@ -242,4 +242,4 @@ def _leased(part: Document) -> Document:
 
 
 def _expiry() -> dt.datetime:
-    return run_lease.now() + dt.timedelta(seconds=heartbeat.STALE_SECONDS)
+    return now() + dt.timedelta(seconds=heartbeat.STALE_SECONDS)

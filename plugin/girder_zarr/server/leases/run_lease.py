@@ -12,7 +12,9 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from girder_zarr.server.sessions.model import FINALIZING, Document, StitchSession, object_id
+from girder_zarr.server.common.names import Document, now
+from girder_zarr.server.sessions.model import StitchSession, object_id
+from girder_zarr.server.sessions.states import FINALIZING
 
 from . import heartbeat, process_identity
 
@@ -117,9 +119,3 @@ def claim_dispatch(session: Document) -> bool:
     }
     update = {'$set': {'sent': {'at': now(), 'count': sent['count'] + 1}}}
     return bool(StitchSession().collection.update_one(query, update).matched_count)
-
-
-def now() -> dt.datetime:
-    """Return the time as the database stores it: UTC, cut to milliseconds, so that it compares as equal."""
-    moment = dt.datetime.now(dt.UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 
 from girder_zarr.server.jobs import cleanup, dispatch, girder_job
 from girder_zarr.server.leases.part_lease import StitchPart
-from girder_zarr.server.sessions.model import FINALIZING, Document, StitchSession
+from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.sessions.states import FINALIZING
 
 from . import expired, orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from girder_zarr.server.common.names import Document
 
 logger = logging.getLogger(__name__)
 

@@ -15,12 +15,13 @@ from girder.constants import SortDir
 from girder.models.model_base import Model
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.stitch.preview.patch_overview import decode_block, encode_pixels
 
 if TYPE_CHECKING:
     from bson import ObjectId
 
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.preview.index import BlockKey
 
 logger = logging.getLogger(__name__)

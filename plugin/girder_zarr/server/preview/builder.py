@@ -15,7 +15,8 @@ from girder_zarr.server.patches.document import source_of, to_patch
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import load_patch
 from girder_zarr.server.patches.references import StitchReference, to_reference
-from girder_zarr.server.sessions.model import EDITABLE, StitchSession, spec_of
+from girder_zarr.server.sessions.model import StitchSession, spec_of
+from girder_zarr.server.sessions.states import EDITABLE
 from girder_zarr.stitch.preview import patch_overview
 from girder_zarr.stitch.preview.prepare import Preparer
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from bson import ObjectId
 
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.patch import Patch
 
 logger = logging.getLogger(__name__)

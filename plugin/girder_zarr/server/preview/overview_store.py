@@ -21,7 +21,7 @@ from .block_store import PreviewBlock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.preview.prepare import Preparer
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 COLLECTIONS = {2: 'stitch_quarter_copy', 3: 'stitch_small_copy'}
 
 
-class PatchOverview(Model):  # type: ignore[misc]  # Girder has no types
+class PatchOverview(Model):
     """The overviews of all sessions' patches, each under the patch's source, which changes with its bytes."""
 
     def initialize(self) -> None:

@@ -16,19 +16,20 @@ from girder_zarr.errors import NotFoundError
 from girder_zarr.server.patches.document import to_patch
 from girder_zarr.server.patches.locking import is_locked, is_stale
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.sessions.model import Document, StitchSession, spec_of
+from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.stitch.preview.image import MIN_STORED_PATCHES, PreviewImage, Sources, block_cache, load_each
 
 from .block_store import SessionBlocks
 from .builder import build_and_store, overview_builder, preparer_of
 from .overview_store import PatchOverview
-from .tile_source import SessionState
+from .session_source import SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bson import ObjectId
 
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.preview.prepare import Preparer
 

@@ -11,7 +11,7 @@ from girder_zarr.server.patches.document import to_patch
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import PatchReader
 from girder_zarr.server.patches.references import references_of
-from girder_zarr.server.sessions.model import Document, spec_of
+from girder_zarr.server.sessions.model import spec_of
 from girder_zarr.server.settings import session_limits
 from girder_zarr.server.storage.file_bytes import open_bytes
 from girder_zarr.stitch.output.assemble import make_plan
@@ -20,6 +20,7 @@ from girder_zarr.stitch.registration import serialize as corrections
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.plan import Plan
 
 

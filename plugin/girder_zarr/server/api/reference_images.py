@@ -11,7 +11,7 @@ from girder.constants import AccessType, TokenScope
 
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.patches.references import StitchReference, view
-from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.stitch.formats import registry as formats
 from girder_zarr.stitch.patch import Placement
 from girder_zarr.stitch.spec.patch_parameters import PatchOptions
@@ -20,6 +20,8 @@ from . import keyed_images
 
 if TYPE_CHECKING:
     from girder.api.rest import Resource
+
+    from girder_zarr.server.common.names import Document
 
 
 class ReferenceRoutes:
@@ -48,6 +50,7 @@ class ReferenceRoutes:
         .errorResponse('The session is finalizing or complete, or the key holds another image.', 409)
         .errorResponse('The image exceeds a limit.', 413)
         .errorResponse('The body is not an image of a known format.', 415)
+        .errorResponse('The disk has no room.', 507)
     )
     @answers_errors
     def putReference(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.common.cache import LRU
 from girder_zarr.image.source import ZarrFileTileSource
-from girder_zarr.server.sessions.model import Document, bounds_of
+from girder_zarr.server.sessions.model import bounds_of
 from girder_zarr.stitch.preview.patch_coverage import cover
 
 if TYPE_CHECKING:
     from girder_zarr.image.series.series import Series
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.preview.image import PreviewImage
 
 #: How many tile sources are cached for one state of a session. They differ in encoding and style, of which a

@@ -15,17 +15,17 @@ from girder_zarr.server.common.http_errors import status_of
 from girder_zarr.server.common.spool import spool
 from girder_zarr.server.patches.batch import BatchEntry, put_together
 from girder_zarr.server.patches.incoming import CREATED, NewPatch
-from girder_zarr.server.sessions.model import Document, StitchSession, spec_of
+from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.stitch.formats import registry as formats
 
-from . import fields as patch_fields
-from . import manifest
+from . import manifest, patch_fields
 from .multipart_stream import read_multipart
 from .tar_stream import read_tar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from girder_zarr.server.common.names import Document
     from girder_zarr.server.settings.session_limits import StitchLimits
 
     from .member import ByteStream, Member
