@@ -80,13 +80,12 @@ class ZarrResource(Resource):
 
 def _file_of(item: dict[str, Any], file_id: str | None) -> dict[str, Any]:
     """Find the file to explain. NotFoundError where there is none."""
-    file: dict[str, Any] | None
     if file_id is not None:
         file = File().load(file_id, force=True) if ObjectId.is_valid(file_id) else None
         if file is None or file.get('itemId') != item['_id']:
             msg = f'Expected the id of a file of this item, found "{file_id}".'
             raise NotFoundError(msg)
-        return file
+        return dict(file)
     large_image = item.get('largeImage') or {}
     file_id = large_image.get('fileId') or large_image.get('originalId')
     file = File().load(file_id, force=True) if file_id else None
@@ -95,7 +94,7 @@ def _file_of(item: dict[str, Any], file_id: str | None) -> dict[str, Any]:
     if file is None:
         msg = 'Expected an item with a file, found one without.'
         raise NotFoundError(msg)
-    return file
+    return dict(file)
 
 
 def register(info: dict[str, Any]) -> None:

@@ -28,10 +28,11 @@ def parse(data: bytes, max_entries: int) -> list[Entry]:
     """
     if data.lstrip()[:1] in {b'[', b'{'}:
         given = parse_json(data, (list, dict), 'The manifest')
-        found: Any = given.get('patches') if isinstance(given, dict) else given
-        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        listed = given.get('patches') if isinstance(given, dict) else given
+        if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
             msg = 'The manifest: expected a list of objects, or an object with such a list as patches.'
             raise InvalidInputError(msg)
+        found: list[Entry] = listed
     else:
         found = _table(data)
     if len(found) > max_entries:
