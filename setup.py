@@ -75,6 +75,7 @@ girder = [
     f'girder-worker{GIRDER_VERSION}',
     f'girder-plugin-worker{GIRDER_VERSION}',
     'filelock>=3.12',
+    'multipart>=2,<3',
     # Girder 5 is served by alphas of 1.35.6 only; the second line keeps pip from taking a development build.
     'girder-large-image>=1.35.6a198,<1.35.7',
     'large-image>=1.35.6,<1.35.7',

@@ -21,23 +21,23 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         self.app = app
         if not girder3.has_sessions():
             return
-        from girder_zarr.server.jobs import job_transitions, workdir
+        # Nothing of these may import girder_worker.app, which is being made while its plugins are.
+        from girder_zarr.server.jobs import workdir
         from girder_zarr.server.leases import part_lease
         from girder_zarr.server.maintenance.folder_removal import bind_folder_removal
         from girder_zarr.server.patches.model import register_models
         from girder_zarr.server.preview import overview_store
         from girder_zarr.server.sessions import quota
         from girder_zarr.server.settings import polled
-        from girder_zarr.server.tile_sources import imports, priorities
-        from girder_zarr.server.tile_sources import tile_source as tilesource
+        from girder_zarr.server.tile_sources import imports, priorities, tile_source
 
-        tilesource.prefer_ours()
+        tile_source.prefer_ours()
         register_models()
         priorities.install()
         bind_folder_removal()
         overview_store.subscribe()
-        job_transitions.install()
-        part_lease.follow()
+        _allow_job_transitions()
+        part_lease.bind()
         quota.follow()
         quota.install_in_worker()
         imports.install()
@@ -47,3 +47,26 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
     def task_imports(self) -> list[str]:
         """Return the modules that hold tasks."""
         return ['girder_zarr.server.jobs.tasks'] if girder3.has_sessions() else []
+
+
+def _allow_job_transitions() -> None:
+    """Let a worker change a job's status as girder_worker's plugin lets a server do."""
+    from girder import events
+
+    events.bind('jobs.status.validate', girder3.HANDLER, _validate_job_status)
+    events.bind('jobs.status.validTransitions', girder3.HANDLER, _valid_job_transitions)
+
+
+# These import late, since girder_plugin_worker needs girder_worker.app too.
+
+
+def _validate_job_status(event: Any) -> None:
+    from girder_plugin_worker.event_handlers import validateJobStatus
+
+    validateJobStatus(event)
+
+
+def _valid_job_transitions(event: Any) -> None:
+    from girder_plugin_worker.event_handlers import validTransitions
+
+    validTransitions(event)

@@ -48,11 +48,11 @@ def zarr_server(server, fsAssetstore):  # noqa: N803 - pytest-girder's fixture
     yield server
     from girder_large_image.models.image_item import ImageItem
 
-    from girder_zarr.server.preview.builder import reducer
+    from girder_zarr.server.preview.builder import overview_builder
 
     # Small copies are made in a thread and large_image stores thumbnails in others: none of them may ask for
     # the database when it is gone, since that would open a connection to a real one.
-    reducer.wait()
+    overview_builder.wait()
     for thread in list(ImageItem._cacheSaveDataThreads):
         thread.join()
 
@@ -117,29 +117,30 @@ def stored(db):
 @pytest.fixture
 def dispatched(monkeypatch):
     """What was sent to the workers; ``run()`` does what a worker would do with the last of it."""
-    from girder_zarr.server.jobs import tasks
+    from girder_zarr.server.jobs import celery_json, dispatch, run
 
     class Sent(list):
         def run(self):
-            tasks.run(self[-1]['sessionId'], self[-1]['attempt'])
+            run.run_attempt(self[-1]['sessionId'], self[-1]['attempt'])
 
         def run_failing(self):
             with pytest.raises(GirderZarrError):
                 self.run()
 
     sent = Sent()
-    original = tasks.stitch.apply_async
+    original = celery_json.send
 
-    def apply_async(*args, **options):
-        sent.append(dict(options['kwargs']))
-        return original(*args, **options)
+    def send(name, kwargs, **options):
+        if name == dispatch.STITCH:
+            sent.append(dict(kwargs))
+        original(name, kwargs, **options)
 
-    monkeypatch.setattr(tasks.stitch, 'apply_async', apply_async)
+    monkeypatch.setattr(celery_json, 'send', send)
     return sent
 
 
 @pytest.fixture(autouse=True)
-def _no_keeper(monkeypatch):
+def _no_reaper(monkeypatch):
     """Nobody looks after lost workers but where a test says so."""
     monkeypatch.setattr('girder_zarr.server.maintenance.reaper.start', lambda: None)
 

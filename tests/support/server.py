@@ -130,3 +130,18 @@ def tar(files, pax=None, fmt=tarfile.PAX_FORMAT):
             info.pax_headers = {'girder_zarr.patch': json.dumps(pax[name])} if pax else {}
             archive.addfile(info, io.BytesIO(data))
     return stream.getvalue()
+
+
+def on_call_for_help(monkeypatch, come):
+    """Call ``come`` with the arguments of each message that asks a worker to make parts; none is sent."""
+    from girder_zarr.server.jobs import celery_json, dispatch
+
+    original = celery_json.send
+
+    def send(name, kwargs, **options):
+        if name == dispatch.STITCH_PARTS:
+            come(kwargs)
+        else:
+            original(name, kwargs, **options)
+
+    monkeypatch.setattr(celery_json, 'send', send)

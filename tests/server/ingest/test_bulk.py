@@ -9,7 +9,7 @@ import pytest
 from girder.models.file import File
 from girder.models.setting import Setting
 
-from girder_zarr.server.ingest import bulk
+from girder_zarr.server.ingest import bulk_ingest as bulk
 from girder_zarr.server.settings.define import SettingKey
 from support.server import npy, png, random_pixels, stored_array, tar
 

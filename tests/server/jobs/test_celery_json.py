@@ -5,7 +5,7 @@ import json
 import pytest
 from girder_worker.app import app
 
-from girder_zarr.server.jobs import celery_json, girder_job, tasks
+from girder_zarr.server.jobs import celery_json, dispatch, girder_job
 from girder_zarr.server.sessions.model import StitchSession
 from support.server import png, random_pixels
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.plugin('zarr')
 def queue(monkeypatch):
     """The queue of the workers, empty."""
     with app.connection_for_read() as connection:
-        queue = connection.SimpleQueue(tasks.QUEUE, accept=[celery_json.SERIALIZER])
+        queue = connection.SimpleQueue(dispatch.QUEUE, accept=[celery_json.SERIALIZER])
         queue.clear()
         yield queue
         queue.close()
@@ -51,7 +51,7 @@ def test_python_objects_are_not_made_of_messages(api, queue):
     """What jsonpickle would make an object of stays what it is."""
     body = json.dumps([[], {'sessionId': {'py/object': 'pathlib.Path'}, 'attempt': 'x'}, {}])
     queue.producer.publish(
-        body, content_type=celery_json.CONTENT_TYPE, content_encoding='utf-8', routing_key=tasks.QUEUE
+        body, content_type=celery_json.CONTENT_TYPE, content_encoding='utf-8', routing_key=dispatch.QUEUE
     )
     message = queue.get(timeout=10)
     assert message.payload[1]['sessionId'] == {'py/object': 'pathlib.Path'}

@@ -13,7 +13,7 @@ from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 from pymongo.errors import AutoReconnect, CursorNotFound, ServerSelectionTimeoutError
 
-from girder_zarr.server.jobs import girder_job, progress, publish, tasks
+from girder_zarr.server.jobs import celery_json, cleanup, girder_job, progress, publish, run
 from girder_zarr.server.leases import run_lease
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.maintenance import expired as expiry
@@ -98,7 +98,7 @@ def test_cancelling_while_the_job_runs(api, ready, dispatched, stored, monkeypat
     monkeypatch.setattr(progress, 'CHECK_SECONDS', 0)
     before = stored()
     api.finalize(ready)
-    module = publish if stage == 'publish' else tasks
+    module = publish if stage == 'publish' else run
     name = '_set_large_image' if stage == 'publish' else stage
     original = getattr(module, name)
 
@@ -172,8 +172,8 @@ def test_a_job_that_kills_its_workers_is_given_up(api, ready, dispatched, stored
     before = stored()
     api.finalize(ready)
     for _ in range(3):
-        begun = run_lease.begin(dispatched[-1]['sessionId'], dispatched[-1]['attempt'])
-        run_lease.abandon(begun)
+        begun = run_lease.acquire(dispatched[-1]['sessionId'], dispatched[-1]['attempt'])
+        run_lease.release(begun)
     dispatched.run_failing()
     assert 'given up' in api.get(ready)[1]['error']
     assert stored() == before
@@ -186,7 +186,7 @@ def test_an_attempt_that_is_over_has_nothing_to_say(api, ready, dispatched, stor
     api.finalize(ready)
     assert dispatched[-1]['attempt'] != old['attempt']
     before = stored()
-    tasks.run(old['sessionId'], old['attempt'])
+    run.run_attempt(old['sessionId'], old['attempt'])
     assert stored() == before
     assert api.get(ready)[1]['state'] == 'finalizing'
     dispatched.run()
@@ -194,11 +194,11 @@ def test_an_attempt_that_is_over_has_nothing_to_say(api, ready, dispatched, stor
 
 
 def test_a_queue_that_cannot_be_reached(api, ready, monkeypatch, stored):
-    def fail(**options):
+    def fail(*_args, **_options):
         raise ConnectionError('nobody there')
 
     before = stored()
-    monkeypatch.setattr(tasks.stitch, 'apply_async', fail)
+    monkeypatch.setattr(celery_json, 'send', fail)
     status, refusal = api.finalize(ready)
     assert status == 503, refusal
     _, found = api.get(ready)
@@ -239,7 +239,7 @@ def test_a_patch_that_is_being_stored_when_finalize_begins_is_not_lost(api, sess
     assert finalized.wait(10)
     document = StitchSession().get(session['_id'])
     begun = StitchSession().begin_finalizing(document, {'_id': document['creatorId']})
-    running = threading.Thread(target=tasks.run, args=(str(begun['_id']), begun['attempt']))
+    running = threading.Thread(target=run.run_attempt, args=(str(begun['_id']), begun['attempt']))
     running.start()
     settle_now.set()
     putting.join()
@@ -284,8 +284,8 @@ def test_killed_as_the_image_was_complete(api, ready, dispatched, stored, monkey
 
     api.finalize(ready)
     with monkeypatch.context() as dying:
-        dying.setattr(publish, '_show_finished', die)
-        dying.setattr(tasks, '_finish', die)
+        dying.setattr(cleanup, 'clear_description', die)
+        dying.setattr(cleanup, 'clean_up_after_run', die)
         with pytest.raises(Killed):
             dispatched.run()
     first = api.get(ready)[1]
@@ -296,7 +296,7 @@ def test_killed_as_the_image_was_complete(api, ready, dispatched, stored, monkey
     assert api.call('PUT', path, body=body, content_type='application/json')[0] == 200
     api.finalize(ready)
     dispatched.run()
-    reaper.look()
+    reaper.scan()
     assert Job().load(first['jobId'], force=True)['status'] in girder_job.ENDED
     assert api.get(ready)[1]['itemId'] != first['itemId']
     assert Item().load(first['itemId'], force=True)['description'] == ''
@@ -342,10 +342,10 @@ def test_killed_while_the_patches_are_dropped(
     live_again()
     assert api.get(session)[1]['state'] == 'complete'
     assert stored()['StitchPatch'] == 5
-    reaper.look()  # its worker is still there, as far as can be seen
+    reaper.scan()  # its worker is still there, as far as can be seen
     assert stored()['StitchPatch'] == 5
     lose_worker()
-    reaper.look()
+    reaper.scan()
     done = api.get(session)[1]
     assert (done['state'], done['counts']) == ('complete', {'patches': 0, 'bytes': 0})
     assert stored() == {**before, 'Item': 1, 'File': 1, 'StitchSession': 1}
@@ -365,11 +365,11 @@ def test_killed_while_a_session_is_deleted(api, session, stored, monkeypatch, ca
     live_again()
     assert api.get(session)[0] == 404
     monkeypatch.setattr(expiry, 'INTERVAL_SECONDS', 0)
-    reaper.look()
+    reaper.scan()
     wait_until(lambda: not sweeping(), what='the sweep')
     assert stored() != before  # whoever deletes it may still be at it
     StitchSession().collection.update_many({}, {'$set': {'updated': EARLIER}})
-    reaper.look()
+    reaper.scan()
     wait_until(lambda: not sweeping() and stored() == before, what='the sweep')
 
 
@@ -399,11 +399,11 @@ def away(monkeypatch):
 @pytest.mark.parametrize(
     ('module', 'name'),
     [
-        (tasks, 'plan_of'),
-        (tasks, 'verify_file'),
+        (run, 'build_plan'),
+        (run, 'verify_file'),
         (publish, '_set_large_image'),
-        (publish, '_show_finished'),
-        (tasks, 'clean_up'),
+        (cleanup, 'clear_description'),
+        (cleanup, 'clean_up'),
     ],
 )
 def test_a_database_that_goes_away_is_a_lost_run(
@@ -426,11 +426,11 @@ def test_a_database_that_goes_away_is_a_lost_run(
     assert api.get(session)[1]['error'] is None
     lose_worker()
     sent = len(dispatched)
-    reaper.look()
+    reaper.scan()
     if len(dispatched) > sent:
         assert api.get(session)[1]['state'] == 'finalizing'
         dispatched.run()
-    reaper.look()
+    reaper.scan()
     done = api.get(session)[1]
     assert (done['state'], done['error']) == ('complete', None)
     assert np.array_equal(np.moveaxis(stored_array(done).reshape(3, 40, 30), 0, 2), pixels)
@@ -448,10 +448,10 @@ def test_a_database_that_is_back_at_once(api, ready, dispatched, monkeypatch, er
 
     for number in range(MAX_RUNS):
         with monkeypatch.context() as once:
-            once.setattr(tasks, 'verify_file', fail)
+            once.setattr(run, 'verify_file', fail)
             dispatched.run()
         assert api.get(ready)[1]['state'] == 'finalizing'
-        reaper.look()
+        reaper.scan()
         assert len(dispatched) == number + 2  # at once, as nobody works on it
     dispatched.run_failing()
     assert 'given up after 3 runs' in api.get(ready)[1]['error']
@@ -469,8 +469,8 @@ def test_a_helper_that_loses_the_database_spoils_nothing(api, ready, dispatched,
     with monkeypatch.context() as losing:
         losing.setattr(StitchPart, 'plan', lambda *_: {'values': 1})
         losing.setattr(StitchPart, 'left', lambda *_: 1)
-        losing.setattr(tasks, 'plan_of', fail)
-        tasks.help_with(dispatched[-1]['sessionId'], dispatched[-1]['attempt'])
+        losing.setattr(run, 'build_plan', fail)
+        run.make_parts(dispatched[-1]['sessionId'], dispatched[-1]['attempt'])
     assert api.get(ready)[1]['state'] == 'finalizing'
     dispatched.run()
     assert api.get(ready)[1]['state'] == 'complete'
@@ -485,7 +485,7 @@ def test_finalize_while_the_database_goes_away(api, ready, dispatched, monkeypat
         assert api.finalize(ready)[0] == 503
     assert api.get(ready)[1]['state'] == 'finalizing'
     StitchSession().collection.update_many({}, {'$set': {'sent.at': EARLIER}})
-    reaper.look()
+    reaper.scan()
     dispatched.run()
     assert api.get(ready)[1]['state'] == 'complete'
 

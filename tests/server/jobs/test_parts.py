@@ -12,14 +12,14 @@ from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 
 from girder_zarr.errors import UnsupportedFormatError
-from girder_zarr.server.jobs import distribute, progress, publish, tasks
+from girder_zarr.server.jobs import distribute, progress, publish, run
 from girder_zarr.server.leases import run_lease
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.maintenance import reaper
 from girder_zarr.server.settings import job_settings
 from girder_zarr.server.settings.define import SettingKey
 from girder_zarr.stitch.output.image_parts import PartMaker
-from support.server import npy, png, random_pixels, stored_array
+from support.server import npy, on_call_for_help, png, random_pixels, stored_array
 
 pytestmark = pytest.mark.plugin('zarr')
 
@@ -32,7 +32,7 @@ class Killed(BaseException):
 def helpers(monkeypatch):
     """What was asked for help; nobody comes unless a test sends somebody."""
     asked = []
-    monkeypatch.setattr(tasks.stitch_parts, 'apply_async', lambda **options: asked.append(options['kwargs']))
+    on_call_for_help(monkeypatch, asked.append)
     return asked
 
 
@@ -112,14 +112,13 @@ def test_helpers_make_parts_too(api, large, dispatched, helpers, nothing_left, m
     monkeypatch.setattr(PartMaker, 'write', write)
     threads = []
 
-    def come(**options):
+    def come(kwargs):
         if len(threads) < 2:
-            kwargs = options['kwargs']
-            thread = threading.Thread(target=tasks.help_with, args=(kwargs['sessionId'], kwargs['attempt']))
+            thread = threading.Thread(target=run.make_parts, args=(kwargs['sessionId'], kwargs['attempt']))
             threads.append(thread)
             thread.start()
 
-    monkeypatch.setattr(tasks.stitch_parts, 'apply_async', come)
+    on_call_for_help(monkeypatch, come)
     api.finalize(session)
     dispatched.run()
     for thread in threads:
@@ -135,11 +134,11 @@ def test_helpers_make_parts_too(api, large, dispatched, helpers, nothing_left, m
 def test_help_that_comes_too_late_or_for_nothing(api, large, dispatched, helpers, nothing_left):
     session, _ = large
     nothing_left.start()
-    tasks.help_with(session['_id'], 'another attempt')
+    run.make_parts(session['_id'], 'another attempt')
     api.finalize(session)
-    tasks.help_with(session['_id'], dispatched[-1]['attempt'])  # nothing is planned yet
+    run.make_parts(session['_id'], dispatched[-1]['attempt'])  # nothing is planned yet
     dispatched.run()
-    tasks.help_with(session['_id'], dispatched[-1]['attempt'])
+    run.make_parts(session['_id'], dispatched[-1]['attempt'])
     nothing_left(Item=1, File=1)
 
 
@@ -152,7 +151,7 @@ def test_a_helper_lets_others_have_their_turn(api, large, dispatched, helpers, n
         dispatched.run()
     asked = len(helpers)
     monkeypatch.setattr(distribute, 'HELP_SECONDS', 0)
-    tasks.help_with(session['_id'], dispatched[-1]['attempt'])
+    run.make_parts(session['_id'], dispatched[-1]['attempt'])
     assert StitchPart().collection.count_documents({'state': 'done'}) == 1
     assert len(helpers) == asked + 1
     dispatched.run()
@@ -192,7 +191,7 @@ def test_a_run_that_died_goes_on_with_what_is_done(
     ('owner', 'name'),
     [
         (StitchPart, 'set_plan'), (StitchPart, 'store'), (StitchPart, 'finish'),
-        (distribute, 'merge_file'), (tasks, 'verify_file'), (publish, '_set_large_image'),
+        (distribute, 'merge_file'), (run, 'verify_file'), (publish, '_set_large_image'),
     ],
     ids=lambda value: value if isinstance(value, str) else '',
 )  # fmt: skip
@@ -245,7 +244,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_what_comes_late_is_dropped(
     session, pixels = large
     nothing_left.start()
     api.finalize(session)
-    begun = run_lease.begin(session['_id'], dispatched[-1]['attempt'])
+    begun = run_lease.acquire(session['_id'], dispatched[-1]['attempt'])
     StitchPart().set_plan(begun, [], 512 * 512, None)
     part = {
         'sessionId': begun['_id'],
@@ -267,7 +266,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_what_comes_late_is_dropped(
     assert StitchPart().renew(quick)
     user = {'_id': begun['finalizerId']}
     late, file = (StitchPart().store(begun, b'x', user) for _ in range(2))
-    StitchPart().count(slow, 3)
+    StitchPart().add_made(slow, 3)
     assert StitchPart().made(begun) == 0
     assert not StitchPart().finish(slow, late)
     assert File().load(late['_id'], force=True) is None
@@ -276,7 +275,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_what_comes_late_is_dropped(
     assert not StitchPart().finish(quick, StitchPart().store(begun, b'x', user))
     api.cancel(session)
     run_lease.end(begun)
-    reaper.look()
+    reaper.scan()
     nothing_left()
 
 
@@ -284,17 +283,17 @@ def test_what_a_dead_helper_of_a_cancelled_session_left_goes(api, large, dispatc
     session, _ = large
     nothing_left.start()
     api.finalize(session)
-    begun = run_lease.begin(session['_id'], dispatched[-1]['attempt'])
+    begun = run_lease.acquire(session['_id'], dispatched[-1]['attempt'])
     StitchPart().set_plan(begun, [PartMakerPart(0)], 512 * 512, None)
     leased = StitchPart().claim(begun)
-    run_lease.abandon(begun)
+    run_lease.release(begun)
     api.cancel(session)
     assert StitchPart().collection.count_documents({}) == 1  # its worker may be at work
     StitchPart().store(begun, b'late', {'_id': begun['finalizerId']})
     StitchPart().collection.update_one(
         {'_id': leased['_id']}, {'$set': {'leaseUntil': dt.datetime(2000, 1, 1, tzinfo=dt.UTC)}}
     )
-    reaper.look()
+    reaper.scan()
     nothing_left()
 
 
@@ -305,10 +304,10 @@ def test_a_part_that_is_made_while_others_clear_up_after_it_leaves_no_file(
     session, _ = large
     nothing_left.start()
     api.finalize(session)
-    begun = run_lease.begin(session['_id'], dispatched[-1]['attempt'])
+    begun = run_lease.acquire(session['_id'], dispatched[-1]['attempt'])
     StitchPart().set_plan(begun, [PartMakerPart(0)], 512 * 512, None)
     find, claimed = File.find, []
-    run_lease.abandon(begun)
+    run_lease.release(begun)
 
     def find_and_make(self, query, *args, **kwargs):
         found = list(find(self, query, *args, **kwargs))
@@ -341,11 +340,11 @@ def test_a_broken_patch_ends_the_image_whoever_meets_it(
     nothing_left.start()
     api.finalize(session)
 
-    def come(**options):
+    def come(kwargs):
         with contextlib.suppress(UnsupportedFormatError):
-            tasks.help_with(options['kwargs']['sessionId'], options['kwargs']['attempt'])
+            run.make_parts(kwargs['sessionId'], kwargs['attempt'])
 
-    monkeypatch.setattr(tasks.stitch_parts, 'apply_async', come)
+    on_call_for_help(monkeypatch, come)
     with contextlib.suppress(UnsupportedFormatError):
         dispatched.run()
     found = api.get(session)[1]

@@ -16,7 +16,7 @@ from girder.models.item import Item
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 
-from girder_zarr.server.jobs import publish, tasks, workdir
+from girder_zarr.server.jobs import celery_json, cleanup, dispatch, publish, run, workdir
 from girder_zarr.server.leases import heartbeat, process_identity, run_lease
 from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import reaper
@@ -55,31 +55,34 @@ def lose(begun, worker=ELSEWHERE):
 
 
 def test_nobody_sends_what_somebody_works_on(api, ready, dispatched):
-    begun = run_lease.begin(ready['_id'], attempt_of(ready))
+    begun = run_lease.acquire(ready['_id'], attempt_of(ready))
     set_back(ready, 10_000, 'sent.at')
-    reaper.look()
+    reaper.scan()
     assert api.finalize(ready)[1]['state'] == 'finalizing'
     assert dispatched == []
-    assert run_lease.begin(ready['_id'], attempt_of(ready)) is None
-    tasks.run(ready['_id'], attempt_of(ready))
+    assert run_lease.acquire(ready['_id'], attempt_of(ready)) is None
+    run.run_attempt(ready['_id'], attempt_of(ready))
     assert run_lease.is_running(begun)
 
 
 def test_a_worker_that_gives_no_sign_is_replaced_once(api, ready, dispatched):
-    begun = run_lease.begin(ready['_id'], attempt_of(ready))
+    begun = run_lease.acquire(ready['_id'], attempt_of(ready))
     lose(begun)
-    reaper.look()
+    reaper.scan()
     assert dispatched == []
     set_back(ready, heartbeat.STALE_SECONDS + 1, 'run.beat')
     found = StitchSession().get(ready['_id'])
-    assert [reaper.resume(found), reaper.resume(found)] == [True, False]  # two servers that looked at once
-    reaper.look()
+    assert [dispatch.send_again(found), dispatch.send_again(found)] == [
+        True,
+        False,
+    ]  # two servers that looked at once
+    reaper.scan()
     assert len(dispatched) == 1
     dispatched.run()
     done = api.get(ready)[1]
     assert done['state'] == 'complete'
     assert np.array_equal(region_of(api, done), random_pixels(60, 60))
-    assert not run_lease.beat(begun)
+    assert not run_lease.renew(begun)
     assert StitchSession().fail(begun, 'too late') is None
 
 
@@ -94,10 +97,10 @@ def test_a_worker_that_comes_back_after_it_was_replaced_changes_nothing(
             entered.append(1)
             lose(StitchSession().get(ready['_id']))
             set_back(ready, heartbeat.STALE_SECONDS + 1, 'run.beat')
-            tasks.run(ready['_id'], attempt_of(ready))
+            run.run_attempt(ready['_id'], attempt_of(ready))
 
     monkeypatch.setattr(publish, '_set_large_image', overtaken)
-    tasks.run(ready['_id'], attempt_of(ready))
+    run.run_attempt(ready['_id'], attempt_of(ready))
     done = api.get(ready)[1]
     assert done['state'] == 'complete'
     assert stored() == {**before, 'Item': before['Item'] + 1, 'File': before['File'] + 1}
@@ -110,7 +113,7 @@ def test_a_message_that_nobody_took_is_sent_again_ever_more_rarely(api, ready, d
     while len(pauses) < 7:
         waited += 30
         set_back(ready, 30, 'sent.at')
-        reaper.look()
+        reaper.scan()
         if len(dispatched) > len(pauses):
             pauses.append(waited)
             waited = 0
@@ -123,7 +126,7 @@ def test_of_many_messages_one_begins(ready):
 
     def begin():
         barrier.wait()
-        session = run_lease.begin(ready['_id'], attempt_of(ready))
+        session = run_lease.acquire(ready['_id'], attempt_of(ready))
         if session is not None:
             begun.append(session)
 
@@ -138,14 +141,14 @@ def test_of_many_messages_one_begins(ready):
 def test_a_queue_that_is_away_is_tried_later(ready, dispatched, monkeypatch):
     set_back(ready, 100, 'sent.at')
 
-    def fail(**options):
+    def fail(*_args, **_options):
         raise ConnectionError('nobody there')
 
     with monkeypatch.context() as away:
-        away.setattr(tasks.stitch, 'apply_async', fail)
-        reaper.look()
+        away.setattr(celery_json, 'send', fail)
+        reaper.scan()
     set_back(ready, 100, 'sent.at')
-    reaper.look()
+    reaper.scan()
     assert len(dispatched) == 1
 
 
@@ -153,24 +156,24 @@ def test_a_server_that_died_before_it_sent_the_message(api, session, people, dis
     api.put(session, 'a', png(random_pixels(60, 60)))
     StitchSession().begin_finalizing(StitchSession().get(session['_id']), people['owner'])
     set_back(session, 100, 'sent.at')
-    reaper.look()
+    reaper.scan()
     dispatched.run()
     assert api.get(session)[1]['state'] == 'complete'
 
 
 def test_what_a_lost_worker_of_a_cancelled_session_left(api, ready, people, folder, stored, dispatched):
     before = stored()
-    begun = run_lease.begin(ready['_id'], attempt_of(ready))
+    begun = run_lease.acquire(ready['_id'], attempt_of(ready))
     lose(begun)
-    item = Item().createItem('Slide 7', people['owner'], folder, description=publish._marker(begun))
+    item = Item().createItem('Slide 7', people['owner'], folder, description=cleanup.item_description(begun))
     from girder.models.upload import Upload
 
     Upload().createUpload(people['owner'], 'half', 'item', item, 100)
     assert api.cancel(ready)[1]['state'] == 'cancelled'
-    reaper.look()
+    reaper.scan()
     assert stored() != before  # it may be alive and busy
     set_back(ready, heartbeat.STALE_SECONDS + 1, 'run.beat')
-    reaper.look()
+    reaper.scan()
     assert stored() == before
     job = Job().load(api.get(ready)[1]['jobId'], force=True)
     assert job['status'] == JobStatus.CANCELED
@@ -182,13 +185,13 @@ def test_expired_sessions_go(api, session, monkeypatch):
     monkeypatch.setattr(expiry, 'INTERVAL_SECONDS', 0)
     long_ago = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
     StitchSession().collection.update_many({}, {'$set': {'expires': long_ago}})
-    reaper.look()
+    reaper.scan()
     wait_until(lambda: StitchSession().findOne({}) is None, what='the sweep')
 
 
-def test_the_keeper_goes_on_after_an_error(ready, dispatched, monkeypatch):
+def test_the_reaper_goes_on_after_an_error(ready, dispatched, monkeypatch):
     set_back(ready, 100, 'sent.at')
-    original, calls = reaper.resume, []
+    original, calls = dispatch.send_again, []
 
     def fail(session):
         calls.append(session)
@@ -196,29 +199,29 @@ def test_the_keeper_goes_on_after_an_error(ready, dispatched, monkeypatch):
             raise OSError('by chance')
         return original(session)
 
-    monkeypatch.setattr(reaper, 'resume', fail)
-    reaper.look()
-    reaper.look()
+    monkeypatch.setattr(dispatch, 'send_again', fail)
+    reaper.scan()
+    reaper.scan()
     assert len(dispatched) == 1
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='looks at processes through /proc')
 def test_a_process_that_is_gone():
     code = (
-        'from girder_zarr.server.leases import process_identity as identity; '
-        'print(identity.identity(), flush=True); input()'
+        'from girder_zarr.server.leases import process_identity; '
+        'print(process_identity.current(), flush=True); input()'
     )
     with subprocess.Popen(
         [sys.executable, '-c', code], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
     ) as process:
         other = process.stdout.readline().strip()
-        assert not process_identity.is_gone(other)
+        assert not process_identity.has_exited(other)
         process.kill()
-    assert process_identity.is_gone(other)
-    assert not process_identity.is_gone(process_identity.identity())
-    assert not process_identity.is_gone(ELSEWHERE)
-    *place, pid, _ = process_identity.identity().split()
-    assert process_identity.is_gone(' '.join([*place, pid, '1']))  # the number was used again
+    assert process_identity.has_exited(other)
+    assert not process_identity.has_exited(process_identity.current())
+    assert not process_identity.has_exited(ELSEWHERE)
+    *place, pid, _ = process_identity.current().split()
+    assert process_identity.has_exited(' '.join([*place, pid, '1']))  # the number was used again
 
 
 def test_folders_of_killed_workers_go_and_no_others(tmp_path, monkeypatch):

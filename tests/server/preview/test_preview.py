@@ -127,17 +127,17 @@ def test_what_is_put_replaced_and_removed_is_seen_at_once(api, session, viewer):
 
 def test_another_server_sees_it_too(api, session, viewer, monkeypatch):
     """Two processes share nothing but the database: here, two sets of what a process keeps."""
-    from girder_zarr.server.preview import tile_source as preview
+    from girder_zarr.server.preview import tracker
 
     api.put(session, 'a', png(random_pixels(40, 50, seed=1)))
     viewer.region()
-    here = preview._previews
+    here = tracker._previews
     pictures = [random_pixels(40, 50, seed=seed) for seed in range(4)]
     for picture in pictures:
-        monkeypatch.setattr(preview, '_previews', type(here)())
+        monkeypatch.setattr(tracker, '_previews', LRU(4))
         api.put(session, 'a', png(picture), replace=True)
         assert np.array_equal(viewer.region(), picture)
-        monkeypatch.setattr(preview, '_previews', here)
+        monkeypatch.setattr(tracker, '_previews', here)
         assert np.array_equal(viewer.region(), picture)
 
 
@@ -284,20 +284,19 @@ def test_frames_and_types_are_those_of_the_patches(api, folder):
 
 
 def test_small_copies_are_made_as_patches_arrive_and_go_with_them(api, session, viewer, monkeypatch):
-    from girder_zarr.server.preview import builder
-    from girder_zarr.server.preview import tile_source as preview
-    from girder_zarr.server.preview.overview_store import SmallCopy
+    from girder_zarr.server.preview import builder, tracker
+    from girder_zarr.server.preview.overview_store import PatchOverview
 
     def count():
-        builder.reducer.wait()
-        return SmallCopy().collection.count_documents({})
+        builder.overview_builder.wait()
+        return PatchOverview().count(3)
 
     for x in range(6):
         api.put(session, f'{x}', png(random_pixels(512, 1024, seed=x)), x=1024 * x)
     assert count() == 6
     opened = []
     monkeypatch.setattr(builder, 'load_patch', lambda patch: opened.append(patch.key))
-    monkeypatch.setattr(preview, '_decoded', LRU(max_bytes=2**20, size_of=lambda pixels: pixels.nbytes))
+    monkeypatch.setattr(tracker, '_decoded', LRU(max_bytes=2**20, size_of=lambda pixels: pixels.nbytes))
     assert viewer.picture('/zxy/0/0/0').any()
     assert not opened
     monkeypatch.undo()
@@ -305,7 +304,7 @@ def test_small_copies_are_made_as_patches_arrive_and_go_with_them(api, session, 
     assert count() == 6
     api.call('DELETE', f'/stitch_session/{session["_id"]}/patch/1')
     assert count() == 5
-    SmallCopy().collection.delete_many({})
+    PatchOverview().collections[3].delete_many({})
     api.put(session, '0', png(random_pixels(512, 1024, seed=10)), replace=True)
     wait_until(lambda: viewer.get()[1]['stitchSession']['patches'] == 5, 5, 'the removal')
     assert viewer.picture('/zxy/0/0/0').any()
@@ -318,19 +317,19 @@ def test_while_a_session_is_finalized_workers_have_the_processors(api, session, 
     from girder_zarr.server.patches.document import to_patch
     from girder_zarr.server.patches.model import StitchPatch
     from girder_zarr.server.preview import builder
-    from girder_zarr.server.preview.overview_store import SmallCopy
+    from girder_zarr.server.preview.overview_store import PatchOverview
     from girder_zarr.server.sessions.model import StitchSession
 
     pixels = random_pixels(512, 1024)
     api.put(session, 'a', png(pixels))
-    builder.reducer.wait()
-    assert SmallCopy().collection.count_documents({}) == 1
-    SmallCopy().collection.delete_many({})
+    builder.overview_builder.wait()
+    assert PatchOverview().count(3) == 1
+    PatchOverview().collections[3].delete_many({})
     assert api.finalize(session)[1]['state'] == 'finalizing'
     stored = StitchSession().get(session['_id'])
-    builder.reducer.offer(stored['_id'], to_patch(StitchPatch().get(stored, 'a')))
-    builder.reducer.wait()
-    assert SmallCopy().collection.count_documents({}) == 0
+    builder.overview_builder.enqueue(stored['_id'], to_patch(StitchPatch().get(stored, 'a')))
+    builder.overview_builder.wait()
+    assert PatchOverview().count(3) == 0
     assert np.array_equal(viewer.region(), pixels)
 
 
@@ -362,7 +361,7 @@ def test_a_damaged_patch_is_named_and_hides_nothing_else(api, session, viewer):
     damaged = body[:2000] + bytes(1000) + body[3000:]
     status, _ = api.put(session, 'bad', damaged)
     assert status == 201
-    builder.reducer.wait()
+    builder.overview_builder.wait()
     shown = viewer.region()
     assert np.array_equal(shown[:, 300:], picture)
     assert 'ETag' not in api.headers

@@ -17,16 +17,15 @@ class Process:
     """What one server process keeps; several share nothing but the database."""
 
     def __init__(self, monkeypatch):
-        from girder_zarr.server.preview import tile_source as preview
-
-        self._monkeypatch, self._preview = monkeypatch, preview
+        self._monkeypatch = monkeypatch
         decoded = LRU(max_bytes=2**24, size_of=lambda pixels: pixels.nbytes)
-        self._kept = {'_previews': {}, '_blocks': block_cache(2**26), '_decoded': decoded}
-        self._kept['_previews'] = type(preview._previews)()
+        self._kept = {'_previews': LRU(4), '_blocks': block_cache(2**26), '_decoded': decoded}
 
     def enter(self):
+        from girder_zarr.server.preview import tracker
+
         for name, value in self._kept.items():
-            self._monkeypatch.setattr(self._preview, name, value)
+            self._monkeypatch.setattr(tracker, name, value)
 
 
 def body(color):
@@ -45,12 +44,12 @@ def viewer(api, session):
 @pytest.fixture
 def filled(api, session):
     """A session whose patches lie so far apart that its coarse blocks have many each."""
-    from girder_zarr.server.preview.builder import reducer
+    from girder_zarr.server.preview.builder import overview_builder
 
     for number in range(COUNT):
         status, _ = api.put(session, f'{number}', body(100 + number), **place(number))
         assert status == 201
-    reducer.wait()
+    overview_builder.wait()
     return session
 
 
@@ -61,12 +60,12 @@ def count():
 
 
 def test_blocks_are_there_before_anybody_looks_and_are_read_after_a_restart(filled, viewer, monkeypatch):
-    from girder_zarr.server.preview import tile_source as preview
+    from girder_zarr.server.preview import tracker
 
     assert count()
     expected = viewer.picture('/zxy/0/0/0')
     Process(monkeypatch).enter()
-    monkeypatch.setattr(preview, 'all_copies', lambda: pytest.fail('A small copy was read.'))
+    monkeypatch.setattr(tracker.PatchOverview, 'read', lambda *_: pytest.fail('An overview was read.'))
     assert np.array_equal(viewer.picture('/zxy/0/0/0'), expected)
     assert expected.any()
 
@@ -74,7 +73,7 @@ def test_blocks_are_there_before_anybody_looks_and_are_read_after_a_restart(fill
 def test_a_change_through_one_process_is_in_the_coarsest_tile_of_another_at_once(
     api, filled, viewer, monkeypatch
 ):
-    from girder_zarr.server.preview.builder import reducer
+    from girder_zarr.server.preview.builder import overview_builder
 
     one, other = Process(monkeypatch), Process(monkeypatch)
     for process in (one, other):
@@ -90,7 +89,7 @@ def test_a_change_through_one_process_is_in_the_coarsest_tile_of_another_at_once
         one.enter()
         status, answer = change()
         assert status in (200, 201, 204), answer
-        reducer.wait()
+        overview_builder.wait()
         stored = set_blocks_aside()
         Process(monkeypatch).enter()
         anew = viewer.picture('/zxy/0/0/0')

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from girder_zarr.server.preview.builder import reducer
+from girder_zarr.server.preview.builder import overview_builder
 from support.server import png, random_pixels, region_of
 
 pytestmark = pytest.mark.plugin('zarr')
@@ -70,7 +70,7 @@ def test_small_copies_are_corrected_too(api, folder, factor):
     pixels = np.full((1024, 1024, 3), 60, np.uint8)
     for number in range(5):
         api.put(made, f'p{number}', png(pixels), x=1024 * number, maskKey='mask')
-    reducer.wait()
+    overview_builder.wait()
     small = shown(api, made, width=5 * 1024 // factor)
     side = 512 // factor
     for number in range(5):
@@ -114,7 +114,7 @@ def test_a_file_that_is_gone_is_said_in_the_preview_and_by_the_job(api, people, 
     path = f'/stitch_session/{session["_id"]}/files'
     assert api.call('POST', path, body=json.dumps(entries), content_type='any/json')[0] == 200
     Item().remove(Item().load(file['itemId'], force=True))
-    reducer.wait()
+    overview_builder.wait()
     shown(api, session)
     _, metadata = api.call('GET', f'/stitch_session/{session["_id"]}/tiles')
     sentence = metadata['stitchSession']['problems']['a']

@@ -192,11 +192,10 @@ def test_parts_of_large_sessions_go_into_the_assetstore(
     """Patches, parts and the result; the last two in S3 whatever the patches are in."""
     from girder.models.setting import Setting
 
-    from girder_zarr.server.jobs import tasks
     from girder_zarr.stitch.output import image_parts as stitch_parts
-    from support.server import npy, region_of
+    from support.server import npy, on_call_for_help, region_of
 
-    monkeypatch.setattr(tasks.stitch_parts, 'apply_async', lambda **_: None)
+    on_call_for_help(monkeypatch, lambda _: None)
     Setting().set(SettingKey.STITCH_PART_VALUES, 2**18)
     local = Assetstore().findOne({'type': 0})
     pixels = random_pixels(700, 900)

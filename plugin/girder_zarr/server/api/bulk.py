@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cherrypy
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute
+from girder.api.rest import getCurrentUser
 from girder.constants import AccessType, TokenScope
 from girder.exceptions import RestException
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError
 from girder_zarr.server.common.http_errors import answers_errors, status_of
-from girder_zarr.server.ingest import archives, manifest
 from girder_zarr.server.ingest import girder_uploads as uploads
-from girder_zarr.server.ingest.bulk import Intake
+from girder_zarr.server.ingest import manifest
+from girder_zarr.server.ingest.bulk_ingest import BulkIngest, read_members
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.patch import check_key, parse_digest
 
 from . import request_body
 
+if TYPE_CHECKING:
+    from girder.api.rest import Resource
+
+    from girder_zarr.server.common.names import Document
+
 #: The list of what a client would send: a hundred thousand keys with digests take about 16 MB.
 MAX_MISSING_BYTES = 2**26
 
 
 class BulkRoutes:
-    """``/stitch_session/:id/patches``, mixed into the resource of the sessions."""
+    """``/stitch_session/:id/patches``."""
 
-    def route_bulk(self) -> None:
-        """Add the routes."""
-        self.route('POST', (':id', 'patches'), self.putPatches)
-        self.route('POST', (':id', 'missing'), self.findMissing)
-        self.route('POST', (':id', 'files'), self.addFiles)
+    def __init__(self, resource: Resource) -> None:
+        resource.route('POST', (':id', 'patches'), self.putPatches)
+        resource.route('POST', (':id', 'missing'), self.findMissing)
+        resource.route('POST', (':id', 'files'), self.addFiles)
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
@@ -57,22 +64,23 @@ class BulkRoutes:
         .errorResponse('The session is finalizing or complete.', 409)
         .errorResponse('The request exceeds a limit; what came before is stored.', 413)
         .errorResponse('The body is neither tar nor multipart.', 415)
+        .errorResponse('The disk has no room.', 507)
     )
     @answers_errors
     def putPatches(self, id: str, replace: bool) -> Document:  # noqa: A002 - Girder's name for it
         """Store many patches."""
-        user = self.getCurrentUser()
+        user = getCurrentUser()
         session = StitchSession().require(id, user, AccessType.WRITE)
         check_editable(session)
         allowed = session_limits.current()
-        intake = Intake(session, user, allowed, replace=replace)
+        ingest = BulkIngest(session, user, allowed, replace=replace)
         body = request_body.BodyReader(allowed.requestBytes)
         try:
-            intake.take(archives.members(body, cherrypy.request.headers.get('Content-Type', '')))
+            ingest.take(read_members(body, cherrypy.request.headers.get('Content-Type', '')))
         except GirderZarrError as error:
-            extra = {'patches': [outcome.view for outcome in intake.outcomes]}
+            extra = {'patches': [outcome.to_json() for outcome in ingest.outcomes]}
             raise RestException(str(error), code=status_of(error), extra=extra) from error
-        return {'patches': [outcome.view for outcome in intake.outcomes]}
+        return {'patches': [outcome.to_json() for outcome in ingest.outcomes]}
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -91,7 +99,7 @@ class BulkRoutes:
     @answers_errors
     def findMissing(self, id: str) -> Document:  # noqa: A002
         """Say which of many patches are missing."""
-        session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
+        session = StitchSession().require(id, getCurrentUser(), AccessType.READ)
         asked = _asked(request_body.read_json(MAX_MISSING_BYTES))
         return StitchPatch().compare(session, asked)
 
@@ -121,14 +129,14 @@ class BulkRoutes:
     @answers_errors
     def addFiles(self, id: str, replace: bool) -> Document:  # noqa: A002
         """Let files be patches."""
-        user = self.getCurrentUser()
+        user = getCurrentUser()
         session = StitchSession().require(id, user, AccessType.WRITE)
         check_editable(session)
         allowed = session_limits.current()
         body = request_body.BodyReader(manifest.MAX_BYTES).read(manifest.MAX_BYTES)
         entries = manifest.parse(body, allowed.requestPatches)
         outcomes = uploads.add_files(session, entries, user, replace=replace)
-        return {'patches': [outcome.view for outcome in outcomes]}
+        return {'patches': [outcome.to_json() for outcome in outcomes]}
 
 
 def _asked(body: Document) -> dict[str, str | None]:

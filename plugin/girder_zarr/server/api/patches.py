@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cherrypy
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute
+from girder.api.rest import getCurrentUser
 from girder.constants import AccessType, TokenScope
 
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.patches.document import SHOWN, view
-from girder_zarr.server.patches.incoming import CREATED, NewPatch
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.sessions.model import Document, StitchSession, spec_of
-from girder_zarr.server.sessions.states import check_editable
-from girder_zarr.server.settings import session_limits
-from girder_zarr.stitch.formats import registry as formats
-from girder_zarr.stitch.patch import check_key, parse_digest
+from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.stitch.spec import patch_parameters
 
-from . import list_params, request_body
-from .references import ReferenceRoutes
+from . import keyed_images, list_params
+
+if TYPE_CHECKING:
+    from girder.api.rest import Resource
+
+    from girder_zarr.server.common.names import Document
+    from girder_zarr.stitch.patch import Placement
+    from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
 
-class PatchRoutes(ReferenceRoutes):
-    """``/stitch_session/:id/patch`` and ``reference``, mixed into the resource of the sessions."""
+class PatchRoutes:
+    """``/stitch_session/:id/patch``."""
 
-    def route_patches(self) -> None:
-        """Add the routes."""
-        self.route('GET', (':id', 'patch'), self.listPatches)
-        self.route('GET', (':id', 'patch', ':key'), self.getPatch)
-        self.route('PUT', (':id', 'patch', ':key'), self.putPatch)
-        self.route('DELETE', (':id', 'patch', ':key'), self.deletePatch)
-        self.route_references()
+    def __init__(self, resource: Resource) -> None:
+        resource.route('GET', (':id', 'patch'), self.listPatches)
+        resource.route('GET', (':id', 'patch', ':key'), self.getPatch)
+        resource.route('PUT', (':id', 'patch', ':key'), self.putPatch)
+        resource.route('DELETE', (':id', 'patch', ':key'), self.deletePatch)
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
@@ -82,6 +82,7 @@ class PatchRoutes(ReferenceRoutes):
         .errorResponse('The session is finalizing or complete, or the key or the pixels do not fit it.', 409)
         .errorResponse('The patch exceeds a limit.', 413)
         .errorResponse('The body is not an image of a known format.', 415)
+        .errorResponse('The disk has no room.', 507)
     )
     @answers_errors
     def putPatch(
@@ -92,21 +93,12 @@ class PatchRoutes(ReferenceRoutes):
         **given: Any,
     ) -> Document:
         """Store a patch."""
-        user = self.getCurrentUser()
-        session = StitchSession().require(id, user, AccessType.WRITE)
-        check_key(key)
-        fields = patch_parameters.parse(given, spec_of(session))
-        announced = parse_digest(cherrypy.request.headers.get('Content-Digest', ''))
-        check_editable(session)
-        allowed = session_limits.current()
-        stream, size, digest = request_body.spool(allowed.patchBytes, announced)
-        with stream:
-            info = formats.inspect(stream, allowed.for_formats, **fields.options.for_formats)
-            new = NewPatch(key, fields.placement, fields.order, digest, size, info, stream, fields.options)
-            document, status = StitchPatch().put(session, new, user, replace=replace, limits=allowed)
-        if status == CREATED:
-            cherrypy.response.status = 201
-        return view(document, status)
+
+        def parse(session: Document) -> tuple[Placement, int, PatchOptions]:
+            fields = patch_parameters.parse(given, spec_of(session))
+            return fields.placement, fields.order, fields.options
+
+        return view(*keyed_images.put(id, key, StitchPatch(), parse, replace=replace))
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -130,7 +122,7 @@ class PatchRoutes(ReferenceRoutes):
         """List the patches of a session."""
         list_params.check(limit, offset)
         wanted = list_params.fields(fields, SHOWN)
-        session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
+        session = StitchSession().require(id, getCurrentUser(), AccessType.READ)
         cherrypy.response.headers['Girder-Total-Count'] = str(StitchPatch().count(session))
         found = StitchPatch().list_session(session, limit, offset, wanted)
         if wanted is None:
@@ -148,7 +140,7 @@ class PatchRoutes(ReferenceRoutes):
     @answers_errors
     def getPatch(self, id: str, key: str) -> Document:  # noqa: A002
         """Return what is known of a patch."""
-        session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
+        session = StitchSession().require(id, getCurrentUser(), AccessType.READ)
         return view(StitchPatch().get(session, key))
 
     @access.user(scope=TokenScope.DATA_WRITE)
@@ -163,6 +155,4 @@ class PatchRoutes(ReferenceRoutes):
     @answers_errors
     def deletePatch(self, id: str, key: str) -> Document:  # noqa: A002
         """Remove a patch."""
-        session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
-        StitchPatch().discard(session, key)
-        return {'message': f'Deleted patch {key}.'}
+        return keyed_images.delete(id, key, StitchPatch())

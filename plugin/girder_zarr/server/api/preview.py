@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cherrypy
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute, describeRoute
-from girder.api.rest import setRawResponse, setResponseHeader
+from girder.api.rest import getCurrentUser, setRawResponse, setResponseHeader
 from girder.constants import AccessType, TokenScope
 from large_image.constants import TileOutputMimeTypes
 from large_image.exceptions import TileGeneralError, TileSourceXYZRangeError
@@ -19,18 +19,38 @@ from large_image.tilesource.tileiterator import TileIterator
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, NotFoundError
 from girder_zarr.server.common.http_errors import answers_errors
-from girder_zarr.server.preview import tile_source as preview
-from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.preview import session_source, tracker
+from girder_zarr.server.sessions.model import StitchSession
 
 from .tile_params import ENCODINGS, FRAME, INDEX, REGION, REGION_NAMES, SOURCE, THUMBNAIL, read_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from girder.api.rest import Resource
+
+    from girder_zarr.server.common.names import Document
+
 #: Pixels of one picture.
 MAX_PIXELS = 2**26
 #: Sides of a thumbnail where none is asked for.
 _THUMBNAIL = 256
+
+
+def describe(summary: str) -> Description:
+    """Return the description of a route that reads what has arrived of a session."""
+    return (
+        Description(summary)
+        .param('id', 'The session.', paramType='path')
+        .errorResponse('Read access was denied on the folder.', 403)
+        .errorResponse('There is no such session, tile or frame, or the session has no patches.', 404)
+    )
+
+
+def describe_picture(summary: str) -> Description:
+    """Return the description of a route that answers with a picture."""
+    described = describe(summary).produces(['image/jpeg', 'image/png', 'image/tiff'])
+    return described.errorResponse('A parameter is malformed.')
 
 
 def answers_tile_errors(make: Callable[[], Any]) -> Any:
@@ -49,29 +69,23 @@ def answers_tile_errors(make: Callable[[], Any]) -> Any:
 
 
 class PreviewRoutes:
-    """``/stitch_session/:id/tiles``, mixed into the resource of the sessions."""
+    """``/stitch_session/:id/tiles``."""
 
-    def route_preview(self) -> None:
-        """Add the routes."""
-        self.route('GET', (':id', 'tiles'), self.getTilesInfo)
-        self.route('GET', (':id', 'tiles', 'internal_metadata'), self.getInternalMetadata)
-        self.route('GET', (':id', 'tiles', 'zxy', ':z', ':x', ':y'), self.getTile)
-        self.route('GET', (':id', 'tiles', 'fzxy', ':frame', ':z', ':x', ':y'), self.getTileOfFrame)
-        self.route('GET', (':id', 'tiles', 'region'), self.getTilesRegion)
-        self.route('GET', (':id', 'tiles', 'thumbnail'), self.getTilesThumbnail)
-        self.route('GET', (':id', 'coverage'), self.getCoverage)
+    def __init__(self, resource: Resource) -> None:
+        resource.route('GET', (':id', 'tiles'), self.getTilesInfo)
+        resource.route('GET', (':id', 'tiles', 'internal_metadata'), self.getInternalMetadata)
+        resource.route('GET', (':id', 'tiles', 'zxy', ':z', ':x', ':y'), self.getTile)
+        resource.route('GET', (':id', 'tiles', 'fzxy', ':frame', ':z', ':x', ':y'), self.getTileOfFrame)
+        resource.route('GET', (':id', 'tiles', 'region'), self.getTilesRegion)
+        resource.route('GET', (':id', 'tiles', 'thumbnail'), self.getTilesThumbnail)
+        resource.route('GET', (':id', 'coverage'), self.getCoverage)
 
-    def _state(self, session_id: str) -> preview.SessionState:
-        session = StitchSession().require(session_id, self.getCurrentUser(), AccessType.READ)
-        return preview.state_of(session)
+    def _state(self, session_id: str) -> session_source.SessionState:
+        session = StitchSession().require(session_id, getCurrentUser(), AccessType.READ)
+        return tracker.state_of(session)
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
-    @autoDescribeRoute(
-        Description('Get large image metadata of what has arrived so far.')
-        .param('id', 'The session.', paramType='path')
-        .errorResponse('Read access was denied on the folder.', 403)
-        .errorResponse('There is no such session, or it has no patches.', 404)
-    )
+    @autoDescribeRoute(describe('Get large image metadata of what has arrived so far.'))
     @answers_errors
     def getTilesInfo(self, id: str) -> Any:  # noqa: A002 - Girder's name for it
         """Return the metadata."""
@@ -80,12 +94,7 @@ class PreviewRoutes:
         return state.source().getMetadata()
 
     @access.public(scope=TokenScope.DATA_READ)
-    @autoDescribeRoute(
-        Description('Get how much of the image has arrived, and where the holes are.')
-        .param('id', 'The session.', paramType='path')
-        .errorResponse('Read access was denied on the folder.', 403)
-        .errorResponse('There is no such session, or it has no patches.', 404)
-    )
+    @autoDescribeRoute(describe('Get how much of the image has arrived, and where the holes are.'))
     @answers_errors
     def getCoverage(self, id: str) -> Document:  # noqa: A002
         """Return what is covered."""
@@ -94,12 +103,7 @@ class PreviewRoutes:
         return {'revision': state.session['revision'], **state.coverage}
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
-    @autoDescribeRoute(
-        Description('Get all that is known of the image of what has arrived so far.')
-        .param('id', 'The session.', paramType='path')
-        .errorResponse('Read access was denied on the folder.', 403)
-        .errorResponse('There is no such session, or it has no patches.', 404)
-    )
+    @autoDescribeRoute(describe('Get all that is known of the image of what has arrived so far.'))
     @answers_errors
     def getInternalMetadata(self, id: str) -> Any:  # noqa: A002
         """Return the internal metadata."""
@@ -109,16 +113,11 @@ class PreviewRoutes:
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
     @describeRoute(
-        Description('Get a tile of what has arrived so far.')
+        describe_picture('Get a tile of what has arrived so far.')
         .notes('Other parameters are those of the tiles of items: encoding, jpegQuality, style, frame ...')
-        .param('id', 'The session.', paramType='path')
         .param('z', 'The layer of the tile; 0 is the most zoomed-out.', paramType='path')
         .param('x', 'The column of the tile.', paramType='path')
         .param('y', 'The row of the tile.', paramType='path')
-        .produces(['image/jpeg', 'image/png', 'image/tiff'])
-        .errorResponse('A parameter is malformed.')
-        .errorResponse('Read access was denied on the folder.', 403)
-        .errorResponse('There is no such session or tile, or it has no patches.', 404)
     )
     @answers_errors
     def getTile(self, id: str, z: str, x: str, y: str, params: Document) -> Any:  # noqa: A002
@@ -137,16 +136,11 @@ class PreviewRoutes:
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
     @describeRoute(
-        Description('Get a tile of one frame of what has arrived so far.')
-        .param('id', 'The session.', paramType='path')
+        describe_picture('Get a tile of one frame of what has arrived so far.')
         .param('frame', 'The number of the frame.', paramType='path')
         .param('z', 'The layer of the tile; 0 is the most zoomed-out.', paramType='path')
         .param('x', 'The column of the tile.', paramType='path')
         .param('y', 'The row of the tile.', paramType='path')
-        .produces(['image/jpeg', 'image/png', 'image/tiff'])
-        .errorResponse('A parameter is malformed.')
-        .errorResponse('Read access was denied on the folder.', 403)
-        .errorResponse('There is no such session or tile, or it has no patches.', 404)
     )
     def getTileOfFrame(self, id: str, frame: str, z: str, x: str, y: str, params: Document) -> Any:  # noqa: A002
         """Return a tile of a frame."""
@@ -154,16 +148,11 @@ class PreviewRoutes:
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
     @describeRoute(
-        Description('Get a region of what has arrived so far, optionally scaled.')
+        describe_picture('Get a region of what has arrived so far, optionally scaled.')
         .notes(
             'The parameters are those of regions of items: left, top, right, bottom, regionWidth, '
             'regionHeight, units, width, height, fill, frame, magnification, encoding, style ...'
         )
-        .param('id', 'The session.', paramType='path')
-        .produces(['image/jpeg', 'image/png', 'image/tiff'])
-        .errorResponse('A parameter is malformed.')
-        .errorResponse('Read access was denied on the folder.', 403)
-        .errorResponse('There is no such session, or it has no patches.', 404)
         .errorResponse('The region has too many pixels.', 413)
     )
     @answers_errors
@@ -187,17 +176,12 @@ class PreviewRoutes:
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
     @describeRoute(
-        Description('Get a thumbnail of what has arrived so far.')
-        .param('id', 'The session.', paramType='path')
+        describe_picture('Get a thumbnail of what has arrived so far.')
         .param('width', 'The width of the thumbnail at most.', required=False, dataType='integer')
         .param('height', 'The height of the thumbnail at most.', required=False, dataType='integer')
         .param('fill', 'A color that pads it to this size.', required=False)
         .param('frame', 'The number of the frame.', required=False, dataType='integer')
         .param('encoding', 'How it is encoded.', required=False, enum=list(ENCODINGS), default='JPEG')
-        .produces(['image/jpeg', 'image/png', 'image/tiff'])
-        .errorResponse('A parameter is malformed.')
-        .errorResponse('Read access was denied on the folder.', 403)
-        .errorResponse('There is no such session, or it has no patches.', 404)
     )
     @answers_errors
     def getTilesThumbnail(self, id: str, params: Document) -> Any:  # noqa: A002
@@ -216,7 +200,7 @@ class PreviewRoutes:
         return _picture(state, ['thumbnail', values, options], make)
 
 
-def _check_frame(source: preview.PreviewTileSource, arguments: Document) -> None:
+def _check_frame(source: session_source.PreviewTileSource, arguments: Document) -> None:
     """Check that there is such a frame.
 
     :raises NotFoundError: there is not.
@@ -238,7 +222,7 @@ def _check_size(source: Any, arguments: Document) -> None:
         raise LimitExceededError(msg)
 
 
-def _picture(state: preview.SessionState, what: list[Any], make: Callable[[], tuple[Any, str]]) -> Any:
+def _picture(state: session_source.SessionState, what: list[Any], make: Callable[[], tuple[Any, str]]) -> Any:
     """Answer with a picture, or with 304 where the client has it.
 
     A client asks every time: what it has is right as long as nothing of the session has changed.

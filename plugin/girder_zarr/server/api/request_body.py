@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tempfile
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
 import cherrypy
 
 from girder_zarr.errors import InvalidInputError, LimitExceededError
-from girder_zarr.stitch.patch import format_digest
+from girder_zarr.server.common.json_input import parse_json
+from girder_zarr.server.common.spool import Spooled, spool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PIECE = 256 * 1024
-#: Bodies up to this size are held in memory, larger ones in a temporary file.
-SPOOL_BYTES = 4 * 2**20
-#: What is left of a refused body is read and thrown away, so that the client gets to see the answer.
+#: So much of a refused body is read and thrown away, since most clients read no answer before they have sent
+#: everything; a client that sends more than this finds the connection closed.
 MAX_DRAIN = 2**31
 _TOOL = 'girder_zarr_raw_body'
-#: The ends of paths to which bodies are posted that are not parsed.
+#: The last segments of the paths whose POST bodies are left unparsed.
 RAW_POSTS = ('/patches', '/missing', '/files')
 
 
@@ -39,7 +39,7 @@ class _RawBodyTool(cherrypy.Tool):
 
 
 def is_raw(request: Any) -> bool:
-    """Return whether a request's body is left alone: those that carry patches, whatever they call it."""
+    """Return whether a request's body is left unparsed: it carries patches, whatever its Content-Type."""
     many = request.method == 'POST' and request.path_info.rstrip('/').endswith(RAW_POSTS)
     return bool(request.method == 'PUT' or many)
 
@@ -55,14 +55,20 @@ def install(tree: Any, path: str) -> None:
             application.merge({path: {f'tools.{_TOOL}.on': True}})
 
 
-def _pieces() -> Any:
-    """Yield the body piece by piece; ends at Content-Length or where the connection ends."""
+def _pieces() -> Iterator[bytes]:
+    """Yield the body piece by piece, up to Content-Length or to the end of a chunked body.
+
+    :raises InvalidInputError: the connection ends before Content-Length.
+    """
     request = cherrypy.request
     length = _content_length()
     done = getattr(request, 'girderZarrBodyRead', 0)
     while length is None or done < length:
         piece = request.body.fp.read(_PIECE if length is None else min(_PIECE, length - done))
         if not piece:
+            if length is not None:
+                msg = f'The body ends after {done} bytes; Content-Length announced {length}.'
+                raise InvalidInputError(msg)
             return
         done += len(piece)
         request.girderZarrBodyRead = done
@@ -101,12 +107,11 @@ def _drain() -> None:
         return
 
 
-def spool(limit: int, announced: str | None = None) -> tuple[IO[bytes], int, str]:
+def spool_body(limit: int, announced: str | None = None) -> Spooled:
     """Read the body in bounded memory.
 
     :param limit: bytes that are accepted.
-    :param announced: the digest that the body should have, where the client said one.
-    :returns: a seekable temporary file for the caller to close, its size, and its digest as in RFC 9530.
+    :param announced: the digest that the body should have, if the client gave one.
     :raises LimitExceededError: the body is larger.
     :raises InvalidInputError: it is empty, ends too early or has another digest.
     """
@@ -114,30 +119,7 @@ def spool(limit: int, announced: str | None = None) -> tuple[IO[bytes], int, str
     if length is not None and length > limit:
         msg = f'The body has {length} bytes; the limit is {limit}.'
         raise LimitExceededError(msg)
-    digest, size = hashlib.sha256(), 0
-    stream = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES, prefix='girder-zarr-')  # noqa: SIM115 - returned
-    try:
-        for piece in _pieces():
-            size += len(piece)
-            if size > limit:
-                msg = f'The body has more than {limit} bytes, which is the limit.'
-                raise LimitExceededError(msg)
-            digest.update(piece)
-            stream.write(piece)
-        if length is not None and size < length:
-            msg = f'The body ends after {size} bytes; Content-Length announced {length}.'
-            raise InvalidInputError(msg)
-        if not size:
-            msg = 'The body is empty; expected an image.'
-            raise InvalidInputError(msg)
-        found = format_digest(digest.digest())
-        if announced not in {None, found}:
-            msg = f'Content-Digest: announced {announced}, the body that arrived has {found}.'
-            raise InvalidInputError(msg)
-    except BaseException:
-        stream.close()
-        raise
-    return stream, size, found
+    return spool(_pieces(), limit, announced)
 
 
 class BodyReader:
@@ -198,26 +180,3 @@ def read_json(limit: int = 2**20, *, kind: type = dict) -> Any:
         msg = f'The body has more than {limit} bytes, which is the limit.'
         raise LimitExceededError(msg)
     return parse_json(data, kind)
-
-
-def parse_json(data: bytes, kind: type | tuple[type, ...] = dict, what: str = 'The body') -> Any:
-    """Return a JSON object or list.
-
-    :raises InvalidInputError: it is something else.
-    """
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    expected = ' or '.join({dict: 'object', list: 'list'}[one] for one in kinds)
-    try:
-        value = json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        msg = f'{what}: expected a JSON {expected}, found something that is not JSON ({error}).'
-        raise InvalidInputError(msg) from error
-    if not isinstance(value, kinds):
-        msg = f'{what}: expected a JSON {expected}, found {type(value).__name__}.'
-        raise InvalidInputError(msg)
-    return value
-
-
-def _refuse_constant(name: str) -> None:
-    msg = f'{name} is not JSON'
-    raise ValueError(msg)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cherrypy
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute, describeRoute
-from girder.api.rest import Resource
+from girder.api.rest import Resource, getCurrentUser
 from girder.constants import AccessType, SortDir, TokenScope
 from girder.exceptions import RestException
 
@@ -18,18 +18,22 @@ from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import orphans
 from girder_zarr.server.maintenance.removal import delete_session
 from girder_zarr.server.sessions import edit as editing
-from girder_zarr.server.sessions.model import Document, StitchSession, require_folder, view
+from girder_zarr.server.sessions.model import StitchSession, require_folder, view
 
 from . import list_params, request_body
 from .bulk import BulkRoutes
 from .patches import PatchRoutes
 from .preview import PreviewRoutes
+from .reference_images import ReferenceRoutes
+
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
 
 _SORTS = ('updated', 'created', 'name', 'state')
 _NOTES = 'See docs/rest.md of girder_zarr for the fields.'
 
 
-class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
+class StitchSessionResource(Resource):
     """``/stitch_session``."""
 
     def __init__(self) -> None:
@@ -43,9 +47,8 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
         self.route('POST', ('sweep',), self.sweepSessions)
         self.route('POST', (':id', 'finalize'), self.finalizeSession)
         self.route('POST', (':id', 'cancel'), self.cancelSession)
-        self.route_patches()
-        self.route_bulk()
-        self.route_preview()
+        for routes in (PatchRoutes, ReferenceRoutes, BulkRoutes, PreviewRoutes):
+            routes(self)
 
     @answers_errors
     def handleRoute(self, method: str, path: Any, params: Document) -> Any:
@@ -79,7 +82,7 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
         if not isinstance(folder_id, str):
             msg = f'folderId: expected the id of a folder, found {folder_id!r:.80}.'
             raise InvalidInputError(msg)
-        user = self.getCurrentUser()
+        user = getCurrentUser()
         folder = require_folder(folder_id, user, AccessType.WRITE)
         spec, expires = editing.split(body.get('spec'))
         made = StitchSession().create(folder, user, body.get('name'), spec, expires)
@@ -103,7 +106,7 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
     @answers_errors
     def editSession(self, id: str) -> Document:  # noqa: A002 - Girder's name for it
         """Change a session."""
-        session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
+        session = StitchSession().require(id, getCurrentUser(), AccessType.WRITE)
         return view(editing.edit(session, request_body.read_json()))
 
     @access.admin(scope=TokenScope.DATA_WRITE)
@@ -132,7 +135,7 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
         if sort[0][0] not in _SORTS:
             msg = f'sort: expected one of {", ".join(_SORTS)}, found {sort[0][0][:80]!r}.'
             raise InvalidInputError(msg)
-        folder = require_folder(folderId, self.getCurrentUser(), AccessType.READ)
+        folder = require_folder(folderId, getCurrentUser(), AccessType.READ)
         expiry.sweep_if_due()
         found = StitchSession().list_folder(folder, limit, offset, [sort[0], ('_id', SortDir.ASCENDING)])
         total = StitchSession().collection.count_documents({'folderId': folder['_id'], 'deleting': False})
@@ -150,7 +153,7 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
     @answers_errors
     def getSession(self, id: str) -> Document:  # noqa: A002 - Girder's name for it
         """Return a session."""
-        return view(StitchSession().require(id, self.getCurrentUser(), AccessType.READ))
+        return view(StitchSession().require(id, getCurrentUser(), AccessType.READ))
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
@@ -163,7 +166,7 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
     @answers_errors
     def deleteSession(self, id: str) -> Document:  # noqa: A002
         """Remove a session."""
-        session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
+        session = StitchSession().require(id, getCurrentUser(), AccessType.WRITE)
         delete_session(session['_id'])
         return {'message': f'Deleted stitch session {session["name"]}.'}
 
@@ -191,7 +194,7 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
     @answers_errors
     def finalizeSession(self, id: str, force: bool) -> Document:  # noqa: A002
         """Start the job of a session."""
-        user = self.getCurrentUser()
+        user = getCurrentUser()
         session = StitchSession().require(id, user, AccessType.WRITE)
         return view(finalize.finalize(session, user, force=force))
 
@@ -206,7 +209,7 @@ class StitchSessionResource(PatchRoutes, BulkRoutes, PreviewRoutes, Resource):
     @answers_errors
     def cancelSession(self, id: str) -> Document:  # noqa: A002
         """Stop the job of a session."""
-        session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
+        session = StitchSession().require(id, getCurrentUser(), AccessType.WRITE)
         return view(finalize.cancel(session))
 
 

@@ -85,7 +85,7 @@ def _file_of(item: dict[str, Any], file_id: str | None) -> dict[str, Any]:
         if file is None or file.get('itemId') != item['_id']:
             msg = f'Expected the id of a file of this item, found "{file_id}".'
             raise NotFoundError(msg)
-        return file
+        return dict(file)
     large_image = item.get('largeImage') or {}
     file_id = large_image.get('fileId') or large_image.get('originalId')
     file = File().load(file_id, force=True) if file_id else None
@@ -94,7 +94,7 @@ def _file_of(item: dict[str, Any], file_id: str | None) -> dict[str, Any]:
     if file is None:
         msg = 'Expected an item with a file, found one without.'
         raise NotFoundError(msg)
-    return file
+    return dict(file)
 
 
 def register(info: dict[str, Any]) -> None:

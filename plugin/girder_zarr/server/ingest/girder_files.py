@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
     from girder_zarr.server.settings.session_limits import StitchLimits
 
-    from .fields import PatchFields
+    from .patch_fields import PatchFields
 
 
 def patch_of_file(file: Document, fields: PatchFields, limits: StitchLimits) -> NewPatch:

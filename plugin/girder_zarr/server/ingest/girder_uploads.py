@@ -26,17 +26,19 @@ from girder_zarr.server.common.http_errors import rest_exception
 from girder_zarr.server.patches.incoming import CREATED
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions import quota
-from girder_zarr.server.sessions.model import Document, StitchSession, object_id, require_folder, spec_of
+from girder_zarr.server.sessions.model import StitchSession, object_id, require_folder, spec_of
 from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings import session_limits
 from girder_zarr.server.storage import durable_files
 
-from . import fields as patch_fields
-from .bulk import Outcome, refused
+from . import patch_fields
+from .bulk_ingest import Outcome, refused
 from .girder_files import patch_of_file
 
 if TYPE_CHECKING:
-    from .fields import PatchFields
+    from girder_zarr.server.common.names import Document
+
+    from .patch_fields import PatchFields
 
 SESSION = 'stitchSession'
 _MAX_REFERENCE = 2**14
@@ -196,7 +198,7 @@ def _file_of(entry: Document, user: Document) -> Document:
         raise InvalidInputError(msg)
     if file_id:
         file = File().load(object_id(file_id, 'file'), user=user, level=AccessType.READ)
-        found = [file] if file else []
+        found: list[Document] = [file] if file else []
     else:
         item = Item().load(object_id(item_id, 'item'), user=user, level=AccessType.READ)
         found = list(Item().childFiles(item, limit=2)) if item else []

@@ -1,4 +1,4 @@
-"""A list that says of many patches where they belong: JSON or CSV, before the files or by itself."""
+"""A manifest: a list of the fields of many patches, JSON or CSV, before the files or by itself."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import re
 from typing import Any
 
 from girder_zarr.errors import InvalidInputError, LimitExceededError
-from girder_zarr.server.api.request_body import parse_json
+from girder_zarr.server.common.json_input import parse_json
 
 #: The names that a manifest may have as a member of a stream.
 NAMES = ('manifest.json', 'manifest.csv', 'manifest')
+#: Enough for a hundred thousand entries of 300 bytes; a manifest is parsed in memory.
 MAX_BYTES = 2**25
 #: Positions in names: each of these letters with an integer, apart from the rest of the name.
 _IN_NAME = re.compile(r'(?:^|[_\-])([xytzcr])(-?[0-9]{1,10})(?=[_\-.]|$)')
@@ -19,23 +20,23 @@ _IN_NAME = re.compile(r'(?:^|[_\-])([xytzcr])(-?[0-9]{1,10})(?=[_\-.]|$)')
 Entry = dict[str, Any]
 
 
-def parse(data: bytes, most: int) -> list[Entry]:
+def parse(data: bytes, max_entries: int) -> list[Entry]:
     """Return the entries of a manifest: the objects of a JSON list (or of ``patches`` in an object), or rows.
 
-    :param most: how many there may be.
+    :param max_entries: how many there may be.
     :raises InvalidInputError: it is neither. :raises LimitExceededError: there are more.
     """
     if data.lstrip()[:1] in {b'[', b'{'}:
-        found = parse_json(data, (list, dict), 'The manifest')
-        if isinstance(found, dict):
-            found = found.get('patches')
-        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        given = parse_json(data, (list, dict), 'The manifest')
+        listed = given.get('patches') if isinstance(given, dict) else given
+        if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
             msg = 'The manifest: expected a list of objects, or an object with such a list as patches.'
             raise InvalidInputError(msg)
+        found: list[Entry] = listed
     else:
         found = _table(data)
-    if len(found) > most:
-        msg = f'The manifest has {len(found)} entries; the limit is {most}.'
+    if len(found) > max_entries:
+        msg = f'The manifest has {len(found)} entries; the limit is {max_entries}.'
         raise LimitExceededError(msg)
     return found
 
@@ -77,7 +78,7 @@ def by_file(entries: list[Entry]) -> dict[str, Entry]:
 
 
 def from_name(name: str) -> Entry:
-    """Return what a name says: ``tile_x10_y-20_z3.png`` lies at x 10, y -20, z 3; it is also the key.
+    """Return the fields in a name, which is the key: ``tile_x10_y-20_z3.png`` lies at x 10, y -20, z 3.
 
     Beside a row, as in ``r2_c5.png``, the ``c`` is a column.
     """

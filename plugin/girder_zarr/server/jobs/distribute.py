@@ -1,9 +1,9 @@
-"""A large image made by as many workers as there are.
+"""Distributes a large image over all workers that are there.
 
-The worker that runs the attempt cuts the image into parts, asks for help, and puts the parts together in
-their order; as long as the next one is not there it makes parts itself. Helpers make parts as long as there
-are any. Nobody waits for a helper: with one worker the image is made as well, and a helper that dies costs
-the part that it held. What is done stays done when the run is taken over by another worker.
+The worker that runs the attempt divides the image into parts, asks for helpers, and merges the parts in
+their order; while the next one is not done it makes parts itself. Helpers make parts as long as there are
+any. The run never depends on a helper: one worker alone makes the image too, and a helper that dies costs the
+part that it had leased. Parts that are done stay done when another worker takes the run over.
 """
 
 from __future__ import annotations
@@ -34,38 +34,43 @@ from girder_zarr.stitch.output.assemble import values_of
 from girder_zarr.stitch.output.image_parts import PartMaker, cut, merge_file
 from girder_zarr.stitch.registration import serialize as corrections
 
-from .progress import Stopper
+from .progress import CancellationCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.plan import Plan
 
-    from .progress import Reporter
+    from .progress import ProgressReporter
 
 logger = logging.getLogger(__name__)
 
-#: An image of more than so many parts is shared out.
-FEW = 4
-#: How many helpers are asked for at most.
+#: An image of more than so many parts is distributed; below, handing parts around costs more than it saves.
+MAX_PARTS_ALONE = 4
+#: How many helpers are asked for at most: more workers than any installation that we know of has, and few
+#: enough messages not to fill a queue.
 MAX_HELPERS = 64
-#: After so long a helper lets other jobs have their turn.
+#: After so long a helper queues again behind the tasks of others, so that one large image does not keep all
+#: workers from small ones.
 HELP_SECONDS = 60.0
-#: How often a part is tried before the image is given up.
+#: How often a part is tried before the image is given up: often enough for workers that were restarted, and
+#: few enough that a part that kills its worker (for lack of memory, say) does not go on to kill all of them.
 MAX_TRIES = 4
-#: What another worker would find as well.
+#: Errors of the patches or the spec, which another worker would meet too.
 _FINAL = (ConflictError, InvalidInputError, LimitExceededError, UnsupportedFormatError)
+#: Between looks for the next part while helpers make it.
 _PAUSE = 0.2
+#: How often the progress within a part is written to the database.
 _COUNT_SECONDS = 1.0
-#: Parts are read in pieces of this size.
-_READ = 2**22
+#: Parts are read in pieces of this size: one request each where they are in S3.
+_READ_BYTES = 2**22
 
 
 def is_large(plan: Plan) -> bool:
-    """Return whether an image is shared out."""
-    return values_of(plan) > FEW * part_values()
+    """Return whether an image is distributed."""
+    return values_of(plan) > MAX_PARTS_ALONE * part_values()
 
 
 def prepare(session: Document, plan: Plan, user: Document) -> Document:
@@ -88,7 +93,7 @@ def make(
     planned: Document,
     target: Path,
     user: Document,
-    reporter: Reporter,
+    reporter: ProgressReporter,
     check: Callable[[], None],
 ) -> None:
     """Make the image of a session together with helpers.
@@ -97,40 +102,40 @@ def make(
     :param check: raises to stop.
     """
     maker = PartMaker(plan, PatchReader(plan.patches), planned['values'])
-    worker = _Worker(session, maker, target.parent, user, check)
-    worker.told = lambda: reporter.reach(lambda: StitchPart().made(session))
-    parts = _in_order(session, worker, check, lambda: reporter.say('Putting the last parts together'))
+    worker = PartWorker(session, maker, target.parent, user, check)
+    worker.on_progress = lambda: reporter.update(lambda: StitchPart().made(session))
+    parts = _done_in_order(session, worker, check, lambda: reporter.show('Putting the last parts together'))
     merge_file(plan, parts, target, planned['values'], name=session['name'], check=check)
-    reporter.say('All parts are together', current=values_of(plan))
+    reporter.show('All parts are together', current=values_of(plan))
 
 
-def _in_order(
-    session: Document, worker: _Worker, check: Callable[[], None], all_made: Callable[[], None]
+def _done_in_order(
+    session: Document, worker: PartWorker, check: Callable[[], None], on_all_made: Callable[[], None]
 ) -> Iterator[IO[bytes]]:
-    """Yield the parts in their order; while the next one is not there, make what nobody makes.
+    """Yield the files of the parts in their order; while the next one is not done, make parts.
 
-    So the parts are put together while helpers make others, and in the end nobody waits for that.
+    So the caller merges parts while helpers make others, and little is left to merge at the end.
 
-    :param all_made: called once, when no part is left to make.
+    :param on_all_made: called once, when no part is left to make.
     """
     parts, waiting = StitchPart(), True
-    for index in range(parts.count_all(session)):
+    for index in range(parts.count_parts(session)):
         while (done := parts.find_done(session, index)) is None:
             if not worker.make_one():
-                parts.release_gone(session)
-                worker.told()
+                parts.release_exited(session)
+                worker.on_progress()
                 time.sleep(_PAUSE)
             check()
         check()
         if waiting and not parts.left(session):
             waiting = False
-            all_made()
-        with io.BufferedReader(FileStream(File().load(done['fileId'], force=True)), _READ) as stream:
+            on_all_made()
+        with io.BufferedReader(FileStream(File().load(done['fileId'], force=True)), _READ_BYTES) as stream:
             yield stream
 
 
 def help_with(session: Document, planned: Document, plan: Plan, folder: Path) -> bool:
-    """Make parts of a session for a while; return whether there are more that nobody makes.
+    """Make parts of a session for `HELP_SECONDS`; return whether there are more that no worker makes.
 
     :raises CancelledError: the session does not wait for them any more.
     :raises GirderZarrError: the image cannot be made; the session is in error.
@@ -138,11 +143,11 @@ def help_with(session: Document, planned: Document, plan: Plan, folder: Path) ->
     user = User().load(session['finalizerId'], force=True)
     attempt = {**session, 'run': None}  # whichever worker runs it
     maker = PartMaker(plan, PatchReader(plan.patches), planned['values'])
-    worker = _Worker(attempt, maker, folder, user, Stopper(attempt).check)
+    worker = PartWorker(attempt, maker, folder, user, CancellationCheck(attempt).check)
     return worker.run(until=time.monotonic() + HELP_SECONDS)
 
 
-class _Worker:
+class PartWorker:
     """Makes parts of one attempt, one after the other."""
 
     def __init__(
@@ -150,13 +155,14 @@ class _Worker:
     ) -> None:
         self._session, self._maker, self._folder, self._user = session, maker, folder, user
         self._check = check
-        #: Called when something was made.
-        self.told: Callable[[], None] = lambda: None
+        #: Called when values were made.
+        self.on_progress: Callable[[], None] = lambda: None
 
     def run(self, until: float) -> bool:
-        """Make parts until there is none that nobody makes; return False.
+        """Make parts until none is left to lease.
 
-        :param until: a time of the monotonic clock, after which no other part is begun; then return True.
+        :param until: a time of the monotonic clock, after which no other part is begun.
+        :returns: whether it stopped because of the time, so that parts are left.
         """
         while self.make_one():
             if time.monotonic() > until:
@@ -164,7 +170,7 @@ class _Worker:
         return False
 
     def make_one(self) -> bool:
-        """Make a part that nobody makes; return whether there was one."""
+        """Lease a part and make it; return whether there was one."""
         self._check()
         document = StitchPart().claim(self._session)
         if document is None:
@@ -173,10 +179,10 @@ class _Worker:
         return True
 
     def _make(self, document: Document) -> None:
-        with heartbeat.Heart(lambda: StitchPart().renew(document)) as beating:
+        with heartbeat.Heartbeat(lambda: StitchPart().renew(document)) as lease:
 
             def check() -> None:
-                beating.check()
+                lease.check()
                 self._check()
 
             try:
@@ -200,30 +206,30 @@ class _Worker:
         path = self._folder / f'part-{document["index"]}.zip'
         path.unlink(missing_ok=True)
         try:
-            counter = _Counter(document, self.told)
+            counter = PartCounter(document, self.on_progress)
             self._maker.write(to_part(document), path, progress=counter.add, check=check)
             file = StitchPart().store(self._session, path, self._user, check)
         finally:
             path.unlink(missing_ok=True)
         if StitchPart().finish(document, file):
-            run_lease.made_progress(self._session)
-        self.told()
+            run_lease.record_progress(self._session)
+        self.on_progress()
 
 
-class _Counter:
-    """Counts what is made of a part, and tells the database now and then."""
+class PartCounter:
+    """Counts the values that are made of a part; adds them to its document every second. Thread safe."""
 
-    def __init__(self, document: Document, told: Callable[[], None]) -> None:
-        self._document, self._told = document, told
+    def __init__(self, document: Document, on_progress: Callable[[], None]) -> None:
+        self._document, self._on_progress = document, on_progress
         self._lock = threading.Lock()
-        self._made, self._when = 0, time.monotonic()
+        self._made, self._written = 0, time.monotonic()
 
     def add(self, values: int) -> None:
         """Add to what is made."""
         with self._lock:
             self._made += values
-            if time.monotonic() - self._when < _COUNT_SECONDS:
+            if time.monotonic() - self._written < _COUNT_SECONDS:
                 return
-            made, self._made, self._when = self._made, 0, time.monotonic()
-        StitchPart().count(self._document, made)
-        self._told()
+            made, self._made, self._written = self._made, 0, time.monotonic()
+        StitchPart().add_made(self._document, made)
+        self._on_progress()

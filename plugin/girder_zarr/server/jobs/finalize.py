@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from girder.exceptions import RestException
 from girder_jobs.constants import JobStatus
@@ -11,32 +11,27 @@ from girder_jobs.models.job import Job
 
 from girder_zarr.errors import ConflictError
 from girder_zarr.server.common import database
-from girder_zarr.server.maintenance import reaper
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.references import StitchReference
-from girder_zarr.server.sessions.model import (
-    CANCELLED,
-    COMPLETE,
-    ERROR,
-    FINALIZING,
-    Document,
-    StitchSession,
-    spec_of,
-)
+from girder_zarr.server.sessions.model import StitchSession, spec_of
+from girder_zarr.server.sessions.states import CANCELLED, COMPLETE, ERROR, FINALIZING
 from girder_zarr.server.settings.session_limits import current as limits_now
 from girder_zarr.stitch.extent import Extent
 
-from . import girder_job, tasks
+from . import cleanup, dispatch, girder_job
+
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
 
 logger = logging.getLogger(__name__)
 
-_FOLLOWED = (*girder_job.STOPPED, JobStatus.ERROR)
+_ENDING_STATUSES = (*girder_job.STOPPED, JobStatus.ERROR)
 
 
 def finalize(session: Document, user: Document, *, force: bool) -> Document:
     """Start the job that makes the image; return the session.
 
-    However many ask, one job runs: in finalizing and complete the session is returned as it is.
+    Of any number of requests one starts a job: a session that is finalizing or complete is returned as it is.
 
     :raises ConflictError: there are no patches, or fewer than expected and not ``force``.
     :raises LimitExceededError: the image would be too large.
@@ -44,12 +39,12 @@ def finalize(session: Document, user: Document, *, force: bool) -> Document:
     :raises pymongo.errors.PyMongoError: the database went away; where the session is finalizing, it goes on.
     """
     if session['state'] == FINALIZING:
-        reaper.resume(session)
+        dispatch.send_again(session)
         session = StitchSession().get(session['_id'])
     if session['state'] in {FINALIZING, COMPLETE}:
         return session
     check_ready(session, force=force)
-    reaper.tidy(session)
+    cleanup.clean_up_if_abandoned(session)
     begun = StitchSession().begin_finalizing(session, user)
     if begun is None:
         return StitchSession().get(session['_id'])
@@ -80,17 +75,17 @@ def check_ready(session: Document, *, force: bool) -> None:
     limits = limits_now()
     limits.check_extent(box, spec_of(session), session['bands'])
     limits.check_registration(spec_of(session), count)
-    held = session['counts']
-    limits.check_session({'patches': 0, 'bytes': 0}, held['patches'], held['bytes'])
+    counts = session['counts']
+    limits.check_session({'patches': 0, 'bytes': 0}, counts['patches'], counts['bytes'])
 
 
 def _dispatch(session: Document, user: Document) -> None:
     try:
         session = girder_job.create(session, user)
-        tasks.send(session)
+        dispatch.send(session)
     except Exception as error:
         if database.was_lost(error):
-            raise  # a keeper sends the message once the database is back
+            raise  # the reaper sends the message once the database is back
         # Where tasks run at once, in this process, it is the job's own error, and the session is settled.
         logger.exception('The job of stitch session %s ended with an error', session['_id'])
         failed = StitchSession().fail({**session, 'run': None}, f'The job could not be started: {error}')
@@ -111,18 +106,18 @@ def cancel(session: Document) -> Document:
     job = girder_job.load(cancelled['jobId'])
     if job is not None and job['status'] not in (*girder_job.ENDED, *girder_job.STOPPED):
         Job().cancelJob(job)
-    reaper.tidy(cancelled)
+    cleanup.clean_up_if_abandoned(cancelled)
     return cancelled
 
 
-def follow_job(event: Any) -> None:
-    """Let a session know that its job was stopped or failed outside of it (an event handler).
+def job_changed(event: Any) -> None:
+    """End the attempt of a session whose job was stopped or failed outside of it (an event handler).
 
-    This is how cancelling on Girder's job page, a revoked task or a lost worker reaches the session.
+    So cancelling on Girder's job page, a revoked task or a lost worker reaches the session.
     """
     job = event.info['job']
     meta = job.get('meta') or {}
-    if meta.get('creator') != girder_job.CREATOR or job['status'] not in _FOLLOWED:
+    if meta.get('creator') != girder_job.CREATOR or job['status'] not in _ENDING_STATUSES:
         return
     session = StitchSession().load(meta['stitchSessionId'], force=True)
     if session is None or session['state'] != FINALIZING or session['attempt'] != meta['attempt']:

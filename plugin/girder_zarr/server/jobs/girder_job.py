@@ -1,20 +1,24 @@
-"""Girder's job of an attempt: what users and administrators see of it. The session decides, the job shows."""
+"""Girder's job of an attempt, as users and administrators see it. It follows the session's state."""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from girder.exceptions import ValidationException
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
-from girder_plugin_worker.status import CustomJobStatus
+from girder_worker.utils import JobStatus as WorkerJobStatus
 
-from girder_zarr.server.sessions.model import COMPLETE, ERROR, Document, StitchSession
+from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.sessions.states import COMPLETE, ERROR
+
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
 
 JOB_TYPE = 'girder_zarr_stitch'
 CREATOR = 'girder_zarr'
-STOPPED = (CustomJobStatus.CANCELING, JobStatus.CANCELED)
+STOPPED = (WorkerJobStatus.CANCELING, JobStatus.CANCELED)
 ENDED = (JobStatus.SUCCESS, JobStatus.ERROR, JobStatus.CANCELED)
 
 
@@ -27,7 +31,8 @@ def create(session: Document, user: Document) -> Document:
         user=user,
         otherFields={
             'celeryTaskId': uuid.uuid4().hex,
-            # tells girder_worker that nothing calls back over HTTP: it needs no token and no address
+            # With any value here girder_worker gives the job no token and no address, which nothing of
+            # ours needs; it is never imported.
             'module': 'girder_zarr.server.tasks',
             'meta': {
                 'creator': CREATOR,
@@ -68,7 +73,7 @@ def log(job_id: Any, line: str) -> None:
 
 
 def show(job_id: Any, current: int, total: int, message: str) -> None:
-    """Show how far the work is."""
+    """Show the progress of the work."""
     job = load(job_id)
     if job is not None and job['status'] not in ENDED:
         Job().updateJob(job, progressCurrent=current, progressTotal=total, progressMessage=message)
@@ -76,8 +81,8 @@ def show(job_id: Any, current: int, total: int, message: str) -> None:
 
 def end(session: Document) -> None:
     """End the job of an attempt in the way that the session has ended; a second call changes nothing."""
-    ways = {COMPLETE: JobStatus.SUCCESS, ERROR: JobStatus.ERROR}
-    close(session['jobId'], ways.get(session['state'], JobStatus.CANCELED))
+    statuses = {COMPLETE: JobStatus.SUCCESS, ERROR: JobStatus.ERROR}
+    close(session['jobId'], statuses.get(session['state'], JobStatus.CANCELED))
 
 
 def list_open() -> list[Document]:
@@ -96,7 +101,7 @@ def close(job_id: Any, status: int = JobStatus.CANCELED) -> None:
 
 
 def _move(job: Document | None, status: int) -> Document | None:
-    """Change the status, unless somebody else has changed it so that this one cannot follow any more."""
+    """Change the status, unless it has changed meanwhile to one from which Girder does not allow this one."""
     if job is None or job['status'] == status:
         return job
     try:

@@ -1,4 +1,4 @@
-"""How far a run is, for the session and its job, and whether it shall stop."""
+"""The progress of a run, in the session and its job, and whether the run is to stop."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from . import girder_job
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
 
+#: A page that follows the job looks alive at two changes a second; each costs two writes to the database.
 REPORT_SECONDS = 0.5
+#: A cancelled run stops within a second: this, and the time of a block. Each check asks the database twice.
 CHECK_SECONDS = 0.5
-#: After so long the time that is left is told.
+#: The time left is estimated after so long; before, opening files weighs more than the pixels.
 PACE_SECONDS = 1.0
 
 
-class Stopper:
-    """Notices that nobody waits for a run any more. Thread safe.
+class CancellationCheck:
+    """Notices that a run is no longer wanted. Thread safe.
 
     :param check_more: raises where there are more reasons to stop.
     """
@@ -36,9 +38,10 @@ class Stopper:
         self._checked = float('-inf')
 
     def check(self) -> None:
-        """Stop if the session no longer waits for this run, or its job was cancelled.
+        """Stop the run if the session does not wait for it; asks the database every `CHECK_SECONDS`.
 
-        :raises CancelledError: it is so.
+        :raises CancelledError: the session was cancelled or deleted, another run took over, or the job was
+            stopped.
         """
         self._check_more()
         with self._lock:
@@ -50,8 +53,8 @@ class Stopper:
             raise CancelledError(msg)
 
 
-class Reporter:
-    """Tells session and job how far a run is. Thread safe."""
+class ProgressReporter:
+    """Writes the progress of a run into the session and the job. Thread safe."""
 
     def __init__(self, session: Document) -> None:
         self._session = session
@@ -61,15 +64,15 @@ class Reporter:
         self._before = 0
 
     def begin(self, total: int, message: str, current: int = 0) -> None:
-        """Set what there is to do, and how much of it was done by runs before."""
+        """Set the amount of work in values (pixels times bands), and what earlier runs have done of it."""
         self._total, self._current, self._before = total, current, current
         self._begun = time.monotonic()
-        self.say(message)
+        self.show(message)
 
-    def say(self, message: str, current: int | None = None) -> None:
-        """Show a message in the progress and write it into the job's log.
+    def show(self, message: str, current: int | None = None) -> None:
+        """Show a message with the progress and write it into the job's log.
 
-        :param current: what is done by now, where that has to be said.
+        :param current: the values made so far, where they differ from what :meth:`advance` has counted.
         """
         with self._lock:
             self._message = message
@@ -78,23 +81,24 @@ class Reporter:
         self.log(message)
 
     def advance(self, values: int) -> None:
-        """Add to what is done."""
+        """Add to the values that are made."""
         with self._lock:
             self._current += values
-            self._report_if_due()
+            if self._is_due():
+                self._report()
 
-    def reach(self, values: Callable[[], int]) -> None:
-        """Set what is done, if it is time to tell.
+    def update(self, count: Callable[[], int]) -> None:
+        """Report a new count of values if a report is due.
 
-        :param values: gives it.
+        :param count: returns it; called only if it is reported, since it asks the database.
         """
         with self._lock:
-            if time.monotonic() - self._reported > REPORT_SECONDS:
-                self._current = values()
+            if self._is_due():
+                self._current = count()
                 self._report()
 
     def finish(self, message: str) -> None:
-        """Show the end in the job, the session having been settled."""
+        """Show the end in the job; the attempt of the session has ended before."""
         self._message = message
         girder_job.show(self._session['jobId'], self._total, self._total, message)
         self.log(message)
@@ -103,9 +107,8 @@ class Reporter:
         """Write a line into the job's log."""
         girder_job.log(self._session['jobId'], line)
 
-    def _report_if_due(self) -> None:
-        if time.monotonic() - self._reported > REPORT_SECONDS:
-            self._report()
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._reported > REPORT_SECONDS
 
     def _report(self) -> None:
         self._reported = time.monotonic()
@@ -113,7 +116,7 @@ class Reporter:
         girder_job.show(self._session['jobId'], self._current, self._total, self._message)
 
     def _time_left(self) -> int | None:
-        """Return the seconds that the pixels will take at the pace so far, once there is one."""
+        """Return the seconds that the other values take at the pace so far, or None before there is one."""
         spent, made = time.monotonic() - self._begun, self._current - self._before
         if made <= 0 or spent < PACE_SECONDS:
             return None

@@ -1,4 +1,4 @@
-"""A finished file into a Girder item with its large image set, and away with what an unfinished one left."""
+"""Makes a Girder item with a large image of a finished file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from girder.models.item import Item
 from girder.models.upload import Upload
 
 from girder_zarr.errors import CancelledError, InvalidInputError
-from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions import quota
-from girder_zarr.server.sessions.model import Document, StitchSession, may_write
+from girder_zarr.server.sessions.model import StitchSession, may_write
 from girder_zarr.server.storage.durable_files import make_durable
 from girder_zarr.server.storage.transfer import send_path
 from girder_zarr.stitch.spec.outputs import OUTPUTS, Output
 
+from . import cleanup
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from girder_zarr.server.common.names import Document
+
+#: Permissions may have changed since the user asked for the image.
+NO_ACCESS = 'Whoever asked for the image may no longer write into the folder.'
 
 
 def file_name(session: Document) -> str:
@@ -37,7 +43,8 @@ def output_of(session: Document) -> Output:
 def publish(session: Document, path: Path, user: Document, check: Callable[[], None]) -> Document:
     """Make an item of a file and complete the session; return the item.
 
-    Until then the item's description says which session it belongs to, so that `remove_leftovers` finds it.
+    Until then the item's description says which session it belongs to, so that `cleanup.remove_leftovers`
+    finds it.
 
     :param path: it is moved into the assetstore where that can be done.
     :param check: called before each piece of the file; raises to stop.
@@ -47,12 +54,13 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
     """
     check()
     if not may_write(session, user):
-        msg = 'Whoever asked for the image may no longer write into the folder.'
-        raise InvalidInputError(msg)
+        raise InvalidInputError(NO_ACCESS)
     folder = Folder().load(session['folderId'], force=True)
     size = path.stat().st_size
     quota.check_room(folder, user, size)
-    item = Item().createItem(session['name'], user, folder, description=_marker(session))
+    item: Document = Item().createItem(
+        session['name'], user, folder, description=cleanup.item_description(session)
+    )
     mime_type = output_of(session).mime_type
     upload = Upload().createUpload(user, path.name, 'item', item, size, mimeType=mime_type)
     try:
@@ -65,10 +73,10 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
     make_durable(file)
     _set_large_image(item, file, output_of(session).source)
     if StitchSession().complete(session, item, file) is None:
-        _remove_item(item)
+        cleanup.remove_item(item)
         msg = 'The session was cancelled while its image was stored.'
         raise CancelledError(msg)
-    _show_finished(item)
+    cleanup.clear_description(item)
     return item
 
 
@@ -80,41 +88,3 @@ def _set_large_image(item: Document, file: Document, source: str) -> None:
         '$or': [{'largeImage.fileId': {'$exists': False}}, {'largeImage.fileId': file['_id']}],
     }
     Item().update(query, {'$set': fields}, multi=False)
-
-
-def _marker(session: Document) -> str:
-    run = (session.get('run') or {}).get('id')
-    return f'Being stitched by session {session["_id"]}, attempt {session["attempt"]}, run {run}.'
-
-
-def remove_leftovers(session: Document, *, own: bool = False) -> None:
-    """Remove the items that unfinished runs of a session left behind, with what was on its way into them.
-
-    :param own: only those of this very run.
-    """
-    pattern = _marker(session) if own else f'Being stitched by session {session["_id"]}, '
-    query = {'folderId': session['folderId'], 'description': {'$regex': f'^{re.escape(pattern)}'}}
-    for item in list(Item().find(query)):
-        current = StitchSession().findOne({'_id': session['_id']}) or {}
-        if item['_id'] not in current.get('made', ()):
-            _remove_item(item)
-        else:
-            _show_finished(item)
-
-
-def _show_finished(item: Document) -> None:
-    Item().update({'_id': item['_id']}, {'$set': {'description': ''}}, multi=False)
-
-
-def _remove_item(item: Document) -> None:
-    for upload in list(Upload().find({'parentType': 'item', 'parentId': item['_id']})):
-        Upload().cancelUpload(upload)
-    found = Item().load(item['_id'], force=True)
-    if found is not None:
-        Item().remove(found)
-
-
-def drop_patches(session: Document) -> None:
-    """Remove the patches of a complete session whose spec does not keep them."""
-    StitchPatch().remove_all(session)
-    StitchSession().change(session['_id'], {}, {'$set': {'counts': {'patches': 0, 'bytes': 0}, 'extent': {}}})

@@ -1,4 +1,4 @@
-"""A sign of life in the database, from a thread beside the work."""
+"""A heartbeat: a thread that renews a lease in the database while the work goes on."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How often it is given, and for how long nobody may take the work away after one.
-BEAT_SECONDS = 5.0
+#: Six heartbeats fit into the time after which a lease expires, so that a few that are lost or late (a slow
+#: database, a worker that is short of processor time) do not cost a worker its lease.
+HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 30.0
 
 
-class Heart:
-    """Beats until the block ends.
+class Heartbeat:
+    """Renews a lease every `HEARTBEAT_SECONDS` until the ``with`` block ends.
 
-    :param beat: gives the sign; returns False where the work is not this process's any more.
+    :param renew: renews the lease; returns False if it is no longer held by this process.
     """
 
-    def __init__(self, beat: Callable[[], bool]) -> None:
-        self._beat = beat
+    def __init__(self, renew: Callable[[], bool]) -> None:
+        self._renew = renew
         self._stop = threading.Event()
         self._lost = False
         self._thread = threading.Thread(target=self._run, name='stitch heartbeat', daemon=True)
 
     def _run(self) -> None:
-        while not self._stop.wait(BEAT_SECONDS):
+        while not self._stop.wait(HEARTBEAT_SECONDS):
             try:
-                if not self._beat():
+                if not self._renew():
                     self._lost = True
                     return
             except Exception:
-                # A database that is away for a moment; others take over when it is away for longer.
-                logger.warning('No sign of life could be given', exc_info=True)
+                # The database may be back before the lease expires; if not, another worker takes over.
+                logger.warning('A lease could not be renewed', exc_info=True)
 
     def check(self) -> None:
-        """Stop when the work is not ours any more.
+        """Stop the work if the lease is lost.
 
-        :raises CancelledError: it is so.
+        :raises CancelledError: the lease was lost to another worker.
         """
         if self._lost:
             msg = 'Another worker has taken over.'

@@ -1,8 +1,8 @@
-"""The parts of images that are being made: who makes which, and their files.
+"""The parts of images that are being made: the leases of the workers on them, and their files.
 
 A part is claimed by one update, held by a lease that its worker renews, and done when its file is stored.
 A lease that has run out, because its worker was killed or is cut off, may be claimed by anyone. What belongs
-to an attempt that is over is removed by whoever comes by: its workers, the next attempt, or a keeper.
+to an attempt that is over is removed by its workers, by the next attempt or by the reaper.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from girder.models.model_base import Model
 from girder.models.upload import Upload
 from pymongo import ReturnDocument
 
-from girder_zarr.server.common.names import ATTACHED_TO, HANDLER
-from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document, now
+from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.sessions.states import FINALIZING
 from girder_zarr.server.storage.transfer import remove_file, send_file, send_path
 from girder_zarr.stitch.output.image_parts import ImagePart
 
-from . import heartbeat, process_identity, run_lease
+from . import heartbeat, process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ class StitchPart(Model):
     # The plan
 
     def plan(self, session: Document) -> Document | None:
-        """Return what was planned: ``values`` that a part holds, ``fileId`` of the registration; or None."""
+        """Return the plan document (``values`` of a part, ``fileId`` of the registration), or None."""
         found: Document | None = self.findOne({**_of(session), 'index': _PLAN})
         return found
 
@@ -74,16 +75,16 @@ class StitchPart(Model):
         plan = {**_of(session), 'index': _PLAN, 'state': 'plan', 'values': values, 'fileId': file_id}
         self.collection.insert_one(plan)
 
-    # Making
+    # Leases
 
     def claim(self, session: Document) -> Document | None:
-        """Return a part that nobody makes, now leased to the caller, or None."""
-        moment = run_lease.now()
+        """Lease a part that no worker makes to the caller and return it, or None if there is none."""
+        moment = now()
         query = {**_of(session), 'state': WAITING, 'leaseUntil': {'$lt': moment}}
         fields = {
             'lease': uuid.uuid4().hex,
-            'worker': process_identity.identity(),
-            'leaseUntil': _until(),
+            'worker': process_identity.current(),
+            'leaseUntil': _expiry(),
             'made': 0,
         }
         found: Document | None = self.collection.find_one_and_update(
@@ -95,41 +96,41 @@ class StitchPart(Model):
         return found
 
     def renew(self, part: Document) -> bool:
-        """Renew a lease; return whether it still was the caller's."""
-        return self._change(part, {'leaseUntil': _until()})
+        """Renew the lease on a part; return whether the caller still holds it."""
+        return self._change(part, {'leaseUntil': _expiry()})
 
-    def count(self, part: Document, values: int) -> None:
-        """Add to what is made of a part."""
+    def add_made(self, part: Document, values: int) -> None:
+        """Add to the values that are made of a part."""
         self.collection.update_one(_leased(part), {'$inc': {'made': values}})
 
     def finish(self, part: Document, file: Document) -> bool:
-        """Note where a part is stored; False: it is somebody else's by now, and the file is not needed."""
+        """Mark a part done. Returns False (and removes the file) if the lease was taken over meanwhile."""
         fields = {'state': DONE, 'fileId': file['_id'], 'lease': None, 'made': part['values']}
         if self._change(part, fields):
             return True
         remove_file(file['_id'])
-        self._forget(part)
+        self._remove_dropped(part)
         return False
 
     def release(self, part: Document) -> None:
-        """Give a part back that was not made."""
+        """Give up the lease on a part that was not made."""
         if not self._change(part, {'lease': None, 'leaseUntil': _LONG_AGO, 'made': 0}):
-            self._forget(part)
+            self._remove_dropped(part)
 
-    def release_gone(self, session: Document) -> None:
-        """Take parts from workers of this machine that are gone, without waiting for their leases."""
+    def release_exited(self, session: Document) -> None:
+        """End the leases of workers of this machine that have exited, without waiting for their expiry."""
         query = {**_of(session), 'state': WAITING, 'lease': {'$ne': None}}
         for part in list(self.find(query)):
-            if process_identity.is_gone(part['worker']):
+            if process_identity.has_exited(part['worker']):
                 self.release(part)
 
     def _change(self, part: Document, fields: Document) -> bool:
         return bool(self.collection.update_one(_leased(part), {'$set': fields}).matched_count)
 
-    def _forget(self, part: Document) -> None:
+    def _remove_dropped(self, part: Document) -> None:
         self.collection.delete_one({'_id': part['_id'], 'lease': part['lease'], 'state': DROPPED})
 
-    # Following
+    # Progress
 
     def made(self, session: Document) -> int:
         """Return how many values all workers together have made."""
@@ -141,7 +142,7 @@ class StitchPart(Model):
         """Return how many parts are not done."""
         return int(self.collection.count_documents({**_of(session), 'state': WAITING}))
 
-    def count_all(self, session: Document) -> int:
+    def count_parts(self, session: Document) -> int:
         """Return how many parts there are."""
         return int(self.collection.count_documents({**_of(session), 'index': {'$gt': _PLAN}}))
 
@@ -159,9 +160,9 @@ class StitchPart(Model):
         user: Document,
         check: Callable[[], None] | None = None,
     ) -> Document:
-        """Store a file that belongs to an attempt and is nobody's item.
+        """Store a file that belongs to an attempt and to no item.
 
-        :param content: the bytes, or a file, which may be taken away from where it is.
+        :param content: the bytes, or a file, which may be moved away.
         :param check: called now and then; raises to stop.
         """
         folder = Folder().load(session['folderId'], force=True)
@@ -182,16 +183,16 @@ class StitchPart(Model):
     def discard(self, session_id: ObjectId, *, keep: str | None = None) -> None:
         """Remove what attempts of a session have stored.
 
-        A part that is leased is marked, so that its worker, or a keeper after it, removes what comes late.
+        A part that is leased is marked, so that its worker or the reaper removes what comes late.
 
         :param keep: an attempt whose parts stay.
         """
         over = {'sessionId': session_id, 'attempt': {'$ne': keep}}
         # From here on no part can be claimed or be done, so that no file of one comes after they are listed.
         self.collection.update_many({**over, 'state': WAITING}, {'$set': {'state': DROPPED}})
-        leased = {**over, 'state': DROPPED, 'leaseUntil': {'$gt': run_lease.now()}}
-        alive_now = [
-            part['_id'] for part in self.find(leased) if not process_identity.is_gone(part['worker'])
+        leased = {**over, 'state': DROPPED, 'leaseUntil': {'$gt': now()}}
+        still_leased = [
+            part['_id'] for part in self.find(leased) if not process_identity.has_exited(part['worker'])
         ]
         for upload in list(Upload().find({'stitchPartOf.sessionId': session_id})):
             if upload['stitchPartOf']['attempt'] != keep:
@@ -199,32 +200,32 @@ class StitchPart(Model):
         for file in list(File().find({'attachedToId': session_id, 'stitchPartOf': {'$exists': True}})):
             if file['stitchPartOf']['attempt'] != keep:
                 File().remove(file)
-        self.collection.delete_many({**over, '_id': {'$nin': alive_now}})
+        self.collection.delete_many({**over, '_id': {'$nin': still_leased}})
 
-    def sessions_over(self) -> list[ObjectId]:
-        """Return the sessions of parts whose attempt is over."""
+    def list_ended(self) -> list[ObjectId]:
+        """Return the sessions that have parts of an attempt that is over."""
         found = []
         for session_id in self.collection.distinct('sessionId'):
             session = StitchSession().findOne({'_id': session_id, 'deleting': False})
             attempts = self.collection.distinct('attempt', {'sessionId': session_id})
-            waiting = session is not None and session['state'] == 'finalizing'
+            waiting = session is not None and session['state'] == FINALIZING
             if any(not waiting or attempt != session['attempt'] for attempt in attempts):
                 found.append(session_id)
         return found
 
 
 def to_part(document: Document) -> ImagePart:
-    """Return what the stitching floor knows of a part."""
+    """Return a part as `girder_zarr.stitch` takes it."""
     first, end = document['region']
     return ImagePart(first, end, document['values'])
 
 
-def follow() -> None:
-    """Tie the files of parts to their sessions, in servers and in workers."""
-    events.bind('model.file.finalizeUpload.before', f'{HANDLER}.parts', _mark)
+def bind() -> None:
+    """Attach the files of parts to their sessions, in servers and in workers."""
+    events.bind('model.file.finalizeUpload.before', f'{HANDLER}.parts', _attach_file)
 
 
-def _mark(event: Any) -> None:
+def _attach_file(event: Any) -> None:
     of = event.info['upload'].get('stitchPartOf')
     if of is not None:
         event.info['file'].update(
@@ -240,5 +241,5 @@ def _leased(part: Document) -> Document:
     return {'_id': part['_id'], 'lease': part['lease'], 'state': WAITING}
 
 
-def _until() -> dt.datetime:
-    return run_lease.now() + dt.timedelta(seconds=heartbeat.STALE_SECONDS)
+def _expiry() -> dt.datetime:
+    return now() + dt.timedelta(seconds=heartbeat.STALE_SECONDS)

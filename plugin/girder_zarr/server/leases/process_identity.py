@@ -1,4 +1,7 @@
-"""Which process does something, and whether it certainly is gone."""
+"""A name for a process that no other process has, and whether the process of a name has certainly exited.
+
+A lease whose worker has exited on this machine may be taken over at once, without waiting for its expiry.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,30 @@ from functools import cache
 from pathlib import Path
 
 
-def identity() -> str:
-    """Return what tells this process from all others, on this and on other machines."""
+def current() -> str:
+    """Return the identity of this process: host, boot, process namespace, process id and start time."""
     return _identity(os.getpid())
 
 
 @cache
 def _identity(pid: int) -> str:
-    return ' '.join([*_place(), str(pid), _started(pid) or '0'])
+    return ' '.join([*_namespace(), str(pid), _start_time(pid) or '0'])
 
 
-def is_gone(other: str) -> bool:
-    """Return whether a process of this machine has ended; False where that cannot be told from here."""
-    *place, pid, started = other.split(' ')
-    return tuple(place) == _place() and 'unknown' not in place and _started(int(pid)) != started
+def has_exited(identity: str) -> bool:
+    """Return whether a process of this machine has exited.
+
+    False for a process of another machine, boot or container, which cannot be observed from here.
+    """
+    *namespace, pid, started = identity.split(' ')
+    if tuple(namespace) != _namespace() or 'unknown' in namespace:
+        return False
+    return _start_time(int(pid)) != started
 
 
 @cache
-def _place() -> tuple[str, ...]:
-    """Return what processes share whose numbers mean the same: machine, boot and process namespace."""
+def _namespace() -> tuple[str, ...]:
+    """Return the host, boot and process namespace, within which a process id names one process."""
     try:
         boot = Path('/proc/sys/kernel/random/boot_id').read_text().strip()
         namespace = str(Path('/proc/self/ns/pid').readlink())
@@ -35,8 +43,12 @@ def _place() -> tuple[str, ...]:
     return socket.gethostname().replace(' ', '_'), boot, namespace
 
 
-def _started(pid: int) -> str | None:
-    """Return when a process was started, in ticks of the clock; None: there is none, or it has ended."""
+def _start_time(pid: int) -> str | None:
+    """Return the start time of a process, or None if it has exited.
+
+    It is given in clock ticks since boot, as proc(5) has it in field 22 of ``stat``. A process id is used
+    again; the start time tells the new process from the old one.
+    """
     try:
         fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
     except OSError:

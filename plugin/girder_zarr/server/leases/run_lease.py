@@ -1,8 +1,9 @@
-"""Runs of an attempt: which worker makes the image now, and who may take over from it.
+"""The lease on a run: which worker makes the image of an attempt now, and when another may take over.
 
-``session['run']`` names the run and holds its last sign of life. Any number of messages may ask workers to
-run an attempt; the one update of :func:`begin` lets one of them, and the next only when that one is gone or
-has given no sign for `heart.STALE_SECONDS`. The clocks of the machines have to agree within a few seconds.
+``session['run']`` names the run, its worker and its last heartbeat. Any number of messages may ask workers to
+run an attempt; the one update of :func:`acquire` lets one of them, and the next only when that one has exited
+or its last heartbeat is older than `heartbeat.STALE_SECONDS`. The clocks of the machines have to agree within
+a few seconds. The fields of the document keep the names that workers of earlier versions read and write.
 """
 
 from __future__ import annotations
@@ -11,39 +12,47 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from girder_zarr.server.sessions.model import FINALIZING, Document, StitchSession, object_id
+from girder_zarr.server.common.names import Document, now
+from girder_zarr.server.sessions.model import StitchSession, object_id
+from girder_zarr.server.sessions.states import FINALIZING
 
 from . import heartbeat, process_identity
 
-#: A message is sent again when nobody has begun: after so long, then twice as long, up to the most.
+#: A message is sent again if no run has begun after so long, since a broker may lose messages; then after
+#: twice as long each time, so that a queue behind which it only waits is not filled with copies of it.
 RESEND_SECONDS = 30.0
-RESEND_MOST_SECONDS = 600.0
+MAX_RESEND_SECONDS = 600.0
+#: 2 ** 20 pauses are far beyond the maximum; larger powers would only cost time.
+_MAX_DOUBLINGS = 20
 
 
-def begin(session_id: Any, attempt: str) -> Document | None:
-    """Begin to run an attempt; return the session, or None where it is over or another worker runs it."""
+def acquire(session_id: Any, attempt: str) -> Document | None:
+    """Begin a run of an attempt.
+
+    :returns: the session with the new run, or None where the attempt is over or another worker runs it.
+    """
     oid = object_id(session_id, 'session')
     waiting = {'state': FINALIZING, 'attempt': attempt}
     session = StitchSession().findOne({'_id': oid, 'deleting': False, **waiting})
     if session is None:
         return None
     run, moment = session.get('run'), now()
-    if run is not None and not is_over(run):
+    if run is not None and not has_expired(run):
         return None
     fields = {
-        'run': {'id': uuid.uuid4().hex, 'worker': process_identity.identity(), 'beat': moment},
+        'run': {'id': uuid.uuid4().hex, 'worker': process_identity.current(), 'beat': moment},
         'sent': {'at': moment, 'count': 0},
     }
-    return StitchSession().change(oid, {**waiting, **_as_found(run)}, {'$set': fields, '$inc': {'runs': 1}})
+    return StitchSession().change(oid, {**waiting, **_unchanged(run)}, {'$set': fields, '$inc': {'runs': 1}})
 
 
-def _as_found(run: Document | None) -> Document:
-    """Return the query for a run that has given no sign since it was looked at."""
+def _unchanged(run: Document | None) -> Document:
+    """Return the query for a run that has had no heartbeat since it was read."""
     return {'run': None} if run is None else {'run.id': run['id'], 'run.beat': run['beat']}
 
 
-def beat(session: Document) -> bool:
-    """Give a sign of life; return whether the run is still the session's."""
+def renew(session: Document) -> bool:
+    """Record a heartbeat; return whether the session still waits for this run."""
     query = {'_id': session['_id'], **running(session)}
     update = {'$set': {'run.beat': now()}}
     return bool(StitchSession().collection.update_one(query, update).matched_count)
@@ -61,42 +70,44 @@ def is_running(session: Document) -> bool:
     return StitchSession().findOne(query, fields=['_id']) is not None
 
 
-def is_over(run: Document) -> bool:
-    """Return whether a run may be taken over: its worker is gone, or has given no sign for long."""
+def has_expired(run: Document) -> bool:
+    """Return whether a run may be taken over: its worker has exited, or its last heartbeat is too old."""
     silent = now() - run['beat']
-    return silent > dt.timedelta(seconds=heartbeat.STALE_SECONDS) or process_identity.is_gone(run['worker'])
+    if silent > dt.timedelta(seconds=heartbeat.STALE_SECONDS):
+        return True
+    return process_identity.has_exited(run['worker'])
 
 
-def is_alive(session: Document) -> bool:
-    """Return whether a worker is at work for a session."""
-    return session.get('run') is not None and not is_over(session['run'])
+def is_held(session: Document) -> bool:
+    """Return whether a worker holds the lease of a session."""
+    return session.get('run') is not None and not has_expired(session['run'])
 
 
 def end(session: Document) -> None:
-    """Note that a run has ended and cleaned up behind itself."""
+    """Remove a run that has cleaned up, whatever the state of its session."""
     query = {'_id': session['_id'], 'run.id': session['run']['id']}
     StitchSession().collection.update_one(query, {'$set': {'run': None}})
 
 
-def abandon(session: Document) -> None:
-    """Let any worker take over at once: this one has to stop before the run is at its end."""
+def release(session: Document) -> None:
+    """Let any worker take over at once: this one has to stop before the run is complete."""
     query = {'_id': session['_id'], **running(session)}
     StitchSession().collection.update_one(query, {'$set': {'run': None}})
 
 
-def made_progress(session: Document) -> None:
-    """Let an attempt that gets on be taken up again as often as a new one."""
+def record_progress(session: Document) -> None:
+    """Begin to count the runs of an attempt anew, since it makes progress in spite of lost workers."""
     query = {'_id': session['_id'], 'state': FINALIZING, 'attempt': session['attempt']}
     StitchSession().collection.update_one(query, {'$set': {'runs': 1}})
 
 
-def claim_sending(session: Document) -> bool:
-    """Return whether the message for a finalizing session is to be sent again, and by this process."""
-    if is_alive(session):
+def claim_dispatch(session: Document) -> bool:
+    """Return whether the message of a finalizing session is to be sent again, and by this process."""
+    if is_held(session):
         return False
     sent = session.get('sent') or {'at': session['updated'], 'count': 1}
     if sent['count']:
-        pause = min(RESEND_SECONDS * 2 ** min(sent['count'] - 1, 20), RESEND_MOST_SECONDS)
+        pause = min(RESEND_SECONDS * 2 ** min(sent['count'] - 1, _MAX_DOUBLINGS), MAX_RESEND_SECONDS)
         if now() - sent['at'] < dt.timedelta(seconds=pause):
             return False
     query = {
@@ -104,13 +115,7 @@ def claim_sending(session: Document) -> bool:
         'state': FINALIZING,
         'attempt': session['attempt'],
         'sent': session.get('sent'),
-        **_as_found(session.get('run')),
+        **_unchanged(session.get('run')),
     }
     update = {'$set': {'sent': {'at': now(), 'count': sent['count'] + 1}}}
     return bool(StitchSession().collection.update_one(query, update).matched_count)
-
-
-def now() -> dt.datetime:
-    """Return the time as it is stored."""
-    moment = dt.datetime.now(dt.UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -10,13 +10,18 @@ import datetime as dt
 import logging
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from girder.models.setting import Setting
 
-from girder_zarr.server.sessions.model import FINALIZING, Document, StitchSession
+from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.sessions.states import FINALIZING
 from girder_zarr.server.settings.define import SettingKey
 
 from .removal import remove_session
+
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """Composed blocks of the coarse levels of previews, in the database, for all server processes.
 
-Each says what it was made of: the patches that touch it, their reference images and the spec. Whoever asks
-names what it should be made of now, so that nothing that is out of date is ever shown and nothing has to be
-invalidated. None is needed: what is missing is made again.
+Each is stored with a fingerprint of what it was composed of: the patches that touch it, their reference
+images and the spec. A reader gives the fingerprint of now, so that no block that is out of date is ever shown
+and none has to be invalidated. None is needed: a block that is missing is composed again.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from girder.constants import SortDir
 from girder.models.model_base import Model
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.server.sessions.model import Document, StitchSession
+from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.stitch.preview.patch_overview import decode_block, encode_pixels
 
 if TYPE_CHECKING:
     from bson import ObjectId
 
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.preview.index import BlockKey
 
 logger = logging.getLogger(__name__)
 
-#: Blocks with more bytes than this are not stored.
+#: Blocks with more bytes than this are not stored: MongoDB takes documents up to 16 MiB.
 MAX_BYTES = 8 * 2**20
 
 
@@ -38,7 +39,7 @@ class PreviewBlock(Model):
         self.ensureIndex(([('sessionId', SortDir.ASCENDING)], {}))
 
     def validate(self, doc: Document) -> Document:
-        """Accept the document, which is made here."""
+        """Accept the document; only this module makes them."""
         return doc
 
     def remove_session(self, session_id: ObjectId) -> None:
@@ -46,7 +47,7 @@ class PreviewBlock(Model):
         self.collection.delete_many({'sessionId': session_id})
 
     def remove_lost(self) -> int:
-        """Remove the blocks of sessions that are gone; return how many these were."""
+        """Remove the blocks of sessions that no longer exist; return how many these were."""
         ids = self.collection.distinct('sessionId')
         there = StitchSession().collection.distinct('_id', {'_id': {'$in': ids}}) if ids else []
         lost = list(set(ids) - set(there))
@@ -62,7 +63,7 @@ class SessionBlocks:
         self._id = session_id
 
     def load(self, key: BlockKey, fingerprint: str) -> Any:
-        """Return the block ``(bands, y, x)`` that was made of just this, or None."""
+        """Return the block ``(bands, y, x)`` with this fingerprint, or None."""
         document = PreviewBlock().collection.find_one({'_id': self._name(key), 'madeOf': fingerprint})
         if document is None:
             return None
@@ -73,7 +74,7 @@ class SessionBlocks:
             return None
 
     def store(self, key: BlockKey, fingerprint: str, block: Any) -> None:
-        """Store a block in place of what there is under its key."""
+        """Store a block in place of the one under its key, if there is one."""
         data = encode_pixels(block)
         if len(data) > MAX_BYTES:
             return

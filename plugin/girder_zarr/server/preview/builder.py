@@ -1,4 +1,4 @@
-"""Makes the small copies of patches after they have arrived, then the coarse blocks of their previews."""
+"""Builds the overviews of patches after they have arrived, then the coarse blocks of their previews."""
 
 from __future__ import annotations
 
@@ -15,108 +15,112 @@ from girder_zarr.server.patches.document import source_of, to_patch
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import load_patch
 from girder_zarr.server.patches.references import StitchReference, to_reference
-from girder_zarr.server.sessions.model import EDITABLE, StitchSession, spec_of
+from girder_zarr.server.sessions.model import StitchSession, spec_of
+from girder_zarr.server.sessions.states import EDITABLE
 from girder_zarr.stitch.preview import patch_overview
 from girder_zarr.stitch.preview.prepare import Preparer
 
-from .overview_store import all_copies, forget
+from .overview_store import PatchOverview, forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bson import ObjectId
 
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.patch import Patch
 
 logger = logging.getLogger(__name__)
 
-#: How many patches wait to be reduced at most; the others are left to whoever looks at them.
-MOST_WAITING = 100_000
-#: How much the thread that reduces them gives way to requests, where the system knows of it.
+#: How many patches are queued at most, which bounds the memory of the queue; the overviews of the others are
+#: built when a preview needs them.
+MAX_QUEUED = 100_000
+#: The niceness of the thread, where threads have one (Linux): requests go before it.
 _NICE = 10
-#: While patches arrive at shorter intervals than these seconds and nobody has looked at a preview for so
-#: many, the thread rests after each patch for so many times what it took.
+#: While patches arrive at shorter intervals than `_QUIET_SECONDS`, and no preview was requested for
+#: `_VIEWED_SECONDS`, the thread sleeps after each patch for `_THROTTLE_SHARE` times what the patch took: so
+#: it works a tenth of the time.
 _QUIET_SECONDS = 0.5
-_LOOKED_SECONDS = 10.0
-_REST_SHARE = 9
-#: While patches go on arriving, blocks are composed at intervals of so many times what it took the last time.
+_VIEWED_SECONDS = 10.0
+_THROTTLE_SHARE = 9
+#: While patches go on arriving, blocks are composed at intervals of so many times what it took the last time,
+#: since each of them is composed again after every patch that touches it.
 _COMPOSE_SHARE = 20
 
 
-class Reducer:
-    """Makes small copies of patches after they have arrived, in a thread that gives way to requests.
+class OverviewBuilder:
+    """Builds overviews of patches after they have arrived, in a thread that gives way to requests.
 
-    Clients that send as fast as they can are not slowed down by more than a tenth; once they are done, or
-    somebody looks, the copies are made at full speed.
+    Clients that send as fast as they can are slowed down by a tenth at most; once they are done, or a preview
+    is requested, the overviews are built at full speed.
     """
 
     def __init__(self) -> None:
         # None: compose now.
-        self._waiting: queue.Queue[tuple[ObjectId, Patch] | None] = queue.Queue(MOST_WAITING)
+        self._queue: queue.Queue[tuple[ObjectId, Patch] | None] = queue.Queue(MAX_QUEUED)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._hurry = threading.Event()
-        self._arrived = self._looked = self._compose_from = float('-inf')
+        self._boosted = threading.Event()
+        self._arrived = self._viewed = self._compose_from = float('-inf')
         self._changed: set[ObjectId] = set()
-        #: Makes the coarse blocks of a session's preview; see `preview.py`.
+        #: Composes the coarse blocks of a session's preview; set by `tracker`, which imports this module.
         self.compose: Callable[[ObjectId], None] | None = None
 
-    def offer(self, session_id: ObjectId, patch: Patch) -> None:
-        """Take a patch that was stored, if there is not too much to do already."""
+    def enqueue(self, session_id: ObjectId, patch: Patch) -> None:
+        """Queue a patch that was stored, unless the queue is full."""
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name='small copies', daemon=True)
+                self._thread = threading.Thread(target=self._run, name='stitch overviews', daemon=True)
                 self._thread.start()
         self._arrived = time.monotonic()
         with contextlib.suppress(queue.Full):
-            self._waiting.put_nowait((session_id, patch))
+            self._queue.put_nowait((session_id, patch))
 
-    def look(self) -> None:
-        """Note that somebody looks at a preview."""
-        self._looked = time.monotonic()
-        self._hurry.set()
+    def boost(self) -> None:
+        """Work at full speed for a while: a preview was requested."""
+        self._viewed = time.monotonic()
+        self._boosted.set()
 
     def wait(self) -> None:
-        """Wait until everything that was taken is done."""
-        self.look()
+        """Wait until everything in the queue is built."""
+        self.boost()
         with self._lock:
             started = self._thread is not None
         if started:
-            self._waiting.put(None)
-        self._waiting.join()
+            self._queue.put(None)
+        self._queue.join()
 
     def _run(self) -> None:
         if hasattr(os, 'setpriority'):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while True:
             try:
-                task = self._waiting.get(timeout=self._patience())
+                task = self._queue.get(timeout=self._timeout())
             except queue.Empty:
                 self._compose()
                 continue
             try:
-                self._do(task)
+                self._handle(task)
             finally:
-                self._waiting.task_done()
+                self._queue.task_done()
 
-    def _do(self, task: tuple[ObjectId, Patch] | None) -> None:
+    def _handle(self, task: tuple[ObjectId, Patch] | None) -> None:
         if task is None:
             self._compose()
             return
         begun = time.monotonic()
         session_id, patch = task
         try:
-            self._reduce(session_id, patch)
-        except Exception as error:  # noqa: BLE001 - it will be made when somebody looks
-            logger.info('No small copy of patch %s was stored: %s', patch.key, error)
+            self._build(session_id, patch)
+        except Exception as error:  # noqa: BLE001 - it is built when a preview needs it
+            logger.info('No overview of patch %s was stored: %s', patch.key, error)
         self._changed.add(session_id)
-        self._rest(time.monotonic() - begun)
-        if self._waiting.qsize() and time.monotonic() > self._compose_from:
+        self._throttle(time.monotonic() - begun)
+        if self._queue.qsize() and time.monotonic() > self._compose_from:
             self._compose()
 
-    def _patience(self) -> float | None:
-        """Return after how many seconds without a patch blocks are composed; None: there is nothing to do."""
+    def _timeout(self) -> float | None:
+        """Return after how many seconds without a patch blocks are composed, or None if there are none."""
         if not self._changed:
             return None
         return max(_QUIET_SECONDS, self._compose_from - time.monotonic())
@@ -126,76 +130,75 @@ class Reducer:
         while self._changed:
             session_id = self._changed.pop()
             try:
-                if self.compose is not None and _awaiting(session_id) is not None:
+                if self.compose is not None and _editable(session_id) is not None:
                     self.compose(session_id)
-            except Exception as error:  # noqa: BLE001 - they will be made when somebody looks
+            except Exception as error:  # noqa: BLE001 - they are composed when a preview needs them
                 logger.info('No blocks of the preview of session %s were stored: %s', session_id, error)
         ended = time.monotonic()
         self._compose_from = ended + max(_COMPOSE_SHARE * (ended - begun), _QUIET_SECONDS)
 
     @staticmethod
-    def _reduce(session_id: ObjectId, patch: Patch) -> None:
-        session = _awaiting(session_id)
+    def _build(session_id: ObjectId, patch: Patch) -> None:
+        session = _editable(session_id)
         if session is not None:
-            preparer = preparer_of(session, named=bool(patch.mask_key))
-            reduce_and_store(session_id, preparer.shown(patch), preparer)
+            preparer = preparer_of(session, with_masks=bool(patch.mask_key))
+            build_and_store(session_id, preparer.shown(patch), preparer)
 
-    def _rest(self, spent: float) -> None:
-        """Leave the processor to requests that store patches, until somebody looks."""
-        end = time.monotonic() + _REST_SHARE * spent
+    def _throttle(self, spent: float) -> None:
+        """Leave the processor to requests that store patches, until a preview is requested."""
+        end = time.monotonic() + _THROTTLE_SHARE * spent
         while (now := time.monotonic()) < end:
-            if now - self._arrived > _QUIET_SECONDS or now - self._looked < _LOOKED_SECONDS:
+            if now - self._arrived > _QUIET_SECONDS or now - self._viewed < _VIEWED_SECONDS:
                 return
-            self._hurry.clear()
-            self._hurry.wait(min(end - now, _QUIET_SECONDS))
+            self._boosted.clear()
+            self._boosted.wait(min(end - now, _QUIET_SECONDS))
 
 
-def _awaiting(session_id: ObjectId) -> Document | None:
-    """Return a session that goes on taking patches.
+def _editable(session_id: ObjectId) -> Document | None:
+    """Return a session that accepts patches, or None.
 
-    One that is being finalized is soon an image of its own; the workers want the processors, and what its
-    preview lacks is made when somebody looks.
+    One that is being finalized is soon an image of its own, and its workers need the processors; what its
+    preview lacks is made when it is requested.
     """
     query = {'_id': session_id, 'deleting': False, 'state': {'$in': EDITABLE}}
     found: Document | None = StitchSession().findOne(query)
     return found
 
 
-def preparer_of(session: Document, *, named: bool) -> Preparer:
-    """Return what applies the reference images of a session.
+def preparer_of(session: Document, *, with_masks: bool) -> Preparer:
+    """Return what applies the reference images of a session to its patches.
 
-    :param named: whether any patch may name one as its mask.
+    :param with_masks: whether a patch may name a reference image as its mask.
     """
     spec = spec_of(session)
-    documents = StitchReference().list_session(session) if named or spec.reference_keys else []
+    documents = StitchReference().list_session(session) if with_masks or spec.reference_keys else []
     return Preparer(spec, map(to_reference, documents), load_patch)
 
 
-def reduce_and_store(session_id: ObjectId, patch: Patch, preparer: Preparer) -> dict[int, Any]:
-    """Make the small copies of a patch from its file, store them and return them by level.
+def build_and_store(session_id: ObjectId, patch: Patch, preparer: Preparer) -> dict[int, Any]:
+    """Build the overviews of a patch from its file, store them and return them by level.
 
-    :param patch: as it is shown.
+    :param patch: as the preview shows it.
     :raises UnsupportedFormatError: the file is gone or cannot be decoded.
     """
     pixels = preparer.pixels(patch)
-    made = {}
-    for copies in all_copies():
-        made[copies.level] = patch_overview.make_overview(patch, pixels, copies.level)
-        copies.store(session_id, patch, made[copies.level], preparer.cache_key(patch))
-    # A patch is removed before its small copies are; one that went before this was stored is found here.
-    there = StitchPatch().findOne({'sessionId': session_id, 'key': patch.key})
-    if there is None or source_of(there) != patch.source:
+    made = {level: patch_overview.make_overview(patch, pixels, level) for level in patch_overview.LEVELS}
+    for level, overview in made.items():
+        PatchOverview().store(session_id, patch, level, overview, preparer.cache_key(patch))
+    # A patch is removed before its overviews are; one removed before these were stored is found here.
+    current = StitchPatch().findOne({'sessionId': session_id, 'key': patch.key})
+    if current is None or source_of(current) != patch.source:
         forget(patch.source)
     return made
 
 
-reducer = Reducer()
+overview_builder = OverviewBuilder()
 
 
 def subscribe() -> None:
-    """Make the small copies of patches after they have arrived, in servers."""
+    """Build the overviews of patches after they are stored, in servers."""
     hooks.subscribe(hooks.stored, _patch_stored)
 
 
 def _patch_stored(session_id: ObjectId, document: Document) -> None:
-    reducer.offer(session_id, to_patch(document))
+    overview_builder.enqueue(session_id, to_patch(document))

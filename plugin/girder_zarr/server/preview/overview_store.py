@@ -1,7 +1,7 @@
-"""The small copies of patches: made after a patch is stored, kept in the database, read by previews.
+"""The overviews of patches (each at a quarter and at an eighth of its resolution) in the database.
 
-No request waits for them, and they are never needed: one that is missing is made from the patch's file when
-somebody looks.
+They are made in the background after a patch is stored, and read by previews. None is ever needed: one that
+is missing is made from the patch's file when a preview asks for it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from bson import Binary, ObjectId
-from girder.constants import SortDir
 from girder.models.model_base import Model
 
 from girder_zarr.errors import UnreadableImageError
@@ -22,88 +21,96 @@ from .block_store import PreviewBlock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.preview.prepare import Preparer
 
 logger = logging.getLogger(__name__)
 
+#: The collection of the overviews of each level, `2 ** level` times smaller than the patch. They are apart so
+#: that those at an eighth, which are read by the thousand, are not spread between larger documents. Databases
+#: that exist have them under these names.
+COLLECTIONS = {2: 'stitch_quarter_copy', 3: 'stitch_small_copy'}
 
-class SmallCopy(Model):
-    """The copies at an eighth, each under where the patch's bytes are, which changes with the patch."""
 
-    level = 3
-    collection_name = 'stitch_small_copy'
+class PatchOverview(Model):
+    """The overviews of all sessions' patches, each under the patch's source, which changes with its bytes."""
 
     def initialize(self) -> None:
-        """Name the collection and its index."""
-        self.name = self.collection_name
-        self.ensureIndex(([('sessionId', SortDir.ASCENDING)], {}))
+        """Name one of the collections, as Girder's model has only one."""
+        self.name = COLLECTIONS[max(COLLECTIONS)]
 
-    def validate(self, doc: Document) -> Document:
-        """Accept the document, which is made here."""
-        return doc
+    def reconnect(self) -> None:
+        """Connect to the collections of all levels; Girder calls this when the database has changed."""
+        super().reconnect()
+        self.collections = {level: self.database[name] for level, name in COLLECTIONS.items()}
+        for collection in self.collections.values():
+            collection.create_index('sessionId')
 
-    def read(self, patches: Sequence[Patch], preparer: Preparer) -> dict[str, Any]:
-        """Return the small copies that are stored, by the patches' keys.
+    def read(self, patches: Sequence[Patch], preparer: Preparer, level: int) -> dict[str, Any]:
+        """Return the overviews of a level that are stored, by the patches' keys.
 
-        :param patches: as they are shown.
+        :param patches: as the preview shows them.
+        :param preparer: what corrects them; overviews that were corrected differently are left out.
+        :returns: arrays ``(y, x, bands)`` of the patches' dtypes, with the mask as one more band if
+            ``patch.alpha``.
         """
         by_source = {patch.source: patch for patch in patches}
+        query, fields = {'_id': {'$in': list(by_source)}}, {'data': 1, 'place': 1, 'used': 1}
         found = {}
-        for document in self.collection.find(
-            {'_id': {'$in': list(by_source)}}, {'data': 1, 'place': 1, 'used': 1}
-        ):
+        for document in self.collections[level].find(query, fields):
             patch = by_source[document['_id']]
-            made_of = document['place'], document.get('used', [])
-            if made_of != (self._place(patch), preparer.cache_key(patch)):
+            expected = (_phase(patch, level), preparer.cache_key(patch))
+            if (document['place'], document.get('used', [])) != expected:
                 continue
             try:
-                found[patch.key] = patch_overview.decode_overview(patch, document['data'], self.level)
+                found[patch.key] = patch_overview.decode_overview(patch, document['data'], level)
             except UnreadableImageError as error:
                 logger.warning('%s', error)
         return found
 
-    def store(self, session_id: ObjectId, patch: Patch, pixels: Any, used: list[str]) -> None:
-        """Store a small copy; whoever does so sees to it that it goes with the patch.
+    def store(self, session_id: ObjectId, patch: Patch, level: int, pixels: Any, used: list[str]) -> None:
+        """Store an overview, unless it is too large. The caller checks that its patch is still there.
 
-        :param patch: as it is shown.
-        :param used: what reference images it was made with; see `Preparer`.
+        :param patch: as the preview shows it.
+        :param pixels: ``(y, x, bands)``, see :meth:`read`.
+        :param used: the cache key of the corrections; see `Preparer.cache_key`.
         """
         data = patch_overview.encode_pixels(pixels)
         if len(data) > patch_overview.MAX_BYTES:
             return
-        fields = {'sessionId': session_id, 'place': self._place(patch), 'used': used, 'data': Binary(data)}
-        self.collection.replace_one({'_id': patch.source}, fields, upsert=True)
+        fields = {'sessionId': session_id, 'place': _phase(patch, level), 'used': used, 'data': Binary(data)}
+        self.collections[level].replace_one({'_id': patch.source}, fields, upsert=True)
 
-    def _place(self, patch: Patch) -> list[int]:
-        """Return what of a patch's position its small copy depends on."""
-        factor = 2**self.level
-        return [patch.placement.y % factor, patch.placement.x % factor]
+    def remove_source(self, source: str) -> None:
+        """Remove the overviews of a patch that is removed or replaced."""
+        for collection in self.collections.values():
+            collection.delete_one({'_id': source})
+
+    def remove_session(self, session_id: ObjectId) -> None:
+        """Remove all overviews of a session."""
+        for collection in self.collections.values():
+            collection.delete_many({'sessionId': session_id})
+
+    def count(self, level: int) -> int:
+        """Return how many overviews of a level are stored."""
+        return int(self.collections[level].count_documents({}))
 
 
-class QuarterCopy(SmallCopy):
-    """The copies at a quarter; in a collection of their own, so that those at an eighth are read quickly."""
-
-    level = 2
-    collection_name = 'stitch_quarter_copy'
-
-
-def all_copies() -> tuple[SmallCopy, ...]:
-    """Return the copies for each of `patch_overview.LEVELS`."""
-    return QuarterCopy(), SmallCopy()
+def _phase(patch: Patch, level: int) -> list[int]:
+    """Return the offset ``[y, x]`` of a patch in the grid of the overview's pixels, on which these depend."""
+    factor = 2**level
+    return [patch.placement.y % factor, patch.placement.x % factor]
 
 
 def forget(source: str) -> None:
-    """Remove the small copies of a patch that is removed or replaced."""
-    for copies in all_copies():
-        copies.collection.delete_one({'_id': source})
+    """Remove the overviews of a patch that is removed or replaced."""
+    PatchOverview().remove_source(source)
 
 
 def forget_session(session: Document) -> None:
-    """Remove the small copies and composed blocks of a session whose patches are removed."""
-    for copies in all_copies():
-        copies.collection.delete_many({'sessionId': session['_id']})
+    """Remove the overviews and composed blocks of a session whose patches are removed."""
+    PatchOverview().remove_session(session['_id'])
     PreviewBlock().remove_session(session['_id'])
 
 

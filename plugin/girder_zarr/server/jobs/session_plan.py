@@ -11,7 +11,7 @@ from girder_zarr.server.patches.document import to_patch
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import PatchReader
 from girder_zarr.server.patches.references import references_of
-from girder_zarr.server.sessions.model import Document, spec_of
+from girder_zarr.server.sessions.model import spec_of
 from girder_zarr.server.settings import session_limits
 from girder_zarr.server.storage.file_bytes import open_bytes
 from girder_zarr.stitch.output.assemble import make_plan
@@ -20,21 +20,22 @@ from girder_zarr.stitch.registration import serialize as corrections
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.plan import Plan
 
 
-def plan_of(
+def build_plan(
     session: Document,
     planned: Document | None,
     *,
     check: Callable[[], None],
-    say: Callable[[str], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> Plan:
     """Return the plan of a finalizing session, whose patches do not change any more.
 
-    :param planned: what `parts.StitchPart.plan` has of the attempt: patches are not registered twice.
+    :param planned: the plan document of the attempt (`StitchPart.plan`): patches are not registered twice.
     :param check: raises to stop.
-    :param say: told of what takes long.
+    :param on_progress: called with a message before a step that takes long.
     :raises LimitExceededError: the image would be larger than the limits that hold now.
     """
     spec, references = spec_of(session), references_of(session)
@@ -44,8 +45,8 @@ def plan_of(
         registration = corrections.load(source.read(0, source.size))
         plan = corrections.build_plan(patches, spec, references, registration)
     else:
-        if spec.registration is not None and say is not None:
-            say(f'Comparing {len(patches)} patches with their neighbours')
+        if spec.registration is not None and on_progress is not None:
+            on_progress(f'Comparing {len(patches)} patches with their neighbours')
         plan = make_plan(patches, PatchReader(patches), spec, references, check=check)
     session_limits.current().check_extent(plan.extent, spec, plan.bands)
     return plan

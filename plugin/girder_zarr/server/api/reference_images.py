@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import cherrypy
+from typing import TYPE_CHECKING
+
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute
+from girder.api.rest import getCurrentUser
 from girder.constants import AccessType, TokenScope
 
 from girder_zarr.server.common.http_errors import answers_errors
-from girder_zarr.server.patches.incoming import CREATED, NewPatch
 from girder_zarr.server.patches.references import StitchReference, view
-from girder_zarr.server.sessions.model import Document, StitchSession
-from girder_zarr.server.sessions.states import check_editable
-from girder_zarr.server.settings import session_limits
+from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.stitch.formats import registry as formats
-from girder_zarr.stitch.patch import Placement, check_key, parse_digest
+from girder_zarr.stitch.patch import Placement
 from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
-from . import request_body
+from . import keyed_images
+
+if TYPE_CHECKING:
+    from girder.api.rest import Resource
+
+    from girder_zarr.server.common.names import Document
 
 
 class ReferenceRoutes:
-    """``/stitch_session/:id/reference``, mixed into the resource of the sessions."""
+    """``/stitch_session/:id/reference``."""
 
-    def route_references(self) -> None:
-        """Add the routes."""
-        self.route('GET', (':id', 'reference'), self.listReferences)
-        self.route('PUT', (':id', 'reference', ':key'), self.putReference)
-        self.route('DELETE', (':id', 'reference', ':key'), self.deleteReference)
+    def __init__(self, resource: Resource) -> None:
+        resource.route('GET', (':id', 'reference'), self.listReferences)
+        resource.route('PUT', (':id', 'reference', ':key'), self.putReference)
+        resource.route('DELETE', (':id', 'reference', ':key'), self.deleteReference)
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
@@ -47,6 +50,7 @@ class ReferenceRoutes:
         .errorResponse('The session is finalizing or complete, or the key holds another image.', 409)
         .errorResponse('The image exceeds a limit.', 413)
         .errorResponse('The body is not an image of a known format.', 415)
+        .errorResponse('The disk has no room.', 507)
     )
     @answers_errors
     def putReference(
@@ -59,21 +63,15 @@ class ReferenceRoutes:
         replace: bool,
     ) -> Document:
         """Store a reference image."""
-        user = self.getCurrentUser()
-        session = StitchSession().require(id, user, AccessType.WRITE)
-        check_key(key)
         options = PatchOptions(layout=formats.Layout.parse(shape, dtype, compression))
-        announced = parse_digest(cherrypy.request.headers.get('Content-Digest', ''))
-        check_editable(session)
-        allowed = session_limits.current()
-        stream, size, digest = request_body.spool(allowed.patchBytes, announced)
-        with stream:
-            info = formats.inspect(stream, allowed.for_formats, layout=options.layout)
-            new = NewPatch(key, Placement.make(0, 0), 0, digest, size, info, stream, options)
-            document, status = StitchReference().put(session, new, user, replace=replace)
-        if status == CREATED:
-            cherrypy.response.status = 201
-        return view(document, status)
+        stored = keyed_images.put(
+            id,
+            key,
+            StitchReference(),
+            lambda _session: (Placement.make(0, 0), 0, options),
+            replace=replace,
+        )
+        return view(*stored)
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -85,7 +83,7 @@ class ReferenceRoutes:
     @answers_errors
     def listReferences(self, id: str) -> list[Document]:  # noqa: A002
         """List the reference images of a session."""
-        session = StitchSession().require(id, self.getCurrentUser(), AccessType.READ)
+        session = StitchSession().require(id, getCurrentUser(), AccessType.READ)
         return [view(document) for document in StitchReference().list_session(session)]
 
     @access.user(scope=TokenScope.DATA_WRITE)
@@ -100,6 +98,4 @@ class ReferenceRoutes:
     @answers_errors
     def deleteReference(self, id: str, key: str) -> Document:  # noqa: A002
         """Remove a reference image."""
-        session = StitchSession().require(id, self.getCurrentUser(), AccessType.WRITE)
-        StitchReference().discard(session, key)
-        return {'message': f'Deleted reference image {key}.'}
+        return keyed_images.delete(id, key, StitchReference())

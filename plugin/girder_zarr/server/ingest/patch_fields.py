@@ -1,4 +1,4 @@
-"""What a client says of a patch besides its bytes: in a query, a manifest, a name or a reference."""
+"""The fields of a patch besides its bytes, from a query, a manifest, a name or a reference."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NAMES = ('key', *patch_parameters.NAMES, 'digest', 'replace')
 
 @dataclass(frozen=True, slots=True)
 class PatchFields:
-    """What was said of a patch, checked.
+    """The checked fields of a patch.
 
-    :param digest: what its bytes shall have, as RFC 9530 writes it, if it was said.
-    :param replace: whether it may take the place of another patch, if it was said.
+    :param digest: the digest that its bytes should have, as RFC 9530 writes it, or None if none was given.
+    :param replace: whether it may replace another patch, or None if the request decides.
     """
 
     key: str
@@ -38,29 +38,29 @@ class PatchFields:
 
 
 def read(given: Mapping[str, Any], spec: StitchSpec | None = None) -> PatchFields:
-    """Check and return what was said; values may be text, as in a table, where '' is nothing.
+    """Check and return the fields of a patch; values may be text, as in a table, where '' is no value.
 
     :param spec: the session's, which rows, columns and units of length need.
     :raises InvalidInputError: a field is missing, unknown or malformed; the message names it.
     """
-    said = {name: value for name, value in given.items() if value is not None and value != ''}
-    unknown = sorted(str(name) for name in set(said) - set(NAMES))
+    present = {name: value for name, value in given.items() if value is not None and value != ''}
+    unknown = sorted(str(name) for name in set(present) - set(NAMES))
     if unknown:
         msg = f'{unknown[0][:80]}: expected one of the fields {", ".join(NAMES)}.'
         raise InvalidInputError(msg)
-    key = said.get('key')
+    key = present.get('key')
     if not isinstance(key, str):
         msg = f'key: expected a text, found {key!r:.80}.'
         raise InvalidInputError(msg)
     check_key(key)
-    found = patch_parameters.parse(said, spec or StitchSpec())
+    found = patch_parameters.parse(present, spec or StitchSpec())
     return PatchFields(
         key=key,
         placement=found.placement,
         order=found.order,
         options=found.options,
-        digest=_digest(said.get('digest')),
-        replace=_boolean('replace', said.get('replace')),
+        digest=_digest(present.get('digest')),
+        replace=_boolean('replace', present.get('replace')),
     )
 
 

@@ -1,54 +1,52 @@
-"""Many patches at once: taken from a stream one by one, stored together, each accepted or refused on its own.
+"""Many patches in one request: read one by one, stored in groups, each accepted or refused on its own.
 
-Patches that arrive together share one Girder file, of which each knows its part. So an upload, its database
-writes and the change of the session are paid once for dozens of patches instead of once for each.
+The patches of a group share one Girder file; each knows its byte range in it. So an upload, its database
+writes and the change of the session cost once for dozens of patches instead of once for each.
 """
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from dataclasses import dataclass
+from email.message import Message
 from typing import TYPE_CHECKING
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError
 from girder_zarr.server.common.http_errors import status_of
+from girder_zarr.server.common.spool import spool
 from girder_zarr.server.patches.batch import BatchEntry, put_together
 from girder_zarr.server.patches.incoming import CREATED, NewPatch
-from girder_zarr.server.sessions.model import Document, StitchSession, spec_of
+from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.stitch.formats import registry as formats
-from girder_zarr.stitch.patch import format_digest
 
-from . import fields as patch_fields
-from . import manifest
+from . import manifest, patch_fields
+from .multipart_stream import read_multipart
+from .tar_stream import read_tar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import IO
 
+    from girder_zarr.server.common.names import Document
     from girder_zarr.server.settings.session_limits import StitchLimits
 
-    from .archives import Member
+    from .member import ByteStream, Member
 
-#: What is stored together at most. A patch of more than half of that is stored by itself.
+#: What is stored together at most: enough that the cost of a file, its upload and the change of the session
+#: is small beside that of the bytes, and little enough to be held in memory by several requests at once.
 GROUP_BYTES = 16 * 2**20
 GROUP_PATCHES = 256
-_SPOOL_BYTES = 4 * 2**20
-_PIECE = 2**16
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one patch."""
+    """The result of one patch of a request."""
 
     key: str
     status: str
     code: int
     message: str = ''
 
-    @property
-    def view(self) -> Document:
-        """The outcome as docs/rest.md shows it."""
+    def to_json(self) -> Document:
+        """Return the outcome as docs/rest.md shows it."""
         shown: Document = {'key': self.key, 'status': self.status, 'code': self.code}
         return {**shown, 'message': self.message} if self.message else shown
 
@@ -59,11 +57,10 @@ def refused(key: str, error: Exception) -> Outcome:
     return Outcome(key, 'refused', code, str(error))
 
 
-class Intake:
-    """Takes the patches of one request.
+class BulkIngest:
+    """Stores the patches of one request in a session.
 
-    :param session: what they go to.
-    :param replace: whether they may take the place of others where they do not say so themselves.
+    :param replace: whether they may replace others where their own fields do not say.
     """
 
     def __init__(
@@ -85,22 +82,22 @@ class Intake:
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """What became of the patches, in the order in which they came; all of them once :meth:`take` ends."""
+        """The outcomes of the patches in the order in which they came; of all once :meth:`take` has ended."""
         return [outcome for _, outcome in sorted(self._outcomes.items(), key=lambda item: item[0])]
 
     def take(self, members: Iterator[Member]) -> None:
-        """Take all patches of a stream; those that came before an error of the stream are stored.
+        """Store all patches of a stream; those that came before an error of the stream are stored too.
 
         :raises GirderZarrError: the stream or its manifest is not acceptable.
         """
         try:
-            most = self._limits.requestPatches
+            max_patches = self._limits.requestPatches
             for number, member in enumerate(members):
                 if number == 0 and member.name in manifest.NAMES:
                     data = _read(member, manifest.MAX_BYTES, 'The manifest')
-                    self._manifest = manifest.by_file(manifest.parse(data, most))
-                elif self._count >= most:
-                    msg = f'The request has more than {most} patches, which is the limit.'
+                    self._manifest = manifest.by_file(manifest.parse(data, max_patches))
+                elif self._count >= max_patches:
+                    msg = f'The request has more than {max_patches} patches, which is the limit.'
                     raise LimitExceededError(msg)
                 elif not member.is_folder:
                     self._take_member(member)
@@ -108,57 +105,53 @@ class Intake:
             self._flush()
         for entry in (self._manifest or {}).values():
             key = str(entry['key'])[:200]
-            self._settle(refused(key, InvalidInputError(f'Patch {key}: its file is not in the request.')))
+            self._record(refused(key, InvalidInputError(f'Patch {key}: its file is not in the request.')))
 
     def _take_member(self, member: Member) -> None:
-        said = self._said(member)
-        key = str(said.get('key') or member.name)[:200]
+        given = self._fields_of(member)
+        key = str(given.get('key') or member.name)[:200]
         try:
             if member.problem:
                 raise InvalidInputError(f'{key}: {member.problem}')
-            self._add(self._receive(patch_fields.read(said, self._spec), member))
+            self._add(self._receive(patch_fields.read(given, self._spec), member))
         except GirderZarrError as error:
-            self._settle(refused(key, error))
+            self._record(refused(key, error))
 
-    def _settle(self, outcome: Outcome) -> None:
-        """Note what became of the next patch."""
+    def _record(self, outcome: Outcome) -> None:
+        """Record the outcome of the next patch."""
         self._outcomes[self._count] = outcome
         self._count += 1
 
-    def _said(self, member: Member) -> Document:
-        """Return what is said of a member, by its header, the manifest or its name, in this order."""
-        if member.said:
-            return {'key': member.name, **member.said}
+    def _fields_of(self, member: Member) -> Document:
+        """Return the fields of a member's patch, from its header, the manifest or its name, in this order."""
+        if member.fields:
+            return {'key': member.name, **member.fields}
         if self._manifest is not None:
             return self._manifest.pop(member.name, {'key': member.name})
         return manifest.from_name(member.name)
 
     def _receive(self, fields: patch_fields.PatchFields, member: Member) -> BatchEntry:
         """Read a patch into memory, or into a temporary file if it is large."""
-        stream: IO[bytes] = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, prefix='girder-zarr-')  # noqa: SIM115
+        limits = self._limits
+        spooled = spool(
+            member.pieces(), limits.patchBytes, fields.digest, what='The patch', digest_field='digest'
+        )
         try:
-            digest, size = hashlib.sha256(), 0
-            while piece := member.read(_PIECE):
-                size += len(piece)
-                if size > self._limits.patchBytes:
-                    msg = f'The patch has more than {self._limits.patchBytes} bytes, which is the limit.'
-                    raise LimitExceededError(msg)
-                digest.update(piece)
-                stream.write(piece)
-            found = format_digest(digest.digest())
-            if fields.digest not in {None, found}:
-                msg = f'digest: announced {fields.digest}, what arrived has {found}.'
-                raise InvalidInputError(msg)
-            if not size:
-                msg = 'The patch is empty; expected an image.'
-                raise InvalidInputError(msg)
-            info = formats.inspect(stream, self._limits.for_formats, **fields.options.for_formats)
+            info = formats.inspect(spooled.stream, limits.for_formats, **fields.options.for_formats)
         except BaseException:
-            stream.close()
+            spooled.stream.close()
             raise
-        replace = self._replace if fields.replace is None else fields.replace
-        new = NewPatch(fields.key, fields.placement, fields.order, found, size, info, stream, fields.options)
-        return BatchEntry(new, replace)
+        new = NewPatch(
+            fields.key,
+            fields.placement,
+            fields.order,
+            spooled.digest,
+            spooled.size,
+            info,
+            spooled.stream,
+            fields.options,
+        )
+        return BatchEntry(new, self._replace if fields.replace is None else fields.replace)
 
     def _add(self, entry: BatchEntry) -> None:
         full = self._bytes + entry.new.size > GROUP_BYTES or len(self._group) == GROUP_PATCHES
@@ -188,10 +181,23 @@ class Intake:
 
 def _read(member: Member, limit: int, what: str) -> bytes:
     parts, size = [], 0
-    while piece := member.read(_PIECE):
+    for piece in member.pieces():
         size += len(piece)
         if size > limit:
             msg = f'{what} has more than {limit} bytes, which is the limit.'
             raise LimitExceededError(msg)
         parts.append(piece)
     return b''.join(parts)
+
+
+def read_members(body: ByteStream, content_type: str) -> Iterator[Member]:
+    """Yield the files of a request.
+
+    :raises InvalidInputError: the stream is damaged or ends too early.
+    :raises UnsupportedFormatError: it is neither tar nor multipart.
+    """
+    header = Message()
+    header['Content-Type'] = content_type
+    if header.get_content_maintype() == 'multipart':
+        return read_multipart(body, header.get_boundary())
+    return read_tar(body)

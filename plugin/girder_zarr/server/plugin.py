@@ -1,0 +1,64 @@
+"""What the plugin registers in a server of Girder 5: models, routes, events, threads.
+
+See worker_plugin.py for what it registers in a worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from girder import events
+from girder.plugin import getPlugin
+
+from . import web_client
+from .api import sessions as session_routes
+from .api import tile_sources as tile_source_routes
+from .common.names import HANDLER
+from .ingest import girder_uploads
+from .jobs import celery_json, finalize, tasks
+from .leases import part_lease
+from .maintenance import reaper
+from .maintenance.folder_removal import bind_folder_removal
+from .patches import files as patch_files
+from .patches.model import register_models
+from .preview import builder, overview_store
+from .sessions import quota
+from .settings import polled
+from .tile_sources import imports, tile_source, upload_check
+
+
+def load(info: dict[str, Any]) -> None:
+    """Register everything in a server; each line is one thing that the server can do afterwards.
+
+    :param info: what Girder gives the ``load`` of plugins: the roots of its routes.
+    """
+    for required in ('jobs', 'worker', 'large_image'):
+        getPlugin(required).load(info)
+    tile_source.take_over()
+    register_models()
+    session_routes.register(info)
+    tile_source_routes.register(info)
+    polled.install()
+    _bind_events()
+    celery_json.register_local(tasks.stitch, tasks.stitch_parts)
+    web_client.register(info)
+    reaper.start()
+
+
+def _bind_events() -> None:
+    """Bind the handlers of a server."""
+    bind_folder_removal()
+    overview_store.subscribe()
+    builder.subscribe()
+    part_lease.bind()
+    quota.follow()
+    quota.follow_check()
+    events.bind(upload_check.EVENT, HANDLER, upload_check.refuse_unreadable)
+    events.bind('rest.post.file.before', HANDLER, girder_uploads.check_upload)
+    events.bind('model.upload.finalize', HANDLER, girder_uploads.take_upload)
+    events.bind('data.process', HANDLER, girder_uploads.make_patch)
+    events.bind('model.upload.remove', HANDLER, girder_uploads.drop_contents)
+    events.bind('model.file.finalizeUpload.before', HANDLER, patch_files.attach_upload)
+    imports.install()
+    imports.bind()
+    events.bind('jobs.job.update.after', HANDLER, finalize.job_changed)

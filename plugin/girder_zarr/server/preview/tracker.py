@@ -1,0 +1,210 @@
+"""Keeps previews of sessions up to date in a process; any number of server processes may do so.
+
+The database is the truth: the session's ``revision``, which every change of its patches raises, and the
+patches. A process tracks the positions of the patches of a few sessions: each request reads what has changed
+since the one before. See `patches/model.py` for the order in which a change of a patch becomes visible.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from girder_zarr.common.cache import LRU
+from girder_zarr.errors import NotFoundError
+from girder_zarr.server.patches.document import to_patch
+from girder_zarr.server.patches.locking import is_locked, is_stale
+from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.sessions.model import StitchSession, spec_of
+from girder_zarr.stitch.preview.image import MIN_STORED_PATCHES, PreviewImage, Sources, block_cache, load_each
+
+from .block_store import SessionBlocks
+from .builder import build_and_store, overview_builder, preparer_of
+from .overview_store import PatchOverview
+from .session_source import SessionState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bson import ObjectId
+
+    from girder_zarr.server.common.names import Document
+    from girder_zarr.stitch.patch import Patch
+    from girder_zarr.stitch.preview.prepare import Preparer
+
+#: Bytes of pixels that a process caches for all previews together: composed blocks (a screen of 2560 x 1440
+#: covers some 24 of them, 19 MB of 8-bit RGB), and decoded patches and overviews, for the next blocks.
+CACHE_BYTES = 256 * 2**20
+DECODED_BYTES = 128 * 2**20
+#: How many sessions a process tracks: it holds the places of all their patches in memory.
+MAX_SESSIONS = 16
+#: After all patches were read they are not read again for so many times what that took, and never for longer
+#: than `_RELOAD_SECONDS`, when their number is not what the session says: while patches arrive it rarely is.
+_RELOAD_SHARE = 3
+_RELOAD_SECONDS = 1.5
+
+_blocks = block_cache(CACHE_BYTES)
+_decoded: LRU[Any, Any] = LRU(max_bytes=DECODED_BYTES, size_of=lambda pixels: pixels.nbytes)
+
+
+class SessionPreview:
+    """Keeps the preview of one session up to date with its patches. Thread safe."""
+
+    def __init__(self, session: Document) -> None:
+        self._id = session['_id']
+        self.spec = session['spec']
+        self._uses_masks = False
+        self._reset(session)
+        self._lock = threading.Lock()
+        self._state: SessionState | None = None
+        self._reload_from = 0.0
+        self._drift = 0
+
+    def _reset(self, session: Document) -> None:
+        """Begin with an image without patches, with the reference images that the session has now."""
+        preparer = preparer_of(session, with_masks=self._uses_masks)
+        sources = Sources(
+            lambda patch: _decode(preparer, patch),
+            lambda patches, level: _overviews(self._id, preparer, patches, level),
+            SessionBlocks(self._id),
+        )
+        self._preparer = preparer
+        self.image = PreviewImage((self._id, preparer.fingerprint), spec_of(session), sources, _blocks)
+        # Patches that arrived up to this revision are shown, but for those that were locked when it was read.
+        self._revision: int | None = None
+        self._locked: list[str] = []
+
+    def state(self, session: Document) -> SessionState:
+        """Return the session as it is now.
+
+        :param session: as just read from the database.
+        :raises NotFoundError: it has no patches.
+        """
+        with self._lock:
+            current = self._state
+            if current is not None and current.etag and current.session['revision'] >= session['revision']:
+                return current
+            complete = self._update(session)
+            if not len(self.image):
+                self._state = None
+                msg = 'The session has no patches yet; there is nothing to show.'
+                raise NotFoundError(msg)
+            etag = f'{self._id}-{session["revision"]}' if complete else None
+            self._state = SessionState(session, self.image, etag)
+            return self._state
+
+    def _update(self, session: Document) -> bool:
+        """Read what has changed; return whether that is everything up to the session's revision."""
+        if self._preparer.fingerprint != preparer_of(session, with_masks=self._uses_masks).fingerprint:
+            self._reset(session)
+        if self._revision is None:
+            return self._reload(session)
+        # Each query has an index. Locked patches are read first: one that is released meanwhile has arrived
+        # since, and one that is locked later will arrive at a later revision than the session's.
+        locked = {'sessionId': self._id, 'lockedBy': {'$gt': ''}}
+        recent = {'sessionId': self._id, 'arrival': {'$gt': self._revision}}
+        documents = list(StitchPatch().find(locked))
+        if any(is_stale(document) for document in documents):
+            StitchPatch().release_stale(session)
+            documents = list(StitchPatch().find(locked))
+        now_locked = {document['key'] for document in documents}
+        released = [key for key in self._locked if key not in now_locked]
+        if released:
+            documents += StitchPatch().find({'sessionId': self._id, 'key': {'$in': released}})
+        documents += StitchPatch().find(recent)
+        if self._detect_masks(session, documents):
+            return self._reload(session)
+        complete = self._apply(session, documents)
+        # Removed patches are noticed by their number. While others arrive, it is that of a moment ago.
+        if complete and len(self.image) != session['counts']['patches'] - self._drift:
+            return time.monotonic() >= self._reload_from and self._reload(session)
+        return complete
+
+    def _reload(self, session: Document) -> bool:
+        """Read all patches anew; return whether they are everything up to the session's revision."""
+        begun = time.monotonic()
+        documents = list(StitchPatch().find({'sessionId': self._id}))
+        self._detect_masks(session, documents)
+        complete = self._apply(session, documents)
+        self.image.keep_only({document['key'] for document in documents if document['stored']})
+        spent = time.monotonic() - begun
+        self._reload_from = begun + spent + min(_RELOAD_SHARE * spent, _RELOAD_SECONDS)
+        current = StitchSession().findOne({'_id': self._id}, fields=['revision', 'counts'])
+        if current is None or current['revision'] != session['revision']:
+            return False
+        # A server that died between two steps leaves a wrong number behind, for good.
+        self._drift = current['counts']['patches'] - len(self.image) if complete else 0
+        return complete
+
+    def _apply(self, session: Document, documents: list[Document]) -> bool:
+        """Put patches into the image; return whether none of them is locked."""
+        shown = self._preparer.shown
+        self.image.put([shown(to_patch(document)) for document in documents if document['stored']])
+        self._locked = [document['key'] for document in documents if is_locked(document)]
+        self._revision = max(session['revision'], self._revision or 0)
+        return not self._locked
+
+    def _detect_masks(self, session: Document, documents: list[Document]) -> bool:
+        """Record that some patch uses a mask. Returns True on the first one, after resetting the preview."""
+        if self._uses_masks or not any('maskKey' in document.get('options', {}) for document in documents):
+            return False
+        self._uses_masks = True
+        self._reset(session)
+        return True
+
+
+def _decode(preparer: Preparer, patch: Patch) -> Any:
+    """Return the corrected pixels of a patch, ``(y, x, bands)``, from its file if they are not cached."""
+    key = (patch.source, *preparer.cache_key(patch))
+    return _decoded.fetch(key, lambda: preparer.pixels(patch))
+
+
+def _overviews(session_id: Any, preparer: Preparer, patches: Sequence[Patch], level: int) -> dict[str, Any]:
+    """Return the overviews of a level by the patches' keys, or a sentence that says why there is none."""
+    cache_keys = {patch.key: (level, patch.source, *preparer.cache_key(patch)) for patch in patches}
+    found = {key: pixels for key, name in cache_keys.items() if (pixels := _decoded.get(name)) is not None}
+    missing = [patch for patch in patches if patch.key not in found]
+    if missing:
+        stored = PatchOverview().read(missing, preparer, level)
+        missing = [patch for patch in missing if patch.key not in stored]
+        made = load_each(lambda patch: build_and_store(session_id, patch, preparer)[level], missing)
+        fresh = {**stored, **made}
+        for key, pixels in fresh.items():
+            if not isinstance(pixels, str):
+                _decoded.put(cache_keys[key], pixels)
+        found.update(fresh)
+    return found
+
+
+_lock = threading.Lock()
+_previews: LRU[ObjectId, SessionPreview] = LRU(max_items=MAX_SESSIONS)
+
+
+def state_of(session: Document) -> SessionState:
+    """Return a session as it is now.
+
+    :param session: as just read from the database.
+    :raises NotFoundError: it has no patches.
+    """
+    overview_builder.boost()
+    return _preview_of(session).state(session)
+
+
+def compose(session_id: ObjectId) -> None:
+    """Compose the coarse blocks of a session that are not stored yet, so that no request waits for them."""
+    session = StitchSession().findOne({'_id': session_id, 'deleting': False})
+    if session is not None and session['counts']['patches'] >= MIN_STORED_PATCHES:
+        _preview_of(session).state(session).image.compose()
+
+
+overview_builder.compose = compose
+
+
+def _preview_of(session: Document) -> SessionPreview:
+    with _lock:
+        preview = _previews.get(session['_id'])
+        if preview is None or preview.spec != session['spec']:
+            preview = SessionPreview(session)
+            _previews.put(session['_id'], preview)
+    return preview
