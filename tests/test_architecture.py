@@ -83,7 +83,6 @@ SAME_MODULE_NAMES: dict[str, str] = {
     'extent': 'what patches cover: in stitch computed from patches, in server/patches from their documents',
     'model': 'what a room is about: metadata of NGFF, documents of Girder, the spec of a stitched image',
     'patch': 'the public class Patch of client and of stitch; see SAME_CLASS_NAMES',
-    'plan': 'the plan of an image in stitch; in server/jobs, how a worker makes it from documents',
 }
 SAME_CLASS_NAMES: dict[str, str] = {
     'Patch': 'public names: bytes to be uploaded in client, geometry without pixels in stitch',
