@@ -16,7 +16,6 @@ from girder_zarr.server.jobs import distribute, progress, publish, run
 from girder_zarr.server.leases import run_lease
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.maintenance import reaper
-from girder_zarr.server.settings import job_settings
 from girder_zarr.server.settings.define import SettingKey
 from girder_zarr.stitch.output.image_parts import PartMaker
 from support.server import npy, on_call_for_help, png, random_pixels, stored_array
@@ -414,11 +413,3 @@ def test_registration_is_done_once(api, session, dispatched, helpers, nothing_le
     right = stored_array(done)[:, -400:]
     assert np.array_equal(right[:390], scene[:390, 300:]) or right.shape[1] == 400
     nothing_left(Item=1, File=1)
-
-
-def test_the_size_of_parts_is_a_setting(api, people):
-    for bad in ('12', 1.5, True, 1, 2**40):
-        with pytest.raises(Exception, match='expected an integer from 4096'):
-            Setting().set(SettingKey.STITCH_PART_VALUES, bad)
-    Setting().set(SettingKey.STITCH_PART_VALUES, 2**20)
-    assert job_settings.part_values() == 2**20
