@@ -15,7 +15,7 @@ import zarr
 from PIL import Image
 
 from girder_zarr.client import Patch, StitchClient
-from support.stack import CommandLine, run_cli
+from support.stack import LOGIN, PASSWORD, CommandLine, run_cli
 from support.waiting import wait_until
 
 SIDE, ROWS, COLUMNS = 32, 12, 25
@@ -127,6 +127,30 @@ def test_masks_and_fields_are_sent_by_the_client(girder, folder):
     scene[:, :15] = 0
     # a region of floats is shown as whole numbers
     assert np.abs(found - scene).max() <= 1
+
+
+def test_the_first_patch_of_the_docs(stack, girder, tmp_path):
+    for program in ('bash', 'curl'):
+        if shutil.which(program) is None:
+            pytest.skip(f'needs {program}')
+    page = (Path(__file__).parents[2] / 'docs' / 'rest.md').read_text(encoding='utf-8')
+    script = page.partition('## Your first patch')[2].partition('```bash\n')[2].partition('```')[0]
+    first, script = script.split('\n', 1)
+    assert first == 'api=http://localhost:8080/api/v1; password=...'
+    script = script.replace('admin', LOGIN)
+    pixels = np.random.default_rng(3).integers(0, 255, (30, 40, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'picture.png')
+    done = subprocess.run(
+        ['bash', '-euo', 'pipefail', '-c', script],
+        env={**os.environ, 'api': f'{stack.url}api/v1', 'password': PASSWORD},
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, '')
+    assert json.loads(done.stdout)['key'] == 'first'
+    folder = girder.resourceLookup(f'/user/{LOGIN}/Private')
+    (session,) = StitchClient(girder).sessions(folder['_id'])
+    assert (session['name'], session['counts']['patches']) == ('First', 1)
+    StitchClient(girder).delete(session['_id'])
 
 
 def test_the_example_with_curl_does_what_it_says(stack, girder, folder, tmp_path):
