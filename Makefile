@@ -41,7 +41,7 @@ lint: $(VENV)/.tox
 	$(TOX) -e lint
 
 # Lint, types and quick tests of every room: before each commit.
-QUICK = tests/test_architecture.py tests/common tests/stack tests/test_client.py tests/test_cli_stitch.py
+QUICK = $(wildcard tests/test_*.py tests/common tests/stack tests/client tests/cli)
 check: $(VENV)/.tox
 	$(TOX) -e lint
 	$(TOX) -e girder -- -n 2 $(QUICK)
