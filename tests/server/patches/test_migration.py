@@ -4,6 +4,7 @@ import datetime as dt
 from types import SimpleNamespace
 
 import numpy as np
+import pymongo
 import pytest
 from bson import ObjectId
 from girder.models.file import File
@@ -18,7 +19,7 @@ from support.server import png, random_pixels, stored_array
 pytestmark = pytest.mark.plugin('zarr')
 LEFT, RIGHT = random_pixels(16, 16, seed=1), random_pixels(16, 16, seed=2)
 LONG_AGO = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
-OLD_INDEX = 'sessionId_1_held_1'
+OLD_INDEX = pymongo.IndexModel([('sessionId', 1), ('held', 1)], name='sessionId_1_held_1')
 
 
 def written_before(session_id, key, file, x, **fields):
@@ -89,7 +90,7 @@ def open_before(api, session):
             'updated': LONG_AGO,
         }
     )
-    patches.create_index([('sessionId', 1), ('held', 1)])
+    patches.create_indexes([OLD_INDEX])
     return session
 
 
@@ -127,11 +128,11 @@ def test_it_is_finalized_as_it_was(api, open_before, dispatched, monkeypatch):
 
 def test_any_number_of_servers_may_rename(open_before):
     assert rename_lock_fields() == 4
-    assert OLD_INDEX not in StitchPatch().collection.index_information()
+    assert OLD_INDEX.document['name'] not in StitchPatch().collection.index_information()
     assert rename_lock_fields() == 0
     # A server of before that is started once more makes its index again, and documents of its own.
     patches = StitchPatch().collection
-    patches.create_index([('sessionId', 1), ('held', 1)])
+    patches.create_indexes([OLD_INDEX])
     file = File().findOne({'attachedToId': ObjectId(open_before['_id'])})
     late = {'_id': file['_id'], 'digest': 'sha-256=:x:', 'size': file['size']}
     patches.insert_one(written_before(ObjectId(open_before['_id']), 'late', late, 48))
