@@ -80,7 +80,6 @@ NO_PIXELS = {'numpy', 'PIL', 'cv2', 'tifffile', 'imagecodecs', 'zarr', 'numcodec
 HTTP = {'requests', 'cherrypy', 'urllib', 'http'}
 #: Names that several modules have, and why.
 SAME_MODULE_NAMES: dict[str, str] = {
-    'extent': 'what patches cover: in stitch computed from patches, in server/patches from their documents',
     'model': 'what a room is about: metadata of NGFF, documents of Girder, the spec of a stitched image',
     'patch': 'the public class Patch of client and of stitch; see SAME_CLASS_NAMES',
 }

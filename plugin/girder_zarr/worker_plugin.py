@@ -38,7 +38,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         overview_store.subscribe()
         _allow_job_transitions()
         part_lease.bind()
-        quota.follow()
+        quota.bind()
         quota.install_in_worker()
         imports.install()
         polled.install()

@@ -20,6 +20,7 @@ from .leases import part_lease
 from .maintenance import reaper
 from .maintenance.folder_removal import bind_folder_removal
 from .patches import files as patch_files
+from .patches import migration
 from .patches.model import register_models
 from .preview import builder, overview_store
 from .sessions import quota
@@ -36,6 +37,7 @@ def load(info: dict[str, Any]) -> None:
         getPlugin(required).load(info)
     tile_source.take_over()
     register_models()
+    migration.rename_lock_fields()
     session_routes.register(info)
     tile_source_routes.register(info)
     polled.install()
@@ -51,8 +53,8 @@ def _bind_events() -> None:
     overview_store.subscribe()
     builder.subscribe()
     part_lease.bind()
-    quota.follow()
-    quota.follow_check()
+    quota.bind()
+    quota.bind_check()
     events.bind(upload_check.EVENT, HANDLER, upload_check.refuse_unreadable)
     events.bind('rest.post.file.before', HANDLER, girder_uploads.check_upload)
     events.bind('model.upload.finalize', HANDLER, girder_uploads.take_upload)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from girder_zarr.server.api.sessions import StitchSessionResource
-from girder_zarr.server.sessions.model import EDITABLE
+from girder_zarr.server.sessions.states import EDITABLE
 from girder_zarr.stitch.spec.model import StitchSpec
 
 PAGE = (Path(__file__).parents[3] / 'docs' / 'rest.md').read_text(encoding='utf-8')

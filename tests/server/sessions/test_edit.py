@@ -8,9 +8,10 @@ import pytest
 from girder.exceptions import ValidationException
 from girder.models.setting import Setting
 
+from girder_zarr.server.common.database import object_id
 from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.sessions import edit as editing
-from girder_zarr.server.sessions.model import StitchSession, object_id
+from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.settings.define import SettingKey
 from support.server import npy, png, random_pixels, stored_array
 

@@ -9,7 +9,7 @@ from girder.models.setting import Setting
 from girder_zarr.client import Patch
 from girder_zarr.client.patch import tar_of
 from girder_zarr.server.settings.define import SettingKey
-from girder_zarr.server.settings.session_limits import MOST, normalise
+from girder_zarr.server.settings.session_limits import MAX_LIMITS, normalise
 from support.server import npy, png, random_pixels
 
 pytestmark = pytest.mark.plugin('zarr')
@@ -214,7 +214,7 @@ def test_open_sessions_of_one_user(api, folder, people, limit, stored, dispatche
         ({'patches': True}, 'from 1 to'),
         ({'patches': 1.5}, 'from 1 to'),
         ({'patches': '7'}, 'from 1 to'),
-        ({'patchBytes': MOST.patchBytes + 1}, str(MOST.patchBytes)),
+        ({'patchBytes': MAX_LIMITS.patchBytes + 1}, str(MAX_LIMITS.patchBytes)),
         ({'dtypes': 'uint8'}, 'a list'),
         ({'dtypes': []}, 'a list'),
         ({'dtypes': ['uint8', 'complex64']}, 'a list'),

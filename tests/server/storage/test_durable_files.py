@@ -64,7 +64,7 @@ def synced(monkeypatch):
         original(handle)
 
     monkeypatch.setattr(os, 'fsync', fsync)
-    monkeypatch.setattr(durable_files, '_kept', set())
+    monkeypatch.setattr(durable_files, '_synced', set())
     return found
 
 
@@ -164,7 +164,7 @@ def test_contents_that_a_crash_cut_short_are_mended(api, session, root, contents
     assert np.array_equal(stored_array(done)[:, :, :16], np.moveaxis(pixels, -1, 0))
 
 
-@pytest.mark.parametrize('step', ['_copy', '_place', '_keep_name'])
+@pytest.mark.parametrize('step', ['_copy', '_place', '_sync_entries'])
 def test_a_disk_that_fails_leaves_nothing(api, session, stored, contents, monkeypatch, step):
     def fail(*args):
         raise OSError('the disk is gone')

@@ -18,7 +18,9 @@ from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import orphans
 from girder_zarr.server.maintenance.removal import delete_session
 from girder_zarr.server.sessions import edit as editing
-from girder_zarr.server.sessions.model import StitchSession, require_folder, view
+from girder_zarr.server.sessions.access import require_folder
+from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.sessions.view import to_json
 
 from . import list_params, request_body
 from .bulk import BulkRoutes
@@ -87,7 +89,7 @@ class StitchSessionResource(Resource):
         spec, expires = editing.split(body.get('spec'))
         made = StitchSession().create(folder, user, body.get('name'), spec, expires)
         expiry.sweep_if_due()
-        return view(made)
+        return to_json(made)
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
@@ -107,7 +109,7 @@ class StitchSessionResource(Resource):
     def editSession(self, id: str) -> Document:  # noqa: A002 - Girder's name for it
         """Change a session."""
         session = StitchSession().require(id, getCurrentUser(), AccessType.WRITE)
-        return view(editing.edit(session, request_body.read_json()))
+        return to_json(editing.edit(session, request_body.read_json()))
 
     @access.admin(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
@@ -140,7 +142,7 @@ class StitchSessionResource(Resource):
         found = StitchSession().list_folder(folder, limit, offset, [sort[0], ('_id', SortDir.ASCENDING)])
         total = StitchSession().collection.count_documents({'folderId': folder['_id'], 'deleting': False})
         cherrypy.response.headers['Girder-Total-Count'] = str(total)
-        return [view(session) for session in found]
+        return [to_json(session) for session in found]
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -153,7 +155,7 @@ class StitchSessionResource(Resource):
     @answers_errors
     def getSession(self, id: str) -> Document:  # noqa: A002 - Girder's name for it
         """Return a session."""
-        return view(StitchSession().require(id, getCurrentUser(), AccessType.READ))
+        return to_json(StitchSession().require(id, getCurrentUser(), AccessType.READ))
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
@@ -196,7 +198,7 @@ class StitchSessionResource(Resource):
         """Start the job of a session."""
         user = getCurrentUser()
         session = StitchSession().require(id, user, AccessType.WRITE)
-        return view(finalize.finalize(session, user, force=force))
+        return to_json(finalize.finalize(session, user, force=force))
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
@@ -210,7 +212,7 @@ class StitchSessionResource(Resource):
     def cancelSession(self, id: str) -> Document:  # noqa: A002
         """Stop the job of a session."""
         session = StitchSession().require(id, getCurrentUser(), AccessType.WRITE)
-        return view(finalize.cancel(session))
+        return to_json(finalize.cancel(session))
 
 
 def register(info: Document) -> None:

@@ -29,7 +29,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.UnsupportedFormatError, 415),
     (errors.UnreadableImageError, 415),
     (errors.GirderZarrError, 500),
-    *((kind, 503) for kind in database.LOST),
+    *((kind, 503) for kind in database.CONNECTION_ERRORS),
 )
 _AWAY = 'The database does not answer; try again in a moment.'
 
@@ -48,7 +48,7 @@ def answers_errors(handler: Handler) -> Handler:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return handler(*args, **kwargs)
-        except (errors.GirderZarrError, *database.LOST) as error:
+        except (errors.GirderZarrError, *database.CONNECTION_ERRORS) as error:
             raise rest_exception(error) from error
 
     return wrapped  # type: ignore[return-value]
@@ -57,8 +57,8 @@ def answers_errors(handler: Handler) -> Handler:
 def rest_exception(error: Exception) -> RestException:
     """Return the exception that makes Girder answer with the error's sentence and status code."""
     status = status_of(error)
-    if isinstance(error, database.LOST):
-        # What it says itself names machines and ports.
+    if isinstance(error, database.CONNECTION_ERRORS):
+        # The error's own message names machines and ports.
         logger.warning('The database was away in a route: %s', error)
         return RestException(_AWAY, code=status)
     if status >= 500:

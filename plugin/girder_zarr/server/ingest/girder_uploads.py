@@ -22,11 +22,13 @@ from girder.models.upload import Upload
 from girder.models.user import User
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, NotFoundError
+from girder_zarr.server.common.database import object_id
 from girder_zarr.server.common.http_errors import rest_exception
 from girder_zarr.server.patches.incoming import CREATED
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions import quota
-from girder_zarr.server.sessions.model import StitchSession, object_id, require_folder, spec_of
+from girder_zarr.server.sessions.access import require_folder
+from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings import session_limits
 from girder_zarr.server.storage import durable_files

@@ -11,7 +11,8 @@ from girder.models.upload import Upload
 
 from girder_zarr.errors import CancelledError, InvalidInputError
 from girder_zarr.server.sessions import quota
-from girder_zarr.server.sessions.model import StitchSession, may_write
+from girder_zarr.server.sessions.access import may_write
+from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.storage.durable_files import make_durable
 from girder_zarr.server.storage.transfer import send_path
 from girder_zarr.stitch.spec.outputs import OUTPUTS, Output

@@ -10,12 +10,14 @@ from girder.models.user import User
 
 from girder_zarr.errors import CancelledError, GirderZarrError, InvalidInputError
 from girder_zarr.server.common import database
+from girder_zarr.server.common.database import object_id
 from girder_zarr.server.leases import run_lease
 from girder_zarr.server.leases.heartbeat import Heartbeat
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import PatchReader
-from girder_zarr.server.sessions.model import MAX_RUNS, StitchSession, may_write, object_id
+from girder_zarr.server.sessions.access import may_write
+from girder_zarr.server.sessions.model import MAX_RUNS, StitchSession
 from girder_zarr.server.sessions.states import CANCELLED, FINALIZING
 from girder_zarr.stitch.output.assemble import assemble_file, values_of
 from girder_zarr.stitch.output.verify import verify_file

@@ -12,8 +12,9 @@ import datetime as dt
 import uuid
 from typing import Any
 
+from girder_zarr.server.common.database import object_id
 from girder_zarr.server.common.names import Document, now
-from girder_zarr.server.sessions.model import StitchSession, object_id
+from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import FINALIZING
 
 from . import heartbeat, process_identity

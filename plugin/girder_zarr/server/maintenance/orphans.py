@@ -17,11 +17,11 @@ from bson import ObjectId
 from girder.models.file import File
 
 from girder_zarr.server.common.names import ATTACHED_TO, Document, now
-from girder_zarr.server.patches.extent import extent_of
 from girder_zarr.server.patches.files import remove_uploads
 from girder_zarr.server.patches.keyed import ORPHAN_SECONDS
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.references import StitchReference
+from girder_zarr.server.patches.session_extent import extent_of
 from girder_zarr.server.preview.block_store import PreviewBlock
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import EDITABLE, FINALIZING

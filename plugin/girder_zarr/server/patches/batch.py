@@ -11,10 +11,10 @@ from girder_zarr.errors import GirderZarrError
 from girder_zarr.server.common.names import Document
 from girder_zarr.server.sessions.model import StitchSession
 
-from .extent import grown
 from .files import store_pack
 from .incoming import CREATED, UNCHANGED, NewPatch, check_fits, decide
 from .model import StitchPatch
+from .session_extent import grown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A patch that arrived, held against what its session takes."""
+"""A patch that arrived, checked against what its session takes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from girder_zarr.errors import ConflictError
-from girder_zarr.server.sessions.model import spec_of
+from girder_zarr.server.sessions.model import spec_of, to_extent
 from girder_zarr.server.sessions.states import EDITABLE
 from girder_zarr.server.settings.session_limits import current as limits_now
 from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
-from . import extent
+from . import session_extent
 
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
@@ -56,9 +56,9 @@ class NewPatch:
         return {'dtype': self.info.dtype, 'bands': self.info.shape[2], 'axes': list(self.placement.axes)}
 
     @property
-    def box(self) -> extent.Box:
+    def box(self) -> session_extent.Box:
         """What it covers of the image."""
-        return extent.box_of(self.placement.as_dict(), self.info.shape)
+        return session_extent.box_of(self.placement.as_dict(), self.info.shape)
 
     def same_as(self, document: Document) -> bool:
         """Return whether it is what the document describes."""
@@ -106,8 +106,8 @@ def check_fits(session: Document, new: NewPatch, limits: StitchLimits | None = N
     spec = spec_of(session)
     spec.check_dtype(new.info.dtype, new.info.shape[2])
     spec.check_inside(new.placement, new.info.shape)
-    together = extent.grown(session['extent'], new.box)
-    limits.check_extent(extent.to_extent(together, new.placement.axes), spec, new.info.shape[2])
+    together = session_extent.grown(session['extent'], new.box)
+    limits.check_extent(to_extent(together, new.placement.axes), spec, new.info.shape[2])
 
 
 def decide(existing: Document, new: NewPatch, *, replace: bool) -> str:

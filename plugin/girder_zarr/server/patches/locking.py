@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 STALE_SECONDS = 60
 #: How many seconds another request waits for a lock: less than clients wait for an answer.
 WAIT_SECONDS = 10
-#: Seconds between two looks at a lock, which is held for some milliseconds.
+#: Seconds between two looks at a lock, which lasts some milliseconds.
 PAUSE_SECONDS = 0.02
 
 
@@ -181,4 +181,5 @@ def is_locked(document: Document) -> bool:
 
 def is_stale(document: Document) -> bool:
     """Return whether the request that has locked a document is given up."""
-    return now() - document['lockedAt'] > dt.timedelta(seconds=STALE_SECONDS)
+    locked_at: dt.datetime = document['lockedAt']
+    return now() - locked_at > dt.timedelta(seconds=STALE_SECONDS)

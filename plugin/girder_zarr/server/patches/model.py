@@ -19,11 +19,11 @@ from girder_zarr.server.storage.transfer import remove_file
 
 from . import hooks
 from .document import source_of
-from .extent import box_of, edges, extent_of, reaches_edge
 from .files import remove_uploads
 from .incoming import CREATED, check_fits, decide
 from .keyed import KeyedModel
 from .references import StitchReference
+from .session_extent import box_of, edges, extent_of, reaches_edge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,8 +47,8 @@ class StitchPatch(KeyedModel):
         self.name = 'stitch_patch'
         keys = [('sessionId', SortDir.ASCENDING), ('key', SortDir.ASCENDING)]
         # Previews ask for what is changing and what has changed.
-        followed = [([keys[0], (name, SortDir.ASCENDING)], {}) for name in ('lockedBy', 'arrival')]
-        self.ensureIndices([(keys, {'unique': True}), 'fileId', *followed])
+        polled: list[Any] = [([keys[0], (name, SortDir.ASCENDING)], {}) for name in ('lockedBy', 'arrival')]
+        self.ensureIndices([(keys, {'unique': True}), 'fileId', *polled])
 
     # Reading
 

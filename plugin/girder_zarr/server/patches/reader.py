@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -13,6 +12,7 @@ from girder.models.assetstore import Assetstore
 from girder.models.file import File
 from girder.utility import assetstore_utilities
 
+from girder_zarr.common.cache import LRU
 from girder_zarr.errors import GirderZarrError, UnsupportedFormatError
 from girder_zarr.server.storage.file_bytes import open_bytes
 from girder_zarr.stitch.formats import registry as formats
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.patch import Patch
 
-#: For how many files the database is asked at once, in the order of the patches, and of how many it is known
-#: where they lie.
-TOGETHER = 64
-KEPT = 1024
+#: For how many files the database is asked at once, in the order of the patches: one query for all patches
+#: that the next blocks of the image need.
+FILES_PER_QUERY = 64
+#: Of how many files the places are cached: several rows of blocks.
+MAX_SOURCES = 1024
 
 
 class PatchReader:
@@ -41,7 +42,7 @@ class PatchReader:
         self._patches = patches
         self._places = {patch.source: at for at, patch in enumerate(patches)}
         self._lock = threading.Lock()
-        self._sources: OrderedDict[str, ByteSource | None] = OrderedDict()
+        self._sources: LRU[str, ByteSource | None] = LRU(max_items=MAX_SOURCES)
         self._adapters: dict[ObjectId, Any] = {}
 
     def __call__(self, patch: Patch) -> Any:
@@ -55,30 +56,27 @@ class PatchReader:
         with self._lock:
             if file_id not in self._sources:
                 self._look_up(patch, file_id)
-            self._sources.move_to_end(file_id)
-            return self._sources[file_id]
+            return self._sources.get(file_id)
 
     def _look_up(self, patch: Patch, file_id: str) -> None:
         """Ask for a file and for those of the patches that follow."""
         wanted = {file_id: None}
         at = self._places.get(patch.source, len(self._patches))
-        for after in self._patches[at : at + TOGETHER]:
+        for after in self._patches[at : at + FILES_PER_QUERY]:
             wanted[after.source.partition(':')[0]] = None
         unknown = [ObjectId(one) for one in wanted if one not in self._sources]
         found = {str(file['_id']): file for file in File().find({'_id': {'$in': unknown}})}
         for one in unknown:
             file = found.get(str(one))
             if file is not None or str(one) == file_id:
-                self._sources[str(one)] = None if file is None else self._open(file)
-        while len(self._sources) > KEPT:
-            self._sources.popitem(last=False)
+                self._sources.put(str(one), None if file is None else self._open(file))
 
     def _open(self, file: Document) -> ByteSource:
         assetstore = file.get('assetstoreId')
         if assetstore is not None and assetstore not in self._adapters:
             document = Assetstore().load(assetstore)
             self._adapters[assetstore] = assetstore_utilities.getAssetstoreAdapter(document)
-        return open_bytes(file, self._adapters.get(assetstore))
+        return open_bytes(file, None if assetstore is None else self._adapters[assetstore])
 
 
 def open_file(file_id: str) -> ByteSource | None:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import ConflictError, InvalidInputError
 from girder_zarr.server.settings import session_expiry, session_limits
-from girder_zarr.stitch.extent import Extent
 from girder_zarr.stitch.spec.model import StitchSpec
 
-from .model import StitchSession, check_name
+from .model import StitchSession, check_name, to_extent
 from .states import COMPLETE, EDITABLE, OPEN, check_editable
 
 if TYPE_CHECKING:
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 
     from girder_zarr.server.common.names import Document
 
-#: How often a change is tried while patches arrive.
-_TRIES = 50
+#: How often a change is tried while patches arrive: each that arrives between reading and writing costs one.
+_MAX_TRIES = 50
 
 
 def split(spec: Any) -> tuple[Any, float | dt.datetime | None]:
@@ -56,7 +55,7 @@ def edit(session: Document, body: Document) -> Document:
     rest, expires = split(given)
     if 'expires' in given:
         changes['expires'] = expires
-    for _ in range(_TRIES):
+    for _ in range(_MAX_TRIES):
         again = bool(given) and _can_be_made_again(session)
         if not again:
             check_editable(session)
@@ -102,10 +101,5 @@ def check_patches_fit(session: Document, spec: StitchSpec) -> None:
             sentence if sentence.startswith('spec.') else f'spec.background: {sentence}'
         ) from error
     spec.check_block(session['dtype'], session['bands'])
-    extent = session['extent']
-    box = Extent(
-        (extent['x0'], extent['x1']),
-        (extent['y0'], extent['y1']),
-        {axis: extent[axis + '1'] for axis in session['axes'] or ()},
-    )
-    session_limits.current().check_extent(box, spec, session['bands'])
+    extent = to_extent(session['extent'], session['axes'] or ())
+    session_limits.current().check_extent(extent, spec, session['bands'])

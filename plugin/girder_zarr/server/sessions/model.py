@@ -1,8 +1,8 @@
 """The stitch session: its document and every change of its state.
 
 Every change of state is one update with the expected state in its query, so that of any number of requests
-and workers exactly one makes it. ``attempt`` names one run of the job: a worker whose attempt is no longer
-the session's has nothing to say any more.
+and workers exactly one makes it. ``attempt`` names one run of the job: the session ignores a
+worker whose attempt is not its own any more.
 """
 
 from __future__ import annotations
@@ -10,27 +10,30 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from bson import ObjectId
-from bson.errors import InvalidId
-from girder.constants import AccessType, SortDir
-from girder.exceptions import AccessException
-from girder.models.folder import Folder
+from girder.constants import SortDir
 from girder.models.model_base import Model
 from girder.utility.acl_mixin import AccessControlMixin
 from pymongo import ReturnDocument
 
 from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError
+from girder_zarr.server.common.database import object_id
 from girder_zarr.server.common.names import Document, now
 from girder_zarr.server.settings import session_limits
+from girder_zarr.stitch.extent import Extent
 from girder_zarr.stitch.spec.model import StitchSpec
 
 from . import notifications
+from .access import require_folder
 from .states import CANCELLED, COMPLETE, EDITABLE, ERROR, FINALIZING, OPEN
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterable, Mapping
 
-#: How often the job of one attempt is begun before it is given up; more than once only after a worker died.
+    from bson import ObjectId
+
+#: How often the job of one attempt is begun before it is given up: more than once only after a worker died,
+#: and a session that kills three workers would kill a fourth.
 MAX_RUNS = 3
 MAX_NAME = 200
 MAX_ERROR = 1000
@@ -73,7 +76,7 @@ class StitchSession(AccessControlMixin, Model):
         made.check_installed()
         session_limits.current().check_registration(made)
         moment = now()
-        session = self.save(
+        session: Document = self.save(
             {
                 'name': check_name(name),
                 'folderId': folder['_id'],
@@ -114,11 +117,11 @@ class StitchSession(AccessControlMixin, Model):
         return session
 
     def get(self, session_id: Any) -> Document:
-        """Return a session, whoever asks.
+        """Return a session, without a look at permissions.
 
         :raises NotFoundError: there is none.
         """
-        found = self.findOne({'_id': object_id(session_id, 'session'), 'deleting': False})
+        found: Document | None = self.findOne({'_id': object_id(session_id, 'session'), 'deleting': False})
         if found is None:
             msg = f'There is no stitch session {session_id}.'
             raise NotFoundError(msg)
@@ -215,7 +218,7 @@ class StitchSession(AccessControlMixin, Model):
     ) -> None:
         """Show how far the attempt is.
 
-        :param time_left: seconds, where that can be told.
+        :param time_left: seconds, where it is known.
         """
         progress = {'current': current, 'total': total, 'message': message, 'timeLeft': time_left}
         self.change(
@@ -250,52 +253,10 @@ def bounds_of(session: Document) -> dict[str, list[int]] | None:
     return {axis: [extent[axis + '0'], extent[axis + '1']] for axis in axes if axis + '0' in extent}
 
 
-def view(session: Document) -> Document:
-    """Return the session as docs/rest.md shows it."""
-    shown = (
-        '_id', 'name', 'folderId', 'creatorId', 'state', 'spec', 'counts', 'dtype', 'bands', 'jobId',
-        'itemId', 'fileId', 'progress', 'error', 'revision', 'created', 'updated',
-    )  # fmt: skip
-    found = {**{name: session[name] for name in shown}, 'bounds': bounds_of(session)}
-    found['spec'] = {**session['spec'], 'expires': session.get('expires')}
-    if session['state'] != FINALIZING:
-        found['progress'] = {**session['progress'], 'timeLeft': None}
-    return found
+def to_extent(extent: Mapping[str, int], axes: Iterable[str]) -> Extent:
+    """Return the extent of a session as the stitching floor takes it.
 
-
-def require_folder(folder_id: Any, user: Document | None, level: int) -> Document:
-    """Return a folder if the user has that access to it.
-
-    :raises NotFoundError: there is none. :raises AccessException: no access, or the account is disabled.
+    :param axes: those besides x and y.
     """
-    if user is not None and is_disabled(user):
-        msg = 'The account is disabled.'
-        raise AccessException(msg)
-    folder = Folder().load(object_id(folder_id, 'folder'), user=user, level=level)
-    if folder is None:
-        msg = f'There is no folder {folder_id}.'
-        raise NotFoundError(msg)
-    return folder
-
-
-def object_id(value: Any, what: str) -> ObjectId:
-    """Return an id.
-
-    :raises NotFoundError: the text cannot be the id of anything.
-    """
-    try:
-        return ObjectId(value)
-    except (InvalidId, TypeError):
-        msg = f'There is no {what} {str(value)[:80]}.'
-        raise NotFoundError(msg) from None
-
-
-def may_write(session: Document, user: Document) -> bool:
-    """Return whether a user may still write where the session's result goes."""
-    folder = Folder().load(session['folderId'], force=True)
-    return folder is not None and not is_disabled(user) and Folder().hasAccess(folder, user, AccessType.WRITE)
-
-
-def is_disabled(user: Document) -> bool:
-    """Return whether an account was disabled, after which Girder refuses logins but no tokens."""
-    return bool(user.get('status') == 'disabled')
+    frame = {axis: extent[axis + '1'] for axis in axes}
+    return Extent(x=(extent['x0'], extent['x1']), y=(extent['y0'], extent['y1']), frame=frame)

@@ -1,7 +1,7 @@
-"""Events of sessions for whoever created them, over Girder's notifications.
+"""Events of sessions for their creators, over Girder's notifications.
 
-They are delivered at most once, and only while the creator looks at a page; so a page asks as well, and what
-an event holds is a hint that something has changed. A change of state is told at once; others at most once a
+They are delivered at most once, and only while the creator looks at a page; so a page polls as well, and what
+an event holds is a hint that something has changed. A change of state is sent at once; others at most once a
 second for each session and process.
 """
 
@@ -9,24 +9,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from girder.notification import Notification
 
+from girder_zarr.common.cache import LRU
+
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
+
 #: The type of the notification.
 EVENT = 'stitch_session'
-INTERVAL = 1.0
-#: How many sessions it is remembered of when they were told of last.
-_REMEMBERED = 1000
+#: Seconds between two events of one session in one state: as often as a page could draw them with sense.
+INTERVAL_SECONDS = 1.0
+#: For how many sessions the last event is remembered; a forgotten one is sent an event too many.
+_MAX_SESSIONS = 1000
 
 _SHOWN = ('_id', 'folderId', 'name', 'state', 'counts', 'progress', 'revision', 'itemId', 'jobId')
 _lock = threading.Lock()
-_told: OrderedDict[Any, tuple[str, float]] = OrderedDict()
+_sent: LRU[Any, tuple[str, float]] = LRU(max_items=_MAX_SESSIONS)
 
 
-def announce(session: dict[str, Any]) -> bool:
-    """Tell the creator of a session that it has changed; return whether that was due.
+def announce(session: Document) -> bool:
+    """Send the creator of a session an event of its change; return whether that was due.
 
     :param session: as it is after the change.
     """
@@ -38,15 +43,12 @@ def announce(session: dict[str, Any]) -> bool:
     return True
 
 
-def _is_due(session: dict[str, Any]) -> bool:
-    now = time.monotonic()
+def _is_due(session: Document) -> bool:
+    moment = time.monotonic()
     state = 'deleted' if session['deleting'] else session['state']
     with _lock:
-        known, when = _told.get(session['_id'], ('', 0.0))
-        if known == state and now - when < INTERVAL:
+        known, when = _sent.get(session['_id'], ('', 0.0))
+        if known == state and moment - when < INTERVAL_SECONDS:
             return False
-        _told[session['_id']] = state, now
-        _told.move_to_end(session['_id'])
-        while len(_told) > _REMEMBERED:
-            _told.popitem(last=False)
+        _sent.put(session['_id'], (state, moment))
     return True

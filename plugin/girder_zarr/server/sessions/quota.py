@@ -36,19 +36,19 @@ COUNTED_IN = 'countedIn'
 _COUNTER = f'{HANDLER}.quota'
 
 
-def follow() -> None:
+def bind() -> None:
     """Count the files of sessions, in servers and in workers: both store and remove them."""
     events.bind('model.file.finalizeUpload.after', _COUNTER, _stored)
     events.bind('model.file.remove', _COUNTER, _removed)
 
 
-def follow_check() -> None:
+def bind_check() -> None:
     """Count them again after Girder's consistency check, which sets sizes by items alone (servers)."""
     events.bind('rest.put.system/check.after', _COUNTER, lambda _: recount())
 
 
 def install_in_worker() -> None:
-    """Let the quota plugin say in a worker too what may be stored, and in which assetstore.
+    """Let the quota plugin decide in a worker too what may be stored, and in which assetstore.
 
     Girder loads its plugins in servers only, so a worker needs the package, and this.
     """
@@ -64,7 +64,7 @@ def install_in_worker() -> None:
 
 @contextlib.contextmanager
 def as_limit() -> Iterator[None]:
-    """Turn what a quota says inside into an error of ours.
+    """Raise an error of ours where a quota refuses what is done inside.
 
     :raises LimitExceededError: a quota has no room; the message gives it.
     """
@@ -79,7 +79,7 @@ def as_limit() -> Iterator[None]:
 
 
 def check_room(folder: Document, user: Document | None, size: int) -> None:
-    """Ask whoever watches uploads whether a file of a size may be stored in a folder.
+    """Ask the quotas that watch uploads whether a file of a size may be stored in a folder.
 
     :raises LimitExceededError: a quota has no room for it; the message gives it.
     """
@@ -100,7 +100,7 @@ def check_room(folder: Document, user: Document | None, size: int) -> None:
 
 
 def recount() -> None:
-    """Add the files of all sessions to sizes that hold none of them."""
+    """Add the files of all sessions to sizes that count none of them."""
     query = [
         {'$match': {COUNTED_IN: {'$ne': None}}},
         {'$group': {'_id': f'${COUNTED_IN}', 'size': {'$sum': '$size'}}},
@@ -145,7 +145,7 @@ def _uncount(file_id: ObjectId) -> bool:
 
 
 def _close(file_id: ObjectId) -> bool:
-    """Keep a file from being counted by the request that has just stored it; return whether it was not."""
+    """Mark a file as never to be counted; return True if it had not been counted yet."""
     query = {'_id': file_id, COUNTED_IN: {'$exists': False}}
     return bool(File().collection.update_one(query, {'$set': {COUNTED_IN: None}}).modified_count)
 

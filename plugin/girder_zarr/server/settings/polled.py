@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import girder.models
 import pymongo
@@ -137,7 +137,7 @@ def _require_database() -> None:
     """Fail soon where there is no database, as in workers elsewhere; Girder itself would wait 20 seconds."""
     if girder.models._dbClients:
         return
-    client: pymongo.MongoClient = pymongo.MongoClient(
+    client: pymongo.MongoClient[Any] = pymongo.MongoClient(
         girder.models.getDbConfig().get('uri') or 'mongodb://localhost:27017/girder',
         serverSelectionTimeoutMS=int(PATIENCE * 1000),
     )

@@ -146,8 +146,8 @@ class StitchLimits:
             raise TooManyError(msg)
 
 
-MOST = StitchLimits()
-#: What holds where the setting says nothing.
+MAX_LIMITS = StitchLimits()
+#: The limits where the setting has none: what a server with disks of some terabytes can take.
 DEFAULTS = StitchLimits(
     patches=1_000_000,
     sessionBytes=2**42,
@@ -189,14 +189,14 @@ def normalise(value: object) -> dict[str, Any]:
 
 
 def _number(name: str, value: object) -> int:
-    most = getattr(MOST, name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise _invalid(f'{name}: expected an integer from 1 to {most}, found {str(value)[:60]!r}')
+    largest = getattr(MAX_LIMITS, name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= largest:
+        raise _invalid(f'{name}: expected an integer from 1 to {largest}, found {str(value)[:60]!r}')
     return value
 
 
 def _dtypes(value: object) -> list[str]:
-    known = MOST.dtypes
+    known = MAX_LIMITS.dtypes
     if not isinstance(value, list | tuple) or not value or any(name not in known for name in value):
         raise _invalid(f'dtypes: expected a list of some of {", ".join(known)}, found {str(value)[:60]!r}')
     return list(dict.fromkeys(value))

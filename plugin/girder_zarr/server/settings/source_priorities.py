@@ -97,9 +97,11 @@ def _normalise_priority(source: str, extension: str, priority: object) -> str:
         priority = int(name) if re.fullmatch(r'[0-9]{1,3}', name) else priority
     if isinstance(priority, int) and not isinstance(priority, bool):
         try:
-            return SourcePriority(priority).name
+            name = SourcePriority(priority).name
         except ValueError:
             pass
+        else:
+            return str(name)
     raise _invalid(
         f'source "{source}", extension "{extension}": expected {", ".join(PRIORITY_NAMES)}, '
         f'a number from {min(SourcePriority).value} to {max(SourcePriority).value} or "{OFF}", '

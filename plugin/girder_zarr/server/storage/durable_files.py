@@ -1,6 +1,6 @@
 """Bytes in an assetstore on the file system that not even a failing machine takes back.
 
-Girder writes such files without asking the system to keep them, and by way of an upload document that is
+Girder writes such files without a sync to the disk, and by way of an upload document that is
 written five times. The patches of sessions go in here in one step instead. What must not happen:
 
 - that a file document counts on contents which somebody removes at the same moment: contents are shared by
@@ -45,14 +45,14 @@ if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
 
 _PIECE = 2**20
-#: Directories whose own names this process has seen kept.
-_kept: set[Path] = set()
+#: Directories whose own entries this process has synced to the disk.
+_synced: set[Path] = set()
 
 
 def adapter_of(assetstore: Document) -> FilesystemAssetstoreAdapter | None:
     """Return the adapter of an assetstore on the file system, None for others."""
     adapter = assetstore_utilities.getAssetstoreAdapter(assetstore)
-    # A class of somebody else's may keep its files in another way.
+    # A subclass of another package may store its files in another way.
     return adapter if type(adapter) is FilesystemAssetstoreAdapter else None
 
 
@@ -103,7 +103,7 @@ def store(
         try:
             if not _place(temporary, root / path):
                 sync_path(root / path)
-            _keep_name(root / path, root)
+            _sync_entries(root / path, root)
         except BaseException:
             File().remove(file)
             raise
@@ -177,29 +177,29 @@ def _place(temporary: Path, final: Path) -> bool:
     return True
 
 
-def _keep_name(path: Path, root: Path) -> None:
-    """Ask the system to keep the names of a file and of its directories below the assetstore's."""
+def _sync_entries(path: Path, root: Path) -> None:
+    """Sync the directory entries of a file, and of its directories below the assetstore's, to the disk."""
     for directory in path.parents:
         if root not in (directory, *directory.parents):
             break
         # Girder never removes the 256 directories of the root: each is asked for once.
-        if directory == root and path.parents[1] in _kept:
+        if directory == root and path.parents[1] in _synced:
             break
         sync_path(directory)
     if path.parents[2] == root:
-        _kept.add(path.parents[1])
+        _synced.add(path.parents[1])
 
 
 def make_durable(file: Document) -> None:
-    """Ask the system to keep the contents of a file that Girder has stored, unless it was imported."""
+    """Sync the contents of a file that Girder has stored to the disk, unless it was imported."""
     assetstore = Assetstore().load(file['assetstoreId']) if file.get('assetstoreId') else None
     adapter = adapter_of(assetstore) if assetstore else None
     if adapter is None or file.get('imported'):
         return
-    with contextlib.suppress(FileNotFoundError):  # who reads it will say so
+    with contextlib.suppress(FileNotFoundError):  # reading it raises the error
         path = Path(adapter.fullPath(file))
         sync_path(path)
-        _keep_name(path, Path(adapter.assetstore['root']))
+        _sync_entries(path, Path(adapter.assetstore['root']))
 
 
 def remove_temporary(session_id: ObjectId | None = None, older_than: float = 0) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from girder.constants import AccessType
@@ -11,6 +9,7 @@ from girder.models.file import File
 from girder.models.folder import Folder
 from girder.models.item import Item
 
+from girder_zarr.common.cache import LRU
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.store.objectstore import MAX_LISTED, ObjectStore
 from girder_zarr.image.store.zarr_names import ROOT_KEYS, ROOT_ORDER
@@ -22,10 +21,12 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.store.bytesource import ByteSource
 
-#: The folders and files that one store remembers.
-KEPT_FOLDERS, KEPT_FILES = 20_000, 2_000
-#: How far above a folder an image's root is looked for.
-MOST_DEPTH = 20
+#: The folders whose ids one store caches, at some 200 bytes each.
+MAX_FOLDERS = 20_000
+#: The files that one store caches, each with its assetstore's adapter.
+MAX_FILES = 2_000
+#: How far above a folder an image's root is looked for: a plate with labels is seven folders deep.
+MAX_DEPTH = 20
 
 
 class FolderHierarchy(ObjectStore):
@@ -40,34 +41,37 @@ class FolderHierarchy(ObjectStore):
     def __init__(self, root: dict[str, Any], identity: str) -> None:
         super().__init__(root['name'], identity)
         self._root = root
-        self._folders: OrderedDict[str, ObjectId | None] = OrderedDict({'': root['_id']})
-        self._files: OrderedDict[str, ByteSource] = OrderedDict()
-        self._guard = threading.Lock()
+        self._folders: LRU[str, ObjectId | None] = LRU(max_items=MAX_FOLDERS)
+        self._files: LRU[str, ByteSource] = LRU(max_items=MAX_FILES)
 
     def _folder(self, path: str) -> ObjectId | None:
-        """Return the folder at a path, or None."""
-        with self._guard:
-            if path in self._folders:
-                return self._folders[path]
+        """Return the folder at a path, or None.
+
+        :raises UnreadableImageError: fewer people may read it than the image.
+        """
+        if not path:
+            root: ObjectId = self._root['_id']
+            return root
+        return self._folders.fetch(path, lambda: self._find_folder(path))
+
+    def _find_folder(self, path: str) -> ObjectId | None:
         parent, _, name = path.rpartition('/')
         above = self._folder(parent)
-        found = None
-        if above is not None:
-            found = Folder().findOne({'parentId': above, 'parentCollection': 'folder', 'name': name})
-        if found is not None and not as_open(found, self._root):
+        if above is None:
+            return None
+        found = Folder().findOne({'parentId': above, 'parentCollection': 'folder', 'name': name})
+        if found is None:
+            return None
+        if not as_open(found, self._root):
             msg = f'The folder {path} of {self.name} may be read by fewer people than the image itself.'
             raise UnreadableImageError(msg)
-        with self._guard:
-            self._folders[path] = None if found is None else found['_id']
-            while len(self._folders) > KEPT_FOLDERS:
-                self._folders.popitem(last=False)
-        return None if found is None else found['_id']
+        folder_id: ObjectId = found['_id']
+        return folder_id
 
     def _file(self, key: str) -> ByteSource | None:
-        with self._guard:
-            if key in self._files:
-                self._files.move_to_end(key)
-                return self._files[key]
+        known = self._files.get(key)
+        if known is not None:
+            return known
         path, _, name = key.rpartition('/')
         folder = self._folder(path)
         item = None if folder is None else Item().findOne({'folderId': folder, 'name': name}, fields=['_id'])
@@ -75,10 +79,7 @@ class FolderHierarchy(ObjectStore):
         if file is None or not file.get('assetstoreId'):
             return None
         source = open_bytes(file)
-        with self._guard:
-            self._files[key] = source
-            while len(self._files) > KEPT_FILES:
-                self._files.popitem(last=False)
+        self._files.put(key, source)
         return source
 
     def fetch(self, key: str, start: int | None, length: int) -> bytes | None:
@@ -131,7 +132,7 @@ def has_metadata(folder_id: Any) -> str | None:
 def _image_above(folder: dict[str, Any]) -> dict[str, Any] | None:
     """Return a folder above that holds zarr metadata, or None."""
     above: dict[str, Any] | None = folder
-    for _ in range(MOST_DEPTH):
+    for _ in range(MAX_DEPTH):
         if above is None or above['parentCollection'] != 'folder':
             return None
         above = Folder().load(above['parentId'], force=True)

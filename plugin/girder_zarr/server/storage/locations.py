@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from girder.models.file import File
 
 from girder_zarr.errors import UnreadableImageError
-from girder_zarr.image.store.zipstore import ROOT_KEYS
+from girder_zarr.image.store.zarr_names import ROOT_KEYS
 
 from .file_bytes import local_path, open_bytes
 from .folder_store import open_folder

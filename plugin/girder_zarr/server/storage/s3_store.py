@@ -1,4 +1,4 @@
-"""Objects of an S3 assetstore by ranged requests with its own client: one a read, connections kept."""
+"""Objects of an S3 assetstore by ranged requests with its own client: one a read, over open connections."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class S3Bucket:
         try:
             answer = self._client.get_object(Bucket=self.name, Key=key, **asked)
             with answer['Body'] as body:
-                data = body.read(length + 1)
+                data: bytes = body.read(length + 1)
         except ClientError as error:
             code = str(error.response.get('Error', {}).get('Code'))
             if code in _MISSING:
@@ -60,7 +60,7 @@ class S3Bucket:
     def size(self, key: str) -> int | None:
         """Return the bytes of an object, or None where there is none.
 
-        :raises UnreadableImageError: S3 does not say.
+        :raises UnreadableImageError: S3 does not answer.
         """
         try:
             return int(self._client.head_object(Bucket=self.name, Key=key)['ContentLength'])

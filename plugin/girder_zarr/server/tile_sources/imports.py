@@ -39,8 +39,10 @@ MIME_TYPE = 'application/vnd+zarr'
 SOURCE = 'zarr'
 HANDLER = 'girder_zarr'
 _MARK = 'before_girder_zarr'
-#: The size of an uploaded file that is looked at, and the folders below it that are.
-MOST_METADATA, MOST_BELOW = 16 * 2**20, 10_000
+#: The largest metadata of an uploaded root that is read: consolidated metadata of large plates have some MB.
+MAX_METADATA_BYTES = 16 * 2**20
+#: How many folders below an uploaded root are looked through for images of their own.
+MAX_FOLDERS_BELOW = 10_000
 #: What makes an uploaded group an image by itself.
 IMAGE_KEYS = ('multiscales', 'plate', 'well', 'bioformats2raw.layout')
 
@@ -122,7 +124,7 @@ def _import_entry(
 
 def _made(adapter: Any, name: str, parent: Any, kind: str, path: str, user: Any) -> dict[str, Any]:
     """Return the folder for a directory of the import."""
-    folder = Folder().createFolder(
+    folder: dict[str, Any] = Folder().createFolder(
         parent=parent, name=adapter.safeName(name), parentType=kind, creator=user, reuseExisting=True
     )
     info = {'id': folder['_id'], 'type': 'folder', 'importPath': str(Path(path, name))}
@@ -204,10 +206,10 @@ def _without_folder(folder: dict[str, Any], kind: str) -> tuple[dict[str, Any], 
     if kind != 'folder' or folder['parentCollection'] != 'folder':
         return folder, kind
     above = Folder().load(folder['parentId'], force=True)
-    holds = Item().findOne({'folderId': folder['_id']}) or Folder().findOne(
+    is_used = Item().findOne({'folderId': folder['_id']}) or Folder().findOne(
         {'parentId': folder['_id'], 'parentCollection': 'folder'}
     )
-    if above is None or holds:
+    if above is None or is_used:
         logger.warning('The folder %s stays beside its image, since it holds something.', folder['name'])
         return (folder if above is None else above), kind
     Folder().remove(folder)
@@ -243,7 +245,8 @@ def import_root(
         file.update(s3Key=metadata, imported=True)
         file = File().save(file)
     _set_large_image(item, file)
-    return Item().load(item['_id'], force=True)
+    registered: dict[str, Any] = Item().load(item['_id'], force=True)
+    return registered
 
 
 def _set_large_image(item: dict[str, Any], file: dict[str, Any]) -> None:
@@ -259,11 +262,11 @@ def _set_large_image(item: dict[str, Any], file: dict[str, Any]) -> None:
 def _uploaded(event: Any) -> None:
     """Register an uploaded file that is the metadata of an image's root (an event handler)."""
     file = event.info['file']
-    if file['name'] not in ROOT_ORDER[:2] or not file.get('itemId') or file['size'] > MOST_METADATA:
+    if file['name'] not in ROOT_ORDER[:2] or not file.get('itemId') or file['size'] > MAX_METADATA_BYTES:
         return
     try:
         hierarchy = open_folder(file)
-        document = json.loads(hierarchy.read(file['name'], MOST_METADATA) or b'{}')
+        document = json.loads(hierarchy.read(file['name'], MAX_METADATA_BYTES) or b'{}')
     except (GirderZarrError, ValueError, RecursionError):
         return
     attributes = document
@@ -280,11 +283,13 @@ def _forget_parts(root: dict[str, Any]) -> None:
     """Take back what was registered of the parts of an image before its root's item arrived."""
     pending, seen = [root['folderId']], 0
     _forget({'folderId': root['folderId'], '_id': {'$ne': root['_id']}})
-    while pending and seen < MOST_BELOW:
+    while pending and seen < MAX_FOLDERS_BELOW:
         children = [
             child['_id']
             for child in Folder().find(
-                {'parentId': {'$in': pending}, 'parentCollection': 'folder'}, fields=['_id'], limit=MOST_BELOW
+                {'parentId': {'$in': pending}, 'parentCollection': 'folder'},
+                fields=['_id'],
+                limit=MAX_FOLDERS_BELOW,
             )
         ]
         seen += len(children)

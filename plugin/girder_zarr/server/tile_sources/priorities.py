@@ -73,7 +73,7 @@ def apply_overrides(
 
 
 class LivePriorities(MutableMapping[Any, Any]):
-    """One attribute of one source: what it says itself (`own`), shown with the overrides applied."""
+    """One attribute of one source: what the source declares (`own`), read with the overrides applied."""
 
     def __init__(self, source: str, attribute: str, own: MutableMapping[Any, Any]) -> None:
         self.source = source

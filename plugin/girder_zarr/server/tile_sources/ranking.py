@@ -87,7 +87,7 @@ class Candidate:
 def priority_name(priority: int) -> str:
     """Name a priority; one between the names large_image gives is its number."""
     try:
-        return SourcePriority(priority).name
+        return str(SourcePriority(priority).name)
     except ValueError:
         return str(int(priority))
 
@@ -112,7 +112,7 @@ def _candidate(name: str, source: Any, facts: Facts, geospatial: bool | None, ig
     extensions = dict(source.extensions)
     matches = _matches(source, extensions, facts)
     default = (extensions.get(None, SourcePriority.MANUAL), DEFAULT)
-    # On a tie the more telling reason is given: an extension before a type, a name, and the default.
+    # On a tie the more specific reason is given: an extension before a type, a name, and the default.
     priority, matched = min([*matches, default], key=lambda match: match[0])
     clash = geospatial is not None and getattr(source, '_geospatial_source', False) != geospatial
     candidate = Candidate(name, clash, not matches, priority, matched, considered=True)

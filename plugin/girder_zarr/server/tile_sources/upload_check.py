@@ -1,4 +1,4 @@
-"""An upload that claims to be a zarr and cannot be read is told why, and starts no conversion job."""
+"""An upload that claims to be a zarr and cannot be read is refused with the reason; no job converts it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .tile_source import ZarrGirderTileSource
 EVENT = 'rest.post.item/:itemId/tiles.before'
 
 
-@access.public
+@access.public  # type: ignore[untyped-decorator]  # Girder has no types
 def refuse_unreadable(event: Any) -> None:
     """Answer ``POST /item/:itemId/tiles`` with 415 for a zarr that no tile source reads (an event handler).
 

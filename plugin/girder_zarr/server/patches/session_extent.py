@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from girder_zarr.stitch.extent import Extent
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -43,15 +41,6 @@ def grown(extent: Mapping[str, int], box: Box) -> dict[str, int]:
         found[axis + '0'] = min(low, found.get(axis + '0', low))
         found[axis + '1'] = max(high, found.get(axis + '1', high))
     return found
-
-
-def to_extent(extent: Mapping[str, int], axes: Iterable[str]) -> Extent:
-    """Return the extent of a session as the stitching floor takes it.
-
-    :param axes: those besides x and y.
-    """
-    frame = {axis: extent[axis + '1'] for axis in axes}
-    return Extent(x=(extent['x0'], extent['x1']), y=(extent['y0'], extent['y1']), frame=frame)
 
 
 def reaches_edge(extent: Mapping[str, int], box: Box) -> bool:
