@@ -12,6 +12,7 @@ from girder.models.folder import Folder
 from girder.models.item import Item
 
 from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.store.entries import Entry, SourceEntry
 from girder_zarr.image.store.objectstore import MAX_LISTED, ObjectStore
 from girder_zarr.image.store.zarr_names import ROOT_KEYS, ROOT_ORDER
 
@@ -91,6 +92,11 @@ class FolderHierarchy(ObjectStore):
             return source.read(0, source.size)
         first, length = self._range(start, length, source.size, key)
         return source.read(first, length)
+
+    def entry(self, key: str) -> Entry | None:
+        """Return a value to be handed on; see the base class."""
+        source = self._file(key)
+        return None if source is None else SourceEntry(source, 0, source.size, source.identity)
 
     def list_folder(self, folder: str) -> list[str]:
         """Return what lies directly in a folder; see the base class."""
