@@ -1,0 +1,53 @@
+"""Items as trees of keys. Stores that know a directory by heart stay open; others are opened anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from girder.models.file import File
+
+from girder_zarr.common.cache import LRU
+from girder_zarr.image.store.objectstore import ObjectStore
+from girder_zarr.image.store.stores import location_identity, open_store
+from girder_zarr.server.storage.file_bytes import open_location
+
+if TYPE_CHECKING:
+    from girder_zarr.image.store.keystore import KeyStore
+    from girder_zarr.server.sessions.model import Document
+
+#: Open stores; the directory of a zip of a million entries takes about 200 MB.
+MAX_STORES = 32
+SOURCE = 'zarr'
+
+_stores: LRU[tuple[str, str], KeyStore] = LRU(max_items=MAX_STORES)
+
+
+def is_stored_zarr(item: Document) -> bool:
+    """Whether an item is an image that our source reads."""
+    return bool(item.get('largeImage', {}).get('sourceName') == SOURCE and item['largeImage'].get('fileId'))
+
+
+def open_item(item: Document) -> KeyStore | None:
+    """Return the keys of an item from the root of its hierarchy, or None: it is no image that we read.
+
+    A directory of values that each cost a request is opened anew, so that nothing it has learned of them, and
+    of who may read them, is older than the right to read them.
+
+    :raises UnreadableImageError: it cannot be opened. :raises MissingImageError: its file has gone.
+    """
+    file = File().load(item['largeImage']['fileId'], force=True) if is_stored_zarr(item) else None
+    if file is None:
+        return None
+    location = open_location(file)
+    key = str(file['_id']), location_identity(location)
+    store = _stores.get(key)
+    if store is None:
+        store = open_store(location)
+        if not isinstance(store, ObjectStore):
+            _stores.put(key, store)
+    return store
+
+
+def forget_stores() -> None:
+    """Close all stores, such as after one was found to be of a file that has changed."""
+    _stores.clear()
