@@ -80,7 +80,10 @@ def make_image(people, folder, tmp_path, request):
             's3 zip': ('.zarr.zip', lambda: zipped(snapshot)),
             'deflated': ('.zip', lambda: zipped(snapshot, zipfile.ZIP_DEFLATED)),
             'top': ('.zip', lambda: zipped(snapshot, top='some/image.zarr/')),
-            'ozx': ('.ozx', lambda: zipped(dict(sorted(snapshot.items(), key=lambda one: one[0][-9:] != 'zarr.json')))),
+            'ozx': (
+                '.ozx',
+                lambda: zipped(dict(sorted(snapshot.items(), key=lambda one: one[0][-9:] != 'zarr.json'))),
+            ),
             'database': ('.db', lambda: database(tmp_path / f'{name}.db', snapshot).read_bytes()),
         }[kind]
         item, _ = upload(folder, user, name + suffix, body())

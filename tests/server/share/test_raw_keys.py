@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from .conftest import FAR, LOCAL
 
 pytestmark = pytest.mark.plugin('zarr')
-KINDS = [(kind, '0.5') for kind in LOCAL + FAR] + [
-    (kind, '0.4') for kind in (*LOCAL, *FAR) if kind != 'ozx'
-]
+KINDS = [(kind, '0.5') for kind in LOCAL + FAR] + [(kind, '0.4') for kind in (*LOCAL, *FAR) if kind != 'ozx']
 
 
 @pytest.mark.parametrize(('kind', 'version'), KINDS)
@@ -61,7 +59,9 @@ PART = st.one_of(
 )
 
 
-@pytest.mark.parametrize('kind', ['directory', 'zip', 'deflated', 'database', 'uploaded', 's3 zip', 's3 prefix'])
+@pytest.mark.parametrize(
+    'kind', ['directory', 'zip', 'deflated', 'database', 'uploaded', 's3 zip', 's3 prefix']
+)
 def test_every_range_is_a_part_of_the_stored_bytes(web, owner, make_image, kind):
     image = make_image(kind)
     keys = sorted(image.snapshot)
@@ -138,7 +138,9 @@ def test_consolidated_metadata_is_made_for_v2_where_there_is_none(web, owner, ma
         found = web.ask(f'{image.path}/.zmetadata', headers=owner)
         assert found.status == 200
         snapshot = {
-            key: json.loads(body) for key, body in image.snapshot.items() if key.rpartition('/')[2].startswith('.z')
+            key: json.loads(body)
+            for key, body in image.snapshot.items()
+            if key.rpartition('/')[2].startswith('.z')
         }
         assert found.json == {'zarr_consolidated_format': 1, 'metadata': snapshot}
     image = make_image('zip', '0.5', name='v3')

@@ -44,6 +44,5 @@ def folder_page(tree: Tree, folder: str) -> bytes | None:
 
 
 def _row(name: str, size: str, when: str) -> str:
-    # './' keeps a name with a colon from being taken for another scheme.
-    link = name if name == '../' else './' + quote(name)
-    return f'<tr><td><a href="{link}">{escape(name)}</a></td><td>{size}</td><td>{when}</td></tr>\n'
+    # Quoted, a colon is no end of a scheme.
+    return f'<tr><td><a href="{quote(name)}">{escape(name)}</a></td><td>{size}</td><td>{when}</td></tr>\n'

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from girder.constants import SortDir
 from girder.models.model_base import Model
-from pymongo import UpdateOne
 
 from girder_zarr.server.common.database import LOST
 
@@ -89,41 +88,39 @@ class ReadCounts:
         return after if after > before else 0
 
     def flush(self) -> None:
-        """Write the counts. What cannot be written because the database is away counts the next time."""
+        """Write the counts. What cannot be written because the database is away is written the next time."""
         with self._lock:
             waiting, self._waiting = self._waiting, defaultdict(lambda: [0, 0])
-        if not waiting:
-            return
         try:
-            self._write(waiting)
+            while waiting:
+                (hour, reader), (requests, size) = next(iter(waiting.items()))
+                self._write(hour, reader, requests, size)
+                del waiting[hour, reader]
+            self._clean()
         except LOST as error:
             logger.warning('The database was away when reads were counted: %s', error)
             with self._lock:
-                for key, (requests, size) in waiting.items():
-                    self._waiting[key][0] += requests
-                    self._waiting[key][1] += size
+                for key, counted in waiting.items():
+                    self._waiting[key][0] += counted[0]
+                    self._waiting[key][1] += counted[1]
 
-    def _write(self, waiting: dict[tuple[dt.datetime, Reader], list[int]]) -> None:
+    def _write(self, hour: dt.datetime, reader: Reader, requests: int, size: int) -> None:
+        query = {
+            'hour': hour,
+            'linkId': reader.link_id,
+            'userId': reader.user_id,
+            'kind': reader.kind,
+            'targetId': reader.target_id,
+        }
+        change = {'$inc': {'requests': requests, 'bytes': size}}
+        ZarrRead().collection.update_one(query, change, upsert=True)
+        if reader.link_id is not None:
+            used = {'$inc': {'uses': requests}, '$set': {'lastUsed': dt.datetime.now(dt.UTC)}}
+            ZarrLink().collection.update_one({'_id': reader.link_id}, used)
+
+    def _clean(self) -> None:
+        """Remove old counts, once a day."""
         now = dt.datetime.now(dt.UTC)
-        rows, uses = [], defaultdict(int)
-        for (hour, reader), (requests, size) in waiting.items():
-            query = {
-                'hour': hour,
-                'linkId': reader.link_id,
-                'userId': reader.user_id,
-                'kind': reader.kind,
-                'targetId': reader.target_id,
-            }
-            rows.append(UpdateOne(query, {'$inc': {'requests': requests, 'bytes': size}}, upsert=True))
-            if reader.link_id is not None:
-                uses[reader.link_id] += requests
-        ZarrRead().collection.bulk_write(rows, ordered=False)
-        if uses:
-            changes = [
-                UpdateOne({'_id': link_id}, {'$inc': {'uses': count}, '$set': {'lastUsed': now}})
-                for link_id, count in uses.items()
-            ]
-            ZarrLink().collection.bulk_write(changes, ordered=False)
         if self._cleaned is None or now - self._cleaned > dt.timedelta(days=1):
             self._cleaned = now
             ZarrRead().removeWithQuery({'hour': {'$lt': now - dt.timedelta(days=KEPT_DAYS)}})
