@@ -13,6 +13,7 @@ from zarr.storage import FsspecStore
 
 from support.waiting import wait_until
 
+
 def test_a_private_image_by_its_link(stack, girder, tmp_path):
     client = girder
     pixels = np.random.default_rng(1).integers(0, 255, (300, 400), np.uint8)

@@ -1,4 +1,4 @@
-"""``/zarr`` on a port of 127.0.0.1, in this process, and a plain client that sees status, headers and bytes."""
+"""``/zarr`` on a port of 127.0.0.1, in this process, and a client that sees status, headers and bytes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def serving():
     thread.start()
     try:
         wait_until(lambda: server.started, what='the web server')
-        yield Client('http://127.0.0.1:{}'.format(listener.getsockname()[1]))
+        yield Client(f'http://127.0.0.1:{listener.getsockname()[1]}')
     finally:
         server.should_exit = True
         thread.join()

@@ -58,9 +58,8 @@ def test_tensorstore(web, stored, key):
 def test_tensorstore_with_a_token(web, stored, owner):
     driver = 'zarr3' if stored.version == '0.5' else 'zarr'
     ((name, token),) = owner.items()
-    kvstore = {
-        'driver': 'http', 'base_url': web.address, 'path': f'{stored.path}/0/', 'headers': [f'{name}: {token}'],
-    }  # fmt: skip
+    kvstore = {'driver': 'http', 'base_url': web.address, 'path': f'{stored.path}/0/'}
+    kvstore['headers'] = [f'{name}: {token}']
     found = tensorstore.open({'driver': driver, 'kvstore': kvstore}, read=True).result()
     assert np.array_equal(found.read().result(), stored.pixels)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from girder_zarr.image.store.zarr_names import METADATA_KEYS
+
 #: The names of zarr's metadata, of both formats; all of it is JSON.
-METADATA_NAMES = frozenset({'zarr.json', '.zgroup', '.zarray', '.zattrs', '.zmetadata'})
+METADATA_NAMES = frozenset(METADATA_KEYS)
 JSON, BYTES = 'application/json', 'application/octet-stream'
 #: Bytes of a key; S3 has the same bound.
 MAX_KEY_BYTES = 1024
