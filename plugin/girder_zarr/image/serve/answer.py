@@ -100,6 +100,21 @@ def answer_entry(entry: Entry, key: str, headers: Mapping[str, str], cache_contr
     return answer
 
 
+def answer_cached(entry: Entry, key: str, headers: Mapping[str, str], cache_control: str) -> Answer | None:
+    """Return the answer to a GET in one block without waiting, or None where that is not possible."""
+    answer = _answer(entry, key, headers, cache_control)
+    if answer.rest is None:
+        return answer
+    if int(answer.headers['Content-Length']) > BLOCK_BYTES:
+        return None
+    try:
+        answer.first = b''.join(answer.rest)
+    except BlockingIOError:
+        return None
+    answer.rest = None
+    return answer
+
+
 def head_entry(entry: Entry, key: str, headers: Mapping[str, str], cache_control: str) -> Answer:
     """Return the answer to a HEAD of a value; nothing of it is read."""
     try:

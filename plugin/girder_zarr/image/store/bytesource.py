@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,10 @@ from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+#: Of `os.preadv`; Linux has it.
+_NO_WAIT = getattr(os, 'RWF_NOWAIT', 0)
 
 
 @runtime_checkable
@@ -58,6 +63,8 @@ class FileBytes:
             raise MissingImageError(msg) from None
         self.size = status.st_size
         self.identity = file_identity(status)
+        #: Whether the file system says what is in memory.
+        self._tells_cached = _NO_WAIT != 0
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes from ``offset``.
@@ -93,6 +100,27 @@ class FileBytes:
         except OSError as error:
             raise self._unreadable(error) from None
         self._check_length(done, offset, length)
+
+    def read_cached(self, offset: int, length: int) -> bytes | None:
+        """Return bytes that the system has in memory, or None where it would have to wait for the disk.
+
+        :raises UnreadableImageError: see :meth:`read`.
+        """
+        self._check(offset, length)
+        if not self._tells_cached:
+            return None
+        data = bytearray(length)
+        try:
+            with self._opened() as descriptor:
+                found = os.preadv(descriptor, [data], offset, _NO_WAIT)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                self._tells_cached = False
+                return None
+            raise self._unreadable(error) from None
+        return bytes(data) if found == length else None
 
     @contextmanager
     def _opened(self) -> Iterator[int]:

@@ -15,7 +15,7 @@ from girder_zarr.errors import UnreadableImageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .bytesource import ByteSource
+    from .bytesource import ByteSource, FileBytes
 
 #: The most bytes of one block. Two hundred slow readers hold two each, one of them in a socket: 50 MiB.
 BLOCK_BYTES = 128 * 2**10
@@ -130,6 +130,26 @@ class SourceEntry(Entry):
     def blocks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
         """Iterate over bytes; see the base class."""
         return source_blocks(self._source, self._first + start, self._first + stop)
+
+
+class CachedEntry(Entry):
+    """A part of a local file of which only what the system has in memory is read."""
+
+    def __init__(self, source: FileBytes, first: int, size: int, identity: str) -> None:
+        super().__init__(size, identity)
+        self._source = source
+        self._first = first
+
+    def blocks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        """Iterate over bytes; see the base class.
+
+        :raises BlockingIOError: it would take a wait for the disk.
+        """
+        for at in range(start, stop, BLOCK_BYTES):
+            data = self._source.read_cached(self._first + at, min(BLOCK_BYTES, stop - at))
+            if data is None:
+                raise BlockingIOError
+            yield data
 
 
 def source_blocks(source: ByteSource, start: int, stop: int) -> Iterator[bytes]:

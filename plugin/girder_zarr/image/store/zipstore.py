@@ -18,9 +18,9 @@ from girder_zarr.image.limits import DEFAULT, Limits
 
 from .bytesource import FileBytes
 from .coalesce import ByteRange, read_nearby
-from .entries import DeflatedEntry, Entry, SourceEntry
+from .entries import CachedEntry, DeflatedEntry, Entry, SourceEntry
 from .keystore import THREAD_MEMORY, Bytes, KeyStore
-from .zarr_names import ROOT_KEYS
+from .top_folder import find_top
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,8 +46,6 @@ SLACK = 128
 #: A deflated byte stands for at most 1032 bytes (zlib's technical note).
 MAX_RATIO = 1032
 
-#: What Finder and others put beside the folder that was zipped.
-CLUTTER = ('__MACOSX', '.DS_Store', 'Thumbs.db', 'desktop.ini')
 
 #: The order of the numbers that a zip64 extra field gives, those that do not fit 32 bits alone.
 ZIP64_ORDER = ('size', 'stored', 'offset')
@@ -250,19 +248,6 @@ def _refuse_name(name: str, where: str) -> None:
     raise UnreadableImageError(msg)
 
 
-def _find_top(names: dict[str, int]) -> str:
-    """Return the prefix of the folder that holds the image: the root or the only folder in it."""
-    top = ''
-    while not any(top + key in names for key in ROOT_KEYS):
-        below = (name[len(top) :] for name in names if name.startswith(top))
-        inside = {name.split('/', 1)[0] for name in below if '/' in name}
-        inside.difference_update(CLUTTER)
-        if len(inside) != 1:
-            return ''
-        top += inside.pop() + '/'
-    return top
-
-
 class ZipFileStore(KeyStore):
     """The zarr hierarchy in a zip; where the zip holds it in one top-level folder, inside that folder.
 
@@ -276,7 +261,7 @@ class ZipFileStore(KeyStore):
         self.is_remote = not isinstance(source, FileBytes)
         self._directory = read_directory(source, limits)
         places = self._directory.places
-        self._top = top = _find_top(places)
+        self._top = top = find_top(places)
         if top:
             places = {name[len(top) :]: row for name, row in places.items() if name.startswith(top)}
         self._places = places
@@ -360,6 +345,15 @@ class ZipFileStore(KeyStore):
         start = offset + LOCAL_HEADER.size + int(fields[-2]) + int(fields[-1])
         self._starts[key] = start
         return start
+
+    def cached_entry(self, key: str) -> Entry | None:
+        """Return an entry that never waits; see the base class."""
+        first = self._starts.get(key)
+        if first is None or not isinstance(self._source, FileBytes):
+            return None
+        offset, _, size, crc, method = self._entry(self._places[key])
+        name = f'{self.identity}:{offset}:{size}:{crc}'
+        return CachedEntry(self._source, first, size, name) if method == STORED else None
 
     def entry(self, key: str) -> Entry | None:
         """Return a value to be handed on; see the base class."""

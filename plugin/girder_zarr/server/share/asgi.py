@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from girder_zarr.image.serve.answer import Answer, error_answer
 
 from .grants import HOLD_SECONDS
 from .reads import FLUSH_SECONDS, MAX_WAITING, Reader, counts
-from .requests import ZarrRequest, read_request, respond, still_granted
+from .requests import ZarrRequest, read_request, respond, respond_at_once, still_granted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ _PREFLIGHT = {
     'Access-Control-Max-Age': '86400',
     'Content-Length': '0',
 }
-_SANDBOX = "default-src 'none'; sandbox"
+_SANDBOX = (b'content-security-policy', b"default-src 'none'; sandbox")
 
 
 class ZarrApp:
@@ -84,7 +85,7 @@ class ZarrApp:
         if request is None:
             await self._send_whole(send, error_answer(404), method)
             return
-        answer, reader = await self._run(respond, request)
+        answer, reader = respond_at_once(request) or await self._run(respond, request)
         if answer.rest is None:
             self._count(reader, answer.status, len(answer.first))
             await self._send_whole(send, answer, method)
@@ -99,12 +100,9 @@ class ZarrApp:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
     async def _start(self, send: Any, answer: Answer) -> None:
-        headers = [
-            (name.lower().encode('latin-1'), value.encode('latin-1'))
-            for name, value in answer.headers.items()
-        ]
+        headers = [(_name(name), value.encode('latin-1')) for name, value in answer.headers.items()]
         if 'Content-Security-Policy' not in answer.headers:
-            headers.append((b'content-security-policy', _SANDBOX.encode()))
+            headers.append(_SANDBOX)
         await send({'type': 'http.response.start', 'status': answer.status, 'headers': [*headers, *COMMON]})
 
     async def _send_whole(self, send: Any, answer: Answer, method: str) -> None:
@@ -158,6 +156,12 @@ class _Sent:
     """How much of a body is on its way."""
 
     size = 0
+
+
+@functools.cache
+def _name(name: str) -> bytes:
+    """Return the name of a header of ours, of which there are few, as it is sent."""
+    return name.lower().encode('latin-1')
 
 
 async def _left(receive: Any) -> None:

@@ -84,16 +84,21 @@ class Grant:
 _grants: LRU[Door, Grant] = LRU(max_items=MAX_GRANTS)
 
 
+def held_grant(door: Door) -> Grant | None:
+    """Return what may be read if that is known and holds, without asking anybody."""
+    found = _grants.get(door)
+    return found if found is not None and time.monotonic() < found.until else None
+
+
 def grant_of(door: Door) -> Grant:
     """Return what may be read.
 
     :raises RefusedError: nothing. :raises UnreadableImageError: it may be read, and cannot.
     """
-    found = _grants.get(door)
+    found = held_grant(door)
     if found is not None:
-        if time.monotonic() < found.until:
-            return found
-        _grants.pop(door)
+        return found
+    _grants.pop(door)
     return _grants.fetch(door, lambda: _ask(door))
 
 
