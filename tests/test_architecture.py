@@ -27,6 +27,7 @@ ROOMS = [
     'image.hierarchy',
     'image.render',
     'image.write',
+    'image.virtual',
     'image.canvas',
     'image.export',
     'image.edit',

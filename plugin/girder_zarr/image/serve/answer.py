@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from girder_zarr.image.store.entries import BLOCK_BYTES, Entry
+from girder_zarr.image.store.entries import BLOCK_BYTES, Block, Entry
 
 from .byte_ranges import Multipart, Span, UnsatisfiableError, content_range, parse_ranges
 from .conditions import etag_of, http_date, ranges_count, status_of_conditions
@@ -16,7 +16,6 @@ from .value_keys import content_type_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-Block = bytes | memoryview
 #: S3's name and our sentence for each status without a value.
 ERRORS = {
     400: ('InvalidArgument', 'The request is malformed.'),
@@ -108,9 +107,10 @@ def answer_cached(entry: Entry, key: str, headers: Mapping[str, str], cache_cont
     if int(answer.headers['Content-Length']) > BLOCK_BYTES:
         return None
     try:
-        answer.first = b''.join(answer.rest)
+        blocks = list(answer.rest)
     except BlockingIOError:
         return None
+    answer.first = blocks[0] if len(blocks) == 1 else b''.join(blocks)
     answer.rest = None
     return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from email.utils import formatdate
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 _TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 
 
+@functools.lru_cache(4096)
 def etag_of(identity: str) -> str:
     """Return a strong validator. The identity itself may name paths, which stay here."""
     return f'"{hashlib.sha256(identity.encode()).hexdigest()[:32]}"'

@@ -63,6 +63,7 @@ class FileBytes:
             raise MissingImageError(msg) from None
         self.size = status.st_size
         self.identity = file_identity(status)
+        self._same = status.st_ino, status.st_mtime_ns, status.st_size, status.st_dev
         #: Whether the file system says what is in memory.
         self._tells_cached = _NO_WAIT != 0
 
@@ -101,7 +102,7 @@ class FileBytes:
             raise self._unreadable(error) from None
         self._check_length(done, offset, length)
 
-    def read_cached(self, offset: int, length: int) -> bytes | None:
+    def read_cached(self, offset: int, length: int) -> bytearray | None:
         """Return bytes that the system has in memory, or None where it would have to wait for the disk.
 
         :raises UnreadableImageError: see :meth:`read`.
@@ -111,8 +112,12 @@ class FileBytes:
             return None
         data = bytearray(length)
         try:
-            with self._opened() as descriptor:
+            descriptor = os.open(self.path, os.O_RDONLY)
+            try:
+                self._check_same(os.fstat(descriptor))
                 found = os.preadv(descriptor, [data], offset, _NO_WAIT)
+            finally:
+                os.close(descriptor)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -120,15 +125,18 @@ class FileBytes:
                 self._tells_cached = False
                 return None
             raise self._unreadable(error) from None
-        return bytes(data) if found == length else None
+        return data if found == length else None
+
+    def _check_same(self, status: os.stat_result) -> None:
+        if (status.st_ino, status.st_mtime_ns, status.st_size, status.st_dev) != self._same:
+            msg = f'{self.name} has changed since it was opened.'
+            raise UnreadableImageError(msg)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            if file_identity(os.fstat(descriptor)) != self.identity:
-                msg = f'{self.name} has changed since it was opened.'
-                raise UnreadableImageError(msg)
+            self._check_same(os.fstat(descriptor))
             yield descriptor
         finally:
             os.close(descriptor)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from .bytesource import ByteSource, FileBytes
 
+#: A piece of a value.
+Block = bytes | bytearray | memoryview
 #: The most bytes of one block. Two hundred slow readers hold two each, one of them in a socket: 50 MiB.
 BLOCK_BYTES = 128 * 2**10
 #: The most bytes of a value whose store gives it only as a whole.
@@ -52,7 +54,7 @@ class Entry:
         self.modified = modified
 
     @abstractmethod
-    def blocks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """Iterate over the bytes from ``start`` to ``stop``, in blocks of at most `BLOCK_BYTES`.
 
         :param start: with ``stop``, inside the value.
@@ -70,7 +72,7 @@ class BytesEntry(Entry):
         super().__init__(len(data), identity, modified)
         self._data = memoryview(data)
 
-    def blocks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """Iterate over bytes; see the base class."""
         for at in range(start, stop, BLOCK_BYTES):
             yield self._data[at : min(at + BLOCK_BYTES, stop)]
@@ -87,7 +89,7 @@ class FileEntry(Entry):
         self._descriptor: int | None = descriptor
         self._name = name
 
-    def blocks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """Iterate over bytes; see the base class."""
         while start < stop:
             if self._descriptor is None:
@@ -127,7 +129,7 @@ class SourceEntry(Entry):
         self._source = source
         self._first = first
 
-    def blocks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """Iterate over bytes; see the base class."""
         return source_blocks(self._source, self._first + start, self._first + stop)
 
@@ -140,7 +142,7 @@ class CachedEntry(Entry):
         self._source = source
         self._first = first
 
-    def blocks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """Iterate over bytes; see the base class.
 
         :raises BlockingIOError: it would take a wait for the disk.
@@ -176,7 +178,7 @@ class DeflatedEntry(Entry):
         self._source = source
         self._first, self._stored, self._crc = first, stored, crc
 
-    def blocks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """Iterate over bytes; see the base class."""
         at = 0
         for block in self._inflated(stop):

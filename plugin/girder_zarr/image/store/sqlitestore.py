@@ -14,7 +14,7 @@ from girder_zarr.common.cache import LRU
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT
 
-from .entries import BLOCK_BYTES, Entry
+from .entries import BLOCK_BYTES, Block, Entry
 from .keystore import KeyStore
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class RowEntry(Entry):
             raise file.broken('a row is cut off')
         return cls(file, cell, first, size, f'{identity}:{cell.rowid}:{size}')
 
-    def blocks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """Iterate over bytes; see the base class. What lies before them is passed over page by page."""
         at, waiting, held = -self._first, [], 0
         for piece in self._file.pieces(self._cell, BLOCK_BYTES):

@@ -61,10 +61,11 @@ class ZarrApp:
         self._pool.shutdown()
         counts.flush()
 
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Answer a request."""
-        if scope['type'] != 'http':
-            return
+    async def __call__(self, path: str, scope: Scope, receive: Any, send: Any) -> None:
+        """Answer a request.
+
+        :param path: below ``/zarr/``.
+        """
         method = scope['method']
         if method == 'OPTIONS':
             await self._start(send, Answer(204, dict(_PREFLIGHT)))
@@ -75,7 +76,6 @@ class ZarrApp:
             answer.headers['Allow'] = 'GET, HEAD, OPTIONS'
             await self._send_whole(send, answer, method)
             return
-        path = scope['path'].removeprefix(scope.get('root_path', ''))
         headers = _headers(scope['headers'])
         try:
             request = read_request(method, path, scope.get('query_string', b''), headers)
@@ -107,8 +107,7 @@ class ZarrApp:
 
     async def _send_whole(self, send: Any, answer: Answer, method: str) -> None:
         await self._start(send, answer)
-        body = b'' if method == 'HEAD' else answer.first
-        await send({'type': 'http.response.body', 'body': bytes(body)})
+        await send({'type': 'http.response.body', 'body': b'' if method == 'HEAD' else answer.first})
 
     async def _send_blocks(
         self, request: ZarrRequest, answer: Answer, receive: Any, send: Any, sent: _Sent
@@ -126,7 +125,7 @@ class ZarrApp:
             while block:
                 if left.done():
                     return
-                await send({'type': 'http.response.body', 'body': bytes(block), 'more_body': True})
+                await send({'type': 'http.response.body', 'body': block, 'more_body': True})
                 sent.size += len(block)
                 if time.monotonic() - asked > HOLD_SECONDS:
                     asked = time.monotonic()

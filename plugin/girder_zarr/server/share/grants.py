@@ -19,12 +19,13 @@ from girder_zarr.common.cache import LRU
 from girder_zarr.image.serve.value_keys import is_metadata
 from girder_zarr.image.serve.zmetadata import KEY as ZMETADATA
 from girder_zarr.image.serve.zmetadata import consolidated
-from girder_zarr.server.sessions.model import COMPLETE, is_disabled
+from girder_zarr.server.sessions.model import is_disabled
 
 from .folder_tree import FolderTree
 from .links import ZarrLink, load_target, maker_of, may_read, target_of
 from .open_images import open_item
 from .reads import Reader
+from .session_tree import SessionTree
 
 if TYPE_CHECKING:
     from girder_zarr.image.serve.tree import Tree
@@ -118,6 +119,7 @@ def _ask(door: Door) -> Grant:
     user = None if door.token is None else user_of_token(door.token)
     if target is None or not (is_public or may_read(door.kind, target, user)):
         raise RefusedError
+    is_public = is_public and door.kind == 'item'  # a session grows, so that others store nothing of it
     reader = Reader(None, user['_id'] if user else None, door.kind, target['_id'])
     return Grant(_tree_of(door.kind, target, user), is_public, reader, until)
 
@@ -134,7 +136,7 @@ def _by_link(key: str, until: float) -> Grant:
         left = (link['expires'] - dt.datetime.now(dt.UTC)).total_seconds()
         until = min(until, time.monotonic() + left)
     reader = Reader(link['_id'], None, kind, target['_id'])
-    return Grant(_tree_of(kind, target, maker), is_public=False, reader=reader, until=until)
+    return Grant(_tree_of(kind, target, maker), False, reader, until)
 
 
 def _tree_of(kind: str, target: Document, user: Document | None) -> Tree:
@@ -145,10 +147,12 @@ def _tree_of(kind: str, target: Document, user: Document | None) -> Tree:
     if kind == 'folder':
         return FolderTree(target, user, open_item)
     if kind == 'session':
-        item = load_target('item', target['itemId']) if target['state'] == COMPLETE else None
-        if item is None or not may_read('item', item, user):
-            raise RefusedError
-        target = item
+
+        def open_result(item_id: ObjectId) -> Tree | None:
+            item = load_target('item', item_id)
+            return open_item(item) if item is not None and may_read('item', item, user) else None
+
+        return SessionTree(target['_id'], open_result)
     tree = open_item(target)
     if tree is None:
         raise RefusedError

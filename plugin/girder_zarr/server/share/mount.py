@@ -7,14 +7,12 @@ from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from starlette.routing import Mount
-
 from .asgi import ZarrApp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PATH = '/zarr'
+PATH = '/zarr/'
 _ASGI = 'girder.asgi'
 
 
@@ -49,11 +47,11 @@ class _AsgiModule(ModuleType):
 
 
 def add_routes(app: Any) -> None:
-    """Put ``/zarr`` before all other routes of a Starlette application, once."""
-    if any(isinstance(route, Mount) and isinstance(route.app, ZarrApp) for route in app.routes):
+    """Put ``/zarr`` before all that a Starlette application answers, once and before its first request."""
+    if any(one.cls is ZarrMiddleware for one in app.user_middleware):
         return
     ours = ZarrApp()
-    app.router.routes.insert(0, Mount(PATH, app=ours))
+    app.add_middleware(ZarrMiddleware, ours=ours)
     inner = app.router.lifespan_context
 
     @asynccontextmanager
@@ -63,3 +61,22 @@ def add_routes(app: Any) -> None:
         ours.close()
 
     app.router.lifespan_context = lifespan
+
+
+class ZarrMiddleware:
+    """Answers what begins with ``/zarr/``, and hands on the rest.
+
+    A route would do as well; finding it among others takes longer than answering with a chunk.
+    """
+
+    def __init__(self, app: Any, ours: ZarrApp) -> None:
+        self._app, self._ours = app, ours
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer, or hand on."""
+        if scope['type'] == 'http':
+            path = scope['path'].removeprefix(scope.get('root_path', ''))
+            if path.startswith(PATH):
+                await self._ours(path[len(PATH) :], scope, receive, send)
+                return
+        await self._app(scope, receive, send)

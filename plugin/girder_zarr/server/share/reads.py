@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,7 +70,7 @@ class ReadCounts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[tuple[dt.datetime, Reader], list[int]] = defaultdict(lambda: [0, 0])
+        self._waiting: dict[tuple[int, Reader], list[int]] = defaultdict(lambda: [0, 0])
         self._cleaned: dt.datetime | None = None
 
     def add(self, reader: Reader, size: int) -> int:
@@ -78,7 +79,7 @@ class ReadCounts:
         :param size: bytes of the answer.
         :returns: how many counts wait for a flush, where this one is the first of its reader; else 0.
         """
-        hour = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
+        hour = int(time.time()) // 3600
         with self._lock:
             before = len(self._waiting)
             counted = self._waiting[hour, reader]
@@ -104,9 +105,9 @@ class ReadCounts:
                     self._waiting[key][0] += counted[0]
                     self._waiting[key][1] += counted[1]
 
-    def _write(self, hour: dt.datetime, reader: Reader, requests: int, size: int) -> None:
+    def _write(self, hour: int, reader: Reader, requests: int, size: int) -> None:
         query = {
-            'hour': hour,
+            'hour': dt.datetime.fromtimestamp(hour * 3600, dt.UTC),
             'linkId': reader.link_id,
             'userId': reader.user_id,
             'kind': reader.kind,

@@ -55,10 +55,10 @@ class ZarrRequest(NamedTuple):
 def read_request(method: str, path: str, query: bytes, headers: Mapping[str, str]) -> ZarrRequest | None:
     """Return a request, or None: its address leads nowhere.
 
-    :param path: below ``/zarr``, decoded.
+    :param path: below ``/zarr/``, decoded.
     :raises InvalidInputError: the parameters are malformed.
     """
-    parts = path.removeprefix('/').split('/', 2)
+    parts = path.split('/', 2)
     if len(parts) < 2 or parts[0] not in DOORS or not parts[1]:
         return None
     token = None if parts[0] == 'k' else _token(headers)
