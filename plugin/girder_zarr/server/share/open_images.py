@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from girder.models.file import File
+from girder_large_image.models.image_item import ImageItem
 
 from girder_zarr.common.cache import LRU
 from girder_zarr.image.store.objectstore import ObjectStore
 from girder_zarr.image.store.stores import location_identity, open_store
+from girder_zarr.image.virtual.series_tree import SeriesTree
+from girder_zarr.image.virtual.tile_series import series_of
 from girder_zarr.server.storage.file_bytes import open_location
 
 if TYPE_CHECKING:
+    from girder_zarr.image.serve.tree import Tree
     from girder_zarr.image.store.keystore import KeyStore
     from girder_zarr.server.sessions.model import Document
 
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
 MAX_STORES = 32
 SOURCE = 'zarr'
 
+#: Part of the validators: raised when other bytes are made of the same image.
+VIRTUAL_VERSION = 1
+
+_virtuals: LRU[str, SeriesTree] = LRU(max_items=MAX_STORES)
 _stores: LRU[tuple[str, str], KeyStore] = LRU(max_items=MAX_STORES)
 
 
@@ -27,17 +35,20 @@ def is_stored_zarr(item: Document) -> bool:
     return bool(item.get('largeImage', {}).get('sourceName') == SOURCE and item['largeImage'].get('fileId'))
 
 
-def open_item(item: Document) -> KeyStore | None:
-    """Return the keys of an item from the root of its hierarchy, or None: it is no image that we read.
+def open_item(item: Document) -> Tree | None:
+    """Return the keys of an item from the root of its hierarchy, or None: it is no image.
 
     A directory of values that each cost a request is opened anew, so that nothing it has learned of them, and
     of who may read them, is older than the right to read them.
 
     :raises UnreadableImageError: it cannot be opened. :raises MissingImageError: its file has gone.
     """
-    file = File().load(item['largeImage']['fileId'], force=True) if is_stored_zarr(item) else None
+    file_id = item.get('largeImage', {}).get('fileId')
+    file = None if file_id is None else File().load(file_id, force=True)
     if file is None:
         return None
+    if not is_stored_zarr(item):
+        return _virtual(item, file)
     location = open_location(file)
     key = str(file['_id']), location_identity(location)
     store = _stores.get(key)
@@ -48,6 +59,18 @@ def open_item(item: Document) -> KeyStore | None:
     return store
 
 
+def _virtual(item: Document, file: Document) -> Tree | None:
+    """Return an image of another format as OME-Zarr 0.5, made from its tiles."""
+    found = item['largeImage']
+    if found.get('expected'):  # its image is still being made
+        return None
+    identity = f'{file["_id"]}:{file.get("updated")}:{file["size"]}:{found["sourceName"]}:{VIRTUAL_VERSION}'
+    return _virtuals.fetch(
+        identity, lambda: SeriesTree(series_of(ImageItem().tileSource(item), item['name']), identity)
+    )
+
+
 def forget_stores() -> None:
     """Close all stores, such as after one was found to be of a file that has changed."""
     _stores.clear()
+    _virtuals.clear()
