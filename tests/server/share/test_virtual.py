@@ -1,6 +1,7 @@
 """Images of other formats are OME-Zarr by their address, pixel for pixel, with no copy made."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import zarr
 from girder.models.item import Item
 from zarr.storage import FsspecStore
 
+import girder_zarr.image as gz
 from support.girder_images import upload
 from support.server import random_pixels
 
@@ -103,3 +105,24 @@ def test_others_may_not_read_it(web, owner, put):
         f'0/c/{"9" * 40}/0/0',
     ):
         assert web.ask(f'/zarr/item/{item["_id"]}/{key}', headers=owner).status == 404, key
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason='imagecodecs-zarr has no release for Python 3.11')
+def test_a_codec_that_viewers_lack_is_put_right_on_the_way(web, owner, people, folder, api, tmp_path):
+    """JPEG chunks as they are stored, and the same pixels in zstd below @zstd."""
+    source = gz.new()
+    source.addTile(np.tile(np.arange(256, dtype=np.uint8)[:, None, None], (2, 500, 3)))
+    source.write(tmp_path / 'jpeg.zarr.zip', lossy=True, codec='jpeg')
+    body = (tmp_path / 'jpeg.zarr.zip').read_bytes()
+    item, _ = upload(folder, people['owner'], 'jpeg.zarr.zip', body)
+    base = f'/zarr/item/{item["_id"]}'
+    assert b'imagecodecs_jpeg' in web.ask(f'{base}/0/zarr.json', headers=owner).body
+    assert b'jpeg' not in web.ask(f'{base}/@zstd/0/zarr.json', headers=owner).body
+    store = FsspecStore.from_url(
+        f'{web.address}{base}/@zstd', read_only=True, storage_options={'headers': owner}
+    )
+    found = np.moveaxis(zarr.open_group(store, mode='r')['0'][...], 0, -1)
+    expected = np.asarray(gz.open(tmp_path / 'jpeg.zarr.zip').getRegion(format='numpy')[0])
+    assert np.array_equal(found, expected)
+    assert web.ask(f'{base}/@zstd', headers=owner).status == 404
+    assert web.ask(f'{base}/@zstd/zarr.json').status == 403

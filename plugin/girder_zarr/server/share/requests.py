@@ -19,11 +19,10 @@ from girder_zarr.image.serve.answer import (
 from girder_zarr.image.serve.html_listing import HTML, POLICY, folder_page
 from girder_zarr.image.serve.s3_listing import XML, answer_bucket, is_listing
 from girder_zarr.image.serve.value_keys import is_possible
-from girder_zarr.image.store.keystore import KeyStore
 from girder_zarr.server.common.database import was_lost
 
 from .grants import Door, Grant, RefusedError, grant_of, held_grant
-from .open_images import forget_stores
+from .open_images import ImageTree, forget_stores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +97,7 @@ def respond_at_once(request: ZarrRequest) -> tuple[Answer, Reader] | None:
     if grant is None or key is None or not is_possible(key):
         return None
     tree = grant.tree
-    entry = tree.cached_entry(key) if isinstance(tree, KeyStore) else None
+    entry = tree.cached_entry(key) if isinstance(tree, ImageTree) else None
     if entry is None:
         return None
     try:
