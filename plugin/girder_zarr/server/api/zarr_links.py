@@ -10,6 +10,7 @@ from girder.constants import TokenScope
 from girder_zarr.errors import InvalidInputError, NotFoundError
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.sessions.model import Document, object_id
+from girder_zarr.server.settings import viewers
 from girder_zarr.server.share.grants import forget_grants
 from girder_zarr.server.share.links import (
     KINDS,
@@ -38,6 +39,7 @@ class ZarrLinkResource(Resource):
         self.route('POST', (), self.createLink)
         self.route('DELETE', (':id',), self.deleteLink)
         self.route('GET', (':id', 'reads'), self.getReads)
+        self.route('GET', ('viewers',), self.listViewers)
 
     # A link outlives the token that makes it, so that a token for reading data alone makes none.
     @access.user(scope=TokenScope.DATA_OWN)
@@ -107,6 +109,21 @@ class ZarrLinkResource(Resource):
         ZarrLink().remove(link)
         forget_grants()  # other processes hold theirs for seconds
         return {'message': f'Revoked the share link {link["hint"]}... {link["label"]}'.rstrip()}
+
+    @access.public(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('List the programs that open an image by its address, with the address filled in.')
+        .notes('Administrators change the list in the setting zarr.viewers.')
+        .param('url', 'The address of the image, such as that of a share link.')
+        .errorResponse('The address is malformed.')
+    )
+    @answers_errors
+    def listViewers(self, url: str) -> list[dict[str, str]]:
+        """List viewers."""
+        if not viewers.is_address(url):
+            msg = f'url: expected an address of http or https, found {url[:80]!r}.'
+            raise InvalidInputError(msg)
+        return viewers.filled(url)
 
     @access.user(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
