@@ -119,6 +119,9 @@ test = [
     f'pytest-girder{GIRDER_VERSION}',
     'mongomock>=4.3,<5',
     'moto[server,s3]>=5',
+    'fsspec[http]>=2025.2',
+    'obstore>=0.7',
+    's3fs>=2025.2',
     'schemathesis>=4.32',
 ]
 # Exactly these: another release finds other things in the same code.

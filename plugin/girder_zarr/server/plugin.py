@@ -13,6 +13,7 @@ from girder.plugin import getPlugin
 from . import web_client
 from .api import sessions as session_routes
 from .api import tile_sources as tile_source_routes
+from .api import zarr_links
 from .common.names import HANDLER
 from .ingest import girder_uploads
 from .jobs import celery_json, finalize, tasks
@@ -25,6 +26,7 @@ from .patches.model import register_models
 from .preview import builder, overview_store
 from .sessions import quota
 from .settings import polled
+from .share import links, mount
 from .tile_sources import imports, tile_source, upload_check
 
 
@@ -40,6 +42,8 @@ def load(info: dict[str, Any]) -> None:
     migration.rename_lock_fields()
     session_routes.register(info)
     tile_source_routes.register(info)
+    zarr_links.register(info)
+    mount.install()
     polled.install()
     _bind_events()
     celery_json.register_local(tasks.stitch, tasks.stitch_parts)
@@ -55,6 +59,7 @@ def _bind_events() -> None:
     part_lease.bind()
     quota.bind()
     quota.bind_check()
+    links.follow()
     events.bind(upload_check.EVENT, HANDLER, upload_check.refuse_unreadable)
     events.bind('rest.post.file.before', HANDLER, girder_uploads.check_upload)
     events.bind('model.upload.finalize', HANDLER, girder_uploads.take_upload)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from girder_zarr.common.cache import LRU
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .bytesource import ByteSource
 
 #: Small reads fetch blocks of this size, each beginning at a multiple of it. 64 KiB take as long as one byte.
@@ -53,6 +55,15 @@ class BufferedBytes:
                 return self._source.read(offset, length)
         data = b''.join(piece for piece in found if piece is not None)
         return data[offset - first * block : offset - first * block + length]
+
+    def stream(self, offset: int, length: int, block: int) -> Iterator[bytes]:
+        """Iterate over bytes, past what is kept, by one request where the source can."""
+        stream = getattr(self._source, 'stream', None)
+        if stream is not None:
+            yield from stream(offset, length, block)
+            return
+        for at in range(offset, offset + length, block):
+            yield self.read(at, min(block, offset + length - at))
 
     def _read_large(self, offset: int, length: int) -> bytes:
         """Read past the blocks, except for what is cached of them at the beginning or at the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,10 @@ from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+#: Of `os.preadv`; Linux has it.
+_NO_WAIT = getattr(os, 'RWF_NOWAIT', 0)
 
 
 @runtime_checkable
@@ -58,6 +63,9 @@ class FileBytes:
             raise MissingImageError(msg) from None
         self.size = status.st_size
         self.identity = file_identity(status)
+        self._same = status.st_ino, status.st_mtime_ns, status.st_size, status.st_dev
+        #: Whether the file system says what is in memory.
+        self._tells_cached = _NO_WAIT != 0
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes from ``offset``.
@@ -94,13 +102,41 @@ class FileBytes:
             raise self._unreadable(error) from None
         self._check_length(done, offset, length)
 
+    def read_cached(self, offset: int, length: int) -> bytearray | None:
+        """Return bytes that the system has in memory, or None where it would have to wait for the disk.
+
+        :raises UnreadableImageError: see :meth:`read`.
+        """
+        self._check(offset, length)
+        if not self._tells_cached:
+            return None
+        data = bytearray(length)
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY)
+            try:
+                self._check_same(os.fstat(descriptor))
+                found = os.preadv(descriptor, [data], offset, _NO_WAIT)
+            finally:
+                os.close(descriptor)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                self._tells_cached = False
+                return None
+            raise self._unreadable(error) from None
+        return data if found == length else None
+
+    def _check_same(self, status: os.stat_result) -> None:
+        if (status.st_ino, status.st_mtime_ns, status.st_size, status.st_dev) != self._same:
+            msg = f'{self.name} has changed since it was opened.'
+            raise UnreadableImageError(msg)
+
     @contextmanager
     def _opened(self) -> Iterator[int]:
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            if file_identity(os.fstat(descriptor)) != self.identity:
-                msg = f'{self.name} has changed since it was opened.'
-                raise UnreadableImageError(msg)
+            self._check_same(os.fstat(descriptor))
             yield descriptor
         finally:
             os.close(descriptor)

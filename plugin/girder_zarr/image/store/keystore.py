@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 from abc import abstractmethod
@@ -17,6 +18,8 @@ from zarr.abc.store import (
 )
 
 from girder_zarr.errors import UnreadableImageError
+
+from .entries import MAX_WHOLE_BYTES, BytesEntry, Entry, Listed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -149,6 +152,26 @@ class KeyStore(Store):
     @abstractmethod
     def keys(self, prefix: str = '') -> Iterator[str]:
         """Iterate over all keys that begin with ``prefix``."""
+
+    def entry(self, key: str) -> Entry | None:
+        """Return a value as it is stored, to be handed on, or None where there is no such key.
+
+        :raises UnreadableImageError: it cannot be told or read.
+        """
+        data = self.read(key, MAX_WHOLE_BYTES)
+        return None if data is None else BytesEntry(data, hashlib.sha256(data).hexdigest())
+
+    def cached_entry(self, key: str) -> Entry | None:
+        """Return an entry that never waits, or None: there is none, or it cannot be told without waiting."""
+        del key
+        return None
+
+    def listed(self, folder: str) -> list[Listed]:
+        """Return what lies directly in a folder, in no order, with what is known of it without asking more.
+
+        :raises UnreadableImageError: it cannot be listed.
+        """
+        return [Listed(name) for name in self.names(folder)]
 
     def _range(self, start: int, length: int, size: int, key: str) -> tuple[int, int]:
         """Return first byte and length of a range, which has to lie inside a value of ``size`` bytes."""

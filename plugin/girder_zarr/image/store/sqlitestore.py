@@ -14,6 +14,7 @@ from girder_zarr.common.cache import LRU
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT
 
+from .entries import BLOCK_BYTES, Block, Entry
 from .keystore import KeyStore
 
 if TYPE_CHECKING:
@@ -145,28 +146,36 @@ class SqliteFile:
         raise self.broken('a number is cut off')
 
     def payload(self, cell: BTreeCell, most: int) -> bytes:
-        """Return a cell's whole payload. Its overflow pages mostly follow each other: they are read at once.
+        """Return a cell's whole payload.
 
         :param most: the bytes that it may have.
         """
         if cell.size > min(most, self.source.size):
             raise self.broken(f'a row claims {cell.size} bytes')
-        parts = [cell.payload]
+        return b''.join(self.pieces(cell, RUN_BYTES))
+
+    def pieces(self, cell: BTreeCell, at_once: int) -> Iterator[bytes]:
+        """Iterate over a cell's payload. Its overflow pages mostly follow each other: they are read at once.
+
+        :param at_once: the most bytes that are read at once, though at least a page.
+        """
+        if cell.size > self.source.size:
+            raise self.broken(f'a row claims {cell.size} bytes')
+        yield cell.payload
         left, number, room = cell.size - len(cell.payload), cell.more, self.usable - 4
         while left > 0:
-            pages = min(-(-left // room), self.count + 1 - number, max(1, RUN_BYTES // self.page_bytes))
+            pages = min(-(-left // room), self.count + 1 - number, max(1, at_once // self.page_bytes))
             if number < 1 or pages < 1:
                 raise self.broken(f'it has {self.count} pages and refers to page {number}')
             run = self.source.read((number - 1) * self.page_bytes, pages * self.page_bytes)
             for at in range(0, len(run), self.page_bytes):
                 following = int.from_bytes(run[at : at + 4], 'big')
-                parts.append(run[at + 4 : at + 4 + min(room, left)])
+                yield run[at + 4 : at + 4 + min(room, left)]
                 left -= min(room, left)
                 number += 1
                 if following != number or left <= 0:
                     number = following
                     break
-        return b''.join(parts)
 
     def values(self, record: bytes, most: int) -> list[bytes | int | None]:
         """Return the first ``most`` values of a record; those that are no text, blob or integer are None."""
@@ -207,6 +216,50 @@ class SqliteFile:
             if kind != INNER_TABLE:
                 # Rows of an index also lie in its inner pages; their order does not matter to callers.
                 yield from cells
+
+
+class RowEntry(Entry):
+    """The second value of a row, a blob or a text, read along the chain of its pages.
+
+    :param first: the byte of the row's payload that is the value's first.
+    """
+
+    def __init__(self, file: SqliteFile, cell: BTreeCell, first: int, size: int, identity: str) -> None:
+        super().__init__(size, identity)
+        self._file, self._cell, self._first = file, cell, first
+
+    @classmethod
+    def of(cls, file: SqliteFile, cell: BTreeCell, identity: str) -> RowEntry | None:
+        """Return the entry of a row, or None where its second value is a number or nothing."""
+        # The header gives the kinds of the values (2.1): a few bytes, followed by the values themselves.
+        header, at = file.varint(cell.payload, 0)
+        key_kind, at = file.varint(cell.payload, at)
+        kind, at = file.varint(cell.payload, at)
+        if key_kind < 12 or kind < 12 or at > header:
+            return None
+        first, size = header + (key_kind - 12) // 2, (kind - 12) // 2
+        if first + size > cell.size:
+            raise file.broken('a row is cut off')
+        return cls(file, cell, first, size, f'{identity}:{cell.rowid}:{size}')
+
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
+        """Iterate over bytes; see the base class. What lies before them is passed over page by page."""
+        at, waiting, held = -self._first, [], 0
+        for piece in self._file.pieces(self._cell, BLOCK_BYTES):
+            part = piece[max(0, start - at) : max(0, stop - at)]
+            at += len(piece)
+            while part:
+                room = BLOCK_BYTES - held
+                waiting.append(part[:room])
+                held += len(waiting[-1])
+                part = part[room:]
+                if held == BLOCK_BYTES:
+                    yield b''.join(waiting)
+                    waiting, held = [], 0
+            if at >= stop:
+                break
+        if waiting:
+            yield b''.join(waiting)
 
 
 class SqliteStore(KeyStore):
@@ -296,6 +349,12 @@ class SqliteStore(KeyStore):
             return None
         first, length = self._range(start, length, len(value), key)
         return value[first : first + length]
+
+    def entry(self, key: str) -> Entry | None:
+        """Return a value to be handed on; see the base class."""
+        rowid = self._rowid(key.encode())
+        cell = None if rowid is None else self._row(rowid)
+        return None if cell is None else RowEntry.of(self._file, cell, self.identity)
 
     def has(self, key: str) -> bool:
         """Return whether there is such a key."""

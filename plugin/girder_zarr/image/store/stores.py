@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 from .bytesource import ByteSource, FileBytes, file_identity
+from .entries import Entry, FileEntry, Listed
 from .keystore import THREAD_MEMORY, Bytes, KeyStore, walk
 from .remote import address_identity, open_address
 from .sqlitestore import SQLITE_MAGIC, SqliteStore
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 #: The folders that one directory store remembers as lying inside it: some 10 MB of names.
 KNOWN_FOLDERS = 100_000
 EMPTY_ZIP_MAGIC = b'PK\5\6'
+#: A pipe in the place of a file is seen as one instead of being waited for.
+_READ = os.O_RDONLY | os.O_NONBLOCK
 
 
 def open_store(location: str | os.PathLike[str] | ByteSource | KeyStore) -> KeyStore:
@@ -123,13 +126,13 @@ class DirectoryStore(KeyStore):
         """Return a descriptor of a key's file; a link has to lead to a place in the hierarchy."""
         path = self._path(key)
         try:
-            return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            return os.open(path, _READ | os.O_NOFOLLOW)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
         real = os.path.realpath(path)
         self._check_inside(real, key)
-        return os.open(real, os.O_RDONLY | os.O_NOFOLLOW)
+        return os.open(real, _READ | os.O_NOFOLLOW)
 
     def read(self, key: str, limit: int | None = None) -> bytes | None:
         """Return a value; see the base class."""
@@ -177,6 +180,42 @@ class DirectoryStore(KeyStore):
             msg = f'{key} in {self.name} gave {found} of {length} bytes.'
             raise UnreadableImageError(msg)
         return data
+
+    def entry(self, key: str) -> Entry | None:
+        """Return a value to be handed on; see the base class."""
+        try:
+            descriptor = self._descriptor(key)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+            return None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # no file can have such a name
+                return None
+            raise self._unreadable(key, error) from None
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            return None
+        return FileEntry(descriptor, f'{key} in {self.name}', file_identity(status), status)
+
+    def listed(self, folder: str) -> list[Listed]:
+        """Return what lies directly in a folder; see the base class. Links are left out."""
+        if folder:
+            self._check_inside(os.path.realpath(self._prefix + folder), folder)
+        found = []
+        try:
+            with os.scandir(self._prefix + folder) as inside:
+                for entry in inside:
+                    if entry.is_dir(follow_symlinks=False):
+                        found.append(Listed(entry.name + '/'))
+                    elif entry.is_file(follow_symlinks=False):
+                        found.append(Listed(entry.name))
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return []
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return []
+            raise self._unreadable(folder, error) from None
+        return found
 
     def _unreadable(self, key: str, error: OSError) -> UnreadableImageError:
         return UnreadableImageError(f'{key} in {self.name} cannot be read: {error.strerror or error}.')

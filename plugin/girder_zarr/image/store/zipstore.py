@@ -18,8 +18,9 @@ from girder_zarr.image.limits import DEFAULT, Limits
 
 from .bytesource import FileBytes
 from .coalesce import ByteRange, read_nearby
+from .entries import CachedEntry, DeflatedEntry, Entry, SourceEntry
 from .keystore import THREAD_MEMORY, Bytes, KeyStore
-from .zarr_names import ROOT_KEYS
+from .top_folder import find_top
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,8 +46,6 @@ SLACK = 128
 #: A deflated byte stands for at most 1032 bytes (zlib's technical note).
 MAX_RATIO = 1032
 
-#: What Finder and others put beside the folder that was zipped.
-CLUTTER = ('__MACOSX', '.DS_Store', 'Thumbs.db', 'desktop.ini')
 
 #: The order of the numbers that a zip64 extra field gives, those that do not fit 32 bits alone.
 ZIP64_ORDER = ('size', 'stored', 'offset')
@@ -128,9 +127,7 @@ def read_directory(source: ByteSource, limits: Limits = DEFAULT) -> Directory:
         msg = f'{source.name} has {count} entries in a directory of {size} bytes; this is over the limit.'
         raise UnreadableImageError(msg)
     if start < 0 or shift < 0 or size < count * CENTRAL_HEADER.itemsize:
-        msg = (
-            f'{source.name} is not a complete zip: {count} entries do not fit its directory of {size} bytes.'
-        )
+        msg = f'{source.name} is not a complete zip: {count} entries do not fit a directory of {size} bytes.'
         raise UnreadableImageError(msg)
     data = source.read(start, size)
     names, records, extras = _split_directory(data, count, source.name)
@@ -232,9 +229,8 @@ def _check_entries(directory: Directory, names: list[str], end: int, where: str,
         msg = f'{where} has entries that overlap each other or the directory; such a zip is not read.'
         raise UnreadableImageError(msg)
     is_stored = directory.methods == STORED
-    most = np.where(
-        directory.methods & 0xFFFF == STORED, directory.stored, (directory.stored + 8) * MAX_RATIO
-    )
+    inflated = (directory.stored + 8) * MAX_RATIO
+    most = np.where(directory.methods & 0xFFFF == STORED, directory.stored, inflated)
     impossible = directory.sizes > np.minimum(most.astype(np.uint64), np.uint64(limits.zip_entry_bytes))
     impossible |= is_stored & (directory.sizes != directory.stored.astype(np.uint64))
     if impossible.any():
@@ -252,19 +248,6 @@ def _refuse_name(name: str, where: str) -> None:
     raise UnreadableImageError(msg)
 
 
-def _find_top(names: dict[str, int]) -> str:
-    """Return the prefix of the folder that holds the image: the root or the only folder in it."""
-    top = ''
-    while not any(top + key in names for key in ROOT_KEYS):
-        below = (name[len(top) :] for name in names if name.startswith(top))
-        inside = {name.split('/', 1)[0] for name in below if '/' in name}
-        inside.difference_update(CLUTTER)
-        if len(inside) != 1:
-            return ''
-        top += inside.pop() + '/'
-    return top
-
-
 class ZipFileStore(KeyStore):
     """The zarr hierarchy in a zip; where the zip holds it in one top-level folder, inside that folder.
 
@@ -278,24 +261,17 @@ class ZipFileStore(KeyStore):
         self.is_remote = not isinstance(source, FileBytes)
         self._directory = read_directory(source, limits)
         places = self._directory.places
-        top = _find_top(places)
+        self._top = top = find_top(places)
         if top:
             places = {name[len(top) :]: row for name, row in places.items() if name.startswith(top)}
         self._places = places
-        self._top = top
         self._starts: dict[str, int] = {}
         self._folders: dict[str, list[str]] | None = None
 
     def _entry(self, row: int) -> tuple[int, int, int, int, int]:
         """Return offset, stored bytes, bytes, CRC-32 and method of an entry."""
-        found = self._directory
-        return (
-            int(found.offsets[row]),
-            int(found.stored[row]),
-            int(found.sizes[row]),
-            int(found.checksums[row]),
-            int(found.methods[row]),
-        )
+        offset, stored, size, crc, method = (int(column[row]) for column in self._directory[1:])
+        return offset, stored, size, crc, method
 
     def read(self, key: str, limit: int | None = None) -> bytes | None:
         """Return a value; see the base class."""
@@ -370,11 +346,38 @@ class ZipFileStore(KeyStore):
         self._starts[key] = start
         return start
 
-    def _inflate(self, key: str, data: Bytes, size: int, crc: int, method: int) -> bytes:
-        if method != DEFLATED:
+    def cached_entry(self, key: str) -> Entry | None:
+        """Return an entry that never waits; see the base class."""
+        first = self._starts.get(key)
+        if first is None or not isinstance(self._source, FileBytes):
+            return None
+        offset, _, size, crc, method = self._entry(self._places[key])
+        name = f'{self.identity}:{offset}:{size}:{crc}'
+        return CachedEntry(self._source, first, size, name) if method == STORED else None
+
+    def entry(self, key: str) -> Entry | None:
+        """Return a value to be handed on; see the base class."""
+        row = self._places.get(key)
+        if row is None:
+            return None
+        offset, stored, size, crc, method = self._entry(row)
+        self._check_method(key, method)
+        first = self._starts.get(key) or self._data_start(
+            key, offset, self._source.read(offset, LOCAL_HEADER.size)
+        )
+        name = f'{self.identity}:{offset}:{size}:{crc}'
+        if method == STORED:
+            return SourceEntry(self._source, first, size, name)
+        return DeflatedEntry(self._source, first, stored, size, crc, name)
+
+    def _check_method(self, key: str, method: int) -> None:
+        if method not in (STORED, DEFLATED):
             how = 'encrypted' if method >> 16 else f'compressed with zip method {method}'
             msg = f'The entry {key!r} in {self.name} is {how}; stored and deflated entries are read.'
             raise UnreadableImageError(msg)
+
+    def _inflate(self, key: str, data: Bytes, size: int, crc: int, method: int) -> bytes:
+        self._check_method(key, method)
         decoder = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
             value = decoder.decompress(data, size + 1)

@@ -14,7 +14,7 @@ from girder_zarr.image.store.bytesource import ByteSource, FileBytes
 from .s3_store import bucket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 class GirderFileBytes:
@@ -66,6 +66,14 @@ class GirderFileBytes:
             msg = f'{self.name}: the assetstore gave {len(data)} of {length} bytes from {offset}.'
             raise UnreadableImageError(msg)
         return data
+
+    def stream(self, offset: int, length: int, block: int) -> Iterator[bytes]:
+        """Iterate over bytes in pieces of at most ``block``, by one request where that is possible."""
+        if self._bucket is not None and self._key:
+            yield from self._bucket.stream(self._key, offset, length, block)
+            return
+        for at in range(offset, offset + length, block):
+            yield self.read(at, min(block, offset + length - at))
 
 
 def _first(stream: Iterable[bytes | str], length: int) -> bytes:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from girder.utility.s3_assetstore_adapter import S3AssetstoreAdapter
 
 from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.store.entries import Entry, Listed, SourceEntry
 from girder_zarr.image.store.objectstore import MAX_LISTED, ObjectStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MISSING = ('NoSuchKey', '404')
 _NO_SUCH_RANGE = ('InvalidRange', '416')
@@ -57,13 +61,34 @@ class S3Bucket:
             raise self._unreadable(key, f'it gave {len(data)} of {length} bytes from {start}')
         return data
 
-    def size(self, key: str) -> int | None:
-        """Return the bytes of an object, or None where there is none.
+    def stream(self, key: str, start: int, length: int, block: int) -> Iterator[bytes]:
+        """Iterate over bytes of an object, by one request.
+
+        :param block: the most bytes of one piece.
+        :raises UnreadableImageError: there are not that many, or S3 does not give them.
+        """
+        asked = f'bytes={start}-{start + length - 1}'
+        left = length
+        try:
+            body = self._client.get_object(Bucket=self.name, Key=key, Range=asked)['Body']
+            try:
+                while left and (data := body.read(min(block, left))):
+                    left -= len(data)
+                    yield data
+            finally:
+                body.close()
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise self._unreadable(key, str(error)) from error
+        if left:
+            raise self._unreadable(key, f'it gave {length - left} of {length} bytes from {start}')
+
+    def head(self, key: str) -> tuple[int, str, float] | None:
+        """Return bytes, ETag and time (seconds since 1970) of an object, or None where there is none.
 
         :raises UnreadableImageError: S3 does not answer.
         """
         try:
-            return int(self._client.head_object(Bucket=self.name, Key=key)['ContentLength'])
+            found = self._client.head_object(Bucket=self.name, Key=key)
         except ClientError as error:
             code = str(error.response.get('Error', {}).get('Code'))
             if code in _MISSING:
@@ -71,25 +96,66 @@ class S3Bucket:
             raise self._unreadable(key, code) from error
         except (BotoCoreError, OSError) as error:
             raise self._unreadable(key, str(error)) from error
+        return int(found['ContentLength']), str(found['ETag']), found['LastModified'].timestamp()
 
-    def list_folder(self, prefix: str) -> list[str]:
+    def size(self, key: str) -> int | None:
+        """Return the bytes of an object, or None where there is none.
+
+        :raises UnreadableImageError: S3 does not say.
+        """
+        found = self.head(key)
+        return None if found is None else found[0]
+
+    def list_folder(self, prefix: str) -> list[Listed]:
         """Return what lies directly below a prefix (empty, or ending with a slash); folders end with one."""
-        found: list[str] = []
+        found: list[Listed] = []
         try:
             pages = self._client.get_paginator('list_objects_v2').paginate(
                 Bucket=self.name, Prefix=prefix, Delimiter='/'
             )
             for page in pages:
-                found += [entry['Key'][len(prefix) :] for entry in page.get('Contents', ())]
-                found += [entry['Prefix'][len(prefix) :] for entry in page.get('CommonPrefixes', ())]
+                found += [
+                    Listed(
+                        entry['Key'][len(prefix) :],
+                        int(entry['Size']),
+                        _identity(entry['Key'], entry['ETag']),
+                        entry['LastModified'].timestamp(),
+                    )
+                    for entry in page.get('Contents', ())
+                ]
+                found += [Listed(entry['Prefix'][len(prefix) :]) for entry in page.get('CommonPrefixes', ())]
                 if len(found) > MAX_LISTED:
                     raise self._unreadable(prefix, f'there are more than {MAX_LISTED} objects in one folder')
         except (BotoCoreError, ClientError, OSError) as error:
             raise self._unreadable(prefix, str(error)) from error
-        return [name for name in found if name]
+        return [one for one in found if one.name]
 
     def _unreadable(self, key: str, why: str) -> UnreadableImageError:
         return UnreadableImageError(f'{key} in the bucket {self.name} cannot be read: {why.rstrip(".")}.')
+
+
+def _identity(key: str, tag: str) -> str:
+    return f's3:{key}:{tag}'
+
+
+class S3Object:
+    """One object as a :class:`.bytesource.ByteSource`."""
+
+    def __init__(self, bucket: S3Bucket, key: str, size: int, tag: str) -> None:
+        self.name, self.size, self.identity = key, size, _identity(key, tag)
+        self._bucket = bucket
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly ``length`` bytes from ``offset``."""
+        found = self._bucket.get(self.name, offset, length)
+        if found is None:
+            msg = f'{self.name} is gone from its bucket.'
+            raise UnreadableImageError(msg)
+        return found
+
+    def stream(self, offset: int, length: int, block: int) -> Iterator[bytes]:
+        """Iterate over bytes, by one request."""
+        return self._bucket.stream(self.name, offset, length, block)
 
 
 class S3Hierarchy(ObjectStore):
@@ -112,7 +178,20 @@ class S3Hierarchy(ObjectStore):
 
     def list_folder(self, folder: str) -> list[str]:
         """Return what lies directly in a folder; see the base class."""
+        return [one.name for one in self.listed(folder)]
+
+    def listed(self, folder: str) -> list[Listed]:
+        """Return what lies directly in a folder; see the base class."""
         return self._bucket.list_folder(self._prefix + (folder + '/' if folder else ''))
+
+    def entry(self, key: str) -> Entry | None:
+        """Return a value to be handed on; see the base class."""
+        found = self._bucket.head(self._prefix + key)
+        if found is None:
+            return None
+        size, tag, modified = found
+        source = S3Object(self._bucket, self._prefix + key, size, tag)
+        return SourceEntry(source, 0, size, source.identity, modified)
 
 
 def bucket_of(adapter: Any) -> S3Bucket | None:

@@ -1,0 +1,24 @@
+"""What is served: keys with values, in folders. A key store is a tree; so are folders of images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from girder_zarr.image.store.entries import Entry, Listed
+
+
+class Tree(Protocol):
+    """Keys and their values. Safe under many threads."""
+
+    def entry(self, key: str) -> Entry | None:
+        """Return a value, or None where there is truly none.
+
+        :raises UnreadableImageError: it cannot be told or read.
+        """
+
+    def listed(self, folder: str) -> list[Listed]:
+        """Return what lies directly in a folder (``''`` is the root), in no order.
+
+        :raises UnreadableImageError: it cannot be listed.
+        """

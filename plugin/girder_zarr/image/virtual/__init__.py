@@ -1,0 +1,1 @@
+"""OME-Zarr that is stored nowhere: metadata and chunks are made when they are asked for."""

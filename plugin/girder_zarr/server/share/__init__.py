@@ -1,0 +1,1 @@
+"""Images as OME-Zarr beside the REST API: ``/zarr/item``, ``/zarr/session`` and ``/zarr/k``."""

@@ -1,0 +1,96 @@
+"""A Girder folder as a tree: ``<item name>/<key>``, and folders below it, as far as one user may read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from girder.models.folder import Folder
+from girder.models.item import Item
+
+from girder_zarr.common.cache import LRU
+from girder_zarr.image.store.entries import Listed
+from girder_zarr.server.storage.folder_store import has_metadata
+
+from .links import may_read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from girder_zarr.image.serve.tree import Tree
+    from girder_zarr.image.store.entries import Entry
+    from girder_zarr.server.sessions.model import Document
+
+#: Folders below each other, and what one folder shows.
+MAX_DEPTH, MAX_SHOWN = 20, 100_000
+#: Names that are remembered while the right to read holds.
+MAX_KNOWN = 1000
+
+
+class FolderTree:
+    """What a user may read in a folder. A folder that is itself an uploaded hierarchy is that image.
+
+    :param user: whose rights count; None: anybody's.
+    :param open_image: gives the tree of an item, or None where it is no image.
+    """
+
+    def __init__(
+        self, folder: Document, user: Document | None, open_image: Callable[[Document], Tree | None]
+    ) -> None:
+        self._folder, self._user, self._open = folder, user, open_image
+        self._known: LRU[tuple[object, str], Tree | Document | None] = LRU(max_items=MAX_KNOWN)
+
+    def entry(self, key: str) -> Entry | None:
+        """Return a value; see :class:`.tree.Tree`."""
+        found = self._find(key)
+        return found[0].entry(found[1]) if isinstance(found, tuple) and found[1] else None
+
+    def listed(self, folder: str) -> list[Listed]:
+        """Return what lies in a folder; see :class:`.tree.Tree`."""
+        found = self._find(folder)
+        if found is None:
+            return []
+        if isinstance(found, tuple):
+            return found[0].listed(found[1])
+        query = {'parentId': found['_id'], 'parentCollection': 'folder'}
+        shown = [one for one in Folder().find(query, limit=MAX_SHOWN) if self._may_read('folder', one)]
+        images = Item().find(
+            {'folderId': found['_id'], 'largeImage.fileId': {'$exists': True}}, limit=MAX_SHOWN
+        )
+        names = {one['name'] for one in [*shown, *images] if '/' not in one['name']}
+        return [Listed(name + '/') for name in names]
+
+    def _find(self, path: str) -> tuple[Tree, str] | Document | None:
+        """Return the image that a path leads into with the rest of the path, or the folder that it names."""
+        folder, rest = self._folder, path
+        for _ in range(MAX_DEPTH):
+            root = self._step(folder, '')
+            if root is not None:
+                return root, rest  # type: ignore[return-value]
+            if not rest:
+                return folder
+            name, _, rest = rest.partition('/')
+            found = self._step(folder, name)
+            if not isinstance(found, dict):
+                return None if found is None else (found, rest)
+            folder = found
+        return None
+
+    def _step(self, folder: Document, name: str) -> Tree | Document | None:
+        return self._known.fetch((folder['_id'], name), lambda: self._look_up(folder, name))
+
+    def _look_up(self, folder: Document, name: str) -> Tree | Document | None:
+        """Return the image or folder of a name in a folder; without a name, the image that the folder is."""
+        wanted = name or has_metadata(folder['_id'])
+        if wanted is None:
+            return None
+        item = Item().findOne({'folderId': folder['_id'], 'name': wanted})
+        if item is not None and self._may_read('item', item):
+            tree = self._open(item)
+            if tree is not None or not name:
+                return tree
+        query = {'parentId': folder['_id'], 'parentCollection': 'folder', 'name': wanted}
+        below = Folder().findOne(query) if name else None
+        return below if below is not None and self._may_read('folder', below) else None
+
+    def _may_read(self, kind: str, document: Document) -> bool:
+        return may_read(kind, document, self._user)

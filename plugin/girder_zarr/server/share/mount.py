@@ -1,0 +1,82 @@
+"""``/zarr`` in front of Girder's WSGI application, in ``girder.asgi.app``."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import asynccontextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from .asgi import ZarrApp
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PATH = '/zarr/'
+_ASGI = 'girder.asgi'
+
+
+def install() -> None:
+    """Add the routes to Girder's ASGI application. Called from the plugin's ``load``.
+
+    Plugins load while ``girder.asgi`` is being imported, before it makes its application; so the routes are
+    added when the module is asked for the application for the first time. Nothing happens in processes that
+    do not serve it: workers, and servers of the WSGI application.
+    """
+    module = sys.modules.get(_ASGI)
+    if module is None:
+        return
+    if 'app' in vars(module):
+        add_routes(vars(module)['app'])
+    else:
+        module.__class__ = _AsgiModule
+
+
+class _AsgiModule(ModuleType):
+    """``girder.asgi`` until its application is asked for."""
+
+    @property
+    def app(self) -> Any:
+        found = vars(self).get('app')
+        if found is None:
+            msg = f'module {_ASGI!r} has no attribute "app" yet'
+            raise AttributeError(msg)
+        self.__class__ = ModuleType
+        add_routes(found)
+        return found
+
+
+def add_routes(app: Any) -> None:
+    """Put ``/zarr`` before all that a Starlette application answers, once and before its first request."""
+    if any(one.cls is ZarrMiddleware for one in app.user_middleware):
+        return
+    ours = ZarrApp()
+    app.add_middleware(ZarrMiddleware, ours=ours)
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(served: Any) -> AsyncIterator[Any]:
+        async with inner(served) as state:
+            yield state
+        ours.close()
+
+    app.router.lifespan_context = lifespan
+
+
+class ZarrMiddleware:
+    """Answers what begins with ``/zarr/``, and hands on the rest.
+
+    A route would do as well; finding it among others takes longer than answering with a chunk.
+    """
+
+    def __init__(self, app: Any, ours: ZarrApp) -> None:
+        self._app, self._ours = app, ours
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer, or hand on."""
+        if scope['type'] == 'http':
+            path = scope['path'].removeprefix(scope.get('root_path', ''))
+            if path.startswith(PATH):
+                await self._ours(path[len(PATH) :], scope, receive, send)
+                return
+        await self._app(scope, receive, send)

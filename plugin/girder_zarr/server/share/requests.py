@@ -1,0 +1,173 @@
+"""A request to ``/zarr``: which door, which key, and which answer. Everything here may block."""
+
+from __future__ import annotations
+
+import logging
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl, quote
+
+from girder_zarr.errors import InvalidInputError, UnreadableImageError
+from girder_zarr.image.serve.answer import (
+    Answer,
+    answer_cached,
+    answer_entry,
+    error_answer,
+    head_entry,
+    text_answer,
+)
+from girder_zarr.image.serve.html_listing import HTML, POLICY, folder_page
+from girder_zarr.image.serve.s3_listing import XML, answer_bucket, is_listing
+from girder_zarr.image.serve.value_keys import is_possible
+from girder_zarr.server.common.database import was_lost
+
+from .grants import Door, Grant, RefusedError, grant_of, held_grant
+from .open_images import ImageTree, forget_stores
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .reads import Reader
+
+logger = logging.getLogger(__name__)
+
+DOORS = ('item', 'session', 'k')
+#: The most parameters of an address.
+MAX_PARAMETERS = 32
+TOKEN_HEADER, TOKEN_COOKIE = 'girder-token', 'girderToken'
+
+
+class ZarrRequest(NamedTuple):
+    """What a client asks for.
+
+    :param key: decoded; None: the address ends with the name, without a slash.
+    :param headers: names in lower case.
+    """
+
+    method: str
+    door: Door
+    key: str | None
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+
+
+def read_request(method: str, path: str, query: bytes, headers: Mapping[str, str]) -> ZarrRequest | None:
+    """Return a request, or None: its address leads nowhere.
+
+    :param path: below ``/zarr/``, decoded.
+    :raises InvalidInputError: the parameters are malformed.
+    """
+    parts = path.split('/', 2)
+    if len(parts) < 2 or parts[0] not in DOORS or not parts[1]:
+        return None
+    token = None if parts[0] == 'k' else _token(headers)
+    door = Door(parts[0], parts[1], token)
+    return ZarrRequest(method, door, parts[2] if len(parts) > 2 else None, _query(query), headers)
+
+
+def _query(text: bytes) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        return dict(parse_qsl(text.decode('latin-1'), keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
+    except ValueError:
+        msg = f'The address has more than {MAX_PARAMETERS} parameters.'
+        raise InvalidInputError(msg) from None
+
+
+def _token(headers: Mapping[str, str]) -> str | None:
+    """Return Girder's token: from its header, or else, since only GET and HEAD are answered, its cookie."""
+    found = headers.get(TOKEN_HEADER)
+    if found is None and 'cookie' in headers:
+        try:
+            cookie = SimpleCookie(headers['cookie']).get(TOKEN_COOKIE)
+        except CookieError:
+            return None
+        found = None if cookie is None else cookie.value
+    return found or None
+
+
+def respond_at_once(request: ZarrRequest) -> tuple[Answer, Reader] | None:
+    """Return the answer to a request for a small value that is in memory, or None: it may take a wait.
+
+    Handing such a request to a thread and back takes as long as all the rest of it.
+    """
+    key = request.key
+    grant = held_grant(request.door) if key and request.method == 'GET' else None
+    if grant is None or key is None or not is_possible(key):
+        return None
+    tree = grant.tree
+    entry = tree.cached_entry(key) if isinstance(tree, ImageTree) else None
+    if entry is None:
+        return None
+    try:
+        answer = answer_cached(entry, key, request.headers, grant.cache_control(key))
+    except UnreadableImageError:
+        return None  # the other way says what is wrong
+    return None if answer is None else (answer, grant.reader)
+
+
+def respond(request: ZarrRequest) -> tuple[Answer, Reader | None]:
+    """Return the answer to a request, and who reads; whatever goes wrong has an answer, too."""
+    try:
+        try:
+            return _respond(request)
+        except UnreadableImageError:
+            # A file that was replaced is seen by stores that are opened anew.
+            forget_stores()
+            return _respond(request)
+    except RefusedError:
+        return error_answer(403), None
+    except InvalidInputError as error:
+        return error_answer(400, str(error)), None
+    except Exception as error:  # an answer is due, and the sentences of stores name paths
+        if was_lost(error):
+            logger.warning('The database was away when a key was read: %s', error)
+            return error_answer(503), None
+        logger.exception('The key %r of %s %s cannot be read', request.key, *request.door[:2])
+        return error_answer(500), None
+
+
+def _respond(request: ZarrRequest) -> tuple[Answer, Reader]:
+    grant = grant_of(request.door)
+    return _answer(request, grant), grant.reader
+
+
+def _answer(request: ZarrRequest, grant: Grant) -> Answer:
+    key = request.key
+    if not key and is_listing(request.query):
+        return text_answer(answer_bucket(grant.tree, request.door.name, request.query), XML)
+    if key is None:
+        return _bucket(request)
+    if key == '' or key.endswith('/'):
+        return _folder(grant, key)
+    entry = grant.entry(key) if is_possible(key) else None
+    if entry is None:
+        return error_answer(404)
+    answer = head_entry if request.method == 'HEAD' else answer_entry
+    return answer(entry, key, request.headers, grant.cache_control(key))
+
+
+def _bucket(request: ZarrRequest) -> Answer:
+    """Answer at the address without a slash: S3's clients ask there whether the bucket exists."""
+    if request.method == 'HEAD':
+        return text_answer(b'', XML)
+    # Relative, so that it holds behind whatever proxy.
+    return Answer(307, {'Location': f'./{quote(request.door.name)}/', 'Content-Length': '0'})
+
+
+def _folder(grant: Grant, key: str) -> Answer:
+    folder = key[:-1]
+    page = folder_page(grant.tree, folder) if not folder or is_possible(folder) else None
+    if page is None:
+        return error_answer(404)
+    return text_answer(page, HTML, **{'Content-Security-Policy': POLICY})
+
+
+def still_granted(request: ZarrRequest) -> bool:
+    """Whether a request that is being answered could be made now."""
+    try:
+        grant_of(request.door)
+    except RefusedError:
+        return False
+    return True

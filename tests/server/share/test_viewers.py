@@ -1,0 +1,51 @@
+"""The list of programs that open an image by its address."""
+
+import json
+from urllib.parse import unquote
+
+import pytest
+from girder.exceptions import ValidationException
+from girder.models.setting import Setting
+
+from girder_zarr.server.settings import viewers
+
+pytestmark = pytest.mark.plugin('zarr')
+URL = 'https://girder.example/zarr/k/abc/'
+
+
+def test_each_has_the_address(api):
+    status, found = api.call('GET', '/zarr_link/viewers', {'url': URL}, user=None)
+    assert status == 200
+    assert {one['name'] for one in found} >= {'neuroglancer', 'vizarr', 'napari', 'QuPath', 'Fiji'}
+    for one in found:
+        assert 'girder.example' in one['text']
+        assert '{' not in one['text']
+        if one['kind'] == 'python':
+            compile(one['text'], one['name'], 'exec')
+    encoded = next(one for one in found if one['name'] == 'vizarr')
+    assert encoded['text'].endswith('?source=https%3A%2F%2Fgirder.example%2Fzarr%2Fk%2Fabc')
+    layers = json.loads(
+        unquote(next(one for one in found if one['name'] == 'neuroglancer')['text'].partition('#!')[2])
+    )
+    assert layers['layers'][0]['source'] == 'https://girder.example/zarr/k/abc/|zarr:'
+
+
+@pytest.mark.parametrize(
+    'url',
+    ['', 'abc', 'javascript:alert(1)', "https://x/';import os", 'https://x/$(rm)', 'file:///etc/passwd'],
+)
+def test_what_is_no_address_is_refused(api, url):
+    assert api.call('GET', '/zarr_link/viewers', {'url': url})[0] == 400
+
+
+def test_a_lab_names_its_own(api):
+    own = {'name': 'ours', 'kind': 'link', 'text': 'https://viewer.lab.example/#{url}'}
+    Setting().set(viewers.KEY, [own])
+    _, found = api.call('GET', '/zarr_link/viewers', {'url': URL})
+    assert found == [{**own, 'text': 'https://viewer.lab.example/#https://girder.example/zarr/k/abc'}]
+    for wrong in (
+        'x', [1], [{}], [{**own, 'kind': 'x'}], [{**own, 'name': ''}], [{**own, 'text': 'https://x'}],
+        [{**own, 'text': 'javascript:{url}'}], [{**own, 'more': 1}], [own] * 51,
+    ):  # fmt: skip
+        with pytest.raises(ValidationException, match=r'zarr\.viewers'):
+            Setting().set(viewers.KEY, wrong)
