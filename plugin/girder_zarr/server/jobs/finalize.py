@@ -71,9 +71,11 @@ def check_ready(session: Document, *, force: bool) -> None:
     StitchReference().check_complete(session, StitchPatch().mask_keys(session))
     extent, axes = session['extent'], session['axes'] or ()
     frame = {axis: extent[axis + '1'] for axis in axes}
-    box = Extent((extent['x0'], extent['x1']), (extent['y0'], extent['y1']), frame)
-    limits = limits_now()
-    limits.check_extent(box, spec_of(session), session['bands'])
+    first = {axis: extent[axis + '0'] for axis in axes}
+    box = Extent((extent['x0'], extent['x1']), (extent['y0'], extent['y1']), frame, first)
+    limits, spec = limits_now(), spec_of(session)
+    limits.check_extent(box, spec, session['bands'])
+    box.check_channels(spec)
     limits.check_registration(spec_of(session), count)
     counts = session['counts']
     limits.check_session({'patches': 0, 'bytes': 0}, counts['patches'], counts['bytes'])

@@ -107,5 +107,6 @@ def check_patches_fit(session: Document, spec: StitchSpec) -> None:
         (extent['x0'], extent['x1']),
         (extent['y0'], extent['y1']),
         {axis: extent[axis + '1'] for axis in session['axes'] or ()},
+        {axis: extent[axis + '0'] for axis in session['axes'] or ()},
     )
     session_limits.current().check_extent(box, spec, session['bands'])
