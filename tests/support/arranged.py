@@ -14,7 +14,7 @@ from girder_zarr.stitch.output.assemble import assemble
 from girder_zarr.stitch.patch import Patch
 from girder_zarr.stitch.positions.recognise import recognise
 from girder_zarr.stitch.spec.model import StitchSpec
-from girder_zarr.stitch.spec.patch_parameters import read
+from girder_zarr.stitch.spec.patch_parameters import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ def assembled(
         }  # fmt: skip
         kind = prepared.kinds[entry.key]
         shape = (kind.height, kind.width, kind.bands)
-        patches.append(Patch(entry.key, read(said, document).placement, shape, kind.dtype))
+        patches.append(Patch(entry.key, parse(said, document).placement, shape, kind.dtype))
         by_key[entry.key] = entry
     target.mkdir()
     assemble(

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from girder_zarr.client import StitchClient
 
 
+#: Options besides the spec that decide where patches lie: with others it is another image.
+ARRANGEMENT = (
+    *('preset', 'well', 'columns', 'rows', 'path', 'by', 'corner'),
+    *('flip_x', 'flip_y', 'swap_xy', 'rotate'),
+)
+
+
 class Memory:
     """Which session a command began, kept in a file until its image is complete.
 
@@ -29,7 +36,7 @@ class Memory:
             'folder': options.folder_id,
             'source': str(options.source.resolve()),
             'pattern': options.pattern,
-            'arrangement': options.arrangement,
+            'arrangement': {option: getattr(options, option) for option in ARRANGEMENT},
             'name': name,
             # more patches than before are still the same image
             'spec': {field: value for field, value in spec.items() if field != 'expected'},

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import stitch_options
 from .resume import Memory
 from .stitch_options import positive, spec_of
-from .stitch_source import Work, recognised_of, works_of
+from .stitch_source import ImageWork, recognised_of, works_of
 
 __all__ = ['Memory', 'add_parser', 'positive', 'say', 'spec_of', 'stitch']
 
@@ -68,7 +68,6 @@ def stitch(options: argparse.Namespace) -> int:
     from girder_zarr.errors import GirderZarrError
 
     report = Report(options.json)
-    options.arrangement = arrangement_of(options)
     try:
         return _stitch(options, report)
     except GirderZarrError as error:
@@ -89,9 +88,9 @@ def _stitch(options: argparse.Namespace, report: Report) -> int:
     draw(options, works, report)
     if options.dry_run:
         return int(any(work.prepared.refusals for work in works))
+    girder = sign_in(options.api_url, options.api_key)
     for work in works:
         work.prepared.check()
-    girder = sign_in(options.api_url, options.api_key)
     from girder_zarr.client import StitchClient
 
     client = StitchClient(girder, api_key=options.api_key)
@@ -100,7 +99,7 @@ def _stitch(options: argparse.Namespace, report: Report) -> int:
     return 0
 
 
-def show(found: Recognised, works: Sequence[Work], report: Report, *, whole: bool) -> None:
+def show(found: Recognised, works: Sequence[ImageWork], report: Report, *, whole: bool) -> None:
     """Say where positions come from and what would be made of them.
 
     :param whole: also what is not a guess and no warning.
@@ -129,7 +128,7 @@ def show(found: Recognised, works: Sequence[Work], report: Report, *, whole: boo
                 report.say(line)
 
 
-def draw(options: argparse.Namespace, works: Sequence[Work], report: Report) -> None:
+def draw(options: argparse.Namespace, works: Sequence[ImageWork], report: Report) -> None:
     """Draw the maps into files, where this is asked for or nothing is sent.
 
     :raises GirderZarrError: a file cannot be written.
@@ -158,7 +157,7 @@ def draw(options: argparse.Namespace, works: Sequence[Work], report: Report) -> 
         report.say(f'Map: {path}')
 
 
-def make(options: argparse.Namespace, client: StitchClient, work: Work, report: Report) -> None:
+def make(options: argparse.Namespace, client: StitchClient, work: ImageWork, report: Report) -> None:
     """Upload the patches of one image, finalize and wait.
 
     :raises GirderZarrError: it did not work; a session that was made for it and is empty is removed.
@@ -211,24 +210,6 @@ def remove_if_empty(client: StitchClient, session_id: str) -> bool:
             client.delete(session_id)
             return True
     return False
-
-
-def arrangement_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options besides the spec that decide where patches lie: another one is another image."""
-    names = (
-        'preset',
-        'well',
-        'columns',
-        'rows',
-        'path',
-        'by',
-        'corner',
-        'flip_x',
-        'flip_y',
-        'swap_xy',
-        'rotate',
-    )
-    return {name: getattr(options, name) for name in names}
 
 
 def say(line: str) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Work:
+class ImageWork:
     """One image that is to be made.
 
     :param name: of the image.
@@ -38,11 +38,14 @@ def recognised_of(options: argparse.Namespace) -> Recognised:
     from girder_zarr.stitch.positions.recognise import recognise
 
     if not options.source.exists():
-        raise InvalidInputError(f'{options.source}: expected a file or a folder, found none.')
+        expected = 'cannot be read as csv or otherwise: expected a file or a folder, found none'
+        raise InvalidInputError(f'{options.source} {expected}.')
     return recognise(options.source, pattern=options.pattern, preset=options.preset)
 
 
-def works_of(options: argparse.Namespace, found: Recognised, given: dict[str, Any], name: str) -> list[Work]:
+def works_of(
+    options: argparse.Namespace, found: Recognised, given: dict[str, Any], name: str
+) -> list[ImageWork]:
     """Return the images to be made: one, or one for each well of a plate.
 
     :param given: the spec of the command line.
@@ -60,7 +63,9 @@ def works_of(options: argparse.Namespace, found: Recognised, given: dict[str, An
     return [work_of(options, positions.of_well(well), given, f'{name} {well}') for well in wells]
 
 
-def work_of(options: argparse.Namespace, positions: PositionSet, given: dict[str, Any], name: str) -> Work:
+def work_of(
+    options: argparse.Namespace, positions: PositionSet, given: dict[str, Any], name: str
+) -> ImageWork:
     """Return what would be sent for one image.
 
     :raises GirderZarrError: the spec or the options do not fit the positions.
@@ -88,7 +93,7 @@ def work_of(options: argparse.Namespace, positions: PositionSet, given: dict[str
         by_key = {entry.key: entry for entry in arranged.entries}
         hint = better_direction(positions, by_key, prepared.placement_map.tiles)
         prepared.hint = None if hint is None else hint_for(orientation, hint)
-    return Work(name, positions, prepared)
+    return ImageWork(name, positions, prepared)
 
 
 def grid_of(width: int, height: int, shared: tuple[float, float, bool]) -> dict[str, Any]:

@@ -181,8 +181,9 @@ class StitchClient(Requests):
             outcome of each patch, from any thread.
         :param replace: whether a patch may replace a different one of the same key.
         :returns: how many were ``created``, ``replaced``, ``unchanged``, or ``skipped`` without being sent.
-        :raises GirderZarrError: some patches were refused; the others are stored. The message gives key and file of
-            the first 20 and counts the rest; the attribute ``refusals`` lists all. Its class is that of the first.
+        :raises GirderZarrError: some patches were refused; the others are stored. The message gives key and
+            file of the first 20 and counts the rest; the attribute ``refusals`` lists all. Its class is that
+            of the first.
         """
         known, spec = self._known(session_id), self.get(session_id)['spec']
         refusals = Refusals()

@@ -57,20 +57,18 @@ class Extent:
         """Return the index along each frame axis that becomes index 0 of the image, where it is not 0.
 
         It is the smallest that a patch names, unless the spec counts from 0 or declares size or values of the
-        axis. With flat or dark fields channels count from 0 too: fields are listed by channel, and the preview
-        applies them before the smallest channel is known.
+        axis. With flat or dark fields channels count from 0 too: fields are listed by channel, and previews
+        apply them before the smallest channel is known.
         """
         if spec.index_base == 0:
             return {}
-        declared = {
-            axis.name for axis in spec.axes or () if axis.size is not None or axis.values is not None
-        }
+        declared = {axis.name for axis in spec.axes or () if axis.size is not None or axis.values is not None}
         if spec.flat_field is not None or spec.dark_field is not None:
             declared.add('c')
         return {axis: at for axis, at in self.first.items() if at and axis not in declared}
 
     def declared(self, spec: StitchSpec) -> Extent:
-        """Return the extent with the sizes of frame axes that the spec declares, others from the first index.
+        """Return the extent with the declared sizes of frame axes, others counted from the first index.
 
         :raises ConflictError: the patches reach further, or do not name an axis whose size is declared.
         """

@@ -85,7 +85,7 @@ def prepare(
     """
     document = merged_spec(arranged, given)
     if 'grid' not in document and any(entry.row is not None for entry in arranged.entries):
-        document['grid'] = {'tile': _common_size(arranged, kinds)}
+        document['grid'] = {'tile': _common_size(arranged, kinds, refusals)}
     spec = StitchSpec.from_json({name: value for name, value in document.items() if name != 'expires'})
     _check_channels(spec, arranged)
     prepared = Preparation(arranged, document, dict(kinds), refusals=refusals)
@@ -121,10 +121,13 @@ def merged_spec(arranged: Arranged, given: Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _common_size(arranged: Arranged, kinds: Mapping[str, TileKind]) -> dict[str, int]:
+def _common_size(
+    arranged: Arranged, kinds: Mapping[str, TileKind], refusals: list[Refusal]
+) -> dict[str, int]:
     known = next((kinds[entry.key] for entry in arranged.entries if entry.key in kinds), None)
     if known is None:
-        raise InvalidInputError('grid: expected the size of a tile, found no tile that can be read.')
+        why = refusals[0].line if refusals else 'there is no patch.'
+        raise InvalidInputError(f'The size of the tiles cannot be read: {why}')
     return {'x': known.width, 'y': known.height}
 
 

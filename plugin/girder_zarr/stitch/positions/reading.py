@@ -41,7 +41,7 @@ def read_text(path: Path) -> str:
             raise InvalidInputError(f'{path}: expected at most {MAX_FILE_BYTES} bytes, found {size}.')
         return decode_text(path.read_bytes(), str(path))
     except OSError as error:
-        raise InvalidInputError(f'{path} cannot be read: {error.strerror}.') from error
+        raise InvalidInputError(f'{path} cannot be read as csv or otherwise: {error.strerror}.') from error
 
 
 def decode_text(data: bytes, where: str) -> str:
@@ -65,7 +65,8 @@ def decode_text(data: bytes, where: str) -> str:
         else:
             if '\0' not in text:
                 return text
-    raise InvalidInputError(f'{where} cannot be read as text: expected UTF-8, UTF-16 or Windows-1252.')
+    expected = 'expected text in UTF-8, UTF-16 or Windows-1252'
+    raise InvalidInputError(f'{where} cannot be read as csv or otherwise: {expected}.')
 
 
 def number(where: str, name: str, text: str | None, *, comma: bool = False) -> float:

@@ -124,9 +124,9 @@ def by_names(
     else:
         maybe = of_preset(files.images, preset) if preset is not None else guess(files.images)
         if maybe is None:
-            form = preset or "an --pattern such as 'x{x}_y{y}.tif'"
+            form = f'names of {preset}' if preset else "--pattern such as 'x{x}_y{y}.tif'"
             raise InvalidInputError(
-                f'{where}: expected a position file, or names that say where patches lie ({form}); '
+                f'{where}: expected {form}, a position file, or names that say where patches lie; '
                 f'found {", ".join(files.images[:3]) or "no image"}.'
             )
         found = maybe
@@ -195,7 +195,9 @@ def _of_position_files(folder: Path, found: Sequence[tuple[_Form, str, str]]) ->
     form, name, text = found[0]
     if any(other.program != form.program for other, _, _ in found):
         shown = ', '.join(one for _, one, _ in found[:4])
-        raise InvalidInputError(f'{folder}: expected one position file, found {shown}; name the one to use.')
+        raise InvalidInputError(
+            f'{folder}: expected --pattern, or one position file; found {shown}, name the one to use.'
+        )
     if form.program == 'Micro-Manager' and len(found) > 1:
         return Recognised(_together(folder, found), folder)
     note: tuple[str, ...] = ()
@@ -207,7 +209,7 @@ def _of_position_files(folder: Path, found: Sequence[tuple[_Form, str, str]]) ->
         if not chosen:
             shown = ', '.join(one for _, one, _ in found[:4])
             raise InvalidInputError(
-                f'{folder}: expected one position file, found {shown}; name the one to use.'
+                f'{folder}: expected --pattern, or one position file; found {shown}, name the one to use.'
             )
         form, name, text = chosen[0]
         others = ', '.join(one for _, one, _ in found if one != name)
