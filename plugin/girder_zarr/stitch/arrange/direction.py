@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PAIRS = 4
 #: Pixels that a pair must share along each axis; fewer say nothing.
 MIN_SHARED = 4
+#: Tiles of a frame among which pairs are looked for.
+MAX_TILES = 2000
 #: A direction is named where its correlation is at least this, and by so much above the given one.
 MIN_CORRELATION = 0.5
 MIN_ADVANTAGE = 0.25
@@ -95,22 +97,25 @@ def combined(given: Orientation, then: Orientation) -> Orientation:
 
 
 def _pairs(tiles: Sequence[MapTile]) -> list[tuple[MapTile, MapTile]]:
-    """Return a few pairs that overlap, spread over the image, of each axis some."""
+    """Return a few pairs that overlap in one direction at least, of each axis some, spread over the image."""
     frame = tiles[0].frame
-    own = [tile for tile in tiles if tile.frame == frame][:2000]
+    own = [tile for tile in tiles if tile.frame == frame][:MAX_TILES]
     found: dict[bool, list[tuple[MapTile, MapTile]]] = {False: [], True: []}
     ordered = sorted(own, key=lambda tile: (tile.y, tile.x))
     for at, one in enumerate(ordered):
+        reach = max(one.width, one.height)
         for other in ordered[at + 1 :]:
-            if other.y - one.y >= one.height:
+            down, right = other.y - one.y, abs(other.x - one.x)
+            if down >= reach:
                 break
-            shared_x = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-            shared_y = one.y + one.height - other.y
-            if shared_x >= MIN_SHARED and shared_y >= MIN_SHARED and (one.x, one.y) != (other.x, other.y):
-                found[shared_x > shared_y].append((one, other))
+            # the sides change their places where x and y do
+            sides = ((one.width, one.height), (one.height, one.width))
+            if (right or down) and any(
+                right <= width - MIN_SHARED and down <= height - MIN_SHARED for width, height in sides
+            ):
+                found[right > down].append((one, other))
     pairs = []
     for ones in found.values():
-        # the pairs with the largest overlap say most; spread over the image where there are many
         step = max(len(ones) // PAIRS, 1)
         pairs += ones[::step][:PAIRS]
     return pairs

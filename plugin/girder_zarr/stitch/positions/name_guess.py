@@ -53,9 +53,9 @@ _WORDS = {
     'x': 'x xpos posx',
     'y': 'y ypos posy',
     'c': 'ch channel w wv wave c',
-    'z': 'z zpos slice plane sl zstep p',
+    'z': 'z zpos slice plane sl zstep',
     't': 't time timepoint frame tp',
-    'field': 'f fld field s site fov pos position tile m xy series img image',
+    'field': 'f fld field s site fov p pos position tile m xy series img image',
 }
 _MEANING = {word: name for name, words in _WORDS.items() for word in words.split()}
 #: Numbers of a grid lie close to each other; a hundred pixels between tiles do not.
