@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MAX_FILES = 20_000
 #: Characters of a position file that a request carries.
 MAX_TEXT = 8 * 2**20
+#: Levels of JSON in a request; a spec has five.
+MAX_DEPTH = 12
 #: Sides of a tile, as patches may have them.
 MAX_SIDE = 2**22
 _FIELDS = {'spec', 'patches', 'files', 'positions', 'pattern', 'preset', 'orientation', 'scan', 'well'}
@@ -43,6 +45,7 @@ def plan_of(body: Mapping[str, Any]) -> dict[str, Any]:
     :raises InvalidInputError: a field is unknown or malformed.
     :raises LimitExceededError: there are too many files, or a position file is too large.
     """
+    _check_depth(body)
     unknown = sorted(set(body) - _FIELDS)
     if unknown:
         raise InvalidInputError(f'{unknown[0]:.80}: expected one of {", ".join(sorted(_FIELDS))}.')
@@ -72,6 +75,20 @@ def plan_of(body: Mapping[str, Any]) -> dict[str, Any]:
         'guess': shown,
         'placements': _placements(prepared),
     }
+
+
+def _check_depth(body: Mapping[str, Any]) -> None:
+    """Check how deeply a document is nested, before anything walks or prints it."""
+    level: list[Any] = [body]
+    for _ in range(MAX_DEPTH):
+        level = [
+            one
+            for value in level
+            for one in (value.values() if isinstance(value, dict) else value)
+            if isinstance(one, dict | list)
+        ]
+    if level:
+        raise InvalidInputError(f'The body: expected at most {MAX_DEPTH} levels of JSON, found more.')
 
 
 def _placements(prepared: Preparation) -> list[dict[str, Any]]:
