@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import requests
-from girder_client import GirderClient, HttpError
+from girder_client import AuthenticationError, GirderClient, HttpError
 
 from girder_zarr.errors import (
     ConflictError,
@@ -138,7 +138,7 @@ class Requests:
             if client.token == self.girder.token:
                 try:
                     self.girder.authenticate(apiKey=self._api_key)
-                except (HttpError, requests.RequestException):
+                except (AuthenticationError, HttpError, requests.RequestException):
                     return False
             client.setToken(self.girder.token)
         return True

@@ -53,7 +53,7 @@ def test_a_position_file_is_read_for_the_browser(api, folder):
         ({'patches': TILES, 'spec': {'channelNames': ['a', 'b']}}, 409, 'a name for each of 1 channels'),
         ({'patches': TILES * 7000}, 413, 'at most 20000'),
         ({'patches': TILES, 'spec': {'axes': [[[[[[[[[[[[[[]]]]]]]]]]]]]]}}, 400, 'at most 12 levels'),
-        ({'patches': TILES, 'folderId': 'x' * 24}, 400, 'folder'),
+        ({'patches': TILES, 'folderId': 'x' * 24}, 404, 'no folder'),
     ],
 )
 def test_a_bad_request_is_refused(api, folder, body, status, words):
@@ -73,7 +73,8 @@ def test_a_plan_needs_the_right_to_write(api, folder, people):
 
 @pytest.mark.parametrize('origin', ['corner', 'absolute'])
 def test_the_stage_position_is_kept(api, folder, dispatched, origin):
-    pixels = random_pixels(40, 50, 1, dtype='uint16')[..., 0]
+    pixels = random_pixels(40, 50, dtype='uint16')
+    pixels = pixels.reshape(40, 50, -1)[..., 0]
     spec = {'pixelSize': {'x': 0.5, 'y': 0.25, 'unit': 'micrometer'}, 'origin': origin}
     _, session = api.create(folder, **spec, channelNames=['DAPI', 'GFP'])
     for c in (3, 4):
