@@ -121,6 +121,8 @@ def show(found: Recognised, works: Sequence[ImageWork], report: Report, *, whole
         if whole and prepared.placement_map is not None:
             for line in describe(prepared.placement_map):
                 report.say(f'{work.name}: {line}' if len(works) > 1 else line)
+        for line in prepared.arranged.notes:
+            report.say(f'{work.name}: {line}' if len(works) > 1 else line)
         for line in prepared.warnings:
             report.warn(f'{work.name}: {line}' if len(works) > 1 else line)
         if whole and prepared.refusals:

@@ -42,7 +42,7 @@ class Preparation:
     @property
     def warnings(self) -> list[str]:
         """What should be known before the image is made, one sentence each."""
-        found = list(self.arranged.notes)
+        found: list[str] = []
         if self.placement_map is not None:
             found += self.placement_map.warnings
         if self.hint is not None:
@@ -68,6 +68,7 @@ class Preparation:
             **map_json,
             'spec': self.spec,
             'warnings': self.warnings,
+            'notes': list(self.arranged.notes),
             'refusals': [one.to_json() for one in self.refusals[:20]],
             'refusalCount': len(self.refusals),
             'direction': None if self.hint is None else self.hint.orientation.options,
