@@ -45,6 +45,8 @@ ROOMS = [
     'stitch.blend',
     'stitch.output',
     'stitch.preview',
+    'stitch.positions',
+    'stitch.arrange',
     'stitch',
     'server.common',
     'server.settings',
@@ -71,9 +73,10 @@ ROOMS = [
 ]
 #: What the rooms beside the server may import; all others may import whatever stands before them.
 BESIDE = {
-    'client': {'errors'},
+    # position files and what follows from them need neither Girder nor a server
+    'client': {'errors', 'stitch.positions', 'stitch.arrange'},
     'stack': {'errors', 'image', 'client'},
-    'cli': {'errors', 'image', 'stitch.formats', 'client', 'stack'},
+    'cli': {'errors', 'image', 'stitch.formats', 'stitch.positions', 'stitch.arrange', 'client', 'stack'},
 }
 MAX_MODULES = 14
 MAX_LINES = 420

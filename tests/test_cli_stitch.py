@@ -8,6 +8,7 @@ from PIL import Image
 
 from girder_zarr import cli
 from girder_zarr.cli import stitch as cli_stitch
+from girder_zarr.cli.stitch_source import recognised_of, works_of
 from girder_zarr.client.positions import read_folder, read_positions
 from girder_zarr.errors import InvalidInputError, NotFoundError
 from girder_zarr.stitch.spec.model import StitchSpec
@@ -22,6 +23,11 @@ def pictures(folder, *names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((80, 100), np.uint8)).save(folder / name)
+
+
+def spec_sent(options):
+    (work,) = works_of(options, recognised_of(options), cli_stitch.spec_of(options), 'name')
+    return work.prepared.spec
 
 
 def parsed(*arguments):
@@ -140,15 +146,15 @@ def test_options_become_fields_of_the_spec(tmp_path):
     options = parsed(
         tmp_path, '--pattern', 'r{row}_c{col}', '--overlap', '10%', '--spec', tmp_path / 'spec.json',
         '--blend', 'feather', '--output', 'ozx', '--pixel-size', '0.5', '--unit', 'nanometer',
-        '--channel-names', 'DAPI, GFP', '--background', '7', '--register',
+        '--channel-names', ' DAPI', '--background', '7', '--register',
     )  # fmt: skip
-    spec = cli_stitch.spec_of(options, cli_stitch.patches_of(options))
+    spec = spec_sent(options)
     assert spec == {
         'overlap': 'feather',
         'chunk': 256,
         'output': 'ozx',
         'pixelSize': {'x': 0.5, 'y': 0.5, 'unit': 'nanometer'},
-        'channelNames': ['DAPI', 'GFP'],
+        'channelNames': ['DAPI'],
         'background': 7,
         'registration': {},
         'grid': {'tile': {'x': 100, 'y': 80}, 'overlap': {'x': 10.0, 'y': 8.0}},
@@ -158,7 +164,7 @@ def test_options_become_fields_of_the_spec(tmp_path):
     options = parsed(
         tmp_path, '--pattern', 'r{row}_c{col}', '--overlap', '30,20.5', '--spec', '{"expected": 9}'
     )
-    spec = cli_stitch.spec_of(options, cli_stitch.patches_of(options))
+    spec = spec_sent(options)
     assert spec == {'grid': {'tile': {'x': 100, 'y': 80}, 'overlap': {'x': 30.0, 'y': 20.5}}, 'expected': 9}
 
 

@@ -56,7 +56,7 @@ def patch_sets(draw: st.DrawFn) -> list[Patch]:
 def test_a_block_is_touched_by_just_the_patches_with_pixels_in_it(
     patches: list[Patch], top: int, left: int, side: int
 ) -> None:
-    plan = SmallCells(patches, StitchSpec())
+    plan = SmallCells(patches, StitchSpec(index_base=0))
     height, width = plan.size
     y, x = (
         slice(min(top, height - 1), min(top + side, height)),
@@ -78,18 +78,18 @@ def test_a_block_is_touched_by_just_the_patches_with_pixels_in_it(
 
 @settings(max_examples=100, deadline=None)
 @given(patches=patch_sets())
-def test_without_a_size_everything_fits_and_the_most_negative_position_is_the_corner(
-    patches: list[Patch],
+@pytest.mark.parametrize('origin', ['corner', 'absolute'])
+def test_without_a_size_everything_fits_and_the_smallest_position_is_the_corner(
+    patches: list[Patch], origin: Any
 ) -> None:
-    plan = Plan(patches, StitchSpec())
+    plan = Plan(patches, StitchSpec(origin=origin))
     tops = [one.placement.y - plan.origin[0] for one in patches]
     lefts = [one.placement.x - plan.origin[1] for one in patches]
     assert min(tops) >= 0
     assert min(lefts) >= 0
-    assert plan.origin == (
-        min(0, *(p.placement.y for p in patches)),
-        min(0, *(p.placement.x for p in patches)),
-    )
+    corner = min(p.placement.y for p in patches), min(p.placement.x for p in patches)
+    expected = corner if origin == 'corner' else (min(0, corner[0]), min(0, corner[1]))
+    assert plan.origin == expected
     bottom = max(top + one.shape[0] for top, one in zip(tops, patches, strict=True))
     right = max(left + one.shape[1] for left, one in zip(lefts, patches, strict=True))
     assert plan.size == (bottom, right)
@@ -109,14 +109,17 @@ def test_without_a_size_everything_fits_and_the_most_negative_position_is_the_co
 def test_axes_are_those_that_patches_name_in_the_order_of_ngff(
     frames: dict[str, Any], bands: int, axes: tuple[str, ...], shape: tuple[int, ...]
 ) -> None:
-    plan = Plan([patch('a', 0, 0, bands=bands, **frames)], StitchSpec())
+    plan = Plan([patch('a', 0, 0, bands=bands, **frames)], StitchSpec(index_base=0))
     assert plan.axes == axes
     assert plan.shape == shape
+    smallest = Plan([patch('a', 0, 0, bands=bands, **frames)], StitchSpec())
+    assert smallest.axes == axes
+    assert smallest.extent.frame == dict.fromkeys(frames, 1)
 
 
 @pytest.mark.parametrize('bands', [1, 3])
 def test_the_frames_of_a_region_cover_it_once(bands: int) -> None:
-    plan = Plan([patch('a', 0, 0, bands=bands, t=2, z=3, c=1)], StitchSpec())
+    plan = Plan([patch('a', 0, 0, bands=bands, t=2, z=3, c=1)], StitchSpec(index_base=0))
     for c_start, c_stop in itertools.combinations(range(2 * bands + 1), 2):
         region = (slice(1, 3), slice(c_start, c_stop), slice(0, 2), slice(0, 10), slice(0, 10))
         seen = np.zeros((2, c_stop - c_start, 2), int)

@@ -2,289 +2,223 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import hashlib
 import json
-import os
 import sys
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import stitch_options
+from .resume import Memory
+from .stitch_options import positive, spec_of
+from .stitch_source import ImageWork, recognised_of, works_of
+
+__all__ = ['Memory', 'add_parser', 'positive', 'say', 'spec_of', 'stitch']
+
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator, Sequence
 
     from girder_client import GirderClient
 
-    from girder_zarr.client import Patch, StitchClient
-
-DESCRIPTION = (
-    'SOURCE is a csv file with a header line: file, x and y (or row and column), and where wanted key, unit, '
-    't, z, c, index, order, weight, mask, maskKey, shape, dtype, compression. Or it is a folder, with '
-    '--pattern to read positions from names. The same command again goes on where a stopped one was.'
-)
-
-
-def positive(text: str) -> int:
-    """Return a number of one or more from the command line."""
-    if not text.isdecimal() or int(text) < 1:
-        msg = f'expected a whole number from 1, not {text!r}'
-        raise argparse.ArgumentTypeError(msg)
-    return int(text)
-
-
-def pair(text: str) -> tuple[float, float]:
-    """Return two numbers, ``x,y``, from the command line; one stands for both."""
-    try:
-        x, y = (float(part) for part in (text.split(',') * 2 if ',' not in text else text.split(',')))
-    except ValueError:
-        msg = f'expected a number, or two as x,y, not {text!r}'
-        raise argparse.ArgumentTypeError(msg) from None
-    return x, y
-
-
-def overlap(text: str) -> tuple[float, float, bool]:
-    """Return overlaps along x and y, and whether they are percents of a tile."""
-    x, y = pair(text.removesuffix('%'))
-    return x, y, text.endswith('%')
+    from girder_zarr.client import StitchClient
+    from girder_zarr.errors import GirderZarrError
+    from girder_zarr.stitch.positions.recognise import Recognised
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        'stitch',
-        help='upload patches to a Girder server and have them made into an image',
-        description=DESCRIPTION,
-    )
-    add = parser.add_argument
-    add('folder_id', metavar='FOLDER_ID', help="the Girder folder's id")
-    add('source', type=Path, metavar='SOURCE', help='csv file, or folder with --pattern')
-    add(
-        '--pattern',
-        help="form of the names in the folder: 'x{x}_y{y}.tif', 'r{row}_c{col}'; also {t}, {c}, {z} and *",
-    )
-    add(
-        '--overlap',
-        type=overlap,
-        metavar='PIXELS',
-        help='of neighbours, for rows and columns: pixels, x,y, or percents such as 10%% (default 0)',
-    )
-    add(
-        '--api-url',
-        default=os.environ.get('GIRDER_API_URL', 'http://127.0.0.1:8080/api/v1'),
-        help='address of the API (default GIRDER_API_URL, else %(default)s)',
-    )
-    add(
-        '--api-key',
-        default=os.environ.get('GIRDER_API_KEY'),
-        help='an API key of yours (default GIRDER_API_KEY)',
-    )
-    add('--name', help='name of the image (default: of the csv file or folder)')
-    add_spec(parser.add_argument_group('what the image shall be; docs/rest.md has more'))
-    add('--session', metavar='ID', help='go on with this session')
-    add('--new', action='store_true', help='begin anew, even where a stopped run can be continued')
-    add('--threads', type=positive, default=4, help='uploads at the same time (default %(default)s)')
-    add('--timeout', type=positive, default=3600, help='seconds to wait for the image (default %(default)s)')
-    add('--force', action='store_true', help='finalize with fewer patches than expected')
-    add('--replace', action='store_true', help='replace patches that the session has otherwise')
-    add('--quiet', action='store_true', help='no progress bar')
-    parser.set_defaults(command=stitch)
+    stitch_options.add_parser(commands).set_defaults(command=stitch)
 
 
-def add_spec(group: Any) -> None:
-    """Describe the options that become fields of the spec."""
-    add = group.add_argument
-    add('--spec', metavar='JSON', help='the spec of the session, as JSON or as the name of a JSON file')
-    add('--blend', choices=('last', 'first', 'mean', 'max', 'min', 'feather'), help='where patches overlap')
-    add('--output', choices=('zarr.zip', 'ozx', 'db', 'tiff'), help='kind of file')
-    add('--pixel-size', type=pair, metavar='X[,Y]', help='of a pixel, in --unit')
-    add('--unit', default='micrometer', help='of the pixel size (default %(default)s)')
-    add('--channel-names', metavar='A,B', help='names of the channels')
-    add('--background', type=float, help='value where there is no patch')
-    add('--register', action='store_true', help='correct positions by what overlaps show')
+@dataclass
+class Report:
+    """What the command says: line by line, or as one JSON document at its end."""
+
+    as_json: bool
+    document: dict[str, Any] = field(default_factory=lambda: {'images': []})
+
+    def say(self, line: str) -> None:
+        """Print a line, unless all is said at the end."""
+        if not self.as_json:
+            say(line)
+
+    def warn(self, line: str) -> None:
+        """Print a warning, which is part of the document too."""
+        self.document.setdefault('warnings', []).append(line)
+        if not self.as_json:
+            print(f'girder-zarr: {line}', file=sys.stderr, flush=True)
+
+    def fail(self, error: GirderZarrError) -> None:
+        """Put an error into the document."""
+        self.document['error'] = str(error).partition('\n')[0]
+        refusals = getattr(error, 'refusals', ())
+        if refusals:
+            self.document['refusals'] = [one.to_json() for one in refusals[:20]]
+            self.document['refusalCount'] = len(refusals)
+
+    def end(self) -> None:
+        """Print the document."""
+        if self.as_json:
+            say(json.dumps(self.document, indent=1))
 
 
 def stitch(options: argparse.Namespace) -> int:
-    """Upload patches, finalize and wait."""
+    """Upload patches, finalize and wait; or with ``--dry-run`` only show what would be made."""
+    from girder_zarr.errors import GirderZarrError
+
+    report = Report(options.json)
+    try:
+        return _stitch(options, report)
+    except GirderZarrError as error:
+        report.fail(error)
+        if not options.json:
+            raise
+        return 1
+    finally:
+        report.end()
+
+
+def _stitch(options: argparse.Namespace, report: Report) -> int:
+    name = options.name or options.source.resolve().stem
+    given = spec_of(options)
+    found = recognised_of(options)
+    works = works_of(options, found, given, name)
+    show(found, works, report, whole=options.dry_run)
+    draw(options, works, report)
+    if options.dry_run:
+        return int(any(work.prepared.refusals for work in works))
+    girder = sign_in(options.api_url, options.api_key)
+    for work in works:
+        work.prepared.check()
     from girder_zarr.client import StitchClient
 
-    patches = patches_of(options)
-    spec = spec_of(options, patches)
-    client = StitchClient(sign_in(options.api_url, options.api_key))
-    name = options.name or options.source.resolve().stem
-    memory = Memory(options, name, spec)
-    session_id = options.session or (None if options.new else memory.session(client))
-    if session_id is None:
-        session_id = client.create(options.folder_id, name, spec)['_id']
-        memory.keep(session_id)
-        say(f'Session {session_id}; run the same again should this be interrupted.')
-    elif options.session is None:
-        say(f'Going on with session {session_id}.')
-    if client.get(session_id)['state'] not in ('finalizing', 'complete'):
-        outcomes = client.upload(
-            session_id,
-            patches,
-            threads=options.threads,
-            progress=not options.quiet,
-            replace=options.replace,
-        )
-        say(', '.join(f'{count} {outcome}' for outcome, count in sorted(outcomes.items())) + '.')
-        client.finalize(session_id, force=options.force)
-    with job_bar(quiet=options.quiet) as told:
-        session = client.wait(session_id, options.timeout, progress=told)
-    memory.forget()
-    say(client.item_url(session['itemId']))
+    client = StitchClient(girder, api_key=options.api_key)
+    for work in works:
+        make(options, client, work, report)
     return 0
+
+
+def show(found: Recognised, works: Sequence[ImageWork], report: Report, *, whole: bool) -> None:
+    """Say where positions come from and what would be made of them.
+
+    :param whole: also what is not a guess and no warning.
+    """
+    report.document['program'] = found.positions.program
+    if whole:
+        report.say(f'Positions of {found.positions.program}: {found.source}')
+    if found.guess is not None:
+        lines = list(found.guess.lines())
+        report.document['guess'] = lines
+        for line in lines:
+            report.say(line)
+    for work in works:
+        _show_image(work, report, prefix=f'{work.name}: ' if len(works) > 1 else '', whole=whole)
+
+
+def _show_image(work: ImageWork, report: Report, *, prefix: str, whole: bool) -> None:
+    from girder_zarr.stitch.arrange.map_drawing import describe
+    from girder_zarr.stitch.arrange.tile_sizes import listed
+
+    prepared = work.prepared
+    report.document['images'].append({'name': work.name, **prepared.to_json()})
+    drawn = describe(prepared.placement_map) if whole and prepared.placement_map is not None else ()
+    for line in (*drawn, *prepared.arranged.notes):
+        report.say(prefix + line)
+    for line in prepared.warnings:
+        report.warn(prefix + line)
+    if whole and prepared.refusals:
+        for line in listed(prepared.refusals):
+            report.say(line)
+
+
+def draw(options: argparse.Namespace, works: Sequence[ImageWork], report: Report) -> None:
+    """Draw the maps into files, where this is asked for or nothing is sent.
+
+    :raises GirderZarrError: a file cannot be written.
+    """
+    from pathlib import Path
+
+    from girder_zarr.errors import GirderZarrError
+    from girder_zarr.stitch.arrange.map_drawing import draw as draw_map
+
+    if options.map is None and not options.dry_run:
+        return
+    for work in works:
+        if work.prepared.placement_map is None:
+            continue
+        path = options.map or Path(f'{work.name}-map.svg'.replace('/', '_'))
+        if options.map is not None and len(works) > 1:
+            path = path.with_name(f'{path.stem} {work.name}{path.suffix}')
+        temporary = path.with_name(f'{path.name}.tmp')
+        try:
+            temporary.write_text(draw_map(work.prepared.placement_map, work.name), encoding='utf-8')
+            temporary.replace(path)
+        except OSError as error:
+            msg = f'The map cannot be written to {path}: {error.strerror}.'
+            raise GirderZarrError(msg) from error
+        report.document.setdefault('maps', []).append(str(path))
+        report.say(f'Map: {path}')
+
+
+def make(options: argparse.Namespace, client: StitchClient, work: ImageWork, report: Report) -> None:
+    """Upload the patches of one image, finalize and wait.
+
+    :raises GirderZarrError: it did not work; a session that was made for it and is empty is removed.
+    """
+    from girder_zarr.client.positions import patches_of
+
+    spec = work.prepared.spec
+    patches = patches_of(work.positions, work.prepared.arranged.entries)
+    memory = Memory(options, work.name, spec)
+    session_id = options.session or (None if options.new else memory.session(client))
+    made = session_id is None
+    if session_id is None:
+        session_id = client.create(options.folder_id, work.name, spec)['_id']
+        memory.keep(session_id)
+        report.say(f'Session {session_id}; run the same again should this be interrupted.')
+    elif options.session is None:
+        report.say(f'Going on with session {session_id}.')
+    outcome: dict[str, Any] = next(one for one in report.document['images'] if one['name'] == work.name)
+    outcome['session'] = session_id
+    try:
+        if client.get(session_id)['state'] not in ('finalizing', 'complete'):
+            counts = client.upload(
+                session_id,
+                patches,
+                threads=options.threads,
+                progress=not (options.quiet or options.json),
+                replace=options.replace,
+            )
+            outcome['uploaded'] = dict(counts)
+            report.say(', '.join(f'{count} {status}' for status, count in sorted(counts.items())) + '.')
+            client.finalize(session_id, force=options.force)
+        with job_bar(quiet=options.quiet or options.json) as told:
+            session = client.wait(session_id, options.timeout, progress=told)
+    except Exception:
+        if made and remove_if_empty(client, session_id):
+            memory.forget()
+        raise
+    memory.forget()
+    outcome |= {'item': session['itemId'], 'url': client.item_url(session['itemId'])}
+    report.say(outcome['url'])
+
+
+def remove_if_empty(client: StitchClient, session_id: str) -> bool:
+    """Remove a session that holds no patch after an error; return whether it is gone."""
+    from girder_zarr.errors import GirderZarrError
+
+    with contextlib.suppress(GirderZarrError):
+        session = client.get(session_id)
+        if session['state'] != 'finalizing' and not session['counts']['patches']:
+            client.delete(session_id)
+            return True
+    return False
 
 
 def say(line: str) -> None:
     """Print a line at once, whatever stdout is."""
     print(line, flush=True)
-
-
-def patches_of(options: argparse.Namespace) -> list[Patch]:
-    """Return the patches that the command line names.
-
-    :raises InvalidInputError: they cannot be read, or a pattern is missing or too much.
-    """
-    from girder_zarr.client.positions import read_folder, read_positions
-    from girder_zarr.errors import InvalidInputError
-
-    if options.pattern is not None:
-        return read_folder(options.source, options.pattern)
-    if options.source.is_dir():
-        form = "--pattern such as 'x{x}_y{y}.tif'"
-        msg = f'{options.source} is a folder: expected {form}, to read positions from names; found none.'
-        raise InvalidInputError(msg)
-    return read_positions(options.source)
-
-
-def spec_of(options: argparse.Namespace, patches: Sequence[Patch]) -> dict[str, Any]:
-    """Return the spec of the session: that of ``--spec``, with what other options say.
-
-    :raises InvalidInputError: it is not JSON, or the size of the tiles of a grid cannot be told.
-    """
-    spec = read_spec(options.spec)
-    if options.pixel_size is not None:
-        x, y = options.pixel_size
-        spec['pixelSize'] = {'x': x, 'y': y, 'unit': options.unit}
-    if options.channel_names is not None:
-        spec['channelNames'] = [name.strip() for name in options.channel_names.split(',')]
-    if options.background is not None:
-        whole = options.background.is_integer()
-        spec['background'] = int(options.background) if whole else options.background
-    if options.register:
-        spec.setdefault('registration', {})
-    for field, value in (('overlap', options.blend), ('output', options.output)):
-        if value is not None:
-            spec[field] = value
-    if 'grid' not in spec and (options.overlap is not None or any(one.row is not None for one in patches)):
-        spec['grid'] = grid_of(patches[0], options.overlap or (0.0, 0.0, False))
-    spec.setdefault('expected', len(patches))
-    return spec
-
-
-def read_spec(text: str | None) -> dict[str, Any]:
-    """Return the spec of a session from the command line: JSON, or the name of a file of it.
-
-    :raises InvalidInputError: it is neither.
-    """
-    from girder_zarr.errors import InvalidInputError
-
-    if text is None:
-        return {}
-    if not text.lstrip().startswith(('{', '[')):
-        try:
-            text = Path(text).read_text(encoding='utf-8')
-        except (OSError, UnicodeDecodeError) as error:
-            msg = f'--spec: expected JSON or the name of a JSON file, found {text!r}: {error}.'
-            raise InvalidInputError(msg) from error
-    try:
-        spec = json.loads(text)
-    except ValueError as error:
-        msg = f'--spec has to be JSON: {error}.'
-        raise InvalidInputError(msg) from error
-    if not isinstance(spec, dict):
-        msg = f'--spec has to be a JSON object, not {text:.80}.'
-        raise InvalidInputError(msg)
-    return spec
-
-
-def grid_of(patch: Patch, shared: tuple[float, float, bool]) -> dict[str, Any]:
-    """Return ``spec.grid`` for tiles of the size of a patch.
-
-    :param shared: overlap along x and y, and whether it is in percents.
-    :raises InvalidInputError: the file cannot be read.
-    """
-    from girder_zarr.errors import GirderZarrError, InvalidInputError
-    from girder_zarr.stitch.formats import registry as formats
-
-    try:
-        with Path(patch.data).open('rb') as stream:
-            layout = formats.Layout.parse(patch.fields.get('shape'), patch.dtype, patch.compression)
-            height, width, _ = formats.inspect(stream, layout=layout).shape
-    except GirderZarrError as error:
-        msg = f'The size of the tiles cannot be read from {patch.data}: {error}'
-        raise InvalidInputError(msg) from error
-    x, y, percent = shared
-    if percent:
-        x, y = x * width / 100, y * height / 100
-    return {'tile': {'x': width, 'y': height}, 'overlap': {'x': x, 'y': y}}
-
-
-class Memory:
-    """Which session a command began, kept in a file until its image is complete.
-
-    The file lies in ``$XDG_STATE_HOME/girder-zarr`` (``~/.local/state`` where that is not set) and is named
-    after everything that makes two commands the same: server, folder, source, pattern, name and spec.
-    """
-
-    def __init__(self, options: argparse.Namespace, name: str, spec: dict[str, Any]) -> None:
-        self._about = {
-            'server': options.api_url.rstrip('/'),
-            'folder': options.folder_id,
-            'source': str(options.source.resolve()),
-            'pattern': options.pattern,
-            'name': name,
-            # more patches than before are still the same image
-            'spec': {field: value for field, value in spec.items() if field != 'expected'},
-        }
-        home = os.environ.get('XDG_STATE_HOME') or Path.home() / '.local' / 'state'
-        known = hashlib.sha256(json.dumps(self._about, sort_keys=True).encode()).hexdigest()
-        self._path = Path(home, 'girder-zarr', f'stitch-{known[:32]}.json')
-
-    def session(self, client: StitchClient) -> str | None:
-        """Return the session that the same command began, if it is still there."""
-        from girder_zarr.errors import NotFoundError
-
-        try:
-            session_id = json.loads(self._path.read_text(encoding='utf-8'))['session']
-            client.get(session_id)
-        except (OSError, ValueError, KeyError, TypeError, NotFoundError):
-            return None
-        return str(session_id)
-
-    def keep(self, session_id: str) -> None:
-        """Write down which session has begun; where that cannot be done, say how to go on with it."""
-        temporary = self._path.with_suffix(f'.{os.getpid()}.tmp')
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open('w', encoding='utf-8') as stream:
-                json.dump({'session': session_id, **self._about}, stream, indent=1)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(self._path)
-        except OSError as error:
-            print(
-                f'girder-zarr: {self._path} cannot be written ({error.strerror}); should this be '
-                f'interrupted, go on with --session {session_id}.',
-                file=sys.stderr,
-            )
-
-    def forget(self) -> None:
-        """Remove the file: the image is complete."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()
 
 
 @contextlib.contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import requests
-from girder_client import GirderClient, HttpError
+from girder_client import AuthenticationError, GirderClient, HttpError
 
 from girder_zarr.errors import (
     ConflictError,
@@ -49,12 +50,17 @@ class Requests:
     :param girder: a client that is signed in. Only its address and token are used.
     :param attempts: how often a request is sent at most.
     :param pause: seconds before the second attempt; doubled before each further one, up to ``MAX_PAUSE``.
+    :param api_key: signs in again if the server no longer accepts the token: an upload may outlast it.
     """
 
-    def __init__(self, girder: GirderClient, *, attempts: int = 8, pause: float = 0.25) -> None:
+    def __init__(
+        self, girder: GirderClient, *, attempts: int = 8, pause: float = 0.25, api_key: str | None = None
+    ) -> None:
         self.girder = girder
         self.attempts = attempts
         self.pause = pause
+        self._api_key = api_key
+        self._signing_in = threading.Lock()
 
     def _clone(self) -> GirderClient:
         """Return a client for one thread: a session of girder_client has one connection."""
@@ -94,11 +100,20 @@ class Requests:
         :raises GirderZarrError: the server refuses, or all attempts failed; of the class in ``ERRORS``.
         """
         client, attempts = client or self.girder, attempts or self.attempts
-        for attempt in range(1, attempts + 1):
+        if client is not self.girder:
+            # another thread may have signed in anew meanwhile
+            client.setToken(self.girder.token)
+        renewed = False
+        attempt = 0
+        while attempt < attempts:
+            attempt += 1
             wait = min(self.pause * 2 ** (attempt - 1), MAX_PAUSE)
             try:
                 answer = client.sendRestRequest(method, path, jsonResp=False, timeout=TIMEOUT, **request)
             except HttpError as error:
+                if error.status == 401 and not renewed and self._sign_in_again(client):
+                    renewed, attempt = True, attempt - 1
+                    continue
                 if attempt > 1 and error.status == 404 and method == 'DELETE':
                     return None
                 if attempt == attempts or not should_retry(error.status, attempt):
@@ -113,6 +128,20 @@ class Requests:
             # not all at the same moment, where many have waited for one server
             time.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
         return None
+
+    def _sign_in_again(self, client: GirderClient) -> bool:
+        """Get a new token with the API key; return whether there is one to try."""
+        if self._api_key is None:
+            return False
+        with self._signing_in:
+            # of many threads whose token has ended, one asks for a new one
+            if client.token == self.girder.token:
+                try:
+                    self.girder.authenticate(apiKey=self._api_key)
+                except (AuthenticationError, HttpError, requests.RequestException):
+                    return False
+            client.setToken(self.girder.token)
+        return True
 
 
 def should_retry(status: int, attempt: int) -> bool:

@@ -39,6 +39,8 @@ class Patch:
     :param shape: of raw pixels, (y, x) or (y, x, bands); needs ``dtype``.
     :param dtype: of raw pixels, the numpy name, with ``<`` or ``>`` before it for the byte order.
     :param compression: of raw pixels, ``gzip`` or ``zstd``.
+    :param page: of a TIFF with several pages, the one that is the patch, from 0; only it is sent.
+    :param file: its file in messages; the path of ``data`` if not given.
     """
 
     key: str
@@ -59,6 +61,19 @@ class Patch:
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
     compression: str | None = None
+    page: int | None = None
+    file: str | None = None
+
+    @property
+    def file_name(self) -> str:
+        """What messages call its file, empty where it has none."""
+        name = self.file or (str(self.data) if isinstance(self.data, str | Path) else '')
+        return name if self.page is None or not name else f'{name}, page {self.page}'
+
+    @property
+    def label(self) -> str:
+        """Key and file, for messages."""
+        return f'{self.key} (file {self.file_name})' if self.file_name else self.key
 
     @property
     def position(self) -> dict[str, Any]:
@@ -129,6 +144,10 @@ class Patch:
 
         :raises InvalidInputError: there is no such file, or the data is neither bytes, path nor array.
         """
+        if self.page is not None and isinstance(self.data, str | Path):
+            from girder_zarr.stitch.arrange.tile_sizes import read_page
+
+            return bytes_of(read_page(Path(self.data), self.page), f'patch {self.key}')
         return bytes_of(self.data, f'patch {self.key}')
 
 

@@ -15,6 +15,7 @@ from girder_zarr.errors import CancelledError, GirderZarrError
 from .http import Requests
 from .patch import Patch, bytes_of, content_digest, tar_of
 from .progress_bar import progress_bar
+from .refusals import PATCH_REFUSALS, REFUSED, Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -126,8 +127,13 @@ class StitchClient(Requests):
         :param data: and all further fields: as of `Patch`.
         :param replace: whether it may replace a different patch of the same key.
         """
-        patch = Patch(key, data, x, y, **fields)
-        return self._put(self.girder, session_id, patch, patch.read(), replace=replace)
+        patch, refusals = Patch(key, data, x, y, **fields), Refusals()
+        try:
+            return self._put(self.girder, session_id, patch, patch.read(), replace=replace)
+        except PATCH_REFUSALS as error:
+            refusals.add(patch, error)
+            refusals.check(1)
+            raise
 
     def delete_patch(self, session_id: str, key: str) -> None:
         """Remove one patch."""
@@ -175,9 +181,12 @@ class StitchClient(Requests):
             outcome of each patch, from any thread.
         :param replace: whether a patch may replace a different one of the same key.
         :returns: how many were ``created``, ``replaced``, ``unchanged``, or ``skipped`` without being sent.
-        :raises GirderZarrError: the first error; no further patch is sent.
+        :raises GirderZarrError: some patches were refused; the others are stored. The message gives key and
+            file of the first 20 and counts the rest; the attribute ``refusals`` lists all. Its class is that
+            of the first.
         """
         known, spec = self._known(session_id), self.get(session_id)['spec']
+        refusals = Refusals()
         source, lock, stopped = iter(patches), threading.Lock(), threading.Event()
         outcomes: Counter[str] = Counter()
 
@@ -185,11 +194,13 @@ class StitchClient(Requests):
             client = self._clone()
             with client.session():
                 while not stopped.is_set():
-                    group, done = self._gather(source, lock, known, spec, batch)
-                    for outcome in self._send(client, session_id, group, replace=replace):
+                    group, done = self._gather(source, lock, known, spec, batch, refusals)
+                    for outcome in self._send(client, session_id, group, refusals, replace=replace):
                         done.append(outcome)
                     if not done:
                         return
+                    if refusals.are_too_many:
+                        stopped.set()
                     with lock:
                         outcomes.update(done)
                         for outcome in done:
@@ -203,6 +214,8 @@ class StitchClient(Requests):
                     task.result()
             finally:
                 stopped.set()
+        refusals.check(outcomes.total())
+        del outcomes[REFUSED]
         return outcomes
 
     def finalize(self, session_id: str, *, force: bool = False) -> dict[str, Any]:
@@ -269,10 +282,11 @@ class StitchClient(Requests):
         known: Mapping[str, Any],
         spec: Mapping[str, Any],
         batch: int,
+        refusals: Refusals,
     ) -> tuple[list[tuple[Patch, bytes]], list[str]]:
         """Take as many patches as one request holds, with their bytes, and skip those that the server has.
 
-        :returns: the patches to send, and ``skipped`` for each of the others.
+        :returns: the patches to send, and ``skipped`` or ``refused`` for each of the others.
         """
         group: list[tuple[Patch, bytes]] = []
         skipped: list[str] = []
@@ -282,7 +296,12 @@ class StitchClient(Requests):
                 patch = next(source, None)
             if patch is None:
                 break
-            data = patch.read()
+            try:
+                data = patch.read()
+            except GirderZarrError as error:
+                refusals.add(patch, error)
+                skipped.append(REFUSED)
+                continue
             there = known.get(patch.key)
             if (
                 there is not None
@@ -296,11 +315,17 @@ class StitchClient(Requests):
         return group, skipped
 
     def _send(
-        self, client: GirderClient, session_id: str, group: list[tuple[Patch, bytes]], *, replace: bool
+        self,
+        client: GirderClient,
+        session_id: str,
+        group: list[tuple[Patch, bytes]],
+        refusals: Refusals,
+        *,
+        replace: bool,
     ) -> Iterator[str]:
         """Store patches, small ones with one request; yield the outcome of each.
 
-        :raises GirderZarrError: the first error.
+        :raises GirderZarrError: an error of the session or server, not of one patch.
         """
         small = [pair for pair in group if len(pair[1]) <= MAX_BATCH_BYTES // 4]
         together = small if len(small) > 1 else []
@@ -316,7 +341,11 @@ class StitchClient(Requests):
                     yield found['status']
         # a refused patch is sent once more by itself: its error is raised, unless another request stored it
         for patch, data in alone:
-            yield str(self._put(client, session_id, patch, data, replace=replace)['status'])
+            try:
+                yield str(self._put(client, session_id, patch, data, replace=replace)['status'])
+            except PATCH_REFUSALS as error:
+                refusals.add(patch, error)
+                yield REFUSED
 
     def _put_together(
         self, client: GirderClient, session_id: str, pairs: list[tuple[Patch, bytes]], *, replace: bool

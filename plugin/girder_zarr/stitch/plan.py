@@ -72,13 +72,23 @@ class Plan:
         spec.check_block(self.dtype, self.bands)
         #: Whether any patch has a mask or a weight.
         self.weighted = not all(patch.is_plain for patch in patches)
-        self.extent = Extent.of(self.patches).declared(spec)
+        self._whole = Extent.of(self.patches)
+        #: The index along each frame axis that becomes index 0 of the image, where it is not 0.
+        self.starts = self._whole.starts(spec)
+        self.extent = self._whole.declared(spec)
         #: The axes of a frame's index, slowest first, in NGFF order.
         self.frame_axes = order_axes(self.extent.frame)
         self.extent.check(spec, self.bands)
         self.origin = self.extent.origin(spec)
         self.size = self.extent.size(spec)
         self._cells = self._index()
+
+    def check_channels(self) -> None:
+        """Check that what the spec lists by channel fits the channels.
+
+        :raises ConflictError: it does not.
+        """
+        self._whole.check_channels(self.spec)
 
     def check_references(self) -> None:
         """Check that every named mask and field exists and fits its patches in size and bands.
@@ -122,7 +132,9 @@ class Plan:
         cells: defaultdict[tuple[Frame, int, int], list[int]] = defaultdict(list)
         for index, patch in enumerate(self.patches):
             indices = dict(patch.placement.frame)
-            frame = tuple(indices.get(axis, 0) for axis in self.frame_axes)
+            frame = tuple(
+                indices[axis] - self.starts.get(axis, 0) if axis in indices else 0 for axis in self.frame_axes
+            )
             top, left = patch.placement.y - self.origin[0], patch.placement.x - self.origin[1]
             bottom, right = min(top + patch.shape[0], self.size[0]), min(left + patch.shape[1], self.size[1])
             for row in _cells(max(top, 0), bottom, self.CELL):

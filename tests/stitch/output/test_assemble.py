@@ -256,7 +256,7 @@ def test_the_result_says_what_it_was_made_from(tmp_path: Path, monkeypatch: pyte
     scene.write(tmp_path / 'a.zip', overlap='feather')
     about = open_hierarchy(open_store(tmp_path / 'a.zip')).series[0].multiscale.extra['stitch']
     assert about['software']['name'] == 'girder-zarr'
-    assert about['origin'] == {'x': -7, 'y': 0}
+    assert about['origin'] == {'x': -7, 'y': 3}
     assert about['patches'][1] == {
         'key': 'p1', 'digest': 'sha-256=:1:', 'position': {'x': 13, 'y': 3}, 'order': 1, 'weight': 2.0,
     }  # fmt: skip

@@ -38,7 +38,7 @@ def test_a_missing_patch_is_a_hole_at_its_place() -> None:
 @settings(max_examples=60, deadline=None)
 def test_small_images_are_counted_exactly(boxes: list[tuple[int, int, int, int]]) -> None:
     found = cover([patch(str(n), *box) for n, box in enumerate(boxes)], StitchSpec())
-    left, top = min(0, *(x for x, _, _, _ in boxes)), min(0, *(y for _, y, _, _ in boxes))
+    left, top = min(x for x, _, _, _ in boxes), min(y for _, y, _, _ in boxes)
     seen = np.zeros((200, 200), bool)
     for x, y, width, height in boxes:
         seen[y - top : y - top + height, x - left : x - left + width] = True

@@ -206,7 +206,7 @@ def test_every_type_of_pixel_keeps_its_values(dtype: str) -> None:
 
 
 def test_planes_channels_and_bands_keep_apart() -> None:
-    desk = Desk(StitchSpec(channel_names=('DAPI', 'FITC')))
+    desk = Desk(StitchSpec(channel_names=('DAPI', 'FITC'), origin='absolute', index_base=0))
     picture = smooth(700, 900)
     for z in (0, 2):
         desk.put(f'{z}', picture + np.uint8(z), 100, 50, z=z, c=1)

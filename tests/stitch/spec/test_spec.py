@@ -54,6 +54,8 @@ def test_a_spec_survives_its_own_document() -> None:
         },
         'resample': 'PIL_LANCZOS',
         'keepPatches': False,
+        'origin': 'absolute',
+        'indexBase': 0,
     }
     spec = StitchSpec.from_json(document)
     assert spec.to_json() == document

@@ -26,12 +26,18 @@ _SHORT = {
 }  # fmt: skip
 
 
-def millimeters(unit: str | None) -> float | None:
-    """Return how many millimeters a unit of length has, or None where the unit is not a known length."""
+def unit_name(unit: str | None) -> str | None:
+    """Return NGFF's name of a unit of length, or None where the unit is not a known length."""
     if not isinstance(unit, str):
         return None
     name = unit.strip().lower()
     name = _SHORT.get(name, name).replace('metre', 'meter')
     if name not in MILLIMETERS and name.endswith('s'):
         name = _SHORT.get(name[:-1], name[:-1])
-    return MILLIMETERS.get(name)
+    return name if name in MILLIMETERS else None
+
+
+def millimeters(unit: str | None) -> float | None:
+    """Return how many millimeters a unit of length has, or None where the unit is not a known length."""
+    name = unit_name(unit)
+    return None if name is None else MILLIMETERS[name]

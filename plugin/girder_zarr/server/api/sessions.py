@@ -25,6 +25,7 @@ from girder_zarr.server.sessions.view import to_json
 from . import list_params, request_body
 from .bulk import BulkRoutes
 from .patches import PatchRoutes
+from .plan import PlanRoutes
 from .preview import PreviewRoutes
 from .reference_images import ReferenceRoutes
 
@@ -49,7 +50,7 @@ class StitchSessionResource(Resource):
         self.route('POST', ('sweep',), self.sweepSessions)
         self.route('POST', (':id', 'finalize'), self.finalizeSession)
         self.route('POST', (':id', 'cancel'), self.cancelSession)
-        for routes in (PatchRoutes, ReferenceRoutes, BulkRoutes, PreviewRoutes):
+        for routes in (PatchRoutes, ReferenceRoutes, BulkRoutes, PreviewRoutes, PlanRoutes):
             routes(self)
 
     @answers_errors

@@ -13,10 +13,9 @@ from girder_zarr.errors import ConflictError
 from girder_zarr.server.common import database
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.references import StitchReference
-from girder_zarr.server.sessions.model import StitchSession, spec_of
+from girder_zarr.server.sessions.model import StitchSession, spec_of, to_extent
 from girder_zarr.server.sessions.states import CANCELLED, COMPLETE, ERROR, FINALIZING
 from girder_zarr.server.settings.session_limits import current as limits_now
-from girder_zarr.stitch.extent import Extent
 
 from . import cleanup, dispatch, girder_job
 
@@ -69,11 +68,10 @@ def check_ready(session: Document, *, force: bool) -> None:
         )
         raise ConflictError(msg)
     StitchReference().check_complete(session, StitchPatch().mask_keys(session))
-    extent, axes = session['extent'], session['axes'] or ()
-    frame = {axis: extent[axis + '1'] for axis in axes}
-    box = Extent((extent['x0'], extent['x1']), (extent['y0'], extent['y1']), frame)
-    limits = limits_now()
-    limits.check_extent(box, spec_of(session), session['bands'])
+    box = to_extent(session['extent'], session['axes'] or ())
+    limits, spec = limits_now(), spec_of(session)
+    limits.check_extent(box, spec, session['bands'])
+    box.check_channels(spec)
     limits.check_registration(spec_of(session), count)
     counts = session['counts']
     limits.check_session({'patches': 0, 'bytes': 0}, counts['patches'], counts['bytes'])

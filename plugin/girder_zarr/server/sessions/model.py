@@ -258,5 +258,10 @@ def to_extent(extent: Mapping[str, int], axes: Iterable[str]) -> Extent:
 
     :param axes: those besides x and y.
     """
-    frame = {axis: extent[axis + '1'] for axis in axes}
-    return Extent(x=(extent['x0'], extent['x1']), y=(extent['y0'], extent['y1']), frame=frame)
+    names = tuple(axes)
+    return Extent(
+        x=(extent['x0'], extent['x1']),
+        y=(extent['y0'], extent['y1']),
+        frame={axis: extent[axis + '1'] for axis in names},
+        first={axis: extent[axis + '0'] for axis in names},
+    )

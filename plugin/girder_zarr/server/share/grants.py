@@ -19,7 +19,7 @@ from girder_zarr.common.cache import LRU
 from girder_zarr.image.serve.value_keys import is_metadata
 from girder_zarr.image.serve.zmetadata import KEY as ZMETADATA
 from girder_zarr.image.serve.zmetadata import consolidated
-from girder_zarr.server.sessions.model import is_disabled
+from girder_zarr.server.sessions.access import is_disabled
 
 from .folder_tree import FolderTree
 from .links import ZarrLink, load_target, maker_of, may_read, target_of

@@ -21,7 +21,8 @@ from girder.models.model_base import Model
 from girder.models.user import User
 
 from girder_zarr.errors import InvalidInputError, NotFoundError, TooManyError
-from girder_zarr.server.sessions.model import Document, StitchSession, is_disabled, object_id
+from girder_zarr.server.sessions.access import is_disabled
+from girder_zarr.server.sessions.model import Document, StitchSession, object_id
 
 if TYPE_CHECKING:
     from bson import ObjectId

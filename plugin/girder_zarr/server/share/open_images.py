@@ -12,7 +12,7 @@ from girder_zarr.image.store.objectstore import ObjectStore
 from girder_zarr.image.store.stores import location_identity, open_store
 from girder_zarr.image.virtual.series_tree import SeriesTree
 from girder_zarr.image.virtual.tile_series import series_of
-from girder_zarr.server.storage.file_bytes import open_location
+from girder_zarr.server.storage.locations import open_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from girder.constants import SortDir
 from girder.models.model_base import Model
 
-from girder_zarr.server.common.database import LOST
+from girder_zarr.server.common.database import CONNECTION_ERRORS
 
 from .links import ZarrLink
 
@@ -98,7 +98,7 @@ class ReadCounts:
                 self._write(hour, reader, requests, size)
                 del waiting[hour, reader]
             self._clean()
-        except LOST as error:
+        except CONNECTION_ERRORS as error:
             logger.warning('The database was away when reads were counted: %s', error)
             with self._lock:
                 for key, counted in waiting.items():

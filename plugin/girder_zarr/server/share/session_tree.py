@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from girder_zarr.errors import NotFoundError
 from girder_zarr.image.virtual.series_tree import SeriesTree
-from girder_zarr.server.preview.tile_source import state_of
+from girder_zarr.server.preview.tracker import state_of
 from girder_zarr.server.sessions.model import COMPLETE, StitchSession
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.serve.tree import Tree
     from girder_zarr.image.store.entries import Entry, Listed
-    from girder_zarr.server.preview.tile_source import SessionState
+    from girder_zarr.server.preview.session_source import SessionState
     from girder_zarr.server.sessions.model import Document
 
 #: Seconds that what is known of a session holds: a reader asks for many chunks in a moment.

@@ -45,7 +45,6 @@ class FolderHierarchy(ObjectStore):
         self._folders: LRU[str, ObjectId | None] = LRU(max_items=MAX_FOLDERS)
         self._files: LRU[str, ByteSource] = LRU(max_items=MAX_FILES)
         self._adapters: dict[ObjectId, Any] = {}
-        self._guard = threading.Lock()
 
     def _folder(self, path: str) -> ObjectId | None:
         """Return the folder at a path, or None.

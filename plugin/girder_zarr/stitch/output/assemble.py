@@ -18,6 +18,7 @@ from girder_zarr.stitch.blend.block_maker import BlockMaker
 from girder_zarr.stitch.blend.patch_loader import PatchLoader, visible
 from girder_zarr.stitch.plan import Plan
 from girder_zarr.stitch.registration.register import register
+from girder_zarr.stitch.spec.axes import MAX_VALUES
 from girder_zarr.stitch.spec.outputs import TIFF
 
 from .provenance import DOCUMENT, describe, document_of
@@ -93,6 +94,7 @@ def make_plan(
     """
     plan = Plan(patches, spec, references)
     plan.check_references()
+    plan.check_channels()
     if spec.registration is None:
         return plan
     loader = PatchLoader(plan, load)
@@ -183,6 +185,10 @@ def output_spec(plan: Plan, name: str | None = None) -> OutputSpec:
     scale = {axis.name: axis.step for axis in declared.values() if axis.step is not None}
     if pixel is not None:
         scale |= {'x': pixel.x, 'y': pixel.y}
+    # where the corner of the image lies on the stage
+    translation = {
+        axis: start * scale.get(axis, 1) for axis, start in zip('yx', plan.origin, strict=True) if start
+    }
     bands = plan.bands if plan.bands > 1 else 0
     tiff = spec.output == TIFF
     return OutputSpec.create(
@@ -191,6 +197,7 @@ def output_spec(plan: Plan, name: str | None = None) -> OutputSpec:
         axes=axes,
         bands=bands,
         scale=scale,
+        translation=translation,
         name=name,
         channels=_channels(plan, axes, bands),
         chunk=spec.chunk,
@@ -209,9 +216,12 @@ def _axis(plan: Plan, name: str, declared: AxisSpec | None) -> Axis:
     if name in {'y', 'x'}:
         return Axis(name, 'space', plan.spec.pixel_size.unit if plan.spec.pixel_size else None)
     kind = _AXIS_TYPES.get(name, 'custom')
+    count, start = plan.extent.frame.get(name, 1), plan.starts.get(name, 0)
+    # the numbers that the patches gave, where these do not begin at 0
+    numbers = tuple(float(start + at) for at in range(count)) if start and count <= MAX_VALUES else None
     if declared is None:
-        return Axis(name, kind)
-    return Axis(name, kind, declared.unit, declared.values_for(plan.extent.frame.get(name, 1)))
+        return Axis(name, kind, None, numbers)
+    return Axis(name, kind, declared.unit, declared.values_for(count) or numbers)
 
 
 def _channels(plan: Plan, axes: Sequence[Axis], bands: int) -> list[Channel]:

@@ -74,7 +74,7 @@ def _sample(plan: Plan, samples: int) -> Iterator[tuple[slice, ...]]:
         middle = {
             'y': patch.placement.y + patch.shape[0] // 2 - plan.origin[0],
             'x': patch.placement.x + patch.shape[1] // 2 - plan.origin[1],
-            **dict(patch.placement.frame),
+            **{axis: at - plan.starts.get(axis, 0) for axis, at in patch.placement.frame},
         }
         middle['c'] = middle.get('c', 0) * plan.bands
         region = []

@@ -4,9 +4,9 @@ Nothing is written. The blocks that a tile needs are made on demand and cached; 
 or changed invalidates the blocks that it touches, and no others. Levels 0 and 1 are blended from the patches
 themselves, levels 2 and 3 from their overviews (`patch_overview.py`), each level above from the one below.
 
-All blocks lie on grids that begin at position 0. The image begins at the smallest position (at 0 if none is
-negative), rounded down to a whole pixel of the lowest level. So an image with negative positions can have
-some background at its left and upper edge that the finished image will not have.
+All blocks lie on grids that begin at position 0. The image begins at the smallest position, rounded
+down to a whole pixel of the lowest level. So it can have some background at its left and upper edge that the
+finished image will not have.
 
 Masks and fields are applied as in the finished image (`prepare.py`). Patches are shown at the positions they
 were given: registration needs all of them.
@@ -205,6 +205,7 @@ class PreviewImage:
                 x=(min(extent.x[0], place.x), max(extent.x[1], place.x + new.shape[1])),
                 y=(min(extent.y[0], place.y), max(extent.y[1], place.y + new.shape[0])),
                 frame={axis: max(count, place.index(axis) + 1) for axis, count in extent.frame.items()},
+                first={axis: min(at, place.index(axis)) for axis, at in extent.first.items()},
             )
 
     def _invalidate(self, *patches: Patch) -> None:
@@ -231,7 +232,10 @@ class PreviewImage:
             levels.append(PreviewLevel(self.read, plan, number, (*plan.shape[:-2], height, width)))
             factors = [1] * (len(plan.shape) - 2) + [2**number] * 2
             scale = tuple(size * factor for size, factor in zip(base.scale, factors, strict=True))
-            shift = tuple((own - full) / 2 for own, full in zip(scale, base.scale, strict=True))
+            shift = tuple(
+                start + (own - full) / 2
+                for start, own, full in zip(base.translation, scale, base.scale, strict=True)
+            )
             described.append(Level(str(number), scale, shift))
         extra = {'bands': spec.bands} if spec.bands else {}
         multiscale = replace(spec.multiscale, levels=tuple(described), extra=extra)
@@ -257,7 +261,7 @@ class PreviewImage:
         corners = [
             replace(some, key=key, placement=Placement.make(x, y, frame), shape=(1, 1, some.shape[2]))
             for key, x, y, frame in (
-                ('first', left, top, dict.fromkeys(last, 0)),
+                ('first', left, top, {axis: extent.first.get(axis, 0) for axis in last}),
                 ('last', right - 1, bottom - 1, last),
             )
         ]
@@ -375,7 +379,7 @@ class PreviewImage:
             return None, False
         placed = [patch_overview.overview_patch(patch, level) for patch in shown] if reduced else shown
         side = BLOCK if reduced else BLOCK << level
-        plan = Plan(placed, replace(self.spec, size=None, crop=None))
+        plan = Plan(placed, replace(self.spec, size=None, crop=None, origin='absolute'))
         pixels: Mapping[str, Any] = found
         maker = BlockMaker(plan, lambda patch: pixels[patch.key])
         block = maker.read(_region_of(plan, frame, row * side, column * side, side))
@@ -409,7 +413,7 @@ def _region_of(plan: Plan, frame: Frame, top: int, left: int, side: int) -> tupl
     indices = dict(frame)
     outer = []
     for axis in plan.axes[:-2]:
-        index, count = indices.get(axis, 0), plan.bands if axis == 'c' else 1
+        index, count = indices.get(axis, 0) - plan.starts.get(axis, 0), plan.bands if axis == 'c' else 1
         outer.append(slice(index * count, (index + 1) * count))
     y, x = top - plan.origin[0], left - plan.origin[1]
     return (*outer, slice(y, y + side), slice(x, x + side))

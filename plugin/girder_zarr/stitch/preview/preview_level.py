@@ -65,4 +65,7 @@ class PreviewLevel:
                 index, band = divmod(index, self._plan.bands)
             indices[axis] = index
         named = self._plan.extent.frame
-        return tuple(sorted((axis, index) for axis, index in indices.items() if axis in named)), band
+        # blocks are kept by the numbers that patches give
+        starts = self._plan.starts
+        frame = ((axis, index + starts.get(axis, 0)) for axis, index in indices.items() if axis in named)
+        return tuple(sorted(frame)), band

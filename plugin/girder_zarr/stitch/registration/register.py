@@ -117,7 +117,8 @@ def _sites(plan: Plan, spec: RegistrationSpec) -> list[_Site]:
     sites = []
     for members in groups.values():
         channels = {patch.placement.index('c') for patch in members}
-        channel = spec.channel if spec.channel in channels else min(channels)
+        wanted = None if spec.channel is None else spec.channel + plan.starts.get('c', 0)
+        channel = wanted if wanted in channels else min(channels)
         stack = sorted(
             (patch for patch in members if patch.placement.index('c') == channel),
             key=lambda patch: patch.placement.index('z'),

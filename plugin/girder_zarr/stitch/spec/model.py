@@ -52,6 +52,7 @@ __all__ = [
 
 Overlap = Literal['last', 'first', 'mean', 'max', 'min', 'feather']
 OverlapBy = Literal['key', 'arrival']
+OriginName = Literal['corner', 'absolute']
 OutputName = Literal['zarr.zip', 'ozx', 'db', 'tiff']
 
 OVERLAPS: tuple[Overlap, ...] = ('last', 'first', 'mean', 'max', 'min', 'feather')
@@ -99,6 +100,8 @@ class StitchSpec:
     quality: int = 90
     resample_name: str = 'area'
     keep_patches: bool = True
+    origin: OriginName = 'corner'
+    index_base: int | None = None
 
     @classmethod
     def from_json(cls, document: Any) -> StitchSpec:
@@ -196,6 +199,8 @@ class StitchSpec:
             'quality': self.quality,
             'resample': self.resample_name,
             'keepPatches': self.keep_patches,
+            'origin': self.origin,
+            'indexBase': self.index_base,
         }
 
     @property
@@ -325,4 +330,6 @@ _FIELDS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     'quality': ('quality', field_checks.integer_in(1, 100)),
     'resample': ('resample_name', field_checks.choice(tuple(field_checks.RESAMPLES))),
     'keepPatches': ('keep_patches', field_checks.boolean),
+    'origin': ('origin', field_checks.choice(('corner', 'absolute'))),
+    'indexBase': ('index_base', field_checks.choice((0,))),
 }

@@ -1,0 +1,137 @@
+"""The pages of a TIFF that holds several planes: which page is which channel, plane and time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tifffile
+
+from girder_zarr.errors import InvalidInputError, UnsupportedFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .entry import PatchEntry
+    from .reading import FileLookup
+
+#: The axes of tifffile's series that are those of an image; bands of a pixel are part of a page.
+_AXES = {'T': 't', 'C': 'c', 'Z': 'z'}
+#: Axes that tifffile gives to pages that it knows nothing of: they are taken for planes.
+_UNKNOWN = 'QI'
+_TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+
+
+@dataclass(frozen=True, slots=True)
+class PageIndex:
+    """One page of a file and what it is along t, c and z."""
+
+    page: int
+    index: Mapping[str, int]
+
+
+def is_tiff(path: Path) -> bool:
+    """Return whether a file is a TIFF or BigTIFF, by its first bytes."""
+    try:
+        with path.open('rb') as stream:
+            return stream.read(4) in _TIFF_STARTS
+    except OSError:
+        return False
+
+
+def expand(
+    entry: PatchEntry,
+    files: FileLookup,
+    *,
+    series: int | None = None,
+    offset: Mapping[str, int] | None = None,
+) -> list[PatchEntry]:
+    """Return one entry for each page of the file of an entry; the entry itself where it has one.
+
+    :param series: of a file with several images, the one that is meant; None: the first.
+    :param offset: added to the numbers along these axes, and given where the file does not have the axis.
+    :raises InvalidInputError: there is no such series, or its axes are not known.
+    """
+    whole = replace(entry, index={**entry.index, **(offset or {})})
+    if files.folder is None or entry.page is not None or entry.options.get('shape'):
+        return [whole]
+    path = Path(files.folder, entry.file)
+    if not is_tiff(path):
+        return [whole]
+    try:
+        found = pages_of(path, series or 0)
+    except UnsupportedFormatError:
+        return [whole]  # whoever reads its header says what is wrong with it
+    if len(found) == 1 and not (series and found[0].page):
+        return [whole]
+    entries = []
+    for one in found:
+        twice = sorted(set(one.index) & set(entry.index))
+        if twice:
+            raise InvalidInputError(
+                f'{entry.file}: expected one page, because {twice[0]} is given for the file; '
+                f'found {len(found)} pages along {twice[0]}.'
+            )
+        index = {axis: number + (offset or {}).get(axis, 0) for axis, number in one.index.items()}
+        entries.append(replace(whole, page=one.page, index={**whole.index, **index}))
+    return entries
+
+
+def pages_of(path: Path, series: int = 0) -> tuple[PageIndex, ...]:
+    """Return the pages of one image of a TIFF, with their place along t, c and z.
+
+    The axes are those of OME-XML, ImageJ or Micro-Manager's summary, as tifffile tells them; pages of
+    which nothing is known are planes along z. Reduced copies after an image do not count.
+
+    :raises InvalidInputError: the file has no such image, or axes that are not known.
+    :raises UnsupportedFormatError: it is damaged.
+    """
+    try:
+        with tifffile.TiffFile(path, _multifile=False) as tiff:
+            return _pages(tiff, path, series)
+    except InvalidInputError:
+        raise
+    except Exception as error:
+        raise UnsupportedFormatError(f'{path} cannot be read as a TIFF: {error}.') from error
+
+
+def _pages(tiff: Any, path: Path, number: int) -> tuple[PageIndex, ...]:
+    images = [one for one in tiff.series if one.kind != 'thumbnail']
+    if number >= len(images):
+        raise InvalidInputError(f'{path}: expected an image {number}, found {len(images)} images.')
+    image = images[number]
+    shape, axes = list(image.shape), list(image.axes)
+    while axes and axes[-1] in 'YXS':
+        axes.pop()
+        shape.pop()
+    if 'S' in axes:
+        at = axes.index('S')
+        if at == len(axes) - 1:
+            axes.pop()
+            shape.pop()
+    unknown = [axis for axis, size in zip(axes, shape, strict=True) if axis not in _AXES and size > 1]
+    names = {**_AXES, **({unknown[0]: 'z'} if len(unknown) == 1 and unknown[0] in _UNKNOWN else {})}
+    bad = [axis for axis in unknown if axis not in names]
+    if bad or len({names.get(axis) for axis in axes if axis in names}) < sum(axis in names for axis in axes):
+        raise InvalidInputError(
+            f'{path}: expected pages along t, c and z, found the axes {image.axes} of {image.shape}.'
+        )
+    if len(image.pages) < math.prod(shape):
+        raise InvalidInputError(
+            f'{path}: expected a page for each of {math.prod(shape)} planes, found {len(image.pages)}; '
+            'save it anew as a TIFF with pages.'
+        )
+    found = []
+    for page, place in zip(image.pages, itertools.product(*map(range, shape)), strict=False):
+        if page is None:
+            continue
+        index = {
+            names[axis]: at
+            for axis, at, size in zip(axes, place, shape, strict=True)
+            if axis in names and size > 1
+        }
+        found.append(PageIndex(page.index, index))
+    return tuple(found)

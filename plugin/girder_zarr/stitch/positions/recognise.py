@@ -1,0 +1,258 @@
+"""Finds where the patches of a file or folder lie, by content: position files, tags of TIFFs, names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from girder_zarr.errors import InvalidInputError
+
+from . import fiji, harmony, high_content, micromanager, ome, stitchers, table
+from .entry import PatchEntry, PositionSet, finish
+from .name_guess import NameGuess, guess, of_preset
+from .name_pattern import channel_names, check_placed, match_names, no_match
+from .pages import expand, is_tiff
+from .reading import FileLookup, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: Files that may hold positions. Which program wrote one is told by its content, not by its name.
+_TEXT_SUFFIXES = {'.txt', '.csv', '.tsv', '.xml', '.ome', '.xdce', '.pos', '.json'}
+#: How deep in a folder a position file may lie: exports put images and index a level or two below.
+_MAX_DEPTH = 3
+#: Position files of one acquisition: Micro-Manager writes one for each position.
+_MAX_FILES = 10_000
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A form of position files; a lower rank is preferred where a folder has several."""
+
+    program: str
+    rank: int
+    fits: Callable[[str], bool]
+    read: Callable[[str, str, FileLookup], PositionSet]
+
+
+FORMS = (
+    _Form('Harmony', 1, harmony.is_harmony, harmony.read_harmony),
+    _Form('IN Cell', 1, high_content.is_xdce, high_content.read_xdce),
+    _Form('BigStitcher', 1, stitchers.is_bigstitcher, stitchers.read_bigstitcher),
+    _Form('TeraStitcher', 1, stitchers.is_terastitcher, stitchers.read_terastitcher),
+    _Form('OME', 2, ome.is_ome, ome.read_companion),
+    _Form('Fiji', 1, fiji.is_fiji, fiji.read_fiji),
+    _Form('MIST', 1, fiji.is_mist, fiji.read_mist),
+    _Form('Micro-Manager', 3, micromanager.is_metadata, micromanager.read_metadata),
+    _Form('Micro-Manager', 4, micromanager.is_position_list, micromanager.read_position_list),
+    _Form('table', 2, table.is_table, table.read_table),
+)
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """Where patches lie and how this was found.
+
+    :param source: the position file, or the folder.
+    :param guess: what the names were taken for, where they were.
+    """
+
+    positions: PositionSet
+    source: Path | None
+    guess: NameGuess | None = None
+
+
+def recognise(source: Path, *, pattern: str | None = None, preset: str | None = None) -> Recognised:
+    """Return the patches of a position file, of a TIFF with positions, or of a folder.
+
+    :param pattern: the names in the folder say where patches lie; no position file is looked for.
+    :param preset: the same with the names of a program, one of `name_guess.PRESETS`.
+    :raises InvalidInputError: nothing says where they lie; or what does is malformed, with file and line.
+    """
+    if pattern is not None or preset is not None:
+        if not source.is_dir():
+            what = 'a pattern' if pattern is not None else 'a preset'
+            raise InvalidInputError(f'{source}: expected a folder, because there is {what}; found none.')
+        return by_names(FileLookup(source), str(source), pattern=pattern, preset=preset)
+    if source.is_dir():
+        return _of_folder(source)
+    if is_tiff(source):
+        found = _of_tiffs([source.name], FileLookup(source.parent))
+        if found is None:
+            raise InvalidInputError(
+                f'{source}: expected a TIFF that tells where its pages lie (OME, Micro-Manager); found none.'
+            )
+        return Recognised(found, source)
+    return Recognised(read_position_file(source), source)
+
+
+def read_position_file(path: Path) -> PositionSet:
+    """Return the patches of a position file of whatever program.
+
+    :raises InvalidInputError: it has none of the known forms, or is malformed.
+    """
+    return read_positions(read_text(path), str(path), FileLookup(path.parent))
+
+
+def read_positions(text: str, where: str, files: FileLookup) -> PositionSet:
+    """Return the patches that the text of a position file describes.
+
+    :raises InvalidInputError: as :func:`read_position_file`.
+    """
+    form = _form_of(text) or FORMS[-1]
+    return form.read(text, where, files)
+
+
+def _form_of(text: str) -> _Form | None:
+    return next((form for form in FORMS if form.fits(text)), None)
+
+
+def by_names(
+    files: FileLookup, where: str, *, pattern: str | None = None, preset: str | None = None
+) -> Recognised:
+    """Return the patches of files whose names say where they lie.
+
+    :raises InvalidInputError: no name fits, or none says it.
+    """
+    if pattern is not None:
+        check_placed(pattern)
+        entries = match_names(files.names, pattern)
+        if not entries:
+            raise no_match(where, files.names, pattern)
+        found = NameGuess('names', pattern, tuple(entries), ())
+    else:
+        maybe = of_preset(files.images, preset) if preset is not None else guess(files.images)
+        if maybe is None:
+            form = f'names of {preset}' if preset else "--pattern such as 'x{x}_y{y}.tif'"
+            raise InvalidInputError(
+                f'{where}: expected {form}, a position file, or names that say where patches lie; '
+                f'found {", ".join(files.images[:3]) or "no image"}.'
+            )
+        found = maybe
+    inside = [one for entry in found.entries for one in expand(entry, files)]
+    program = found.program if found.program == 'names' else f'names of {found.program}'
+    positions = PositionSet(
+        program, tuple(inside), files.folder, channel_names=channel_names(files.names, found.pattern)
+    )
+    positions = replace(positions, entries=_without_lone_numbers(positions))
+    shown = found if pattern is None else None
+    return Recognised(finish(positions, where, 'let the pattern tell them apart'), files.folder, shown)
+
+
+def _without_lone_numbers(positions: PositionSet) -> tuple[PatchEntry, ...]:
+    """Names of programs carry every axis; those along which nothing changes are not axes of the image."""
+    if positions.program == 'names':
+        return positions.entries
+    several = {
+        axis
+        for entry in positions.entries
+        for axis in entry.index
+        if len({other.index.get(axis) for other in positions.entries}) > 1
+    }
+    return tuple(
+        replace(entry, index={axis: at for axis, at in entry.index.items() if axis in several})
+        for entry in positions.entries
+    )
+
+
+def _of_folder(folder: Path) -> Recognised:
+    files = FileLookup(folder)
+    found = _position_files(files)
+    if found:
+        return _of_position_files(folder, found)
+    tiffs = [name for name in files.images if is_tiff(folder / name)]
+    positions = _of_tiffs(tiffs, files)
+    if positions is not None:
+        return Recognised(positions, folder)
+    return by_names(files, str(folder))
+
+
+def _position_files(files: FileLookup) -> list[tuple[_Form, str, str]]:
+    """Return the position files of a folder: form, name and text, those that are preferred only."""
+    assert files.folder is not None
+    found: list[tuple[_Form, str, str]] = []
+    names = [
+        name
+        for name in files.names
+        if PurePosixPath(name).suffix.lower() in _TEXT_SUFFIXES and name.count('/') < _MAX_DEPTH
+    ]
+    for name in names[:_MAX_FILES]:
+        try:
+            text = read_text(files.folder / name)
+        except InvalidInputError:
+            continue  # not text, and so not a position file
+        form = _form_of(text)
+        if form is not None:
+            found.append((form, name, text))
+    if not found:
+        return []
+    best = min(form.rank for form, _, _ in found)
+    return [one for one in found if one[0].rank == best]
+
+
+def _of_position_files(folder: Path, found: Sequence[tuple[_Form, str, str]]) -> Recognised:
+    form, name, text = found[0]
+    if any(other.program != form.program for other, _, _ in found):
+        shown = ', '.join(one for _, one, _ in found[:4])
+        raise InvalidInputError(
+            f'{folder}: expected --pattern, or one position file; found {shown}, name the one to use.'
+        )
+    if form.program == 'Micro-Manager' and len(found) > 1:
+        return Recognised(_together(folder, found), folder)
+    note: tuple[str, ...] = ()
+    if len(found) > 1:
+        # what has been registered is what its author wants; a backup or copy is not
+        registered = [one for one in found if 'registered' in one[1].lower()]
+        exported = [one for one in found if PurePosixPath(one[1]).name.lower() == 'index.idx.xml']
+        chosen = (exported or registered)[:1] if len(exported or registered) == 1 else []
+        if not chosen:
+            shown = ', '.join(one for _, one, _ in found[:4])
+            raise InvalidInputError(
+                f'{folder}: expected --pattern, or one position file; found {shown}, name the one to use.'
+            )
+        form, name, text = chosen[0]
+        others = ', '.join(one for _, one, _ in found if one != name)
+        note = (f'{name} was read, and not {others}.',)
+    path = folder / name
+    positions = form.read(text, str(path), FileLookup(path.parent))
+    return Recognised(replace(positions, notes=(*positions.notes, *note)), path)
+
+
+def _together(folder: Path, found: Sequence[tuple[_Form, str, str]]) -> PositionSet:
+    """Return the patches of the metadata of several positions, each in a folder of its own."""
+    sets, entries, names = [], [], dict[int, str]()
+    for form, name, text in found:
+        path = folder / name
+        one = form.read(text, str(path), FileLookup(path.parent))
+        sets.append(one)
+        names.update(one.channel_names)
+        entries += [
+            replace(entry, key='', file=(path.parent / entry.file).relative_to(folder).as_posix())
+            for entry in one.entries
+        ]
+    sizes = {one.pixel_size for one in sets}
+    steps = {tuple(one.steps.items()) for one in sets}
+    together = PositionSet(
+        sets[0].program,
+        tuple(entries),
+        folder,
+        pixel_size=sizes.pop() if len(sizes) == 1 else None,
+        channel_names=names,
+        steps=dict(steps.pop()) if len(steps) == 1 else {},
+    )
+    return finish(together, str(folder))
+
+
+def _of_tiffs(names: Sequence[str], files: FileLookup) -> PositionSet | None:
+    """Return the patches that the tags of TIFFs describe, or None where these tell no positions."""
+    if not names:
+        return None
+    first = Path(files.folder or '.', names[0])
+    if micromanager.has_page_tags(first):
+        return micromanager.read_stacks([Path(files.folder or '.', name) for name in names], names, files)
+    if ome.has_positions(names, files):
+        return ome.read_ome_tiffs(names, files)
+    if high_content.metaseries_of(first) is not None:
+        return high_content.read_metaxpress(names, files)
+    return None
