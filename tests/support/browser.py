@@ -56,6 +56,8 @@ class Visitor:
     def __init__(self, browser, stack, token, viewport=(1280, 1000)):
         self.stack = stack
         self.errors = []
+        #: What may stand in the console all the same.
+        self.expected = ['Failed to load resource: the server responded with a status of 4']
         self.hosts = set()
         width, height = viewport
         self.context = browser.new_context(viewport={'width': width, 'height': height})
@@ -88,8 +90,8 @@ class Visitor:
             self.errors.append(f'{message.text} {message.location.get("url")}')
 
     def _is_expected(self, message):
-        """Chromium writes every refused request to the console, also those that a page answers to."""
-        return message.text.startswith('Failed to load resource: the server responded with a status of 4')
+        # Chromium writes every refused request to the console, also those that a page answers to.
+        return any(text in message.text for text in self.expected)
 
     def _request(self, request):
         if request.url.startswith(('http:', 'https:', 'ws:', 'wss:')):

@@ -13,6 +13,7 @@ wrap(ItemView, 'render', function (render, ...args) {
         const user = getCurrentUser();
         this._unmountZarr = mount(container[0], 'item', 'showItem', {
             itemId: this.model.id,
+            name: this.model.name(),
             largeImage: this.model.get('largeImage') || null,
             isAdmin: Boolean(user && user.get('admin'))
         });

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { itemIdFrom } from '../lib/priorities.js';
 import { Explanation } from '../ui/Explanation.jsx';
+import { SettingForms } from '../ui/SettingForms.jsx';
 import { SourceOrder } from '../ui/SourceOrder.jsx';
 import { useTitle } from '../ui/hooks.js';
 import { Message } from '../ui/parts.jsx';
@@ -64,6 +65,10 @@ function Settings() {
                 <SourceOrder />
             </section>
             <WhyThisSource />
+            <section aria-labelledby="g-zarr-settings">
+                <h2 id="g-zarr-settings">Settings</h2>
+                <SettingForms />
+            </section>
         </div>
     );
 }

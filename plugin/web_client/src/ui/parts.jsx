@@ -1,6 +1,7 @@
 /** Small parts that all pages are made of. Preact escapes what is put between tags. */
 
 const { $, events } = girder;
+const { setCurrentToken, setCurrentUser } = girder.auth;
 
 const STATES = {
     open: 'open', finalizing: 'finalizing', complete: 'complete', error: 'error', cancelled: 'cancelled'
@@ -35,6 +36,9 @@ function Failure({ failure }) {
 }
 
 function signIn() {
+    // Girder's dialog closes at once while the page believes that somebody is signed in.
+    setCurrentUser(null);
+    setCurrentToken(null);
     events.trigger('g:loginUi');
 }
 
