@@ -144,8 +144,8 @@ function pairsOf(places) {
         for (let row = top; row <= bottom; row += 1) {
             for (let col = left; col <= right; col += 1) {
                 const name = `${col},${row}`;
-                const inside = cells.get(name) || [];
-                inside.forEach((other) => {
+                const met = cells.get(name) || [];
+                met.forEach((other) => {
                     if (!seen.has(other)) {
                         seen.add(other);
                         const shared = sharedBy(places[other], place);
@@ -154,8 +154,8 @@ function pairsOf(places) {
                         }
                     }
                 });
-                inside.push(at);
-                cells.set(name, inside);
+                met.push(at);
+                cells.set(name, met);
             }
         }
     });

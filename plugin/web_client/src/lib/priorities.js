@@ -105,7 +105,7 @@ function withChoices(setting, extension, choices) {
         if (priority === undefined || (before === OFF && priority !== null)) {
             return;
         }
-        const { [extension]: _, ...others } = typeof before === 'object' && before !== null ? before : {};
+        const others = without(typeof before === 'object' && before !== null ? before : {}, extension);
         const after = priority === null ? others : { ...others, [extension]: priority };
         if (Object.keys(after).length) {
             next[name] = after;
@@ -116,10 +116,15 @@ function withChoices(setting, extension, choices) {
     return next;
 }
 
+/** An object without one of its fields. */
+function without(object, name) {
+    return Object.fromEntries(Object.entries(object).filter(([key]) => key !== name));
+}
+
 /** The 24 digits of an item's id, also out of the address of its page; null if there are none. */
 function itemIdFrom(text) {
     const found = /(?:^|[^0-9a-f])([0-9a-f]{24})(?:$|[^0-9a-f])/i.exec(text.trim());
     return found ? found[1].toLowerCase() : null;
 }
 
-export { DEFAULT, choicesFor, extensionOf, extensionsOf, itemIdFrom, settingWith, settingWithOrder };
+export { DEFAULT, choicesFor, extensionOf, extensionsOf, itemIdFrom, settingWith, settingWithOrder, without };

@@ -152,10 +152,10 @@ function NewSession(target) {
             await begin(made);
             store.changed();
             router.navigate(`stitch_session/${made._id}`, { trigger: true });
-        } catch (error) {
-            const field = fieldOf(error.message);
-            setErrors(field ? { [field]: error.message } : {});
-            setRefusal(error);
+        } catch (refused) {
+            const field = fieldOf(refused.message);
+            setErrors(field ? { [field]: refused.message } : {});
+            setRefusal(refused);
             setBusy(false);
         }
     }

@@ -1,6 +1,6 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { get, request } from '../lib/api.js';
-import { DEFAULT, choicesFor, extensionOf, extensionsOf, settingWith, settingWithOrder } from '../lib/priorities.js';
+import { DEFAULT, choicesFor, extensionOf, extensionsOf, settingWith, settingWithOrder, without } from '../lib/priorities.js';
 import { Failure, Icon, Message, confirmed, toast } from './parts.jsx';
 
 const KEY = 'zarr.source_priorities';
@@ -127,8 +127,7 @@ function SourceOrder() {
     }
     function toggle({ name: source, isOff }) {
         const isWholly = setting[source] === 'off';
-        const { [source]: _, ...others } = setting;
-        const value = isWholly ? others : settingWith(setting, extension, source, isOff ? null : 'off');
+        const value = isWholly ? without(setting, source) : settingWith(setting, extension, source, isOff ? null : 'off');
         store(value, `${source} is ${isOff ? 'on' : 'off'}.`);
     }
     async function reset() {
