@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { arrange, cellOf, check, keyOf, withoutCommonFolder } from '../src/lib/layout.js';
 import { compile, guessPattern, readNames } from '../src/lib/names.js';
-import { matchFiles, readTable } from '../src/lib/tables.js';
 
 const grid = (rows, columns, name) => Array.from({ length: rows * columns }, (_, number) =>
     name(Math.floor(number / columns), number % columns));
@@ -46,10 +45,11 @@ test('rows and columns become places, whatever they count from', () => {
     assert.deepEqual(flipped.map(({ x, y }) => [x, y]), [[0, 45], [90, 45], [0, 0], [90, 0]]);
 });
 
-test('stage positions in micrometers become pixels from 0', () => {
-    const patches = [[79813, 41385], [79863, 41385.2]].map(([x, y], at) => (
+test('positions are whole pixels from 0, or stay where they are', () => {
+    const patches = [[100.5, -7], [50, 3.4]].map(([x, y], at) => (
         { key: `${at}`, numbers: { x, y }, width: 100, height: 100 }));
-    assert.deepEqual(arrange(patches, {}, { x: 0.5, y: 0.5 }).map(({ x, y }) => [x, y]), [[0, 0], [100, 0]]);
+    assert.deepEqual(arrange(patches, {}).map(({ x, y }) => [x, y]), [[51, 0], [0, 10]]);
+    assert.deepEqual(arrange(patches, { fromZero: false }).map(({ x, y }) => [x, y]), [[101, -7], [50, 3]]);
 });
 
 test('a path through a grid', () => {
@@ -89,26 +89,4 @@ test('keys and folders', () => {
     assert.deepEqual(withoutCommonFolder(['s/a/1.png', 's/b/2.png']), ['a/1.png', 'b/2.png']);
     assert.deepEqual(withoutCommonFolder(['1.png']), ['1.png']);
     assert.deepEqual(withoutCommonFolder([]), []);
-});
-
-test('tables are read as people make them', () => {
-    assert.deepEqual(readTable('file,x,y\na.png,0,5\n"b, c.png",-10,2.5\n'),
-        { unit: 'pixel', positions: [{ file: 'a.png', x: 0, y: 5 }, { file: 'b, c.png', x: -10, y: 2.5 }] });
-    assert.deepEqual(readTable('\ufeffFilename;X (mm);Y (mm);Comment\r\nC:\\scan\\a.tif;1,5;2;x\r\n'),
-        { unit: 'micrometer', positions: [{ file: 'C:\\scan\\a.tif', x: 1500, y: 2000 }] });
-    assert.deepEqual(readTable('name\trow\tcolumn\na\t1\t2').positions, [{ file: 'a', row: 1, col: 2 }]);
-    assert.deepEqual(readTable('# Define\ndim = 2\n\na.tif; ; (0.0, 0.0)\nb.tif; ; (930.5, -2)\n').positions,
-        [{ file: 'a.tif', x: 0, y: 0 }, { file: 'b.tif', x: 930.5, y: -2 }]);
-    assert.deepEqual(readTable('{"patches": [{"file": "a", "x": 1, "y": 2, "z": 3}]}').positions,
-        [{ file: 'a', x: 1, y: 2, z: 3 }]);
-    assert.throws(() => readTable('a,b\n1,2'), /found a, b/);
-    assert.throws(() => readTable('file,x,y\na,1,oh'), /Line 2: y: expected a number, found oh/);
-    assert.throws(() => readTable('file,x,y\na,1'), /Line 2: expected x and y/);
-});
-
-test('files of a table are found by path or by name', () => {
-    const { at, missing } = matchFiles([{ file: 'D:\\old\\A.tif' }, { file: 'gone.tif' }, { file: 'w2/b.tif' }],
-        ['w1/b.tif', 'w2/b.tif', 'w1/a.tif']);
-    assert.deepEqual([...at.keys()], [2, 1]);
-    assert.deepEqual(missing, ['gone.tif']);
 });

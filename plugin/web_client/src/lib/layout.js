@@ -41,10 +41,9 @@ function cellOf(number, { path, columns, count }) {
  *
  * @param {{key: string, numbers: Object<string, number>, width: number, height: number}[]} patches
  * @param {Arrangement} arrangement
- * @param {{x: number, y: number}} [pixelSize] what x and y are divided by.
  * @returns {Place[]}
  */
-function arrange(patches, arrangement, pixelSize = { x: 1, y: 1 }) {
+function arrange(patches, arrangement) {
     if (!patches.length) {
         return [];
     }
@@ -60,9 +59,6 @@ function arrange(patches, arrangement, pixelSize = { x: 1, y: 1 }) {
                 : cellOf(numbers.n - first.n, { path, columns, count });
             x = at.col * (cell.width - overlapX);
             y = at.row * (cell.height - overlapY);
-        } else {
-            x /= pixelSize.x;
-            y /= pixelSize.y;
         }
         if (swap) {
             [x, y] = [y, x];

@@ -1,11 +1,10 @@
 /** From chosen files to patches at their places; nothing here needs a page. */
 import { arrange, keyOf, withoutCommonFolder } from './layout.js';
 import { readNames } from './names.js';
-import { matchFiles } from './tables.js';
 
 const IMAGES = /\.(tiff?|btf|png|jpe?g|webp|jxl|npy|npy\.gz)$/i;
-const TABLES = /\.(csv|tsv|txt|json)$/i;
-const PER_MICROMETER = { nanometer: 1000, micrometer: 1, millimeter: 1e-3, meter: 1e-6 };
+/** What microscopes and stitching programs write positions in; the server says whether it is. */
+const TABLES = /\.(csv|tsv|txt|json|xml|ome|pos|companion)$/i;
 
 /**
  * @typedef {Object} Tile a file that is to become a patch.
@@ -44,31 +43,22 @@ function sorted(chosen) {
  * @param {Object} source
  * @param {'names'|'table'|'grid'} source.kind
  * @param {string} source.pattern
- * @param {?{positions: Object[], unit: string}} source.table
- * @returns {{numbers: (?Object<string, number>)[], missing: string[], unit: string, error: ?string}}
+ * @param {ServerPlan} [answer] what the server makes of a file of positions.
+ * @returns {{numbers: (?Object<string, number>)[], error: ?string}}
  */
-function numbersOf(tiles, { kind, pattern, table }) {
-    const paths = tiles.map(({ path }) => path);
-    const none = { numbers: tiles.map(() => null), missing: [], unit: 'pixel', error: null };
+function numbersOf(tiles, { kind, pattern }, answer) {
+    const none = { numbers: tiles.map(() => null), error: null };
     if (kind === 'grid') {
         return { ...none, numbers: tiles.map((_tile, n) => ({ n })) };
     }
     if (kind === 'table') {
-        if (!table) {
-            return none;
-        }
-        const { at, missing } = matchFiles(table.positions, paths);
-        const numbers = tiles.map((_tile, index) => {
-            const { file, ...values } = at.get(index) || {};
-            return file === undefined ? null : values;
-        });
-        return { numbers, missing, unit: table.unit, error: null };
+        return answer ? { ...none, numbers: tiles.map(({ path }) => answer.numbers.get(path) || null) } : none;
     }
     if (!pattern.trim()) {
         return none;
     }
     try {
-        return { ...none, numbers: readNames(paths, pattern.trim()) };
+        return { ...none, numbers: readNames(tiles.map(({ path }) => path), pattern.trim()) };
     } catch (error) {
         return { ...none, error: error.message };
     }
@@ -96,16 +86,15 @@ function commonSize(headers) {
  * @param {(?Object<string, number>)[]} how.numbers of each tile.
  * @param {Map<string, ?import('./imageHeader.js').ImageHeader>} how.headers by key.
  * @param {import('./layout.js').Arrangement} how.arrangement
- * @param {{x: number, y: number}} how.pixelSize what numbers are divided by.
  * @param {Set<string>} how.removed keys.
  * @param {Map<string, {x: number, y: number}>} how.moved by how much, by key.
  * @returns {import('./layout.js').Place[]}
  */
-function placesOf(tiles, { numbers, headers, arrangement, pixelSize, removed, moved }) {
+function placesOf(tiles, { numbers, headers, arrangement, removed, moved }) {
     const common = commonSize([...headers.values()]);
     const known = tiles.map((tile, at) => ({ ...tile, numbers: numbers[at], ...(headers.get(tile.key) || common) }))
         .filter((tile) => tile.numbers);
-    return arrange(known, arrangement, pixelSize).filter(({ key }) => !removed.has(key)).map((place) => {
+    return arrange(known, arrangement).filter(({ key }) => !removed.has(key)).map((place) => {
         const by = moved.get(place.key);
         return by ? { ...place, x: place.x + by.x, y: place.y + by.y } : place;
     });
@@ -121,13 +110,6 @@ function fieldsOf({ x, y, index }) {
     return Object.keys(others).length ? { ...fields, index: others } : fields;
 }
 
-/** Micrometers as pixels: what positions are divided by, or null while the size of a pixel is not known. */
-function micrometersPerPixel({ pixelX, pixelY, unit }) {
-    const [x, y] = [Number(pixelX), Number(pixelY || pixelX)];
-    const factor = PER_MICROMETER[unit];
-    return x > 0 && y > 0 && factor ? { x: x / factor, y: y / factor } : null;
-}
-
 /** Kinds of pixels among files, the most frequent first: [['uint8, 3 bands', 58], ...]. */
 function kindsOf(headers) {
     const counts = new Map();
@@ -138,4 +120,38 @@ function kindsOf(headers) {
     return [...counts].sort(([, one], [, other]) => other - one);
 }
 
-export { fieldsOf, kindsOf, micrometersPerPixel, numbersOf, placesOf, sorted };
+/**
+ * @typedef {Object} ServerPlan
+ * @property {Map<string, Object<string, number>>} numbers x, y and indices in pixels, by the path of the tile.
+ * @property {string} program that has written the positions.
+ * @property {string[]} wells
+ * @property {string[]} notes sentences for people: notes, warnings and refusals.
+ * @property {Object} spec what the session should be created with.
+ */
+
+/**
+ * @param {Object} answer of `POST stitch_session/plan`.
+ * @returns {ServerPlan}
+ */
+function readPlan({ placements, program, wells, notes, warnings, refusals, refusalCount, spec }) {
+    const numbers = new Map();
+    const several = new Set();
+    placements.forEach(({ file, x, y, index }) => {
+        if (numbers.has(file)) {
+            several.add(file);
+        }
+        numbers.set(file, { ...index, x, y });
+    });
+    const refused = refusals.map(({ file, message }) => `${file}: ${message}`);
+    if (refusalCount > refused.length) {
+        refused.push(`${refusalCount - refused.length} more are refused.`);
+    }
+    if (several.size) {
+        refused.push(`${[...several][0]} holds several patches, which the browser cannot send; ` +
+            'the command girder-zarr stitch does.');
+    }
+    several.forEach((file) => numbers.delete(file));
+    return { numbers, program, wells, notes: [...notes, ...warnings, ...refused], spec };
+}
+
+export { fieldsOf, kindsOf, numbersOf, placesOf, readPlan, sorted };

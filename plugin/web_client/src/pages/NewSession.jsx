@@ -4,10 +4,10 @@ import { takeOver } from '../lib/handover.js';
 import { readHeader } from '../lib/imageHeader.js';
 import { ARRANGEMENT, check } from '../lib/layout.js';
 import { guessPattern } from '../lib/names.js';
-import { fieldsOf, kindsOf, micrometersPerPixel, numbersOf, placesOf, sorted } from '../lib/plan.js';
+import { fieldsOf, kindsOf, numbersOf, placesOf, sorted } from '../lib/plan.js';
+import { planOf } from '../lib/serverPlan.js';
 import { DEFAULTS, fieldOf, specFrom } from '../lib/spec.js';
 import store from '../lib/store.js';
-import { readTable } from '../lib/tables.js';
 import { remember, startUpload } from '../lib/uploads.js';
 import { DropZone } from '../ui/DropZone.jsx';
 import { Findings } from '../ui/Findings.jsx';
@@ -46,6 +46,37 @@ function useHeaders(tiles) {
     return headers;
 }
 
+/** The text of a position file; Windows programs write UTF-16. */
+async function textOf(file) {
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    const isWide = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+    return new TextDecoder(isWide ? (bytes[0] === 0xff ? 'utf-16le' : 'utf-16be') : 'utf-8').decode(bytes);
+}
+
+/** What the server makes of the file of positions: {answer, failure, isAsking}. */
+function usePositions({ folderId, source, tiles, headers, spec }) {
+    const [state, setState] = useState({});
+    const isAsked = folderId && source.kind === 'table' && source.table && tiles.length && headers.size === tiles.length;
+    useEffect(() => {
+        if (!isAsked) {
+            setState({});
+            return undefined;
+        }
+        const controller = new AbortController();
+        setState((before) => ({ answer: before.answer, isAsking: true }));
+        const timer = window.setTimeout(() => {
+            planOf({ folderId, tiles, headers, positions: source.table, spec, well: source.well }, controller.signal)
+                .then((answer) => setState({ answer }))
+                .catch((failure) => failure.name === 'AbortError' || setState({ failure }));
+        }, 300);
+        return () => {
+            window.clearTimeout(timer);
+            controller.abort();
+        };
+    }, [isAsked, folderId, source.table, source.well, tiles, headers, JSON.stringify(spec)]);
+    return state;
+}
+
 /** The folder or the session that patches are for: {folderId, name, session, failure}. */
 function useTarget({ folderId, sessionId }) {
     const [target, setTarget] = useState({});
@@ -63,7 +94,7 @@ function useTarget({ folderId, sessionId }) {
 /** What somebody has chosen and said so far, and what follows from it. */
 function usePlan() {
     const [chosen, setChosen] = useState([]);
-    const [source, setSource] = useState({ kind: 'names', pattern: '', table: null, tableName: '', tableError: null });
+    const [source, setSource] = useState({ kind: 'names', pattern: '', table: null, well: null });
     const [arrangement, setArrangement] = useState(ARRANGEMENT);
     const [removed, setRemoved] = useState(new Set());
     const [moved, setMoved] = useState(new Map());
@@ -87,12 +118,7 @@ function usePlan() {
         }
     }
     async function useTable({ file, path }) {
-        const before = { kind: 'table', tableName: path, pattern: source.pattern };
-        try {
-            setSource({ ...before, table: readTable(await file.text()), tableError: null });
-        } catch (error) {
-            setSource({ ...before, table: null, tableError: `${path}: ${error.message}` });
-        }
+        setSource({ kind: 'table', pattern: source.pattern, table: { name: path, text: await textOf(file) }, well: null });
     }
     return {
         tiles, tables, others, headers, source, arrangement, removed, moved, add, useTable, setSource, setArrangement,
@@ -117,14 +143,20 @@ function NewSession(target) {
             add(files);
         }
     }, []);
-    const { numbers, missing, unit, error } = useMemo(() => numbersOf(tiles, source), [tiles, source]);
-    const size = session && session.spec.pixelSize
-        ? { pixelX: session.spec.pixelSize.x, pixelY: session.spec.pixelSize.y, unit: session.spec.pixelSize.unit }
-        : form;
-    const pixelSize = unit === 'pixel' ? { x: 1, y: 1 } : micrometersPerPixel(size);
+    const pixelSize = session ? session.spec.pixelSize : specFrom(form, null).pixelSize;
+    const positions = usePositions({
+        folderId: folder && folder._id, source, tiles, headers, spec: pixelSize ? { pixelSize } : {}
+    });
+    const { answer } = positions;
+    const { numbers, error } = useMemo(() => numbersOf(tiles, source, answer), [tiles, source, answer]);
     const places = useMemo(
-        () => (pixelSize ? placesOf(tiles, { numbers, headers, arrangement, pixelSize, removed, moved }) : []),
-        [tiles, numbers, headers, arrangement, removed, moved, pixelSize && pixelSize.x, pixelSize && pixelSize.y]);
+        () => placesOf(tiles, { numbers, headers, arrangement, removed, moved }),
+        [tiles, numbers, headers, arrangement, removed, moved]);
+    useEffect(() => {
+        if (answer && !session) {
+            setForm((before) => ({ ...before, ...formFrom(answer.spec, before) }));
+        }
+    }, [answer]);
     const findings = useMemo(() => check(places), [places]);
     const kinds = useMemo(() => kindsOf([...headers.values()]), [headers]);
 
@@ -147,7 +179,7 @@ function NewSession(target) {
         setRefusal(null);
         try {
             const made = session || (await request('POST', 'stitch_session', {
-                json: { folderId: target.folderId, name: form.name, spec: specFrom(form, places.length) }
+                json: { folderId: target.folderId, name: form.name, spec: { ...(source.kind === 'table' && answer ? answer.spec : {}), ...specFrom(form, places.length) } }
             })).data;
             await begin(made);
             store.changed();
@@ -194,10 +226,7 @@ function NewSession(target) {
             {tiles.length
                 ? (
                     <form onSubmit={send} novalidate>
-                        <PlacesForm
-                            plan={plan} numbers={numbers} missing={missing} patternError={error}
-                            needsPixelSize={!pixelSize}
-                        />
+                        <PlacesForm plan={plan} numbers={numbers} positions={positions} patternError={error} />
                         <section aria-labelledby="g-zarr-map">
                             <h2 id="g-zarr-map">3. Map</h2>
                             <Findings findings={findings} kinds={kinds} headers={headers} places={places} tiles={tiles} />
@@ -224,6 +253,18 @@ function NewSession(target) {
                     : null}
         </div>
     );
+}
+
+/** What a file of positions says and the form does not. */
+function formFrom({ pixelSize, channelNames }, form) {
+    const found = {};
+    if (pixelSize && !form.pixelX) {
+        Object.assign(found, { pixelX: String(pixelSize.x), pixelY: String(pixelSize.y), unit: pixelSize.unit });
+    }
+    if (channelNames && !form.channelNames) {
+        found.channelNames = channelNames.join(', ');
+    }
+    return found;
 }
 
 const count = (places) => `${places.length} ${places.length === 1 ? 'patch' : 'patches'}`;

@@ -1,5 +1,6 @@
 import { useRef } from 'preact/hooks';
 import { Check, Select, Text } from './SpecForm.jsx';
+import { Failure, Message } from './parts.jsx';
 
 const KINDS = { names: 'The names of the files', table: 'A file of positions', grid: 'A grid, in the order of the names' };
 const PATHS = {
@@ -13,9 +14,9 @@ const PATHS = {
  * @param {Object} props
  * @param {Object} props.plan as pages/NewSession has it.
  * @param {(?Object<string, number>)[]} props.numbers what was found for each tile.
- * @param {string[]} props.missing files that a table names and nobody has chosen.
+ * @param {Object} props.positions what the server makes of the file of positions.
  */
-function PlacesForm({ plan, numbers, missing, patternError, needsPixelSize }) {
+function PlacesForm({ plan, numbers, positions, patternError }) {
     const { source, setSource, arrangement, setArrangement, tiles, tables, useTable } = plan;
     const table = useRef(null);
     const found = numbers.filter(Boolean);
@@ -66,41 +67,25 @@ function PlacesForm({ plan, numbers, missing, patternError, needsPixelSize }) {
                                 Choose the file of positions
                             </button>
                             <input
-                                ref={table} class="g-zarr-pick-table" type="file" hidden accept=".csv,.tsv,.txt,.json"
+                                ref={table} class="g-zarr-pick-table" type="file" hidden
                                 onChange={({ currentTarget: { files: [file] } }) => file && useTable({ file, path: file.name })}
                             />
-                            {' '}{source.tableName}
+                            {' '}{source.table ? source.table.name : ''}
                         </p>
                         <p class="g-zarr-hint">
-                            A table with the columns file, x and y (or row and column), Fiji’s TileConfiguration.txt, or a
-                            JSON manifest.
+                            A table with file, x and y, or what a microscope or a stitching program has written.
                         </p>
-                        {source.tableError ? <p class="g-zarr-field-error" role="alert">{source.tableError}</p> : null}
-                        {source.table
-                            ? (
-                                <p class="g-zarr-matches" role="status">
-                                    {`${found.length} of ${source.table.positions.length} positions have an image.`}
-                                    {missing.length ? ` Without one: ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}` : ''}
-                                </p>
-                            )
-                            : null}
+                        <FromServer positions={positions} found={found} tiles={tiles} source={source} setSource={setSource} />
                         {tables.length > 1
                             ? (
                                 <Select
-                                    label="Which file" value={source.tableName}
+                                    label="Which file" value={source.table ? source.table.name : ''}
                                     options={Object.fromEntries(tables.map(({ path }) => [path, path]))}
                                     onInput={(path) => useTable(tables.find((one) => one.path === path))}
                                 />
                             )
                             : null}
                     </>
-                )
-                : null}
-            {needsPixelSize
-                ? (
-                    <p class="g-zarr-field-error" role="alert">
-                        The positions are in micrometers: the size of a pixel is needed, below under Image.
-                    </p>
                 )
                 : null}
             {isCounted
@@ -132,6 +117,33 @@ function PlacesForm({ plan, numbers, missing, patternError, needsPixelSize }) {
                 ))}
             </div>
         </section>
+    );
+}
+
+/** What the server makes of the file of positions. */
+function FromServer({ positions: { answer, failure, isAsking }, found, tiles, source, setSource }) {
+    if (failure) {
+        return <Failure failure={failure} />;
+    }
+    if (!answer) {
+        return isAsking ? <p role="status">The positions are read…</p> : null;
+    }
+    const { program, wells, notes } = answer;
+    return (
+        <>
+            <p class="g-zarr-matches" role="status">
+                {`${found.length} of ${tiles.length} images have a position, by ${program}.`}
+            </p>
+            {wells.length > 1
+                ? (
+                    <Select
+                        label="Well" value={source.well || ''} onInput={(well) => setSource({ ...source, well: well || null })}
+                        options={{ '': 'all', ...Object.fromEntries(wells.map((well) => [well, well])) }}
+                    />
+                )
+                : null}
+            {notes.length ? <Message kind="warning"><ul>{notes.map((note) => <li key={note}>{note}</li>)}</ul></Message> : null}
+        </>
     );
 }
 
