@@ -17,13 +17,14 @@ export default [
             'prefer-const': 'error'
         }
     },
+    { files: ['**/*.{js,jsx}'], languageOptions: { parserOptions: { ecmaFeatures: { jsx: true } } } },
     {
         files: ['src/**'],
         // Girder's page gives plugins itself, and GeoJS by way of large_image.
         languageOptions: { globals: { ...globals.browser, girder: 'readonly', geo: 'readonly' } }
     },
     {
-        files: ['test/**', '*.config.js'],
+        files: ['test/**', '*.config.js', 'build.js'],
         languageOptions: { globals: globals.node }
     }
 ];

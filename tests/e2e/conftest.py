@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.browser import FLAGS, Visitor, find_chromium
 from support.stack import LOGIN, PASSWORD, running_stack
 
 HERE = Path(__file__).parent
@@ -41,3 +42,42 @@ def results(stack, tmp_path_factory):
 
     said = []
     return run_job(stack.url, LOGIN, PASSWORD, scratch=tmp_path_factory.mktemp('job'), say=said.append)
+
+
+@pytest.fixture(scope='session')
+def chromium():
+    """The browser; each test has contexts of its own in it."""
+    program = find_chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, stack, girder):
+    """Make visitors; what goes wrong in their pages fails the test."""
+    visitors = []
+
+    def visit(token=girder.token, **options):
+        visitors.append(Visitor(chromium, stack, token, **options))
+        return visitors[-1]
+
+    yield visit
+    for visitor in visitors:
+        visitor.close()
+
+
+@pytest.fixture
+def page(visit):
+    """A page of an administrator who is signed in."""
+    return visit().page()
+
+
+@pytest.fixture
+def folder(girder, request):
+    """The id of an empty folder of the test's own."""
+    collection = girder.createCollection(f'of {request.node.name}'[:100])
+    return girder.createFolder(collection['_id'], 'Slides', parentType='collection')['_id']

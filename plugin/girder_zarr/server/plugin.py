@@ -11,6 +11,7 @@ from girder import events
 from girder.plugin import getPlugin
 
 from . import web_client
+from .api import plugin_settings as setting_routes
 from .api import sessions as session_routes
 from .api import tile_sources as tile_source_routes
 from .api import zarr_links
@@ -44,6 +45,7 @@ def load(info: dict[str, Any]) -> None:
     tile_source_routes.register(info)
     zarr_links.register(info)
     mount.install()
+    setting_routes.register(info)
     polled.install()
     _bind_events()
     celery_json.register_local(tasks.stitch, tasks.stitch_parts)

@@ -1,4 +1,4 @@
 import './style.styl';
-import './folderPage';
-import './itemPage';
-import './routes';
+import './entry/folderPage';
+import './entry/itemPage';
+import './entry/routes';

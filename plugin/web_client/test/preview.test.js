@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import {
     boundsText, coverageText, frameAt, frameAxes, movedView, sameGeometry, timeLeftText
-} from '../src/preview.js';
+} from '../src/lib/preview.js';
 
 const state = (sizeX, sizeY, levels, x = 0, y = 0) => ({
     sizeX, sizeY, levels, tileWidth: 512, tileHeight: 512, stitchSession: { origin: { x, y } }
@@ -15,10 +15,17 @@ test('bounds name the first and the last position', () => {
 });
 
 test('what is not covered is never rounded away', () => {
-    assert.equal(coverageText({ covered: 0.99999, holes: [{}] }), '99.9 % covered, 1 hole');
-    assert.equal(coverageText({ covered: 1, holes: [] }), '100 % covered');
-    assert.equal(coverageText({ covered: 0.25, holes: Array(50) }), '25 % covered, 50 or more holes');
-    assert.equal(coverageText(null), '');
+    const session = { counts: { patches: 4 }, spec: { expected: null } };
+    assert.equal(coverageText({ covered: 0.99999, holes: [{}] }, session), '99.9 % covered, 1 hole');
+    assert.equal(coverageText({ covered: 1, holes: [] }, session), '100 % covered');
+    assert.equal(coverageText({ covered: 0.25, holes: Array(50) }, session), '25 % covered, 50 or more holes');
+    assert.equal(coverageText(null, session), '');
+});
+
+test('while patches are to come they are counted in place of percent', () => {
+    const session = { counts: { patches: 12 }, spec: { expected: 64 } };
+    assert.equal(coverageText({ covered: 1, holes: [] }, session), '12 of 64 patches');
+    assert.equal(coverageText({ covered: 0.5, holes: [{}, {}] }, session), '12 of 64 patches, 2 holes');
 });
 
 test('the time that is left is told in a unit that fits', () => {

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { itemIdFrom, messageOf, settingFrom } from '../src/priorities.js';
-import { actionsOf, isIncomplete, isLive, newlyComplete, patchesText, percentOf } from '../src/sessions.js';
+import { actionsOf, isIncomplete, isLive, newlyComplete, patchesText, percentOf } from '../src/lib/sessions.js';
 
 test('what may be done follows the state', () => {
     assert.deepEqual(actionsOf({ state: 'open' }), ['finalize', 'cancel', 'delete']);
@@ -37,27 +36,4 @@ test('a session counts as newly complete once, and not when the page is opened',
     assert.deepEqual(newlyComplete([{ _id: 'a', state: 'finalizing' }], [done]), [done]);
     assert.deepEqual(newlyComplete([done], [done]), []);
     assert.deepEqual(newlyComplete([], [done]), []);
-});
-
-test('the form becomes the setting', () => {
-    assert.deepEqual(settingFrom([
-        { source: 'zarr', extension: 'zip', priority: 'PREFERRED' },
-        { source: 'zarr', extension: 'default', priority: '' },
-        { source: 'pil', extension: 'png', priority: 'LOW' }
-    ], ['pil', 'tiff']), { zarr: { zip: 'PREFERRED' }, pil: 'off', tiff: 'off' });
-    assert.deepEqual(settingFrom([], []), {});
-});
-
-test('an item is found by its id or the address of its page', () => {
-    const id = '6b02fe993e5d3b82e198ddb3';
-    assert.equal(itemIdFrom(` ${id.toUpperCase()} `), id);
-    assert.equal(itemIdFrom(`http://localhost:8080/#item/${id}?bounds=1`), id);
-    assert.equal(itemIdFrom('6b02fe'), null);
-    assert.equal(itemIdFrom(id + 'ab'), null);
-});
-
-test('a refusal is told in the words of the server', () => {
-    assert.equal(messageOf({ status: 409, responseJSON: { message: 'No.' } }), 'No.');
-    assert.equal(messageOf({ status: 502 }), 'The server answered with status 502.');
-    assert.equal(messageOf({ status: 0 }), 'The server does not answer.');
 });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from girder_zarr.errors import InvalidInputError
@@ -34,3 +35,17 @@ def fields(text: str | None, known: Sequence[str]) -> list[str] | None:
             msg = f'fields: expected names of {", ".join(known)}, found {name[:80]!r}.'
             raise InvalidInputError(msg)
     return names
+
+
+def moment(name: str, text: str) -> dt.datetime:
+    """Return a moment that is written as answers have it (ISO 8601); UTC where it names no zone.
+
+    :raises InvalidInputError: it is none.
+    """
+    try:
+        # A plus sign that a client did not encode arrives as a space.
+        found = dt.datetime.fromisoformat(text.strip().replace(' ', '+'))
+    except ValueError:
+        msg = f'{name}: expected a moment such as 2026-11-22T10:00:05+00:00, found {text[:80]!r}.'
+        raise InvalidInputError(msg) from None
+    return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import cherrypy
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute, describeRoute
-from girder.api.rest import Resource, getCurrentUser
+from girder.api.rest import Resource, getCurrentUser, requireAdmin
 from girder.constants import AccessType, SortDir, TokenScope
-from girder.exceptions import RestException
+from girder.exceptions import AccessException, RestException
 
 from girder_zarr.errors import InvalidInputError
 from girder_zarr.server.common.http_errors import answers_errors
@@ -24,6 +24,7 @@ from girder_zarr.server.sessions.view import to_json
 
 from . import list_params, request_body
 from .bulk import BulkRoutes
+from .conditional import only_if_new
 from .patches import PatchRoutes
 from .plan import PlanRoutes
 from .preview import PreviewRoutes
@@ -124,39 +125,83 @@ class StitchSessionResource(Resource):
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
-        Description('List the stitch sessions of a folder.')
-        .param('folderId', 'The folder.')
+        Description('List the stitch sessions of a folder, or without one your own.')
+        .notes('Send If-None-Match with the ETag of the last answer: 304 says that nothing has changed.')
+        .param(
+            'folderId', 'The folder. Default: those that you have created, in all folders.', required=False
+        )
+        .param(
+            'everybody',
+            'Without a folder: those of all users (administrators).',
+            required=False,
+            dataType='boolean',
+            default=False,
+        )
+        .param(
+            'since',
+            'Only what has changed at that moment or later, such as an updated of an answer.',
+            required=False,
+        )
         .pagingParams(defaultSort='updated', defaultSortDir=SortDir.DESCENDING)
         .errorResponse('A parameter is malformed.')
         .errorResponse('Read access was denied on the folder.', 403)
         .errorResponse('There is no such folder.', 404)
     )
     @answers_errors
-    def listSessions(self, folderId: str, limit: int, offset: int, sort: Any) -> list[Document]:
-        """List the sessions of a folder."""
+    def listSessions(
+        self,
+        folderId: str | None,
+        everybody: bool,
+        since: str | None,
+        limit: int,
+        offset: int,
+        sort: Any,
+    ) -> Any:
+        """List the sessions of a folder or a user."""
         list_params.check(limit, offset)
         if sort[0][0] not in _SORTS:
             msg = f'sort: expected one of {", ".join(_SORTS)}, found {sort[0][0][:80]!r}.'
             raise InvalidInputError(msg)
-        folder = require_folder(folderId, getCurrentUser(), AccessType.READ)
+        query = self._listed(folderId, everybody=everybody)
         expiry.sweep_if_due()
-        found = StitchSession().list_folder(folder, limit, offset, [sort[0], ('_id', SortDir.ASCENDING)])
-        total = StitchSession().collection.count_documents({'folderId': folder['_id'], 'deleting': False})
+        changed = {**query, 'updated': {'$gte': list_params.moment('since', since)}} if since else query
+        order = [sort[0], ('_id', SortDir.ASCENDING)]
+        found = [
+            to_json(one) for one in StitchSession().find(changed, limit=limit, offset=offset, sort=order)
+        ]
+        total = StitchSession().collection.count_documents(query)
         cherrypy.response.headers['Girder-Total-Count'] = str(total)
-        return [to_json(session) for session in found]
+        return only_if_new(found)
+
+    def _listed(self, folder_id: str | None, *, everybody: bool) -> Document:
+        """Return the database query of the sessions that a list shows.
+
+        :raises AccessException: the user may not see them. :raises NotFoundError: there is no such folder.
+        """
+        user = getCurrentUser()
+        if folder_id is not None:
+            folder = require_folder(folder_id, user, AccessType.READ)
+            return {'folderId': folder['_id'], 'deleting': False}
+        if user is None:
+            msg = 'folderId: expected the id of a folder, because nobody is logged in; found nothing.'
+            raise AccessException(msg)
+        if not everybody:
+            return {'creatorId': user['_id'], 'deleting': False}
+        requireAdmin(user)
+        return {'deleting': False}
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
         Description('Get a stitch session.')
-        .notes(_NOTES)
+        .notes(f'With If-None-Match it is answered with 304 where nothing has changed. {_NOTES}')
         .param('id', 'The session.', paramType='path')
         .errorResponse('Read access was denied on the folder.', 403)
         .errorResponse('There is no such session.', 404)
     )
     @answers_errors
-    def getSession(self, id: str) -> Document:  # noqa: A002 - Girder's name for it
+    def getSession(self, id: str) -> Any:  # noqa: A002 - Girder's name for it
         """Return a session."""
-        return to_json(StitchSession().require(id, getCurrentUser(), AccessType.READ))
+        return only_if_new(to_json(StitchSession().require(id, getCurrentUser(), AccessType.READ)))
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(

@@ -136,11 +136,6 @@ class StitchSession(AccessControlMixin, Model):
         require_folder(session['folderId'], user, level)
         return session
 
-    def list_folder(self, folder: Document, limit: int, offset: int, sort: list[tuple[str, int]]) -> Any:
-        """Return a cursor over a folder's sessions."""
-        query = {'folderId': folder['_id'], 'deleting': False}
-        return self.find(query, limit=limit, offset=offset, sort=sort)
-
     def change(self, session_id: ObjectId, query: Document, update: Document) -> Document | None:
         """Update the session if it still matches the query; return it afterwards, or None if it did not."""
         update = dict(update)

@@ -108,7 +108,7 @@ class PolledSetting(Generic[Value]):
 
 def is_fixed_by_environment(key: str) -> bool:
     """Return whether an environment variable replaces what is stored, as it does for all Girder settings."""
-    return _variable(key) in os.environ
+    return variable_of(key) in os.environ
 
 
 def stored_value(key: str) -> object:
@@ -118,7 +118,7 @@ def stored_value(key: str) -> object:
 
     :raises Exception: the database cannot be reached.
     """
-    fixed = os.environ.get(_variable(key))
+    fixed = os.environ.get(variable_of(key))
     if fixed is not None:
         try:
             return json.loads(fixed)
@@ -129,7 +129,8 @@ def stored_value(key: str) -> object:
     return None if document is None else document.get('value')
 
 
-def _variable(key: str) -> str:
+def variable_of(key: str) -> str:
+    """Return the name of the environment variable that replaces a setting."""
     return f'GIRDER_SETTING_{key.replace(".", "_").upper()}'
 
 

@@ -1,0 +1,56 @@
+import { mount } from './mount';
+
+const { $ } = girder;
+const { AccessType } = girder.constants;
+const { wrap } = girder.utilities.PluginUtils;
+const { HierarchyWidget } = girder.views.widgets;
+
+/** Whether a hierarchy widget is a folder's page; dialogs that pick a folder or an item use the widget as well. */
+function isFolderPage(widget) {
+    return widget.parentModel.resourceName === 'folder' &&
+        widget._showActions && widget._showItems && widget._showMetadata && widget._routing;
+}
+
+function unmount(widget) {
+    if (widget._unmountStitchSessions) {
+        widget._unmountStitchSessions();
+        widget._unmountStitchSessions = null;
+    }
+}
+
+wrap(HierarchyWidget, 'render', function (render, ...args) {
+    unmount(this);
+    const result = render.apply(this, args);
+    if (isFolderPage(this)) {
+        const canWrite = this.parentModel.getAccessLevel() >= AccessType.WRITE;
+        if (canWrite) {
+            addToMenu(this);
+        }
+        const container = $('<div class="g-stitch-sessions-container">');
+        this.$('.g-folder-list-container').before(container);
+        this._unmountStitchSessions = mount(container[0], 'folder', 'showSessions', {
+            folderId: this.parentModel.id,
+            canWrite,
+            // A finished session has put an item into the folder.
+            onCompleted: () => this.itemListView.collection.fetch(undefined, true)
+        });
+    }
+    return result;
+});
+
+wrap(HierarchyWidget, 'destroy', function (destroy, ...args) {
+    unmount(this);
+    return destroy.apply(this, args);
+});
+
+function addToMenu(widget) {
+    const menu = widget.$('.g-folder-actions-menu');
+    if (menu.find('.g-new-stitch-session').length) {
+        return;
+    }
+    const entry = $('<li role="presentation"><a class="g-new-stitch-session" role="menuitem">' +
+        '<i class="icon-picture" aria-hidden="true"></i>New stitch session</a></li>');
+    entry.find('a').attr('href', `#folder/${widget.parentModel.id}/stitch`);
+    menu.append(entry);
+    widget.$('.g-folder-actions-button').girderEnable(true);
+}

@@ -1,0 +1,157 @@
+/** From chosen files to patches at their places; nothing here needs a page. */
+import { arrange, keyOf, withoutCommonFolder } from './layout.js';
+import { readNames } from './names.js';
+
+const IMAGES = /\.(tiff?|btf|png|jpe?g|webp|jxl|npy|npy\.gz)$/i;
+/** What microscopes and stitching programs write positions in; the server says whether it is. */
+const TABLES = /\.(csv|tsv|txt|json|xml|ome|pos|companion)$/i;
+
+/**
+ * @typedef {Object} Tile a file that is to become a patch.
+ * @property {string} key
+ * @property {string} path below the folder that all lie in.
+ * @property {File} file
+ */
+
+/**
+ * Sort what was chosen.
+ *
+ * @param {import('./dropped.js').Chosen[]} chosen
+ * @returns {{tiles: Tile[], tables: import('./dropped.js').Chosen[], others: string[]}}
+ */
+function sorted(chosen) {
+    const images = chosen.filter(({ path }) => IMAGES.test(path));
+    const paths = withoutCommonFolder(images.map(({ path }) => path));
+    const keys = new Map();
+    const tiles = images.map(({ file }, at) => {
+        const key = keyOf(paths[at]);
+        const count = (keys.get(key) || 0) + 1;
+        keys.set(key, count);
+        return { key: count > 1 ? `${key.slice(0, 190)}~${count}` : key, path: paths[at], file };
+    });
+    return {
+        tiles,
+        tables: chosen.filter(({ path }) => !IMAGES.test(path) && TABLES.test(path)),
+        others: chosen.filter(({ path }) => !IMAGES.test(path) && !TABLES.test(path)).map(({ path }) => path)
+    };
+}
+
+/**
+ * What is known of where each tile lies.
+ *
+ * @param {Tile[]} tiles
+ * @param {Object} source
+ * @param {'names'|'table'|'grid'} source.kind
+ * @param {string} source.pattern
+ * @param {ServerPlan} [answer] what the server makes of a file of positions.
+ * @returns {{numbers: (?Object<string, number>)[], error: ?string}}
+ */
+function numbersOf(tiles, { kind, pattern }, answer) {
+    const none = { numbers: tiles.map(() => null), error: null };
+    if (kind === 'grid') {
+        return { ...none, numbers: tiles.map((_tile, n) => ({ n })) };
+    }
+    if (kind === 'table') {
+        return answer ? { ...none, numbers: tiles.map(({ path }) => answer.numbers.get(path) || null) } : none;
+    }
+    if (!pattern.trim()) {
+        return none;
+    }
+    try {
+        return { ...none, numbers: readNames(tiles.map(({ path }) => path), pattern.trim()) };
+    } catch (error) {
+        return { ...none, error: error.message };
+    }
+}
+
+/** The size of a tile whose header says none: that of most others. */
+function commonSize(headers) {
+    const counts = new Map();
+    headers.forEach((header) => {
+        if (header) {
+            const name = `${header.width},${header.height}`;
+            counts.set(name, (counts.get(name) || 0) + 1);
+        }
+    });
+    const [[name] = ['512,512']] = [...counts].sort(([, one], [, other]) => other - one);
+    const [width, height] = name.split(',').map(Number);
+    return { width, height };
+}
+
+/**
+ * The patches that would be sent.
+ *
+ * @param {Tile[]} tiles
+ * @param {Object} how
+ * @param {(?Object<string, number>)[]} how.numbers of each tile.
+ * @param {Map<string, ?import('./imageHeader.js').ImageHeader>} how.headers by key.
+ * @param {import('./layout.js').Arrangement} how.arrangement
+ * @param {Set<string>} how.removed keys.
+ * @param {Map<string, {x: number, y: number}>} how.moved by how much, by key.
+ * @returns {import('./layout.js').Place[]}
+ */
+function placesOf(tiles, { numbers, headers, arrangement, removed, moved }) {
+    const common = commonSize([...headers.values()]);
+    const known = tiles.map((tile, at) => ({ ...tile, numbers: numbers[at], ...(headers.get(tile.key) || common) }))
+        .filter((tile) => tile.numbers);
+    return arrange(known, arrangement).filter(({ key }) => !removed.has(key)).map((place) => {
+        const by = moved.get(place.key);
+        return by ? { ...place, x: place.x + by.x, y: place.y + by.y } : place;
+    });
+}
+
+/** What the server is told of a place. */
+function fieldsOf({ x, y, index }) {
+    const fields = { x, y };
+    const others = {};
+    Object.entries(index).forEach(([axis, value]) => {
+        (['t', 'c', 'z'].includes(axis) ? fields : others)[axis] = value;
+    });
+    return Object.keys(others).length ? { ...fields, index: others } : fields;
+}
+
+/** Kinds of pixels among files, the most frequent first: [['uint8, 3 bands', 58], ...]. */
+function kindsOf(headers) {
+    const counts = new Map();
+    headers.filter((header) => header && header.dtype && header.bands).forEach(({ dtype, bands }) => {
+        const name = `${dtype}, ${bands === 1 ? '1 band' : `${bands} bands`}`;
+        counts.set(name, (counts.get(name) || 0) + 1);
+    });
+    return [...counts].sort(([, one], [, other]) => other - one);
+}
+
+/**
+ * @typedef {Object} ServerPlan
+ * @property {Map<string, Object<string, number>>} numbers x, y and indices in pixels, by the path of the tile.
+ * @property {string} program that has written the positions.
+ * @property {string[]} wells
+ * @property {string[]} notes sentences for people: notes, warnings and refusals.
+ * @property {Object} spec what the session should be created with.
+ */
+
+/**
+ * @param {Object} answer of `POST stitch_session/plan`.
+ * @returns {ServerPlan}
+ */
+function readPlan({ placements, program, wells, notes, warnings, refusals, refusalCount, spec }) {
+    const numbers = new Map();
+    const several = new Set();
+    placements.forEach(({ file, x, y, index }) => {
+        if (numbers.has(file)) {
+            several.add(file);
+        }
+        numbers.set(file, { ...index, x, y });
+    });
+    const refused = refusals.map(({ file, message }) => `${file}: ${message}`);
+    if (refusalCount > refused.length) {
+        refused.push(`${refusalCount - refused.length} more are refused.`);
+    }
+    if (several.size) {
+        refused.push(`${[...several][0]} holds several patches, which the browser cannot send; ` +
+            'the command girder-zarr stitch does.');
+    }
+    several.forEach((file) => numbers.delete(file));
+    return { numbers, program, wells, notes: [...notes, ...warnings, ...refused], spec };
+}
+
+export { fieldsOf, kindsOf, numbersOf, placesOf, readPlan, sorted };

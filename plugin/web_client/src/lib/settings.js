@@ -1,0 +1,87 @@
+/** The settings of the plugin as forms: texts in fields, and values that are stored; nothing here needs a page. */
+
+/**
+ * @typedef {Object} Shape how a setting is shown.
+ * @property {string} key
+ * @property {string} title
+ * @property {string} help
+ * @property {'lines'|'number'|'object'} kind lines of a list, one number or nothing, or an object of limits.
+ */
+
+/** @type {Shape[]} */
+const SETTINGS = [
+    {
+        key: 'zarr.stitch_limits', title: 'Limits of stitch sessions', kind: 'object',
+        help: 'What is empty has the value that is shown in gray.'
+    },
+    {
+        key: 'zarr.stitch_expires_hours', title: 'Sessions expire', kind: 'number',
+        help: 'Hours without a change after which a session is removed with its patches; empty: never. ' +
+            'A finished image stays.'
+    },
+    {
+        key: 'zarr.stitch_part_values', title: 'Images are made in parts', kind: 'number',
+        help: 'An image of more than four times as many values (pixels times bands and frames) is made by several ' +
+            'workers at once.'
+    },
+    {
+        key: 'zarr.allowed_hosts', title: 'Hosts that images may be read from', kind: 'lines',
+        help: 'One a line: images at addresses of other hosts are refused.'
+    },
+    {
+        key: 'zarr.limits', title: 'Limits of images', kind: 'object',
+        help: 'What is refused before anything is read of a file. What is empty has the value that is shown in gray.'
+    },
+    {
+        key: 'zarr.style_functions', title: 'Functions that styles may call', kind: 'lines',
+        help: 'One a line, besides those of large_image, such as package.module:function.'
+    }
+];
+
+/** The texts of a form: {name: text}; a setting that is no object has one, called `value`. */
+function textsOf({ kind }, value, standard) {
+    if (kind === 'lines') {
+        return { value: (value || []).join('\n') };
+    }
+    if (kind === 'number') {
+        return { value: value === null || value === undefined ? '' : String(value) };
+    }
+    return Object.fromEntries(Object.keys(standard).map((name) => [name, textOf((value || {})[name])]));
+}
+
+function textOf(value) {
+    return value === null || value === undefined ? '' : Array.isArray(value) ? value.join(', ') : String(value);
+}
+
+/** What a form stands for. What cannot be read goes as it is: the server says what is wrong with it. */
+function valueOf({ kind }, texts, standard) {
+    if (kind === 'lines') {
+        return texts.value.split('\n').map((line) => line.trim()).filter(Boolean);
+    }
+    if (kind === 'number') {
+        return texts.value.trim() ? numberOr(texts.value) : null;
+    }
+    const given = Object.entries(texts).filter(([, text]) => text.trim());
+    return Object.fromEntries(given.map(([name, text]) => [
+        name, Array.isArray(standard[name]) ? text.split(',').map((one) => one.trim()) : numberOr(text)
+    ]));
+}
+
+function numberOr(text) {
+    const found = Number(text);
+    return Number.isFinite(found) ? found : text.trim();
+}
+
+/** A name of the program in words: `openSessions` and `chunk_bytes` as people read. */
+function wordsOf(name) {
+    const words = name.replace(/_/g, ' ').replace(/([a-z])([A-Z])/g, (_, one, other) => `${one} ${other.toLowerCase()}`);
+    return words[0].toUpperCase() + words.slice(1);
+}
+
+/** The field that a refusal is about: sentences name the setting and then the limit. */
+function fieldOf(message, names) {
+    const rest = message.replace(/^zarr\.[a-z_]+: /, '');
+    return names.find((name) => rest.startsWith(`${name}:`)) || null;
+}
+
+export { SETTINGS, fieldOf, textsOf, valueOf, wordsOf };

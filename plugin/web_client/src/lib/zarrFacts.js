@@ -1,0 +1,87 @@
+/** What the panel "OME-Zarr" says of an image, out of the source's own metadata; nothing here needs a page. */
+
+/**
+ * @param {Object} found the part `zarr` of `GET item/:id/tiles/internal_metadata`.
+ * @returns {[string, string][]} label and text.
+ */
+function factsOf(found) {
+    const { multiscale, levels, version, kind, series, seriesCount, labels } = found;
+    const [first] = levels || [];
+    const axes = (multiscale && multiscale.axes) || [];
+    return [
+        ['Version', version && `OME-NGFF ${version}${first ? `, zarr v${first.zarr_format}` : ''}`],
+        ['Kind', kind],
+        ['Name', multiscale && multiscale.name],
+        ['Axes', axes.map(({ name, unit }) => (unit ? `${name} (${unit})` : name)).join(', ')],
+        ['Size', first && axes.map(({ name }, at) => `${name} ${first.shape[at]}`).join(', ')],
+        ['Pixels', first && first.dtype],
+        ['Pixel size', pixelSizeOf(multiscale)],
+        ['Channels', channelsOf(multiscale)],
+        ['Series', seriesCount > 1 ? `${series === null || series === undefined ? 0 : series} of ${seriesCount}` : ''],
+        ['Labels', (labels || []).map((label) => (typeof label === 'string' ? label : label.name || label.path)).join(', ')]
+    ].filter(([, text]) => text);
+}
+
+function pixelSizeOf(multiscale) {
+    if (!multiscale || !multiscale.levels || !multiscale.levels.length) {
+        return '';
+    }
+    const { scale } = multiscale.levels[0];
+    return multiscale.axes.map(({ name, type, unit }, at) => (
+        type === 'space' && scale ? `${name} ${Number(scale[at].toPrecision(6))}${unit ? ` ${unit}` : ''}` : null
+    )).filter(Boolean).join(', ');
+}
+
+function channelsOf(multiscale) {
+    return ((multiscale && multiscale.channels) || []).map(({ label }) => label).filter(Boolean).join(', ');
+}
+
+/** A row for each level: {path, shape, chunks, codecs}. */
+function levelsOf(found) {
+    return (found.levels || []).map((level) => ({
+        path: level.path,
+        shape: level.shape.join(' × '),
+        chunks: level.shards
+            ? `${level.chunks.join(' × ')} in shards of ${level.shards.join(' × ')}`
+            : level.chunks.join(' × '),
+        codecs: (level.codecs || []).map(codecName).join(', ') || 'none'
+    }));
+}
+
+/** A codec with the compressor inside where it has one: `blosc (zstd)`. */
+function codecName({ name, id, configuration, cname }) {
+    const inner = cname || (configuration && (configuration.cname || (configuration.codecs || []).map(codecName).join(', ')));
+    return inner ? `${name || id} (${inner})` : name || id;
+}
+
+/**
+ * How the file is got and opened outside of Girder.
+ *
+ * @param {{api: string, itemId: string, fileId: string, name: string}} where
+ * @returns {{title: string, text: string}[]}
+ */
+function snippetsOf({ api, itemId, fileId, name }) {
+    const opened = /\.zip$|\.ozx$/i.test(name)
+        ? `group = zarr.open_group(zarr.storage.ZipStore(${quoted(name)}, mode='r'), mode='r')`
+        : `group = zarr.open_group(${quoted(name)}, mode='r')`;
+    return [
+        { title: 'Address of the tiles', text: `${api}/item/${itemId}/tiles` },
+        {
+            title: 'curl',
+            text: `curl -H "Girder-Token: $TOKEN" -o ${shellQuoted(name)} ${api}/file/${fileId}/download`
+        },
+        {
+            title: 'Python',
+            text: [
+                'import girder_client', 'import zarr', '', `client = girder_client.GirderClient(apiUrl=${quoted(api)})`,
+                'client.authenticate(interactive=True)', `client.downloadFile(${quoted(fileId)}, ${quoted(name)})`, opened,
+                "print(group['0'].shape)"
+            ].join('\n')
+        }
+    ];
+}
+
+const quoted = (text) => `'${text.replace(/[\\']/g, '\\$&')}'`;
+const shellQuoted = (text) => `'${text.replace(/'/g, "'\\''")}'`;
+
+export { factsOf, levelsOf, snippetsOf };

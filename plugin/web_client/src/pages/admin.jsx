@@ -1,0 +1,7 @@
+/** Admin console, Plugins, Zarr. */
+import { shown } from '../ui/render.js';
+import { Settings } from './Settings.jsx';
+
+const showSettings = shown(Settings);
+
+export { showSettings };

@@ -1,0 +1,160 @@
+import { useEffect, useReducer, useRef, useState } from 'preact/hooks';
+import { get } from '../lib/api.js';
+import { LiveViewer } from '../lib/liveViewer.js';
+import { coverageText, frameAxes } from '../lib/preview.js';
+import { Check } from './SpecForm.jsx';
+import { Message } from './parts.jsx';
+import { PatchCard } from './PatchCard.jsx';
+
+/** Up to so many patches are asked for without being told to, to hatch what none covers. */
+const FEW_PATCHES = 2000;
+
+/** Patches of a list as places in pixels of the image. */
+function placesOf(patches, origin) {
+    return patches.map(({ key, position, shape, order }) => {
+        const { x, y, ...index } = position;
+        return { key, x: x - origin.x, y: y - origin.y, width: shape[1], height: shape[0], index, order, position };
+    });
+}
+
+/** Whether a patch lies on the plane that is looked at. */
+function isShown(index, axes, places) {
+    return axes.every(({ name, count }) => (
+        index[name] === undefined || index[name] === Math.min(places[name] || 0, count - 1)));
+}
+
+/** The state of a session's image: metadata, coverage and patches of the newest revision. */
+function useImage(session, wantsPatches) {
+    const [image, setImage] = useState(null);
+    const [failure, setFailure] = useState(null);
+    const asking = useRef(false);
+    const [again, askAgain] = useReducer((count) => count + 1, 0);
+    const known = image && image.revision;
+    const hasPatches = image && image.patches !== null;
+    useEffect(() => {
+        const isCurrent = known === session.revision && (hasPatches || !wantsPatches);
+        if (!session.counts.patches || isCurrent || asking.current) {
+            return;
+        }
+        asking.current = true;
+        const base = `stitch_session/${session._id}`;
+        Promise.all([
+            get(`${base}/tiles`), get(`${base}/coverage`),
+            wantsPatches ? get(`${base}/patch`, { limit: 0, fields: 'key,position,shape,order' }) : null
+        ]).then(([metadata, coverage, patches]) => {
+            const { origin, revision } = metadata.stitchSession;
+            setImage({
+                metadata, coverage, patches: patches && placesOf(patches, origin),
+                // What came while this was asked for is asked for next.
+                revision: Math.min(revision, session.revision)
+            });
+            return setFailure(null);
+        }).catch(setFailure).finally(() => {
+            asking.current = false;
+            askAgain();
+        });
+    }, [session.revision, session.counts.patches, known, hasPatches, wantsPatches, failure ? null : again]);
+    return [session.counts.patches ? image : null, failure];
+}
+
+/**
+ * What has arrived of a session, in large_image's viewer, with its patches and holes.
+ *
+ * @param {Object} props
+ * @param {Object} props.session
+ * @param {boolean} props.canWrite
+ */
+function LiveImage({ session, canWrite }) {
+    const element = useRef(null);
+    const frame = useRef(null);
+    const viewer = useRef(null);
+    const [outlines, setOutlines] = useState(false);
+    const [places, setPlaces] = useState({});
+    const [selected, setSelected] = useState(null);
+    const [pointer, setPointer] = useState(null);
+    const [image, failure] = useImage(session, outlines || session.counts.patches <= FEW_PATCHES);
+    const axes = image ? frameAxes(image.metadata) : [];
+
+    useEffect(() => {
+        viewer.current = new LiveViewer(element.current, session._id, {
+            onPointer: setPointer, onClick: (place) => setSelected(place)
+        });
+        return () => viewer.current.destroy();
+    }, [session._id]);
+    useEffect(() => {
+        if (image) {
+            viewer.current.show(image.metadata, places);
+        }
+    }, [image, places]);
+    const plane = image && image.patches ? image.patches.filter(({ index }) => isShown(index, axes, places)) : [];
+    const hit = selected && outlines
+        ? [...plane].reverse().find((place) => selected.x >= place.x && selected.x < place.x + place.width &&
+            selected.y >= place.y && selected.y < place.y + place.height)
+        : null;
+    useEffect(() => {
+        if (image) {
+            viewer.current.overlay({
+                image: { x: 0, y: 0, width: image.metadata.sizeX, height: image.metadata.sizeY },
+                patches: plane, outlines, holes: image.patches !== null, selected: hit ? hit.key : null
+            });
+        }
+    });
+    const problems = Object.values((image && image.metadata.stitchSession.problems) || {});
+    const origin = image && image.metadata.stitchSession.origin;
+    return (
+        <section class="g-zarr-live" aria-labelledby="g-zarr-live" ref={frame}>
+            <h2 id="g-zarr-live">Image so far</h2>
+            {failure && failure.status !== 404 ? <Message kind="warning">{failure.message}</Message> : null}
+            {problems.length
+                ? (
+                    <Message kind="warning">
+                        Left out, because they cannot be read:
+                        <ul class="g-stitch-preview-problems">{problems.map((text) => <li key={text}>{text}</li>)}</ul>
+                    </Message>
+                )
+                : null}
+            <div class="g-zarr-live-bar">
+                {axes.map(({ name, count }) => (
+                    <label key={name} class="g-stitch-preview-axis-label">
+                        {name}{' '}
+                        <input
+                            class="g-stitch-preview-axis" type="range" min="0" max={count - 1} data-axis={name}
+                            value={Math.min(places[name] || 0, count - 1)}
+                            onInput={({ currentTarget }) => setPlaces({ ...places, [name]: Number(currentTarget.value) })}
+                        />
+                        {` ${Math.min(places[name] || 0, count - 1)} of 0 to ${count - 1}`}
+                    </label>
+                ))}
+                <Check label="Patches" name="outlines" checked={outlines} onInput={setOutlines} />
+                <button
+                    type="button" class="btn btn-default btn-xs"
+                    onClick={() => element.current.requestFullscreen()}
+                >
+                    Full screen
+                </button>
+                <span class="g-stitch-preview-coverage">{image ? coverageText(image.coverage, session) : ''}</span>
+                <span class="g-zarr-live-pointer">
+                    {pointer && origin ? `x ${pointer.x + origin.x}, y ${pointer.y + origin.y}` : ''}
+                </span>
+            </div>
+            <div
+                ref={element} class="g-stitch-preview-image" role="img"
+                aria-label={`What has arrived of ${session.name}: ${session.counts.patches} patches`}
+                data-revision={image ? image.revision : ''}
+            >
+                {session.counts.patches
+                    ? null
+                    : <p class="g-stitch-preview-empty" role="status">No patch has arrived yet. The first one appears here by itself.</p>}
+            </div>
+            {hit
+                ? (
+                    <PatchCard
+                        key={hit.key} session={session} patch={hit} canWrite={canWrite} onClose={() => setSelected(null)}
+                    />
+                )
+                : outlines ? <p class="g-zarr-hint">Click a patch in the image to see it.</p> : null}
+        </section>
+    );
+}
+
+export { LiveImage };

@@ -1,0 +1,157 @@
+import { useRef } from 'preact/hooks';
+import { Check, Select, Text } from './SpecForm.jsx';
+import { Failure, Message } from './parts.jsx';
+
+const KINDS = { names: 'The names of the files', table: 'A file of positions', grid: 'A grid, in the order of the names' };
+const PATHS = {
+    rows: 'row by row', snake: 'row by row, back and forth', columns: 'column by column',
+    'snake-columns': 'column by column, up and down'
+};
+
+/**
+ * Where the places come from, and how numbers become places.
+ *
+ * @param {Object} props
+ * @param {Object} props.plan as pages/NewSession has it.
+ * @param {(?Object<string, number>)[]} props.numbers what was found for each tile.
+ * @param {Object} props.positions what the server makes of the file of positions.
+ */
+function PlacesForm({ plan, numbers, positions, patternError }) {
+    const { source, setSource, arrangement, setArrangement, tiles, tables, useTable } = plan;
+    const table = useRef(null);
+    const found = numbers.filter(Boolean);
+    const first = found[0] || {};
+    const isCounted = found.length > 0 && first.x === undefined;
+    const arrange = (fields) => setArrangement({ ...arrangement, ...fields });
+    const whole = (name, label) => (
+        <Text
+            label={label} type="number" value={arrangement[name]} name={name}
+            onInput={(text) => arrange({ [name]: Math.round(Number(text)) || 0 })}
+        />
+    );
+    return (
+        <section aria-labelledby="g-zarr-places">
+            <h2 id="g-zarr-places">2. Positions</h2>
+            <fieldset class="g-zarr-kinds">
+                <legend>Positions come from</legend>
+                {Object.entries(KINDS).map(([kind, label]) => (
+                    <label key={kind}>
+                        <input
+                            type="radio" name="kind" value={kind} checked={source.kind === kind}
+                            onChange={() => setSource({ ...source, kind })}
+                        />
+                        {label}
+                    </label>
+                ))}
+            </fieldset>
+            {source.kind === 'names'
+                ? (
+                    <>
+                        <Text
+                            label="Pattern of the names" name="pattern" value={source.pattern} error={patternError}
+                            spellcheck={false} autocomplete="off" onInput={(pattern) => setSource({ ...source, pattern })}
+                            hint="{x} and {y} are pixels, {row} and {col} count tiles, {n} numbers them; {z}, {c}, {t} are planes, channels, times; * is anything."
+                        />
+                        <p class="g-zarr-matches" role="status">
+                            {`${found.length} of ${tiles.length} names match`}
+                            {found.length ? `: ${example(tiles, numbers)}` : '.'}
+                        </p>
+                    </>
+                )
+                : null}
+            {source.kind === 'table'
+                ? (
+                    <>
+                        <p>
+                            <button type="button" class="btn btn-default btn-sm" onClick={() => table.current.click()}>
+                                Choose the file of positions
+                            </button>
+                            <input
+                                ref={table} class="g-zarr-pick-table" type="file" hidden
+                                onChange={({ currentTarget: { files: [file] } }) => file && useTable({ file, path: file.name })}
+                            />
+                            {' '}{source.table ? source.table.name : ''}
+                        </p>
+                        <p class="g-zarr-hint">
+                            A table with file, x and y, or what a microscope or a stitching program has written.
+                        </p>
+                        <FromServer positions={positions} found={found} tiles={tiles} source={source} setSource={setSource} />
+                        {tables.length > 1
+                            ? (
+                                <Select
+                                    label="Which file" value={source.table ? source.table.name : ''}
+                                    options={Object.fromEntries(tables.map(({ path }) => [path, path]))}
+                                    onInput={(path) => useTable(tables.find((one) => one.path === path))}
+                                />
+                            )
+                            : null}
+                    </>
+                )
+                : null}
+            {isCounted
+                ? (
+                    <div class="g-zarr-fields">
+                        {whole('overlapX', 'Overlap along x (pixels)')}
+                        {whole('overlapY', 'Overlap along y (pixels)')}
+                        {first.n !== undefined
+                            ? (
+                                <>
+                                    {whole('columns', 'Columns')}
+                                    <Select
+                                        label="Order" options={PATHS} value={arrangement.path} name="path"
+                                        onInput={(path) => arrange({ path })}
+                                    />
+                                </>
+                            )
+                            : null}
+                    </div>
+                )
+                : null}
+            <div class="g-zarr-checks">
+                {[['flipX', 'Flip left and right'], ['flipY', 'Flip up and down'], ['swap', 'Swap x and y'],
+                    ['fromZero', 'The smallest position becomes 0']].map(([name, label]) => (
+                    <Check
+                        key={name} label={label} name={name} checked={arrangement[name]}
+                        onInput={(value) => arrange({ [name]: value })}
+                    />
+                ))}
+            </div>
+        </section>
+    );
+}
+
+/** What the server makes of the file of positions. */
+function FromServer({ positions: { answer, failure, isAsking }, found, tiles, source, setSource }) {
+    if (failure) {
+        return <Failure failure={failure} />;
+    }
+    if (!answer) {
+        return isAsking ? <p role="status">The positions are read…</p> : null;
+    }
+    const { program, wells, notes } = answer;
+    return (
+        <>
+            <p class="g-zarr-matches" role="status">
+                {`${found.length} of ${tiles.length} images have a position, by ${program}.`}
+            </p>
+            {wells.length > 1
+                ? (
+                    <Select
+                        label="Well" value={source.well || ''} onInput={(well) => setSource({ ...source, well: well || null })}
+                        options={{ '': 'all', ...Object.fromEntries(wells.map((well) => [well, well])) }}
+                    />
+                )
+                : null}
+            {notes.length ? <Message kind="warning"><ul>{notes.map((note) => <li key={note}>{note}</li>)}</ul></Message> : null}
+        </>
+    );
+}
+
+/** The first name that matches with what was read in it. */
+function example(tiles, numbers) {
+    const at = numbers.findIndex(Boolean);
+    const values = Object.entries(numbers[at]).map(([name, value]) => `${name} ${value}`).join(', ');
+    return `${tiles[at].path} is ${values}.`;
+}
+
+export { PlacesForm };

@@ -1,0 +1,157 @@
+import { useEffect, useState } from 'preact/hooks';
+import { act, questionOf } from '../lib/actions.js';
+import { timeLeftText } from '../lib/preview.js';
+import { actionsOf, patchesText, percentOf } from '../lib/sessions.js';
+import { useSessions } from './hooks.js';
+import { Failure, Icon, Message, State, confirmed } from './parts.jsx';
+
+const { formatSize } = girder.misc;
+const PAGE = 50;
+const BUTTONS = {
+    finalize: { text: 'Finalize', icon: 'ok' },
+    cancel: { text: 'Cancel', icon: 'cancel' },
+    delete: { text: 'Delete', icon: 'trash' }
+};
+
+/** The buttons of a session; `onFailure` gets the sentence of a refusal. */
+function SessionActions({ session, onFailure, onDone = () => {}, size = 'btn-xs' }) {
+    const [busy, setBusy] = useState(null);
+    async function run(action) {
+        const question = questionOf(session, action);
+        if (question && !await confirmed(...question)) {
+            return;
+        }
+        setBusy(action);
+        onFailure(null);
+        try {
+            await act(session, action);
+            onDone(action);
+        } catch (error) {
+            onFailure(`${session.name}: ${error.message}`);
+        }
+        setBusy(null);
+    }
+    return (
+        <div class="g-stitch-session-actions">
+            {actionsOf(session).map((action) => {
+                // The blue button is for what can succeed.
+                const primary = action === 'finalize' && session.counts.patches > 0;
+                return (
+                    <button
+                        key={action} type="button" data-action={action} disabled={busy !== null}
+                        class={`btn ${size} ${primary ? 'btn-primary' : 'btn-default'} g-stitch-session-${action}`}
+                        aria-label={`${BUTTONS[action].text} ${session.name}`} onClick={() => run(action)}
+                    >
+                        <Icon name={BUTTONS[action].icon} />{BUTTONS[action].text}
+                    </button>
+                );
+            })}
+        </div>
+    );
+}
+
+/** How far the job is. */
+function JobProgress({ session }) {
+    if (session.state !== 'finalizing') {
+        return null;
+    }
+    const percent = percentOf(session);
+    const message = session.progress.message || 'Waiting for a worker';
+    const left = timeLeftText(session.progress.timeLeft);
+    return (
+        <div class="g-stitch-session-progress">
+            <progress
+                max="100" value={percent === null ? undefined : percent}
+                aria-label={`Making the image of ${session.name}`}
+            />
+            <span class="g-stitch-session-progress-message">
+                {[percent === null ? null : `${percent} %`, left, message].filter(Boolean).join(', ')}
+            </span>
+        </div>
+    );
+}
+
+function Row({ session, canWrite, withFolder, onFailure }) {
+    const failed = session.state === 'error' ? session.error || 'The job failed.' : null;
+    return (
+        <li class="g-stitch-session" data-session-id={session._id} data-state={session.state}>
+            <div class="g-stitch-session-row">
+                <div class="g-stitch-session-main">
+                    <a class="g-stitch-session-name" href={`#stitch_session/${session._id}`}>{session.name}</a>
+                    {' '}<State state={session.state} />
+                </div>
+                <div class="g-stitch-session-counts">
+                    <span class="g-stitch-session-patches">{patchesText(session)}</span>
+                    <span class="g-stitch-session-size">{formatSize(session.counts.bytes)}</span>
+                </div>
+                <div class="g-stitch-session-links">
+                    {withFolder ? <a href={`#folder/${session.folderId}`}><Icon name="folder" />Folder</a> : null}
+                    {session.state === 'complete' && session.itemId
+                        ? (
+                            <a class="g-stitch-session-result" href={`#item/${session.itemId}`}>
+                                <Icon name="doc-text-inv" />Open the image
+                            </a>
+                        )
+                        : null}
+                </div>
+                {canWrite ? <SessionActions session={session} onFailure={onFailure} /> : null}
+            </div>
+            <JobProgress session={session} />
+            {failed
+                ? <div class="g-stitch-session-error"><Icon name="attention" />{failed}</div>
+                : null}
+        </li>
+    );
+}
+
+/**
+ * Sessions of a folder, or without one of the user.
+ *
+ * @param {Object} props
+ * @param {import('../lib/sessionStore.js').Query} props.query
+ * @param {boolean} props.canWrite
+ * @param {function(): void} [props.onCompleted] a session that was looked at has become complete.
+ * @param {function(import('../lib/sessionStore.js').Seen): *} [props.empty] what is shown in place of an empty list.
+ */
+function SessionList({ query, canWrite, withFolder = false, onCompleted = () => {}, empty = () => null }) {
+    const [limit, setLimit] = useState(PAGE);
+    const [refusal, setRefusal] = useState(null);
+    const seen = useSessions({ ...query, limit });
+    const { sessions, total, failure } = seen;
+    useEffect(() => {
+        if (seen.completed.length) {
+            onCompleted(seen.completed);
+        }
+    }, [seen]);
+    if (!sessions.length && !failure && !refusal) {
+        return empty(seen);
+    }
+    return (
+        <>
+            {failure && sessions.length && failure.status !== 401
+                ? <p class="g-stitch-sessions-stale" role="status">Not up to date: {failure.message}</p>
+                : <Failure failure={failure} />}
+            {refusal ? <Message>{refusal}</Message> : null}
+            <ul class="g-stitch-session-list">
+                {sessions.map((session) => (
+                    <Row
+                        key={session._id} session={session} canWrite={canWrite} withFolder={withFolder}
+                        onFailure={setRefusal}
+                    />
+                ))}
+            </ul>
+            {total > sessions.length
+                ? (
+                    <button
+                        type="button" class="btn btn-default btn-xs g-stitch-sessions-more"
+                        onClick={() => setLimit(limit + PAGE)}
+                    >
+                        <Icon name="level-down" />{`Show ${total - sessions.length} older`}
+                    </button>
+                )
+                : null}
+        </>
+    );
+}
+
+export { JobProgress, SessionActions, SessionList };

@@ -1,0 +1,66 @@
+import { useEffect, useState } from 'preact/hooks';
+import { get } from '../lib/api.js';
+import { factsOf, levelsOf, snippetsOf } from '../lib/zarrFacts.js';
+import { Facts, Failure, Message, toast } from './parts.jsx';
+
+const { getApiRoot } = girder.rest;
+
+function Snippet({ title, text }) {
+    async function copy() {
+        try {
+            await navigator.clipboard.writeText(text);
+            toast(`${title}: copied.`);
+        } catch {
+            toast('The browser does not let this page copy; select the text instead.', 'warning');
+        }
+    }
+    return (
+        <div class="g-zarr-snippet">
+            <span class="g-zarr-snippet-title">{title}</span>
+            <pre tabindex="0" aria-label={title}>{text}</pre>
+            <button type="button" class="btn btn-default btn-xs" aria-label={`Copy ${title}`} onClick={copy}>Copy</button>
+        </div>
+    );
+}
+
+/** What the file of an OME-Zarr image holds, and how it is opened elsewhere. */
+function ZarrPanel({ itemId, fileId, name }) {
+    const [{ found, failure }, setState] = useState({});
+    useEffect(() => {
+        get(`item/${itemId}/tiles/internal_metadata`).then((all) => setState({ found: all.zarr || null }))
+            .catch((error) => setState({ failure: error }));
+    }, [itemId]);
+    if (failure) {
+        return <Failure failure={failure} />;
+    }
+    if (!found) {
+        return <p role="status">Loading…</p>;
+    }
+    const problems = (found.problems || []).map((problem) => (
+        typeof problem === 'string' ? problem : problem.message || JSON.stringify(problem)));
+    const api = new URL(getApiRoot(), window.location.href).href;
+    return (
+        <div class="g-zarr-panel">
+            <Facts facts={factsOf(found)} />
+            <div class="table-responsive" tabindex="0" role="region" aria-label="Levels">
+                <table class="table table-condensed g-zarr-levels">
+                    <thead>
+                        <tr>{['Level', 'Shape', 'Chunks', 'Codecs'].map((one) => <th key={one} scope="col">{one}</th>)}</tr>
+                    </thead>
+                    <tbody>
+                        {levelsOf(found).map(({ path, shape, chunks, codecs }) => (
+                            <tr key={path}><th scope="row">{path}</th><td>{shape}</td><td>{chunks}</td><td>{codecs}</td></tr>
+                        ))}
+                    </tbody>
+                </table>
+            </div>
+            {problems.length
+                ? <Message kind="warning">Problems:<ul>{problems.map((text) => <li key={text}>{text}</li>)}</ul></Message>
+                : null}
+            {found.schemas ? <p class="g-zarr-hint">{found.schemas}</p> : null}
+            {snippetsOf({ api, itemId, fileId, name }).map((snippet) => <Snippet key={snippet.title} {...snippet} />)}
+        </div>
+    );
+}
+
+export { ZarrPanel };

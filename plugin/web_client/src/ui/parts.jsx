@@ -1,0 +1,83 @@
+/** Small parts that all pages are made of. Preact escapes what is put between tags. */
+
+const { $, events } = girder;
+const { setCurrentToken, setCurrentUser } = girder.auth;
+
+const STATES = {
+    open: 'open', finalizing: 'finalizing', complete: 'complete', error: 'error', cancelled: 'cancelled'
+};
+
+function Icon({ name }) {
+    return <i class={`icon-${name}`} aria-hidden="true" />;
+}
+
+function State({ state }) {
+    return <span class={`g-zarr-state g-stitch-session-state g-zarr-state-${STATES[state] || 'other'}`}>{state}</span>;
+}
+
+function Message({ kind = 'danger', children, ...rest }) {
+    return <div class={`alert alert-${kind} g-zarr-message`} role="alert" {...rest}>{children}</div>;
+}
+
+/** A failed request: what the server said, and where it helps, a way to sign in. */
+function Failure({ failure }) {
+    if (!failure) {
+        return null;
+    }
+    if (failure.status === 401) {
+        return (
+            <Message kind="warning">
+                {'You are not signed in, or your login has ended. '}
+                <button type="button" class="btn btn-default btn-sm g-zarr-sign-in" onClick={signIn}>Sign in</button>
+            </Message>
+        );
+    }
+    return <Message>{failure.message}</Message>;
+}
+
+function signIn() {
+    // Girder's dialog closes at once while the page believes that somebody is signed in.
+    setCurrentUser(null);
+    setCurrentToken(null);
+    events.trigger('g:loginUi');
+}
+
+/** One line under another with a label: [label, content] pairs; empty ones are left out. */
+function Facts({ facts }) {
+    return (
+        <dl class="g-zarr-facts">
+            {facts.filter(([, content]) => content !== null && content !== undefined && content !== '')
+                .map(([label, content]) => <div key={label}><dt>{label}</dt><dd>{content}</dd></div>)}
+        </dl>
+    );
+}
+
+/**
+ * Ask in Girder's dialog; the promise says whether the answer was yes. The focus returns to where it was.
+ *
+ * @returns {Promise<boolean>}
+ */
+function confirmed(text, yesText, yesClass = 'btn-danger') {
+    const focused = document.activeElement;
+    return new Promise((resolve) => {
+        let answer = false;
+        girder.dialog.confirm({
+            text, yesText, yesClass, confirmCallback: () => {
+                answer = true;
+            }
+        });
+        $('#g-dialog-container').one('hidden.bs.modal', () => {
+            if (focused && focused.isConnected) {
+                focused.focus();
+            }
+            resolve(answer);
+        });
+    });
+}
+
+/** A message in the corner of the page. */
+function toast(text, type = 'success') {
+    events.trigger('g:alert', { icon: type === 'success' ? 'ok' : 'attention', text, type, timeout: 5000 });
+}
+
+export { Facts, Failure, Icon, Message, State, confirmed, signIn, toast };

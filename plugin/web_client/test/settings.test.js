@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SETTINGS, fieldOf, textsOf, valueOf, wordsOf } from '../src/lib/settings.js';
+
+const shape = (key) => SETTINGS.find((one) => one.key === key);
+
+test('a setting survives its form', () => {
+    const cases = [
+        ['zarr.allowed_hosts', ['a.org', '*.b.org'], []], ['zarr.stitch_expires_hours', 48, null],
+        ['zarr.stitch_expires_hours', null, null],
+        ['zarr.stitch_limits', { patches: 7, dtypes: ['uint8', 'int8'] }, { patches: 9, openSessions: 1, dtypes: ['uint8'] }]
+    ];
+    cases.forEach(([key, value, standard]) => {
+        const texts = textsOf(shape(key), value, standard);
+        assert.deepEqual(valueOf(shape(key), texts, standard), value);
+    });
+});
+
+test('what is no number goes to the server as it is', () => {
+    assert.equal(valueOf(shape('zarr.stitch_part_values'), { value: 'many' }, null), 'many');
+});
+
+test('names in words, and refusals at their fields', () => {
+    assert.deepEqual(['openSessions', 'chunk_bytes'].map(wordsOf), ['Open sessions', 'Chunk bytes']);
+    assert.equal(fieldOf('zarr.stitch_limits: patches: expected an integer', ['patches', 'patchBytes']), 'patches');
+    assert.equal(fieldOf('zarr.allowed_hosts: expected a list', ['value']), null);
+});

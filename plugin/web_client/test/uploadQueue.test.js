@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { UploadQueue } from '../src/lib/uploadQueue.js';
+
+const MB = 2 ** 20;
+const tasks = (count, size = 1000) => Array.from({ length: count }, (_, at) => (
+    { key: `k${at}`, path: `k${at}.png`, file: { size }, fields: { x: at, y: 0 } }));
+const refusal = (status, message) => Object.assign(new Error(message), { status });
+
+/** A queue with a server that keeps what it gets; `answer` may refuse. */
+function made(list, answer = () => null, options = {}) {
+    const server = { stored: new Map(), requests: [], waits: [], now: 0, most: 0, open: 0, asked: [] };
+    const queue = new UploadQueue(list, {
+        now: () => server.now,
+        wait: async (ms) => {
+            server.waits.push(ms);
+        },
+        digest: async (file) => `digest of ${file.size}`,
+        missing: async (keys) => {
+            server.asked.push(...keys);
+            return {
+                missing: keys.filter(({ key }) => !server.stored.has(key)).map(({ key }) => key),
+                different: keys.filter(({ key, digest }) => server.stored.has(key) && server.stored.get(key) !== digest)
+                    .map(({ key }) => key)
+            };
+        },
+        send: async (batch, { digests, signal, onProgress }) => {
+            server.requests.push(batch.map(({ key }) => key));
+            server.open += 1;
+            server.most = Math.max(server.most, server.open);
+            onProgress(batch[0].file.size / 2);
+            await new Promise((resolve) => setImmediate(resolve));
+            server.open -= 1;
+            server.now += 1000;
+            if (signal.aborted) {
+                throw new DOMException('Stopped.', 'AbortError');
+            }
+            const refused = answer(batch, server);
+            if (refused) {
+                return refused;
+            }
+            batch.forEach(({ key }, at) => server.stored.set(key, digests[at]));
+            return batch.map(({ key }) => ({ key, code: 201 }));
+        }
+    }, options);
+    return { queue, server };
+}
+
+async function finished(queue) {
+    while (!queue.isDone && !(queue.isPaused && !queue.running)) {
+        await new Promise((resolve) => setImmediate(resolve));
+    }
+}
+
+test('small files share requests, large ones go alone, three at a time', async () => {
+    const { queue, server } = made([...tasks(250), { key: 'big', path: 'big', file: { size: 3 * MB }, fields: {} }]);
+    queue.start();
+    await finished(queue);
+    assert.deepEqual(server.requests.map(({ length }) => length), [100, 100, 50, 1]);
+    assert.equal(server.stored.size, 251);
+    assert.equal(queue.counts.stored, 251);
+    assert.equal(server.most, 3);
+    assert.equal(queue.progress.bytes, queue.totalBytes);
+});
+
+test('batches end at eight megabytes', async () => {
+    const { queue, server } = made(tasks(10, 2 * MB));
+    queue.start();
+    await finished(queue);
+    assert.deepEqual(server.requests.map(({ length }) => length), [4, 4, 2]);
+});
+
+test('what gets lost is sent again, with longer pauses; what is refused is not', async () => {
+    let lost = 0;
+    const { queue, server } = made(tasks(3), (batch) => {
+        lost += 1;
+        if (lost < 3) {
+            throw refusal(503, 'The database is away.');
+        }
+        return batch.map(({ key }, at) => (at === 1 ? { key, code: 415, message: 'k1 is no image.' } : { key, code: 201 }));
+    });
+    queue.start();
+    await finished(queue);
+    assert.deepEqual(server.waits, [500, 1000]);
+    assert.equal(server.requests.length, 3);
+    assert.deepEqual(queue.problems.map(({ key, state, message }) => [key, state, message]),
+        [['k1', 'refused', 'k1 is no image.']]);
+});
+
+test('what fails in the end can be tried again', async () => {
+    let isAway = true;
+    const { queue } = made(tasks(2), () => {
+        if (isAway) {
+            throw refusal(0, 'The server does not answer.');
+        }
+        return null;
+    });
+    queue.start();
+    await finished(queue);
+    assert.equal(queue.counts.failed, 2);
+    isAway = false;
+    queue.retry();
+    await finished(queue);
+    assert.deepEqual([queue.counts.stored, queue.counts.failed], [2, 0]);
+});
+
+test('a pause stops what is under way, and going on sends it', async () => {
+    const { queue, server } = made(tasks(400));
+    queue.start();
+    queue.pause();
+    await finished(queue);
+    assert.equal(server.stored.size, 0);
+    assert.equal(queue.counts.waiting, 400);
+    queue.start();
+    await finished(queue);
+    assert.equal(server.stored.size, 400);
+});
+
+test('who is not signed in any more is asked to, and nothing is lost', async () => {
+    let isOut = true;
+    const { queue } = made(tasks(2), () => {
+        if (isOut) {
+            throw refusal(401, 'You must be logged in.');
+        }
+        return null;
+    });
+    queue.start();
+    await finished(queue);
+    assert.ok(queue.signedOut);
+    isOut = false;
+    queue.start();
+    await finished(queue);
+    assert.equal(queue.counts.stored, 2);
+});
+
+test('a resumed upload sends what is missing and lists what differs', async () => {
+    const list = tasks(3);
+    const { queue, server } = made(list, undefined, { isResumed: true });
+    server.stored.set('k0', 'digest of 1000');
+    server.stored.set('k1', 'another');
+    queue.start();
+    await finished(queue);
+    assert.deepEqual(server.requests, [['k2']]);
+    assert.deepEqual(queue.problems.map(({ key, state }) => [key, state]), [['k1', 'refused']]);
+    assert.equal(server.asked[0].digest, 'digest of 1000');
+});
+
+test('a file that cannot be read does not stop the others', async () => {
+    const { queue } = made(tasks(3));
+    const { digest } = queue.outside;
+    queue.outside.digest = (file) => {
+        if (file === queue.entries[1].file) {
+            throw new Error('it was moved');
+        }
+        return digest(file);
+    };
+    queue.start();
+    await finished(queue);
+    assert.equal(queue.counts.stored, 2);
+    assert.match(queue.problems[0].message, /cannot be read: it was moved/);
+});
+
+test('ten thousand files are queued at once', async () => {
+    const { queue, server } = made(tasks(10000));
+    queue.start();
+    await finished(queue);
+    assert.equal(server.requests.length, 100);
+    assert.equal(queue.counts.stored, 10000);
+});

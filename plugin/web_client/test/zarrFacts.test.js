@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { factsOf, levelsOf, snippetsOf } from '../src/lib/zarrFacts.js';
+
+const found = {
+    version: '0.5', kind: 'image', seriesCount: 1, labels: [],
+    levels: [{
+        path: '0', shape: [3, 1411, 1400], chunks: [3, 512, 512], dtype: 'uint8', zarr_format: 3,
+        codecs: [{ name: 'bytes' }, { name: 'blosc', configuration: { cname: 'zstd' } }]
+    }],
+    multiscale: {
+        name: 'retina', channels: [{ label: 'Red' }, { label: 'Green' }],
+        axes: [
+            { name: 'c', type: 'channel', unit: null }, { name: 'y', type: 'space', unit: 'micrometer' },
+            { name: 'x', type: 'space', unit: 'micrometer' }
+        ],
+        levels: [{ path: '0', scale: [1, 0.5, 0.1 + 0.2] }]
+    }
+};
+
+test('an image is described in words', () => {
+    assert.deepEqual(factsOf(found), [
+        ['Version', 'OME-NGFF 0.5, zarr v3'], ['Kind', 'image'], ['Name', 'retina'],
+        ['Axes', 'c, y (micrometer), x (micrometer)'], ['Size', 'c 3, y 1411, x 1400'], ['Pixels', 'uint8'],
+        ['Pixel size', 'y 0.5 micrometer, x 0.3 micrometer'], ['Channels', 'Red, Green']
+    ]);
+    assert.deepEqual(levelsOf(found), [
+        { path: '0', shape: '3 × 1411 × 1400', chunks: '3 × 512 × 512', codecs: 'bytes, blosc (zstd)' }
+    ]);
+});
+
+test('what an image lacks is left out', () => {
+    assert.deepEqual(factsOf({ levels: [], multiscale: null, version: null }), []);
+    assert.deepEqual(levelsOf({}), []);
+});
+
+test('snippets name the file as shells and Python need it', () => {
+    const [, curl, python] = snippetsOf({ api: 'http://h/api/v1', itemId: 'i', fileId: 'f', name: "it's.zarr.zip" });
+    assert.match(curl.text, /-o 'it'\\''s\.zarr\.zip' http:\/\/h\/api\/v1\/file\/f\/download$/);
+    assert.match(python.text, /ZipStore\('it\\'s\.zarr\.zip', mode='r'\)/);
+});

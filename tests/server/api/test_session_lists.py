@@ -1,0 +1,78 @@
+"""Lists of sessions for a client that asks again and again."""
+
+import json
+
+import pytest
+
+from support.server import png, random_pixels
+
+pytestmark = pytest.mark.plugin('zarr')
+
+
+def picture():
+    return png(random_pixels(8, 8))
+
+
+@pytest.fixture
+def ask(zarr_server, user):
+    """Ask for sessions; return status, answer, and the headers by name."""
+
+    def ask(path='', by=..., known=None, **params):
+        headers = [('If-None-Match', known)] if known else None
+        response = zarr_server.request(
+            path=f'/stitch_session{path}',
+            params=params,
+            user=user if by is ... else by,
+            additionalHeaders=headers,
+            isJson=False,
+        )
+        status, body = int(response.output_status.split()[0]), b''.join(response.body)
+        return status, json.loads(body) if body else None, response.headers
+
+    return ask
+
+
+def test_who_asks_again_is_told_that_nothing_has_changed(api, ask, folder, session):
+    for path, params in ((f'/{session["_id"]}', {}), ('', {'folderId': folder['_id']})):
+        status, _, headers = ask(path, **params)
+        assert status == 200
+        assert headers['Cache-Control'] == 'private, no-cache'
+        tag = headers['ETag']
+        status, body, headers = ask(path, known=tag, **params)
+        assert status == 304
+        assert body is None
+        assert headers['ETag'] == tag
+        api.put(session, f'a{len(path)}', picture(), x=0, y=0)
+        status, _, headers = ask(path, known=tag, **params)
+        assert status == 200
+        assert headers['ETag'] != tag
+
+
+def test_only_what_has_changed_since_is_listed(api, ask, folder):
+    first, second = (api.create(folder)[1] for _ in range(2))
+    api.put(first, 'a', picture(), x=0, y=0)
+    _, everything, _ = ask(folderId=folder['_id'])
+    assert [one['_id'] for one in everything] == [first['_id'], second['_id']]
+    status, changed, headers = ask(folderId=folder['_id'], since=everything[0]['updated'])
+    assert status == 200
+    assert [one['_id'] for one in changed] == [first['_id']]
+    assert headers['Girder-Total-Count'] == '2'
+    status, answer, _ = ask(folderId=folder['_id'], since='yesterday')
+    assert status == 400
+    assert answer['message'].startswith('since: expected a moment such as ')
+
+
+def test_without_a_folder_those_are_listed_that_the_user_has_created(api, ask, folder, session, user, admin):
+    _, mine, _ = ask()
+    assert [one['_id'] for one in mine] == [session['_id']]
+    _, theirs, _ = ask(by=admin)
+    assert theirs == []
+    _, everybody, _ = ask(by=admin, everybody=True)
+    assert [one['_id'] for one in everybody] == [session['_id']]
+    status, _, _ = ask(everybody=True)
+    assert status == 403
+
+
+def test_nobody_has_no_sessions_of_their_own(ask, session):
+    status, _, _ = ask(by=None)
+    assert status == 401
