@@ -22,7 +22,7 @@ from .maintenance.folder_removal import bind_folder_removal
 from .patches import files as patch_files
 from .patches.model import register_models
 from .preview import builder, overview_store
-from .sessions import quota
+from .sessions import lost_image, quota
 from .settings import polled
 from .tile_sources import imports, tile_source, upload_check
 
@@ -53,6 +53,7 @@ def _bind_events() -> None:
     part_lease.bind()
     quota.follow()
     quota.follow_check()
+    lost_image.follow()
     events.bind(upload_check.EVENT, HANDLER, upload_check.refuse_unreadable)
     events.bind('rest.post.file.before', HANDLER, girder_uploads.check_upload)
     events.bind('model.upload.finalize', HANDLER, girder_uploads.take_upload)

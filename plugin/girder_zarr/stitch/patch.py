@@ -145,7 +145,7 @@ class Patch:
 def check_key(key: str) -> str:
     """Return the key of a patch after checking it.
 
-    :raises InvalidInputError: it is not 1 to 200 of ``A-Z a-z 0-9 . _ ~ - , @ = +``, or it is ``.`` or ``..``,
+    :raises InvalidInputError: it is not 1 to 200 of ``A-Z a-z 0-9 . _ ~ - , @ = +``; or ``.`` or ``..``,
         which many clients and proxies take out of an address together with what stands before them.
     """
     if key in {'.', '..'}:
