@@ -27,7 +27,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         from girder_zarr.server.maintenance.folder_removal import bind_folder_removal
         from girder_zarr.server.patches.model import register_models
         from girder_zarr.server.preview import overview_store
-        from girder_zarr.server.sessions import quota
+        from girder_zarr.server.sessions import lost_image, quota
         from girder_zarr.server.settings import polled
         from girder_zarr.server.tile_sources import imports, priorities, tile_source
 
@@ -39,6 +39,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         _allow_job_transitions()
         part_lease.bind()
         quota.bind()
+        lost_image.follow()
         quota.install_in_worker()
         imports.install()
         polled.install()

@@ -25,7 +25,7 @@ from .patches import files as patch_files
 from .patches import migration
 from .patches.model import register_models
 from .preview import builder, overview_store
-from .sessions import quota
+from .sessions import lost_image, quota
 from .settings import polled
 from .share import links, mount
 from .tile_sources import imports, tile_source, upload_check
@@ -62,6 +62,7 @@ def _bind_events() -> None:
     quota.bind()
     quota.bind_check()
     links.follow()
+    lost_image.follow()
     events.bind(upload_check.EVENT, HANDLER, upload_check.refuse_unreadable)
     events.bind('rest.post.file.before', HANDLER, girder_uploads.check_upload)
     events.bind('model.upload.finalize', HANDLER, girder_uploads.take_upload)

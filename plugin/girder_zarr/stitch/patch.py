@@ -145,8 +145,12 @@ class Patch:
 def check_key(key: str) -> str:
     """Return the key of a patch after checking it.
 
-    :raises InvalidInputError: it is not 1 to 200 of ``A-Z a-z 0-9 . _ ~ - , @ = +``.
+    :raises InvalidInputError: it is not 1 to 200 of ``A-Z a-z 0-9 . _ ~ - , @ = +``; or ``.`` or ``..``,
+        which many clients and proxies take out of an address together with what stands before them.
     """
+    if key in {'.', '..'}:
+        msg = f'key: expected a name that addresses keep, found {key!r}.'
+        raise InvalidInputError(msg)
     if not _KEY.fullmatch(key):
         shown = key if len(key) <= 60 else key[:60] + '...'
         msg = f'key: expected 1 to 200 of the characters A-Z a-z 0-9 . _ ~ - , @ = +, found {shown!r}.'

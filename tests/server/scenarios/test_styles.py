@@ -8,6 +8,8 @@ import pytest
 from girder_zarr import image
 from girder_zarr.errors import StyleError
 from girder_zarr.image import style_functions
+from girder_zarr.server.settings import polled
+from girder_zarr.server.settings.define import SettingKey
 from support import styles
 from support.girder_images import upload
 from support.server import png, random_pixels
@@ -63,6 +65,29 @@ def test_no_route_of_items_calls_it(api, item, called, style):
         assert status in (200, 400, 404), (route, answer)
         # Routes that take no style answer as always.
         assert status == 200 or b'is not on the list' in answer, (route, answer)
+
+
+def test_an_administrator_allows_more_and_takes_it_back(api, people, item, called, monkeypatch):
+    monkeypatch.setattr(polled, 'MAX_AGE', 0.0)
+    # Where large_image answers an error of a tile source itself, as for tiles, its status is 404.
+    tile = f'/item/{item["_id"]}/tiles/zxy/0/0/0'
+
+    def look(quality):
+        params = {'style': json.dumps(STYLES[0]), 'jpegQuality': quality}
+        return api.call('GET', tile, params, is_json=False)[0]
+
+    def allow(names):
+        params = {'key': SettingKey.STYLE_FUNCTIONS, 'value': json.dumps(names)}
+        status, answer = api.call('PUT', '/system/setting', params, user=people['admin'])
+        assert status == 200, answer
+
+    assert (look(90), called.CALLED) == (404, [])
+    allow(['support.styles.*'])
+    assert look(91) == 200
+    assert called.CALLED
+    seen = len(called.CALLED)
+    allow([])
+    assert (look(92), len(called.CALLED)) == (404, seen)
 
 
 def test_no_route_of_sessions_takes_a_function(api, session, called):

@@ -4,7 +4,7 @@ import pytest
 from girder.exceptions import ValidationException
 from girder.models.setting import Setting
 
-from girder_zarr.image import limits
+from girder_zarr.image import limits, style_functions
 from girder_zarr.image.store import addresses
 from girder_zarr.server.settings import polled
 from girder_zarr.server.settings.define import SettingKey
@@ -19,6 +19,7 @@ def following(db, monkeypatch):
     yield
     limits.follow(limits.Limits)
     addresses.follow(None)
+    style_functions.bind(tuple)
 
 
 def test_limits_follow_the_setting(following):
@@ -63,6 +64,34 @@ def test_without_a_database_no_host_is_allowed(following, monkeypatch):
 
     monkeypatch.setattr(polled, 'stored_value', fail)
     assert 'example.org' not in str(addresses.current())
+
+
+def test_functions_of_styles_follow_the_setting(following, monkeypatch):
+    name, key = 'support.styles.note', SettingKey.STYLE_FUNCTIONS
+    assert not style_functions.is_allowed(name)
+    Setting().set(key, 'support.styles.note, support.styles.note')
+    assert Setting().get(key) == [name]
+    assert style_functions.is_allowed(name)
+    assert not style_functions.is_allowed('support.styles.other')
+    Setting().set(key, ['support.styles.*'])
+    assert style_functions.is_allowed(name)
+
+    def fail(key):
+        raise ConnectionError(key)
+
+    with monkeypatch.context() as without_database:
+        without_database.setattr(polled, 'stored_value', fail)
+        assert not style_functions.is_allowed(name)
+        assert style_functions.is_allowed('large_image.tilesource.stylefuncs.medianFilter')
+    assert style_functions.is_allowed(name)
+    Setting().unset(key)
+    assert not style_functions.is_allowed(name)
+
+
+@pytest.mark.parametrize('value', ['*', 'note', ['support..note'], [1], {'a.b': 1}, 7, ['os.system;x']])
+def test_what_is_no_function_of_styles(db, value):
+    with pytest.raises(ValidationException, match=r'zarr\.style_functions'):
+        Setting().set(SettingKey.STYLE_FUNCTIONS, value)
 
 
 @pytest.mark.parametrize(('fail_closed', 'after'), [(False, 7), (True, 0)])

@@ -22,6 +22,7 @@ from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.preview import session_source, tracker
 from girder_zarr.server.sessions.model import StitchSession
 
+from .strict_resource import reads_parameters
 from .tile_params import ENCODINGS, FRAME, INDEX, REGION, REGION_NAMES, SOURCE, THUMBNAIL, read_parameters
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class PreviewRoutes:
         .param('y', 'The row of the tile.', paramType='path')
     )
     @answers_errors
+    @reads_parameters
     def getTile(self, id: str, z: str, x: str, y: str, params: Document) -> Any:  # noqa: A002
         """Return a tile."""
         state = self._state(id)
@@ -142,6 +144,7 @@ class PreviewRoutes:
         .param('x', 'The column of the tile.', paramType='path')
         .param('y', 'The row of the tile.', paramType='path')
     )
+    @reads_parameters
     def getTileOfFrame(self, id: str, frame: str, z: str, x: str, y: str, params: Document) -> Any:  # noqa: A002
         """Return a tile of a frame."""
         return self.getTile(id=id, z=z, x=x, y=y, params={**params, 'frame': frame})
@@ -156,6 +159,7 @@ class PreviewRoutes:
         .errorResponse('The region has too many pixels.', 413)
     )
     @answers_errors
+    @reads_parameters
     def getTilesRegion(self, id: str, params: Document) -> Any:  # noqa: A002
         """Return a region."""
         state = self._state(id)
@@ -184,6 +188,7 @@ class PreviewRoutes:
         .param('encoding', 'How it is encoded.', required=False, enum=list(ENCODINGS), default='JPEG')
     )
     @answers_errors
+    @reads_parameters
     def getTilesThumbnail(self, id: str, params: Document) -> Any:  # noqa: A002
         """Return a thumbnail."""
         state = self._state(id)

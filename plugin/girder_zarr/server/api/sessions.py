@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import cherrypy
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute, describeRoute
-from girder.api.rest import Resource, getCurrentUser, requireAdmin
+from girder.api.rest import getCurrentUser, requireAdmin
 from girder.constants import AccessType, SortDir, TokenScope
-from girder.exceptions import AccessException, RestException
+from girder.exceptions import AccessException
 
 from girder_zarr.errors import InvalidInputError
 from girder_zarr.server.common.http_errors import answers_errors
@@ -29,6 +29,7 @@ from .patches import PatchRoutes
 from .plan import PlanRoutes
 from .preview import PreviewRoutes
 from .reference_images import ReferenceRoutes
+from .strict_resource import StrictResource
 
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
@@ -37,7 +38,7 @@ _SORTS = ('updated', 'created', 'name', 'state')
 _NOTES = 'See docs/rest.md of girder_zarr for the fields.'
 
 
-class StitchSessionResource(Resource):
+class StitchSessionResource(StrictResource):
     """``/stitch_session``."""
 
     def __init__(self) -> None:
@@ -53,16 +54,6 @@ class StitchSessionResource(Resource):
         self.route('POST', (':id', 'cancel'), self.cancelSession)
         for routes in (PatchRoutes, ReferenceRoutes, BulkRoutes, PreviewRoutes, PlanRoutes):
             routes(self)
-
-    @answers_errors
-    def handleRoute(self, method: str, path: Any, params: Document) -> Any:
-        """Answer a request, unless its query names a part of the path, whose place Girder would give it."""
-        _, _, in_path = self._matchRoute(method.lower(), path)
-        twice = sorted(set(in_path) & set(params))
-        if twice:
-            msg = f'{twice[0]}: expected in the path only, found it in the query too.'
-            raise RestException(msg)
-        return super().handleRoute(method, path, params)
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @describeRoute(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import InvalidInputError
 from girder_zarr.image.style_functions import functions_of
 
+from .strict_resource import GENERAL_PARAMETERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -109,8 +111,6 @@ REGION_NAMES: dict[str, tuple[str, str]] = {
     'height': ('output', 'maxHeight'),
     **{name: ('scale', name) for name in ('magnification', 'mm_x', 'mm_y', 'exact')},
 }
-#: Parameters that only make addresses differ, or that Girder itself reads.
-IGNORED = frozenset(('_', 'token', 'revision'))
 
 
 def read_parameters(params: Mapping[str, Any], known: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def read_parameters(params: Mapping[str, Any], known: Mapping[str, Parameter]) -
     """
     values = {}
     for name, text in params.items():
-        if name in IGNORED:
+        if name in GENERAL_PARAMETERS:
             continue
         if name not in known:
             msg = f'{name[:80]}: expected one of the parameters {", ".join(sorted(known))}.'

@@ -7,7 +7,6 @@ from typing import Any
 from bson.objectid import ObjectId
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute
-from girder.api.rest import Resource
 from girder.constants import AccessType, TokenScope
 from girder.models.file import File
 from girder.models.item import Item
@@ -18,8 +17,10 @@ from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.tile_sources import explain as explanation
 from girder_zarr.server.tile_sources import priorities
 
+from .strict_resource import StrictResource
 
-class ZarrResource(Resource):
+
+class ZarrResource(StrictResource):
     """``/zarr``."""
 
     def __init__(self) -> None:

@@ -13,6 +13,7 @@ from girder_zarr.errors import ConflictError
 from girder_zarr.server.common import database
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.references import StitchReference
+from girder_zarr.server.sessions import lost_image
 from girder_zarr.server.sessions.model import StitchSession, spec_of, to_extent
 from girder_zarr.server.sessions.states import CANCELLED, COMPLETE, ERROR, FINALIZING
 from girder_zarr.server.settings.session_limits import current as limits_now
@@ -30,13 +31,15 @@ _ENDING_STATUSES = (*girder_job.STOPPED, JobStatus.ERROR)
 def finalize(session: Document, user: Document, *, force: bool) -> Document:
     """Start the job that makes the image; return the session.
 
-    Of any number of requests one starts a job: a session that is finalizing or complete is returned as it is.
+    Of any number of requests one starts a job: a session that is finalizing or complete is returned as it is,
+    unless its image was deleted.
 
     :raises ConflictError: there are no patches, or fewer than expected and not ``force``.
     :raises LimitExceededError: the image would be too large.
     :raises RestException: 503, no job could be started; the session is in error.
     :raises pymongo.errors.PyMongoError: the database went away; where the session is finalizing, it goes on.
     """
+    session = lost_image.reopen_if_lost(session)
     if session['state'] == FINALIZING:
         dispatch.send_again(session)
         session = StitchSession().get(session['_id'])

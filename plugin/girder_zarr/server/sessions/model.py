@@ -50,7 +50,10 @@ class StitchSession(AccessControlMixin, Model):
         self.resourceColl = 'folder'
         self.resourceParent = 'folderId'
         self.ensureIndices(
-            [([('folderId', SortDir.ASCENDING), ('updated', SortDir.DESCENDING)], {}), 'jobId', 'creatorId']
+            [
+                ([('folderId', SortDir.ASCENDING), ('updated', SortDir.DESCENDING)], {}),
+                *('jobId', 'creatorId', 'itemId', 'fileId'),
+            ]
         )
 
     def validate(self, doc: Document) -> Document:

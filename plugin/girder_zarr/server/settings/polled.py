@@ -13,10 +13,11 @@ import girder.models
 import pymongo
 from girder.models.setting import Setting
 
-from girder_zarr.image import limits
+from girder_zarr.image import limits, style_functions
 from girder_zarr.image.store import addresses
 
 from . import image_limits  # noqa: F401 - defines the setting that is polled here
+from .allowed_functions import normalise_style_functions
 from .allowed_hosts import normalise_allowed_hosts
 from .define import SettingKey
 
@@ -147,15 +148,21 @@ def _require_database() -> None:
 
 
 def install() -> None:
-    """Let the limits of images and the hosts that images are read from be what the settings say.
+    """Let what images may cost, read and call be what the settings say.
 
-    Where the settings cannot be read, the limits that were known last hold, and no host is allowed.
+    Where the settings cannot be read, the limits that were known last hold, no host is allowed, and no
+    function of styles but large_image's own.
     """
     limits.follow(PolledSetting(SettingKey.LIMITS, limits.parse_limits, limits.Limits(), fail_closed=False))
     addresses.follow(
         PolledSetting(SettingKey.ALLOWED_HOSTS, _parse_hosts, addresses.Allowed(), fail_closed=True)
     )
+    style_functions.bind(PolledSetting(SettingKey.STYLE_FUNCTIONS, _parse_functions, (), fail_closed=True))
 
 
 def _parse_hosts(raw: object) -> addresses.Allowed:
     return addresses.parse_allowed(normalise_allowed_hosts(raw))
+
+
+def _parse_functions(raw: object) -> tuple[str, ...]:
+    return tuple(normalise_style_functions(raw))
