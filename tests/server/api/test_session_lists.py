@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from girder.models.folder import Folder
 
 from support.server import png, random_pixels
 
@@ -76,3 +77,9 @@ def test_without_a_folder_those_are_listed_that_the_user_has_created(api, ask, f
 def test_nobody_has_no_sessions_of_their_own(ask, session):
     status, _, _ = ask(by=None)
     assert status == 401
+
+
+def test_own_sessions_are_listed_only_while_their_folder_may_be_read(api, session, folder, people):
+    assert [one['_id'] for one in api.call('GET', '/stitch_session')[1]] == [session['_id']]
+    Folder().setUserAccess(Folder().load(folder['_id'], force=True), people['owner'], None, save=True)
+    assert api.call('GET', '/stitch_session')[1] == []

@@ -18,7 +18,7 @@ from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import orphans
 from girder_zarr.server.maintenance.removal import delete_session
 from girder_zarr.server.sessions import edit as editing
-from girder_zarr.server.sessions.access import require_folder
+from girder_zarr.server.sessions.access import readable_folders, require_folder
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.view import to_json
 
@@ -177,7 +177,9 @@ class StitchSessionResource(StrictResource):
             msg = 'folderId: expected the id of a folder, because nobody is logged in; found nothing.'
             raise AccessException(msg)
         if not everybody:
-            return {'creatorId': user['_id'], 'deleting': False}
+            own = {'creatorId': user['_id'], 'deleting': False}
+            folders = StitchSession().collection.distinct('folderId', own)
+            return {**own, 'folderId': {'$in': list(readable_folders(folders, user))}}
         requireAdmin(user)
         return {'deleting': False}
 

@@ -12,6 +12,10 @@ from girder_zarr.errors import NotFoundError
 from girder_zarr.server.common.database import object_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bson import ObjectId
+
     from girder_zarr.server.common.names import Document
 
 
@@ -30,6 +34,15 @@ def require_folder(folder_id: Any, user: Document | None, level: int) -> Documen
         msg = f'There is no folder {folder_id}.'
         raise NotFoundError(msg)
     return folder
+
+
+def readable_folders(folder_ids: Iterable[ObjectId], user: Document) -> Iterator[ObjectId]:
+    """Yield those of some folders that a user may read."""
+    if is_disabled(user):
+        return
+    for folder in Folder().find({'_id': {'$in': list(folder_ids)}}):
+        if Folder().hasAccess(folder, user, AccessType.READ):
+            yield folder['_id']
 
 
 def may_write(session: Document, user: Document) -> bool:
