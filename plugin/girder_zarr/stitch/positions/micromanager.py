@@ -18,8 +18,8 @@ from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch.spec.field_checks import PixelSize
 
 from .entry import PatchEntry, PositionSet, finish
-from .pages import expand
 from .reading import FileLookup, parse_json, steady_step
+from .tiff_pages import expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
