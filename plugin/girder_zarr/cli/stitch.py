@@ -118,7 +118,7 @@ def show(found: Recognised, works: Sequence[ImageWork], report: Report, *, whole
 
 def _show_image(work: ImageWork, report: Report, *, prefix: str, whole: bool) -> None:
     from girder_zarr.stitch.arrange.map_drawing import describe
-    from girder_zarr.stitch.arrange.tile_sizes import listed
+    from girder_zarr.stitch.arrange.refusal import listed
 
     prepared = work.prepared
     report.document['images'].append({'name': work.name, **prepared.to_json()})

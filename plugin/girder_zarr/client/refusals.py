@@ -13,7 +13,7 @@ from girder_zarr.errors import (
     TooManyError,
     UnsupportedFormatError,
 )
-from girder_zarr.stitch.arrange.tile_sizes import Refusal, listed
+from girder_zarr.stitch.arrange.refusal import Refusal, listed
 
 if TYPE_CHECKING:
     from .patch import Patch

@@ -26,7 +26,7 @@ from . import list_params, request_body
 from .bulk import BulkRoutes
 from .conditional import only_if_new
 from .patches import PatchRoutes
-from .plan import PlanRoutes
+from .plan_route import PlanRoutes
 from .preview import PreviewRoutes
 from .reference_images import ReferenceRoutes
 from .strict_resource import StrictResource

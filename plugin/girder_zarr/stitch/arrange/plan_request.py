@@ -13,8 +13,9 @@ from .counting import arrange
 from .orientation import Orientation
 from .placement_map import MAX_SHOWN
 from .preparation import Preparation, prepare
+from .refusal import Refusal
 from .scan_path import ScanPath
-from .tile_sizes import Refusal, TileKind
+from .tile_sizes import TileKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

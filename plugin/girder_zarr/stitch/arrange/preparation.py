@@ -11,7 +11,7 @@ from girder_zarr.stitch.spec.model import StitchSpec
 
 from .counting import Arranged, count_channels
 from .placement_map import MapTile, PlacementMap, make_map
-from .tile_sizes import Refusal, TileKind, listed
+from .refusal import Refusal, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from girder_zarr.stitch.positions.entry import PatchEntry
 
     from .direction import DirectionHint
+    from .tile_sizes import TileKind
 
 
 @dataclass

@@ -12,6 +12,8 @@ import tifffile
 from girder_zarr.errors import GirderZarrError, InvalidInputError, UnsupportedFormatError
 from girder_zarr.stitch.formats import registry as formats
 
+from .refusal import Refusal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -27,25 +29,6 @@ class TileKind:
     width: int
     bands: int
     dtype: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A tile that cannot be part of the image, and why."""
-
-    key: str
-    file: str
-    message: str
-
-    @property
-    def line(self) -> str:
-        """The sentence that names the tile."""
-        where = f' (file {self.file})' if self.file else ''
-        return f'Patch {self.key}{where}: {self.message}'
-
-    def to_json(self) -> dict[str, str]:
-        """Return the same as a document."""
-        return {'key': self.key, 'file': self.file, 'message': self.message}
 
 
 def read_kind(path: Path, page: int | None, options: Mapping[str, Any]) -> TileKind:
@@ -137,10 +120,3 @@ def read_page(path: Path, number: int) -> np.ndarray:
             return np.moveaxis(pixels, 0, -1) if page.axes == 'SYX' else pixels
     except Exception as error:
         raise UnsupportedFormatError(f'Page {number} of {path} cannot be read: {error}.') from error
-
-
-def listed(refusals: Iterable[Refusal], shown: int = 20) -> list[str]:
-    """Return the sentences of refusals, the first ones, and how many more there are."""
-    lines = [one.line for one in refusals]
-    more = len(lines) - shown
-    return lines[:shown] + ([f'... and {more} more'] if more > 0 else [])

@@ -11,8 +11,8 @@ import re
 from girder_zarr.errors import InvalidInputError
 
 from .entry import PatchEntry, PositionSet, finish
-from .pages import expand
 from .reading import PIXEL, FileLookup, number, whole
+from .tiff_pages import expand
 
 _DIMENSION = re.compile(r'^\s*dim\s*=\s*([0-9]+)\s*$', re.MULTILINE | re.IGNORECASE)
 _TILE = re.compile(r'^\s*(?P<file>[^;]*?)\s*;\s*(?P<series>[^;]*?)\s*;\s*\((?P<place>[^)]*)\)\s*$')

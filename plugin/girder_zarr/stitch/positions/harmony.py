@@ -13,8 +13,8 @@ from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch.spec.field_checks import PixelSize
 
 from .entry import PatchEntry, PositionSet, finish
-from .pages import expand
 from .reading import FileLookup, child_text, in_micrometers, number, parse_xml, steady_step, unit_of, whole
+from .tiff_pages import expand
 
 if TYPE_CHECKING:
     import xml.etree.ElementTree as ET

@@ -19,8 +19,8 @@ from girder_zarr.stitch.spec.field_checks import PixelSize
 from .entry import PatchEntry, PositionSet, finish
 from .harmony import well_name
 from .name_pattern import match_names
-from .pages import expand
 from .reading import FileLookup, in_micrometers, number, parse_xml, steady_step, unit_of, whole
+from .tiff_pages import expand
 
 if TYPE_CHECKING:
     import xml.etree.ElementTree as ET

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch.spec.field_checks import PixelSize
 
 from .entry import PatchEntry, PositionSet, finish
-from .pages import expand
 from .reading import FileLookup, parse_json, steady_step
+from .tiff_pages import expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _UNIT = 'micrometer'
 #: The tag of a page that holds what Micro-Manager knows of it, as JSON.
 PAGE_TAG = 51123
+#: The number before the summary in the first bytes of an MMStack.
+_SUMMARY_HEADER = 2355492
 _AXES = {'c': 'ChannelIndex', 'z': 'SliceIndex', 't': 'FrameIndex'}
 _OLD_AXES = {'c': 'Channel', 'z': 'Slice', 't': 'Frame'}
 _NUMBERED = re.compile(r'(?:position|pos|xy)[_-]?([0-9]+)', re.IGNORECASE)
@@ -195,12 +198,21 @@ def read_stacks(paths: Iterable[Path], names: Iterable[str], files: FileLookup) 
     for path, name in zip(paths, names, strict=True):
         try:
             with tifffile.TiffFile(path, _multifile=False) as tiff:
-                summary = summary or _summary(tiff.micromanager_metadata or {})
+                if not summary and _has_summary(path):
+                    summary = _summary(tiff.micromanager_metadata or {})
                 pages = [_page_value(page) for page in tiff.pages]
         except Exception as error:
             raise InvalidInputError(f'{path} cannot be read as a TIFF: {error}.') from error
         described += [(name, at if len(pages) > 1 else None, page or {}) for at, page in enumerate(pages)]
     return _set(described, str(files.folder or 'The stack'), summary, files)
+
+
+def _has_summary(path: Path) -> bool:
+    """Return whether a TIFF begins as an MMStack, with a summary: without, tifffile complains."""
+    with path.open('rb') as stream:
+        head = stream.read(36)
+    order = '<' if head[:2] == b'II' else '>'
+    return len(head) == 36 and struct.unpack(f'{order}I', head[32:])[0] == _SUMMARY_HEADER
 
 
 def _page_value(page: Any) -> dict[str, Any] | None:

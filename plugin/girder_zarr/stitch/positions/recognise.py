@@ -12,8 +12,8 @@ from . import fiji, harmony, high_content, micromanager, ome, stitchers, table
 from .entry import PatchEntry, PositionSet, finish
 from .name_guess import NameGuess, guess, of_preset
 from .name_pattern import channel_names, check_placed, match_names, no_match
-from .pages import expand, is_tiff
 from .reading import FileLookup, read_text
+from .tiff_pages import expand, is_tiff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

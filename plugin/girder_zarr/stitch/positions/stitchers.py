@@ -18,8 +18,8 @@ from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch.spec.field_checks import PixelSize
 
 from .entry import PatchEntry, PositionSet, finish
-from .pages import expand
 from .reading import PIXEL, FileLookup, child_text, natural, number, parse_xml, unit_of, whole
+from .tiff_pages import expand
 
 if TYPE_CHECKING:
     import xml.etree.ElementTree as ET

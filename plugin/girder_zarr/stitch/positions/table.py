@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import InvalidInputError
 
 from .entry import PatchEntry, PositionSet, finish
-from .pages import expand
 from .reading import PIXEL, FileLookup, number, steady_step, unit_of, whole
+from .tiff_pages import expand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

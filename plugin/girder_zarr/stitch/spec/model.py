@@ -119,7 +119,7 @@ class StitchSpec:
             raise wrong('spec', 'an object', given)
         unknown = sorted(set(given) - set(_FIELDS))
         if unknown:
-            raise wrong(f'spec.{unknown[0]}', f'one of the fields {", ".join(_FIELDS)}', unknown[0])
+            raise wrong(f'spec.{unknown[0]:.80}', f'one of the fields {", ".join(_FIELDS)}', unknown[0])
         values = {}
         for name, (attribute, check) in _FIELDS.items():
             if given.get(name) is not None:
