@@ -9,7 +9,8 @@ from girder.constants import TokenScope
 
 from girder_zarr.errors import InvalidInputError, NotFoundError
 from girder_zarr.server.common.http_errors import answers_errors
-from girder_zarr.server.sessions.model import Document, object_id
+from girder_zarr.server.common.names import Document
+from girder_zarr.server.sessions.model import object_id
 from girder_zarr.server.settings import viewers
 from girder_zarr.server.share.grants import forget_grants
 from girder_zarr.server.share.links import (
