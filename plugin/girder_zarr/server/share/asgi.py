@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import GirderZarrError, InvalidInputError
 from girder_zarr.image.serve.answer import HttpAnswer, error_answer
 
-from .grants import HOLD_SECONDS
+from .grants import held_grant
 from .reads import FLUSH_SECONDS, MAX_WAITING, Reader, counts
 from .requests import ZarrRequest, read_request, respond, respond_at_once, still_granted
 
@@ -114,11 +113,11 @@ class ZarrApp:
     ) -> None:
         """Send block after block, each when the one before it is on its way.
 
-        The right to read is asked for again while it goes on. Where it ends, or where a block cannot be read,
-        the connection ends before the length that was announced, which no client takes for the whole value.
+        The right to read is asked for again as soon as what is known of it is too old. Where it ends, or
+        where a block cannot be read, the connection ends before the length that was announced, which no
+        client takes for the whole value.
         """
         left = asyncio.ensure_future(_left(receive))
-        asked = time.monotonic()
         try:
             await self._start(send, answer)
             block = answer.first
@@ -127,10 +126,8 @@ class ZarrApp:
                     return
                 await send({'type': 'http.response.body', 'body': block, 'more_body': True})
                 sent.size += len(block)
-                if time.monotonic() - asked > HOLD_SECONDS:
-                    asked = time.monotonic()
-                    if not await self._run(still_granted, request):
-                        return
+                if held_grant(request.door) is None and not await self._run(still_granted, request):
+                    return
                 block = await self._run(next, answer.rest, b'')
             await send({'type': 'http.response.body'})
         except GirderZarrError as error:

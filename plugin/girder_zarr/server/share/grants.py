@@ -103,6 +103,11 @@ def grant_of(door: Door) -> Grant:
     return _grants.fetch(door, lambda: _ask(door))
 
 
+def forget_grant(door: Door) -> None:
+    """Ask again for what an address names, and open it anew."""
+    _grants.pop(door)
+
+
 def forget_grants() -> None:
     """Ask again for everything."""
     _grants.clear()

@@ -108,6 +108,6 @@ def _virtual(item: Document, file: Document) -> Tree:
 
 
 def forget_stores() -> None:
-    """Close all stores, such as after one was found to be of a file that has changed."""
+    """Close all stores."""
     _stores.clear()
     _virtuals.clear()

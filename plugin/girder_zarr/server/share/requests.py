@@ -21,8 +21,8 @@ from girder_zarr.image.serve.s3_listing import XML, answer_bucket, is_listing
 from girder_zarr.image.serve.value_keys import is_possible
 from girder_zarr.server.common.database import was_lost
 
-from .grants import Door, Grant, RefusedError, grant_of, held_grant
-from .open_images import ImageTree, forget_stores
+from .grants import Door, Grant, RefusedError, forget_grant, grant_of, held_grant
+from .open_images import ImageTree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,8 +113,8 @@ def respond(request: ZarrRequest) -> tuple[HttpAnswer, Reader | None]:
         try:
             return _respond(request)
         except UnreadableImageError:
-            # A file that was replaced is seen by stores that are opened anew.
-            forget_stores()
+            # A file that was replaced is seen where it is opened anew.
+            forget_grant(request.door)
             return _respond(request)
     except RefusedError:
         return error_answer(403), None
