@@ -1,11 +1,14 @@
 """Who may read: the rights of Girder, share links, and one answer for all that may not be read."""
 
 import datetime as dt
+import http.client
 import json
+from pathlib import Path
 
 import pytest
 from bson import ObjectId
 from girder.constants import AccessType, TokenScope
+from girder.models.file import File
 from girder.models.folder import Folder
 from girder.models.item import Item
 from girder.models.token import Token
@@ -304,3 +307,34 @@ def test_counts_that_cannot_be_written_are_written_later(web, api, owner, make_i
     counts.flush()
     found = ZarrRead().findOne({'targetId': image.item['_id']})
     assert (found['requests'], found['bytes']) == (2, 2 * len(image.snapshot['zarr.json']))
+
+
+def test_what_is_being_sent_breaks_off_when_the_link_ends(web, api, make_image, tmp_path, clock):
+    image = make_image('directory')
+    with (tmp_path / 'image.zarr' / 'large').open('wb') as sparse:
+        sparse.truncate(256 * 2**20)
+    _, link = make_link(api, itemId=str(image.item['_id']))
+    connection = http.client.HTTPConnection(web.host, timeout=60)
+    connection.request('GET', f'/zarr/k/{link["key"]}/large')
+    answer = connection.getresponse()
+    answer.read(10_000)
+    ZarrLink().remove(ZarrLink().findOne({'_id': ObjectId(link['_id'])}))
+    clock.now += 5
+    with pytest.raises(http.client.IncompleteRead):
+        answer.read()
+    connection.close()
+
+
+def test_a_file_that_is_replaced_is_opened_anew(web, api, owner, make_image):
+    """Imported files change under Girder; the next request has the new one, with another validator."""
+    image = make_image('zip')
+    path = Path(File().getLocalFilePath(File().load(image.item['largeImage']['fileId'], force=True)))
+    before = web.ask(f'{image.path}/zarr.json', headers=owner)
+    assert web.ask(f'{image.path}/zarr.json', headers=owner).body == before.body
+    body = path.read_bytes().replace(b'"test"', b'"best"')
+    path.chmod(0o600)
+    path.write_bytes(body)
+    after = web.ask(f'{image.path}/zarr.json', headers=owner)
+    assert after.status == 200
+    assert after.body == before.body.replace(b'"test"', b'"best"') != before.body
+    assert after.headers['etag'] != before.headers['etag']

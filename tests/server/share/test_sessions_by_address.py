@@ -33,7 +33,8 @@ def opened(web, path):
     return zarr.open_group(FsspecStore.from_url(f'{web.address}{path}', read_only=True), mode='r')
 
 
-def test_what_has_arrived_is_an_image(web, api, session):
+def test_what_has_arrived_is_an_image(web, api, folder):
+    _, session = api.create(folder, origin='absolute')
     path = link_of(api, session)
     assert web.ask(f'{path}/zarr.json').status == 404
     picture = random_pixels(900, 1300)

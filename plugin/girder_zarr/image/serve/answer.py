@@ -31,7 +31,7 @@ ERRORS = {
 
 
 @dataclass
-class Answer:
+class HttpAnswer:
     """What is sent.
 
     :param headers: without those that all answers have.
@@ -55,17 +55,17 @@ class Answer:
             close()
 
 
-def error_answer(status: int, sentence: str | None = None) -> Answer:
+def error_answer(status: int, sentence: str | None = None) -> HttpAnswer:
     """Return an answer without a value."""
     code, usual = ERRORS[status]
     body = error_body(code, sentence or usual)
     headers = {'Content-Type': XML, 'Content-Length': str(len(body)), 'Cache-Control': 'no-store'}
-    return Answer(status, headers, body)
+    return HttpAnswer(status, headers, body)
 
 
-def text_answer(body: bytes, content_type: str, **headers: str) -> Answer:
+def text_answer(body: bytes, content_type: str, **headers: str) -> HttpAnswer:
     """Return an answer with a whole body that was made for it."""
-    return Answer(
+    return HttpAnswer(
         200,
         {
             'Content-Type': content_type,
@@ -77,7 +77,7 @@ def text_answer(body: bytes, content_type: str, **headers: str) -> Answer:
     )
 
 
-def answer_entry(entry: Entry, key: str, headers: Mapping[str, str], cache_control: str) -> Answer:
+def answer_entry(entry: Entry, key: str, headers: Mapping[str, str], cache_control: str) -> HttpAnswer:
     """Return the answer to a GET (or a HEAD, which leaves out the body) of a value.
 
     :param entry: is closed with the answer.
@@ -99,7 +99,9 @@ def answer_entry(entry: Entry, key: str, headers: Mapping[str, str], cache_contr
     return answer
 
 
-def answer_cached(entry: Entry, key: str, headers: Mapping[str, str], cache_control: str) -> Answer | None:
+def answer_cached(
+    entry: Entry, key: str, headers: Mapping[str, str], cache_control: str
+) -> HttpAnswer | None:
     """Return the answer to a GET in one block without waiting, or None where that is not possible."""
     answer = _answer(entry, key, headers, cache_control)
     if answer.rest is None:
@@ -115,7 +117,7 @@ def answer_cached(entry: Entry, key: str, headers: Mapping[str, str], cache_cont
     return answer
 
 
-def head_entry(entry: Entry, key: str, headers: Mapping[str, str], cache_control: str) -> Answer:
+def head_entry(entry: Entry, key: str, headers: Mapping[str, str], cache_control: str) -> HttpAnswer:
     """Return the answer to a HEAD of a value; nothing of it is read."""
     try:
         answer = _answer(entry, key, headers, cache_control)
@@ -125,14 +127,14 @@ def head_entry(entry: Entry, key: str, headers: Mapping[str, str], cache_control
     return answer
 
 
-def _answer(entry: Entry, key: str, headers: Mapping[str, str], cache_control: str) -> Answer:
+def _answer(entry: Entry, key: str, headers: Mapping[str, str], cache_control: str) -> HttpAnswer:
     etag = etag_of(entry.identity)
     sent = {'ETag': etag, 'Cache-Control': cache_control, 'Accept-Ranges': 'bytes'}
     if entry.modified is not None:
         sent['Last-Modified'] = http_date(entry.modified)
     status = status_of_conditions(headers, etag)
     if status == 304:
-        return Answer(304, sent)
+        return HttpAnswer(304, sent)
     if status is not None:
         return error_answer(status)
     size, kind = entry.size, content_type_of(key)
@@ -150,10 +152,10 @@ def _answer(entry: Entry, key: str, headers: Mapping[str, str], cache_control: s
     sent |= {'Content-Type': kind, 'Content-Length': str(span.stop - span.start)}
     if spans is not None:
         sent['Content-Range'] = content_range(span, size)
-    return Answer(200 if spans is None else 206, sent, rest=entry.blocks(*span))
+    return HttpAnswer(200 if spans is None else 206, sent, rest=entry.blocks(*span))
 
 
-def _several(entry: Entry, spans: list[Span], kind: str, sent: dict[str, str]) -> Answer:
+def _several(entry: Entry, spans: list[Span], kind: str, sent: dict[str, str]) -> HttpAnswer:
     frame = Multipart(spans, kind, entry.size)
     sent |= {'Content-Type': frame.content_type, 'Content-Length': str(frame.length)}
 
@@ -163,7 +165,7 @@ def _several(entry: Entry, spans: list[Span], kind: str, sent: dict[str, str]) -
             yield from entry.blocks(*span)
         yield frame.tail
 
-    return Answer(206, sent, rest=_joined(body()))
+    return HttpAnswer(206, sent, rest=_joined(body()))
 
 
 def _joined(blocks: Iterator[Block]) -> Iterator[Block]:

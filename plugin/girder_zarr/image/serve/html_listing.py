@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from .conditions import http_date
-from .pages import list_page
+from .key_pages import list_page
 
 if TYPE_CHECKING:
     from .tree import Tree

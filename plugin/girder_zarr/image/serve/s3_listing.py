@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 from girder_zarr.errors import InvalidInputError
 
 from .conditions import etag_of
-from .pages import MAX_KEYS, list_page
+from .key_pages import MAX_KEYS, list_page
 from .value_keys import MAX_KEY_BYTES, UNUSUAL
 
 if TYPE_CHECKING:

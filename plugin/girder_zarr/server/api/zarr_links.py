@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute, describeRoute
 from girder.api.rest import Resource, getApiUrl
@@ -9,7 +11,7 @@ from girder.constants import TokenScope
 
 from girder_zarr.errors import InvalidInputError, NotFoundError
 from girder_zarr.server.common.http_errors import answers_errors
-from girder_zarr.server.sessions.model import Document, object_id
+from girder_zarr.server.sessions.model import object_id
 from girder_zarr.server.settings import viewers
 from girder_zarr.server.share.grants import forget_grants
 from girder_zarr.server.share.links import (
@@ -24,6 +26,9 @@ from girder_zarr.server.share.links import (
 from girder_zarr.server.share.reads import ZarrRead, counts
 
 from . import list_params, request_body
+
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
 
 _FIELDS = (*KINDS.values(), 'label', 'expires')
 _NOTES = 'See docs/share.md of girder_zarr.'

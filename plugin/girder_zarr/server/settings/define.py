@@ -22,6 +22,7 @@ class SettingKey:
     STITCH_LIMITS = 'zarr.stitch_limits'
     STITCH_EXPIRES_HOURS = 'zarr.stitch_expires_hours'
     STITCH_PART_VALUES = 'zarr.stitch_part_values'
+    VIEWERS = 'zarr.viewers'
 
 
 def define(key: str, default: Any, normalise: Callable[[Any], Any]) -> None:

@@ -12,9 +12,10 @@ from urllib.parse import quote, urlsplit
 
 from girder.exceptions import ValidationException
 from girder.models.setting import Setting
-from girder.utility import setting_utilities
 
-KEY = 'zarr.viewers'
+from .define import SettingKey, define
+
+KEY = SettingKey.VIEWERS
 #: An address to follow, an address to paste somewhere, a command, or lines of a program.
 KINDS = ('link', 'address', 'command', 'python', 'r')
 MAX_VIEWERS, MAX_NAME, MAX_TEXT = 50, 60, 2000
@@ -115,14 +116,4 @@ def _invalid(message: str) -> ValidationException:
     return ValidationException(f'{KEY}: {message}.', 'value')
 
 
-@setting_utilities.default(KEY)
-def _default() -> list[dict[str, str]]:
-    return list(DEFAULT)
-
-
-def _validate(doc: dict[str, Any]) -> None:
-    doc['value'] = normalise(doc['value'])
-
-
-# Replacing keeps a second import of this module from chaining the validator to itself.
-setting_utilities.validator(KEY, replace=True)(_validate)
+define(KEY, DEFAULT, normalise)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError
-from girder_zarr.image.serve.answer import Answer, error_answer
+from girder_zarr.image.serve.answer import HttpAnswer, error_answer
 
-from .grants import HOLD_SECONDS
+from .grants import held_grant
 from .reads import FLUSH_SECONDS, MAX_WAITING, Reader, counts
 from .requests import ZarrRequest, read_request, respond, respond_at_once, still_granted
 
@@ -62,13 +61,13 @@ class ZarrApp:
         counts.flush()
 
     async def __call__(self, path: str, scope: Scope, receive: Any, send: Any) -> None:
-        """Answer a request.
+        """HttpAnswer a request.
 
         :param path: below ``/zarr/``.
         """
         method = scope['method']
         if method == 'OPTIONS':
-            await self._start(send, Answer(204, dict(_PREFLIGHT)))
+            await self._start(send, HttpAnswer(204, dict(_PREFLIGHT)))
             await send({'type': 'http.response.body'})
             return
         if method not in METHODS:
@@ -99,26 +98,26 @@ class ZarrApp:
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
-    async def _start(self, send: Any, answer: Answer) -> None:
+    async def _start(self, send: Any, answer: HttpAnswer) -> None:
         headers = [(_name(name), value.encode('latin-1')) for name, value in answer.headers.items()]
         if 'Content-Security-Policy' not in answer.headers:
             headers.append(_SANDBOX)
         await send({'type': 'http.response.start', 'status': answer.status, 'headers': [*headers, *COMMON]})
 
-    async def _send_whole(self, send: Any, answer: Answer, method: str) -> None:
+    async def _send_whole(self, send: Any, answer: HttpAnswer, method: str) -> None:
         await self._start(send, answer)
         await send({'type': 'http.response.body', 'body': b'' if method == 'HEAD' else answer.first})
 
     async def _send_blocks(
-        self, request: ZarrRequest, answer: Answer, receive: Any, send: Any, sent: _Sent
+        self, request: ZarrRequest, answer: HttpAnswer, receive: Any, send: Any, sent: _Sent
     ) -> None:
         """Send block after block, each when the one before it is on its way.
 
-        The right to read is asked for again while it goes on. Where it ends, or where a block cannot be read,
-        the connection ends before the length that was announced, which no client takes for the whole value.
+        The right to read is asked for again as soon as what is known of it is too old. Where it ends, or
+        where a block cannot be read, the connection ends before the length that was announced, which no
+        client takes for the whole value.
         """
         left = asyncio.ensure_future(_left(receive))
-        asked = time.monotonic()
         try:
             await self._start(send, answer)
             block = answer.first
@@ -127,10 +126,8 @@ class ZarrApp:
                     return
                 await send({'type': 'http.response.body', 'body': block, 'more_body': True})
                 sent.size += len(block)
-                if time.monotonic() - asked > HOLD_SECONDS:
-                    asked = time.monotonic()
-                    if not await self._run(still_granted, request):
-                        return
+                if held_grant(request.door) is None and not await self._run(still_granted, request):
+                    return
                 block = await self._run(next, answer.rest, b'')
             await send({'type': 'http.response.body'})
         except GirderZarrError as error:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.serve.tree import Tree
     from girder_zarr.image.store.entries import Entry
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
 
 #: Folders below each other, and what one folder shows.
 MAX_DEPTH, MAX_SHOWN = 20, 100_000

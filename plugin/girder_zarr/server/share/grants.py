@@ -30,7 +30,7 @@ from .session_tree import SessionTree
 if TYPE_CHECKING:
     from girder_zarr.image.serve.tree import Tree
     from girder_zarr.image.store.entries import Entry
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
 
 #: Seconds that an answer holds. A link that is revoked, and rights that are taken, are gone after five.
 HOLD_SECONDS = 4.0
@@ -101,6 +101,11 @@ def grant_of(door: Door) -> Grant:
         return found
     _grants.pop(door)
     return _grants.fetch(door, lambda: _ask(door))
+
+
+def forget_grant(door: Door) -> None:
+    """Ask again for what an address names, and open it anew."""
+    _grants.pop(door)
 
 
 def forget_grants() -> None:

@@ -21,8 +21,9 @@ from girder.models.model_base import Model
 from girder.models.user import User
 
 from girder_zarr.errors import InvalidInputError, NotFoundError, TooManyError
+from girder_zarr.server.common.names import Document, now
 from girder_zarr.server.sessions.access import is_disabled
-from girder_zarr.server.sessions.model import Document, StitchSession, object_id
+from girder_zarr.server.sessions.model import StitchSession, object_id
 
 if TYPE_CHECKING:
     from bson import ObjectId
@@ -66,14 +67,14 @@ class ZarrLink(Model):
                 'makerId': maker['_id'],
                 **{field: target['_id'] if name == kind else None for name, field in KINDS.items()},
                 'label': label,
-                'created': _now(),
+                'created': now(),
                 'expires': expires,
                 'uses': 0,
                 'lastUsed': None,
             }
         )
         # Counted afterwards: of two that are made at once neither passes over the limit.
-        usable = {'makerId': maker['_id'], '$or': [{'expires': None}, {'expires': {'$gt': _now()}}]}
+        usable = {'makerId': maker['_id'], '$or': [{'expires': None}, {'expires': {'$gt': now()}}]}
         count = self.collection.count_documents(usable)
         if count > MAX_LINKS:
             self.remove(link)
@@ -86,7 +87,7 @@ class ZarrLink(Model):
         if not KEY.fullmatch(key):
             return None
         found = self.findOne({'digest': digest_of(key)})
-        if found is None or (found['expires'] is not None and found['expires'] <= _now()):
+        if found is None or (found['expires'] is not None and found['expires'] <= now()):
             return None
         return found
 
@@ -170,15 +171,15 @@ def check_expires(expires: Any) -> dt.datetime | None:
     """
     if expires is None:
         return None
-    now, when = _now(), None
+    moment, when = now(), None
     if isinstance(expires, int | float) and not isinstance(expires, bool) and 0 < expires < 10**6:
-        when = now + dt.timedelta(hours=expires)
+        when = moment + dt.timedelta(hours=expires)
     elif isinstance(expires, str):
         try:
             when = dt.datetime.fromisoformat(expires)
         except ValueError:
             when = None
-    if when is None or when.tzinfo is None or when <= now:
+    if when is None or when.tzinfo is None or when <= moment:
         msg = (
             'expires: expected hours from now, or a time to come such as 2027-01-31T12:00:00+00:00, '
             f'found {str(expires)[:60]!r}.'
@@ -202,7 +203,3 @@ def follow() -> None:
 
 def _remover(field: str) -> Any:
     return lambda event: ZarrLink().removeWithQuery({field: event.info['_id']})
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)

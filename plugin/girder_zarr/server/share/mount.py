@@ -73,7 +73,7 @@ class ZarrMiddleware:
         self._app, self._ours = app, ours
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer, or hand on."""
+        """HttpAnswer, or hand on."""
         if scope['type'] == 'http':
             path = scope['path'].removeprefix(scope.get('root_path', ''))
             if path.startswith(PATH):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.serve.tree import Tree
     from girder_zarr.image.store.entries import Entry, Listed
     from girder_zarr.image.store.keystore import KeyStore
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
 
 #: Open stores; the directory of a zip of a million entries takes about 200 MB.
 MAX_STORES = 32
@@ -108,6 +108,6 @@ def _virtual(item: Document, file: Document) -> Tree:
 
 
 def forget_stores() -> None:
-    """Close all stores, such as after one was found to be of a file that has changed."""
+    """Close all stores."""
     _stores.clear()
     _virtuals.clear()

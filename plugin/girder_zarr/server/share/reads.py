@@ -19,7 +19,7 @@ from .links import ZarrLink
 if TYPE_CHECKING:
     from bson import ObjectId
 
-    from girder_zarr.server.sessions.model import Document
+    from girder_zarr.server.common.names import Document
 
 logger = logging.getLogger(__name__)
 

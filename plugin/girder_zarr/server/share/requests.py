@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote
 
 from girder_zarr.errors import InvalidInputError, UnreadableImageError
 from girder_zarr.image.serve.answer import (
-    Answer,
+    HttpAnswer,
     answer_cached,
     answer_entry,
     error_answer,
@@ -21,8 +21,8 @@ from girder_zarr.image.serve.s3_listing import XML, answer_bucket, is_listing
 from girder_zarr.image.serve.value_keys import is_possible
 from girder_zarr.server.common.database import was_lost
 
-from .grants import Door, Grant, RefusedError, grant_of, held_grant
-from .open_images import ImageTree, forget_stores
+from .grants import Door, Grant, RefusedError, forget_grant, grant_of, held_grant
+from .open_images import ImageTree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +87,7 @@ def _token(headers: Mapping[str, str]) -> str | None:
     return found or None
 
 
-def respond_at_once(request: ZarrRequest) -> tuple[Answer, Reader] | None:
+def respond_at_once(request: ZarrRequest) -> tuple[HttpAnswer, Reader] | None:
     """Return the answer to a request for a small value that is in memory, or None: it may take a wait.
 
     Handing such a request to a thread and back takes as long as all the rest of it.
@@ -107,14 +107,14 @@ def respond_at_once(request: ZarrRequest) -> tuple[Answer, Reader] | None:
     return None if answer is None else (answer, grant.reader)
 
 
-def respond(request: ZarrRequest) -> tuple[Answer, Reader | None]:
+def respond(request: ZarrRequest) -> tuple[HttpAnswer, Reader | None]:
     """Return the answer to a request, and who reads; whatever goes wrong has an answer, too."""
     try:
         try:
             return _respond(request)
         except UnreadableImageError:
-            # A file that was replaced is seen by stores that are opened anew.
-            forget_stores()
+            # A file that was replaced is seen where it is opened anew.
+            forget_grant(request.door)
             return _respond(request)
     except RefusedError:
         return error_answer(403), None
@@ -128,12 +128,12 @@ def respond(request: ZarrRequest) -> tuple[Answer, Reader | None]:
         return error_answer(500), None
 
 
-def _respond(request: ZarrRequest) -> tuple[Answer, Reader]:
+def _respond(request: ZarrRequest) -> tuple[HttpAnswer, Reader]:
     grant = grant_of(request.door)
     return _answer(request, grant), grant.reader
 
 
-def _answer(request: ZarrRequest, grant: Grant) -> Answer:
+def _answer(request: ZarrRequest, grant: Grant) -> HttpAnswer:
     key = request.key
     if not key and is_listing(request.query):
         return text_answer(answer_bucket(grant.tree, request.door.name, request.query), XML)
@@ -148,15 +148,15 @@ def _answer(request: ZarrRequest, grant: Grant) -> Answer:
     return answer(entry, key, request.headers, grant.cache_control(key))
 
 
-def _bucket(request: ZarrRequest) -> Answer:
-    """Answer at the address without a slash: S3's clients ask there whether the bucket exists."""
+def _bucket(request: ZarrRequest) -> HttpAnswer:
+    """HttpAnswer at the address without a slash: S3's clients ask there whether the bucket exists."""
     if request.method == 'HEAD':
         return text_answer(b'', XML)
     # Relative, so that it holds behind whatever proxy.
-    return Answer(307, {'Location': f'./{quote(request.door.name)}/', 'Content-Length': '0'})
+    return HttpAnswer(307, {'Location': f'./{quote(request.door.name)}/', 'Content-Length': '0'})
 
 
-def _folder(grant: Grant, key: str) -> Answer:
+def _folder(grant: Grant, key: str) -> HttpAnswer:
     folder = key[:-1]
     page = folder_page(grant.tree, folder) if not folder or is_possible(folder) else None
     if page is None:

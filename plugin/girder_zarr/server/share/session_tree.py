@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from girder_zarr.errors import NotFoundError
 from girder_zarr.image.virtual.series_tree import SeriesTree
 from girder_zarr.server.preview.tracker import state_of
-from girder_zarr.server.sessions.model import COMPLETE, StitchSession
+from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.sessions.states import COMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.serve.tree import Tree
     from girder_zarr.image.store.entries import Entry, Listed
+    from girder_zarr.server.common.names import Document
     from girder_zarr.server.preview.session_source import SessionState
-    from girder_zarr.server.sessions.model import Document
 
 #: Seconds that what is known of a session holds: a reader asks for many chunks in a moment.
 HOLD_SECONDS = 0.5
