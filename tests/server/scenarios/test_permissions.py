@@ -25,6 +25,12 @@ def routes(session, folder):
     """(name, who may, method, path, params, body) of each route."""
     base = f'/stitch_session/{session["_id"]}'
     create = json.dumps({'folderId': str(folder['_id']), 'name': 'new'})
+    plan = json.dumps(
+        {
+            'folderId': str(folder['_id']),
+            'patches': [{'key': 'a', 'x': 0, 'y': 0, 'width': 8, 'height': 8}],
+        }
+    )
     tiles = f'{base}/tiles'
     return [
         ('list', READERS, 'GET', '/stitch_session', {'folderId': str(folder['_id'])}, None),
@@ -32,6 +38,7 @@ def routes(session, folder):
         ('patches', READERS, 'GET', f'{base}/patch', None, None),
         ('patch', READERS, 'GET', f'{base}/patch/a', None, None),
         ('create', WRITERS, 'POST', '/stitch_session', None, create),
+        ('plan', WRITERS, 'POST', '/stitch_session/plan', None, plan),
         ('put', WRITERS, 'PUT', f'{base}/patch/b', {'x': 8, 'y': 0}, BODY),
         ('remove', WRITERS, 'DELETE', f'{base}/patch/a', None, None),
         ('cancel', WRITERS, 'POST', f'{base}/cancel', None, None),
@@ -72,7 +79,7 @@ def test_every_route_is_tried(api, session, folder):
         ]
         for route in routes(session, folder)
     }
-    # "/{id}" fits "/sweep" too, but no route of that method has it.
+    # "/{id}" fits "/sweep" and "/plan" too, but no route of that method has it.
     assert all(len(found) == 1 for found in tried.values()), tried
     assert {found[0] for found in tried.values()} == described
 

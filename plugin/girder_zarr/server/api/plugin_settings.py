@@ -10,7 +10,7 @@ from girder.api.describe import Description, describeRoute
 from girder.constants import TokenScope
 
 from girder_zarr.image.limits import Limits
-from girder_zarr.server.settings import session_limits
+from girder_zarr.server.settings import session_limits, viewers
 from girder_zarr.server.settings.define import SettingKey
 from girder_zarr.server.settings.job_settings import DEFAULT_VALUES
 from girder_zarr.server.settings.polled import is_fixed_by_environment, stored_value, variable_of
@@ -25,6 +25,8 @@ def _defaults() -> dict[str, Any]:
         SettingKey.ALLOWED_HOSTS: [],
         SettingKey.LIMITS: asdict(Limits()),
         SettingKey.SOURCE_PRIORITIES: {},
+        SettingKey.STYLE_FUNCTIONS: [],
+        SettingKey.VIEWERS: viewers.DEFAULT,
     }
 
 

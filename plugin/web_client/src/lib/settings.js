@@ -34,7 +34,7 @@ const SETTINGS = [
     },
     {
         key: 'zarr.style_functions', title: 'Functions that styles may call', kind: 'lines',
-        help: 'One a line, besides those of large_image, such as package.module:function.'
+        help: 'One a line, besides those of large_image: package.module.function or package.module.*.'
     }
 ];
 
