@@ -13,10 +13,10 @@ import numpy as np
 from girder_zarr.errors import EditError
 from girder_zarr.image.ngff.metadata import Axis
 from girder_zarr.image.series.folding import Folding, fold
-from girder_zarr.image.store.zarr_names import DIRECTORY_SUFFIX, FILE_SUFFIXES, SUFFIXES
+from girder_zarr.image.store.zarr_names import DIRECTORY_SUFFIX, FILE_SUFFIXES, SUFFIXES, TIFF_SUFFIXES
 from girder_zarr.image.write.outlet import DocumentsFirst
 from girder_zarr.image.write.output_spec import OutputSpec
-from girder_zarr.image.write.pack import check_target, outlet_for
+from girder_zarr.image.write.pack import check_target, folders_above, outlet_for
 from girder_zarr.image.write.pyramid import metadata_documents, visit_blocks, write_image
 from girder_zarr.image.write.resample import AREA, NEAREST, Resample
 
@@ -56,20 +56,41 @@ def write(
     overwrite: bool,
     resample: Resample | None,
     params: Mapping[str, Any],
+    container: str | None = None,
 ) -> None:
     """Write an image; see :meth:`sink.SinkMixin.write`.
 
-    :param path: its suffix decides on the format.
+    :param path: its suffix decides on the format, in lower or upper case.
+    :param container: one of SUFFIXES that is written whatever the suffix: an edited file stays what it is.
     :param params: of OME-Zarr (see :class:`.options.ZarrOptions`) or of the converter.
     :raises EditError: the target or a parameter is not acceptable, or it cannot be written.
     """
+    suffix = container or path.suffix.lower()
+    if suffix not in (*SUFFIXES, *TIFF_SUFFIXES):
+        raise EditError(
+            f'The name must end in {", ".join((*SUFFIXES, *TIFF_SUFFIXES))}; found {path.name!r}'
+        )
     check_target(path, overwrite=overwrite)
-    if path.suffix not in SUFFIXES:
+    with folders_above(path):
+        _write(image, path, suffix, lossy, alpha, overwrite, resample, params)
+
+
+def _write(
+    image: NewImageState,
+    path: Path,
+    suffix: str,
+    lossy: bool,
+    alpha: bool,
+    overwrite: bool,
+    resample: Resample | None,
+    params: Mapping[str, Any],
+) -> None:
+    if suffix in TIFF_SUFFIXES:
         own = {name: value for name, value in params.items() if name in {'progress', 'check', 'threads'}}
         others = {name: value for name, value in params.items() if name not in own}
         convert_to(
             path,
-            lambda folder: _write_zarr(image, folder, alpha, True, resample, ZarrOptions.read(own)),
+            lambda folder: _write_zarr(image, folder, '.zarr', alpha, True, resample, ZarrOptions.read(own)),
             dtype=image.extent.dtype,
             lossy=lossy,
             overwrite=overwrite,
@@ -78,12 +99,13 @@ def write(
             scratch=image.scratch.directory(),
         )
         return
-    _write_zarr(image, path, alpha, overwrite, resample, ZarrOptions.read(params, lossy=lossy))
+    _write_zarr(image, path, suffix, alpha, overwrite, resample, ZarrOptions.read(params, lossy=lossy))
 
 
 def _write_zarr(
     image: NewImageState,
     path: Path,
+    suffix: str,
     alpha: bool,
     overwrite: bool,
     resample: Resample | None,
@@ -92,7 +114,7 @@ def _write_zarr(
     if options.shard == 'auto':
         # RFC-9 asks for shards, so that there are few entries
         sides = options.chunk if isinstance(options.chunk, tuple) else (options.chunk,)
-        together = path.suffix == '.ozx' and options.version != '0.4'
+        together = suffix == '.ozx' and options.version != '0.4'
         options = replace(options, shard=OZX_SHARD * math.lcm(*sides) if together else None)
     extent = image.extent
     bands = extent.bands - 1 if not alpha and extent.bands in {2, 4} else extent.bands
@@ -103,8 +125,10 @@ def _write_zarr(
     if options.windows == 'data':
         spec = _with_windows_of_data(spec, reader, options.threads)
     documents = metadata_documents(spec) | associated_documents(image.associated, options)
-    with outlet_for(path, version=options.version, overwrite=overwrite) as target:
-        outlet = DocumentsFirst(target, documents | dict(options.documents))
+    documents = dict(options.documents) | documents
+    target_form = {'version': options.version, 'overwrite': overwrite, 'container': suffix}
+    with outlet_for(path, **target_form) as target:
+        outlet = DocumentsFirst(target, documents)
         write_image(
             outlet,
             spec,
@@ -122,7 +146,8 @@ def _write_zarr(
 def _stem(path: Path) -> str:
     name = path.name
     for suffix in (*FILE_SUFFIXES, DIRECTORY_SUFFIX, '.ome'):
-        name = name.removesuffix(suffix)
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
     return name or 'image'
 
 
@@ -148,6 +173,7 @@ def _spec(
         names=image.channel_names,
         colors=image.channel_colors,
         windows=() if options.windows == 'data' else options.windows or (),
+        stored=image.stored,
     )
     spec = OutputSpec.create(
         shape,
@@ -168,8 +194,10 @@ def _spec(
         factor=options.factor,
         max_levels=options.maxLevels,
     )
-    if image.foreign is not None:
-        spec = replace(spec, multiscale=replace(spec.multiscale, foreign=dict(image.foreign)))
+    if options.paths:
+        spec = replace(spec, paths=options.paths)
+    if image.carried is not None:
+        spec = replace(spec, multiscale=replace(spec.multiscale, carried=image.carried))
     return spec, folding
 
 
@@ -196,6 +224,7 @@ def default_resample(dtype: np.dtype[Any]) -> Resample:
 def _extra(image: NewImageState, folding: Folding) -> dict[str, Any]:
     """Return what our reader restores beyond what NGFF knows; see docs/format.md."""
     found = {
+        **image.extra,
         'description': None if isinstance(image.description, str) else image.description,
         'additionalMetadata': image.additional_metadata,
         'magnification': image.magnification,

@@ -43,6 +43,7 @@ class ZarrOptions:
     :param name: the name of the image; by default the file's name without its suffix.
     :param progress: called with the number of samples written since the last call.
     :param check: called before every chunk; raises to stop.
+    :param paths: of the levels' arrays; by default their numbers.
     :param documents: further metadata files by their path, put before any chunk.
     :param further: called when the image is written with where it goes, to put further files beside it.
     """
@@ -52,7 +53,7 @@ class ZarrOptions:
     shard: int | Literal['auto'] | None = 'auto'
     codec: Codec | str = 'blosc'
     quality: int = 90
-    windows: Sequence[tuple[float, float]] | Literal['data'] | None = None
+    windows: Sequence[Window | tuple[float, float] | None] | Literal['data'] | None = None
     factor: int = 2
     maxLevels: int | None = None
     threads: int | None = None
@@ -60,6 +61,7 @@ class ZarrOptions:
     progress: Callable[[int], None] | None = None
     check: Callable[[], None] | None = None
     documents: Mapping[str, bytes] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
     further: Callable[[Outlet], None] | None = None
 
     @classmethod

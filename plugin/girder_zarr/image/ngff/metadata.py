@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .carried import Carried
+
 Version = Literal['0.1', '0.2', '0.3', '0.4', '0.5', '0.6']
 AxisType = Literal['space', 'time', 'channel', 'custom']
 
@@ -27,12 +29,14 @@ class Axis:
     :param type: the NGFF axis type.
     :param unit: a UDUNITS-2 name such as ``micrometer``, or None.
     :param values: the value of each position along the axis, or None.
+    :param label: the name as stored, where it is another; it is written again.
     """
 
     name: str
     type: AxisType = 'custom'
     unit: str | None = None
     values: tuple[Any, ...] | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Multiscale:
     :param channels: the omero channels, or None where there is no omero metadata.
     :param version: as stored, dev and other suffixes included; None where the file has none.
     :param extra: what girder_zarr itself stored under the attribute ``girder_zarr`` (see docs/format.md).
-    :param foreign: attributes of other programs to be written beside the metadata; reading leaves it empty.
+    :param carried: what a file held beyond this, to be written again; reading leaves it empty.
     """
 
     axes: tuple[Axis, ...]
@@ -88,7 +92,7 @@ class Multiscale:
     version: str | None = None
     description: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-    foreign: dict[str, Any] = field(default_factory=dict)
+    carried: Carried = field(default_factory=Carried)
 
     def axis_index(self, name: str) -> int | None:
         """Return the position of the axis called ``name``, or None."""

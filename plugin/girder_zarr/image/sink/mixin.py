@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 import warnings
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -297,9 +299,11 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         """
         self._checkEditable()
         self._takeNew()
-        path = Path(path)
+        path, container = Path(path), None
         if self._edited is not None:
-            params = self._editedParams(self._edited, path, params)
+            path = self._edited.target(path)
+            container = self._edited.container if self._edited.lies_at(path) else None
+            params = self._editedParams(self._edited, path, container or path.suffix.lower(), params)
         export.write(
             self._state(),
             path,
@@ -308,6 +312,7 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             overwrite=overwriteAllowed,
             resample=resample,
             params=params,
+            container=container,
         )
 
     def _state(self) -> NewImageState:
@@ -338,8 +343,17 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             projection=self._projection,
             gcps=self._outputGcps(),
             associated=dict(self._newAssociated),
-            foreign=None if self._edited is None else self._edited.foreign,
+            **self._carriedOver(extent),
         )
+
+    def _carriedOver(self, extent: CanvasExtent) -> dict[str, Any]:
+        """Return what an edited file's metadata adds to the state."""
+        if self._edited is None:
+            return {}
+        carried, stored = self._edited.carried, self._edited.multiscale.channels or ()
+        if extent.bands != self._edited.layout.bands:
+            carried, stored = replace(carried, channels=()), ()
+        return {'carried': carried, 'stored': stored, 'extra': self._edited.extra}
 
     def _writtenFrameAxes(self, extent: CanvasExtent) -> tuple[Axis, ...]:
         """Return the frame axes in the order of NGFF, with units and values.
@@ -352,18 +366,24 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         valued = {axis.name: axis for axis in self._frameAxesOf(counted, extent)}
         return tuple(valued[name] for name in names)
 
-    def _editedParams(self, edited: Edited, path: Path, params: dict[str, Any]) -> dict[str, Any]:
+    def _editedParams(
+        self, edited: Edited, path: Path, suffix: str, params: dict[str, Any]
+    ) -> dict[str, Any]:
         """Return the parameters of ``write`` with what the edited file says; get ready to replace it."""
         extent = self._canvas.extent()
-        if path.suffix not in SUFFIXES or extent is None:
+        if suffix not in SUFFIXES or extent is None:
             return params
         found = edited.options(extent.bands, params)
-        if found.pop('labels', True):
+        beside, labels = edited.beside, found.pop('labels', True)
+        keys = beside.others if found.pop('others', True) else ()
+        if labels:
             window = output_window(extent, self._crop, self._minWidth, self._minHeight)
             moved = (extent.left + window.x, extent.top + window.y) != (0, 0)
             edited.check_labels(found['version'], moved=moved, sides=(window.out_height, window.out_width))
-            found['further'] = edited.copy_labels
-            found['documents'] = edited.label_documents()
+            keys = (*beside.labels, *keys)
+        beside.check_format(2 if found['version'] == '0.4' else 3, keys)
+        found['documents'] = beside.documents(keys)
+        found['further'] = partial(beside.copy, keys=keys)
         if edited.lies_at(path):
             self._canvas.detach()
             for key, pixels in list(self._newAssociated.items()):
