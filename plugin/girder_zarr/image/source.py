@@ -22,7 +22,6 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.hierarchy.internal_metadata import describe
 from girder_zarr.image.hierarchy.labels import LabelFrames
 from girder_zarr.image.hierarchy.selection import choice_key, open_wanted, wanted
-from girder_zarr.image.ngff.units import millimeters
 from girder_zarr.image.render.display import encode_jpeg
 from girder_zarr.image.render.histogram import COUNTED, HISTOGRAM_OPTIONS, count_values, summarize
 from girder_zarr.image.render.passthrough import stored_jpeg
@@ -111,6 +110,7 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
         self._restoreProperties(multiscale.extra)
         native = self.getNativeMagnification()
         self._mm_x, self._mm_y = native['mm_x'], native['mm_y']
+        self._mm_z = multiscale.millimeters('z')
         self._frameAxes, self._frameUnits, self._frameValues = frame_values(multiscale, self._layout)
         if kwargs.get('editable'):
             self._initEdit(opened, self._store, location, kwargs)
@@ -202,13 +202,7 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
 
     def getNativeMagnification(self) -> dict[str, float | None]:
         """Return the size of a pixel in millimeters, and the magnification that it amounts to."""
-        multiscale = self._series[0].multiscale
-        found = []
-        for index in (self._layout.x, self._layout.y):
-            unit = millimeters(multiscale.axes[index].unit)
-            found.append(
-                None if unit is None or not multiscale.levels else multiscale.levels[0].scale[index] * unit
-            )
+        found = [self._series[0].multiscale.millimeters(name) for name in 'xy']
         magnification = self._magnification or (0.01 / found[0] if found[0] else None)
         return {'magnification': magnification, 'mm_x': found[0], 'mm_y': found[1]}
 

@@ -32,7 +32,12 @@ CHANNELS = [
 ]
 AXES: list[dict[str, Any]] = [
     {'name': 'c', 'type': 'channel', 'longName': 'stain'},
-    {'name': 'z', 'type': 'space', 'unit': 'micrometer', 'orientation': {'type': 'anatomical', 'value': 'i-s'}},
+    {
+        'name': 'z',
+        'type': 'space',
+        'unit': 'micrometer',
+        'orientation': {'type': 'anatomical', 'value': 'i-s'},
+    },
     {'name': 'y', 'type': 'space', 'unit': 'micrometer'},
     {'name': 'x', 'type': 'space', 'unit': 'nanometer'},
 ]
@@ -102,7 +107,7 @@ def test_everything_is_there_after_an_edit(tmp_path: Path, version: str, name: s
     for key in ('name', 'metadata', 'acquisition', 'axes'):
         assert multiscale[key] == MULTISCALE[key], key
     assert multiscale['datasets'][0] == MULTISCALE['datasets'][0]
-    assert [one['path'] for one in multiscale['datasets']] == ['s0']
+    assert [one['path'] for one in multiscale['datasets']] == ['s0', 's1', 's2']
     assert omero['channels'] == CHANNELS
     assert {key: omero[key] for key in ('id', 'rdefs', 'pixel_size')} == {
         key: OMERO[key] for key in ('id', 'rdefs', 'pixel_size')
@@ -126,7 +131,7 @@ def test_what_lies_beside_can_be_left_out_but_is_not_lost_silently(tmp_path: Pat
         edit(path, version='0.5')
     assert sorted(one.name for one in path.iterdir()) == before
     other = edit(path, tmp_path / 'other.zarr', version='0.5', others=False)
-    assert sorted(one.name for one in other.iterdir()) == ['s0', 'zarr.json']
+    assert sorted(one.name for one in other.iterdir()) == ['s0', 's1', 's2', 'zarr.json']
 
 
 def test_levels_get_free_names(tmp_path: Path) -> None:

@@ -105,10 +105,13 @@ class Edited:
         index = self.multiscale.axis_index(name)
         return None if index is None else self.multiscale.axes[index]
 
-    def transform(self, name: str) -> tuple[float, float]:
-        """Return the size of a step along an axis and the offset of the first, in the axis's unit."""
+    def transform(self, name: str) -> tuple[float | None, float]:
+        """Return the size of a step along an axis and the offset of the first, in the axis's unit.
+
+        The size is None where the file does not give it.
+        """
         index, base = self.multiscale.axis_index(name), self.multiscale.levels[0]
-        return (1.0, 0.0) if index is None else (base.scale[index], base.translation[index])
+        return (None, 0.0) if index is None else (base.size(index), base.translation[index])
 
     def options(self, bands: int, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of ``write``: those that are asked for, and others that follow from the file.

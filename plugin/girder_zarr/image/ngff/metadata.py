@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .carried import Carried
+from .units import to_millimeters
 
 Version = Literal['0.1', '0.2', '0.3', '0.4', '0.5', '0.6']
 AxisType = Literal['space', 'time', 'channel', 'custom']
@@ -46,11 +47,17 @@ class Level:
     :param path: relative to the group that holds the metadata.
     :param scale: one factor an axis, in the axis's unit a pixel, transforms of the multiscale included.
     :param translation: one offset an axis, in the axis's unit; position of the first pixel.
+    :param given: whether the file gives the factor of an axis validly; empty: all are given.
     """
 
     path: str
     scale: tuple[float, ...]
     translation: tuple[float, ...]
+    given: tuple[bool, ...] = ()
+
+    def size(self, index: int) -> float | None:
+        """Return the factor of an axis, negative where it is flipped, or None where it is not known."""
+        return self.scale[index] if not self.given or self.given[index] else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,14 @@ class Multiscale:
     description: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     carried: Carried = field(default_factory=Carried)
+
+    def millimeters(self, name: str) -> float | None:
+        """Return the size of a pixel of the full resolution along an axis, or None where it is not known."""
+        index = self.axis_index(name)
+        if index is None or not self.levels:
+            return None
+        size = self.levels[0].size(index)
+        return None if size is None else to_millimeters(abs(size), self.axes[index].unit)
 
     def axis_index(self, name: str) -> int | None:
         """Return the position of the axis called ``name``, or None."""

@@ -6,7 +6,6 @@ wrong or missing is noted in ``problems`` and read as well as can be; what canno
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,12 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, check_relative_path
 
 from .metadata import DEFAULT_AXIS_TYPES, Axis, AxisType, Channel, Level, Multiscale, Window
+from .transforms import Transform, read_transforms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 IMPLICIT_AXES = 'tczyx'
-#: How deep sequences of transforms are followed.
-MAX_TRANSFORM_DEPTH = 8
 
 
 @dataclass(frozen=True)
@@ -138,9 +136,12 @@ def _multiscale(
         raise UnreadableImageError(msg)
     paths = [check_relative_path(dataset.get('path'), 'The path of a dataset') for dataset in datasets]
     axes = _axes(item, datasets[0], lambda: axes_of(paths[0]), notes)
-    outer = _transform(item.get('coordinateTransformations'), len(axes), notes)
+    outer = Transform.none(len(axes))
+    if not isinstance(item.get('coordinateSystems'), list):
+        # from 0.6 on these lead from the intrinsic system to others, and its units count alone
+        outer = read_transforms(item.get('coordinateTransformations'), _spaces(axes), notes.add)
     levels = tuple(
-        _level(path, dataset.get('coordinateTransformations'), outer, len(axes), notes)
+        _level(path, dataset.get('coordinateTransformations'), outer, axes, notes)
         for path, dataset in zip(paths, datasets, strict=True)
     )
     metadata = _object(item.get('metadata')) or {}
@@ -229,75 +230,15 @@ def _axis(axis: object) -> Axis:
     )
 
 
-_Transform = tuple[tuple[float, ...], tuple[float, ...]]
-
-
-def _level(path: str, transforms: object, outer: _Transform, count: int, notes: _Notes) -> Level:
+def _level(path: str, transforms: object, outer: Transform, axes: Sequence[Axis], notes: _Notes) -> Level:
     if transforms is None:
         notes.add('Some levels have no coordinateTransformations, so where their pixels lie is not known.')
-    scale, translation = _chain(_transform(transforms, count, notes), outer)
-    if not all(math.isfinite(value) and value != 0 for value in scale):
-        notes.add(
-            f'The scale of the level {path!r} holds a number that is zero or not finite; it is read as 1.'
-        )
-        scale = tuple(value if math.isfinite(value) and value != 0 else 1.0 for value in scale)
-    return Level(path, scale, translation)
+    found = read_transforms(transforms, _spaces(axes), notes.add).then(outer)
+    return Level(path, found.scale, found.translation, found.given)
 
 
-def _chain(first: _Transform, then: _Transform) -> _Transform:
-    scale = tuple(a * b for a, b in zip(first[0], then[0], strict=True))
-    translation = tuple(t * s + u for t, s, u in zip(first[1], then[0], then[1], strict=True))
-    return scale, translation
-
-
-def _transform(value: object, count: int, notes: _Notes, depth: int = 0) -> _Transform:
-    """Return one list of transforms as scale and translation."""
-    result: _Transform = (1.0,) * count, (0.0,) * count
-    if not isinstance(value, list):
-        return result
-    for step in value[:32]:
-        kind = step.get('type') if isinstance(step, dict) else None
-        if kind == 'identity':
-            continue
-        if kind == 'sequence' and depth < MAX_TRANSFORM_DEPTH:
-            result = _chain(result, _transform(step.get('transformations'), count, notes, depth + 1))
-            continue
-        numbers = None
-        if kind in ('scale', 'translation'):
-            numbers = _numbers(step.get(kind), count)
-        elif kind == 'affine':
-            affine = _diagonal(step.get('affine'), count)
-            if affine is not None:
-                result = _chain(result, affine)
-                continue
-        if numbers is None:
-            notes.add(
-                f'A coordinate transformation of type {str(kind)[:50]!r} cannot be applied; it is left out.'
-            )
-        elif kind == 'scale':
-            result = _chain(result, (numbers, (0.0,) * count))
-        else:
-            result = _chain(result, ((1.0,) * count, numbers))
-    return result
-
-
-def _numbers(value: object, count: int) -> tuple[float, ...] | None:
-    if not isinstance(value, list) or len(value) != count:
-        return None
-    if not all(isinstance(number, (int, float)) and abs(number) < 1e300 for number in value):
-        return None
-    return tuple(float(number) for number in value)
-
-
-def _diagonal(value: object, count: int) -> _Transform | None:
-    """Return an affine matrix (rows of ``count`` factors and an offset) that neither turns nor shears."""
-    rows = [_numbers(row, count + 1) for row in value[: count + 1]] if isinstance(value, list) else []
-    if len(rows) < count or any(row is None for row in rows[:count]):
-        return None
-    found = [row for row in rows[:count] if row is not None]
-    if any(row[column] for index, row in enumerate(found) for column in range(count) if column != index):
-        return None
-    return tuple(row[index] for index, row in enumerate(found)), tuple(row[count] for row in found)
+def _spaces(axes: Sequence[Axis]) -> list[bool]:
+    return [axis.type == 'space' for axis in axes]
 
 
 def parse_channels(omero: object, notes: _Notes | None = None) -> tuple[Channel, ...] | None:

@@ -28,6 +28,7 @@ class PropertiesMixin:
     _minHeight: int | None = None
     _mm_x: float | None = None
     _mm_y: float | None = None
+    _mm_z: float | None = None
     _magnification: float | None = None
     _channelNames: list[str] | None = None
     _channelColors: list[str] | None = None
@@ -133,6 +134,17 @@ class PropertiesMixin:
     def mm_y(self, value: float | None) -> None:
         self._checkEditable()
         self._mm_y = None if value is None else _positive(value, 'mm_y')
+        self._changed()
+
+    @property
+    def mm_z(self) -> float | None:
+        """The distance of two planes of axis z in millimeters, or None where it is not known."""
+        return self._mm_z
+
+    @mm_z.setter
+    def mm_z(self, value: float | None) -> None:
+        self._checkEditable()
+        self._mm_z = None if value is None else _positive(value, 'mm_z')
         self._changed()
 
     @property
