@@ -23,11 +23,12 @@ from girder_zarr.image.hierarchy.internal_metadata import describe
 from girder_zarr.image.hierarchy.labels import LabelFrames
 from girder_zarr.image.hierarchy.selection import choice_key, open_wanted, wanted
 from girder_zarr.image.render.display import encode_jpeg
-from girder_zarr.image.render.histogram import COUNTED, HISTOGRAM_OPTIONS, count_values, summarize
+from girder_zarr.image.render.finite import as_json
 from girder_zarr.image.render.passthrough import stored_jpeg
 from girder_zarr.image.render.picture import associated_picture, read_frame, sides_of
 from girder_zarr.image.render.regions import MEANS, read_region
 from girder_zarr.image.render.rendered import RenderedMixin
+from girder_zarr.image.render.statistics import StatisticsMixin
 from girder_zarr.image.series.frames import channel_names, frame_records, frame_values, lay_out, native_dtype
 from girder_zarr.image.series.reduce import choose_level
 from girder_zarr.image.sink.mixin import SinkMixin
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.store.keystore import KeyStore
 
 
-class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=SourceMeta):
+class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSource, metaclass=SourceMeta):
     """Provides tile access to OME-Zarr images and other zarr arrays, and writes new ones."""
 
     cacheName = 'tilesource'
@@ -219,7 +220,7 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
     def getInternalMetadata(self, **kwargs: Any) -> dict[str, Any]:
         """Return all that is known: ``zarr`` holds the attributes as stored, and what was read from them."""
         del kwargs
-        return {'zarr': describe(self._opened, self._series, self._layout)}
+        return {'zarr': as_json(describe(self._opened, self._series, self._layout))}
 
     def getAssociatedImagesList(self) -> list[str]:
         """Return the names of the labels and other small images."""
@@ -324,18 +325,6 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
         if data is not None:
             return ImageBytes(data, mimetype='image/jpeg')
         return super()._outputTile(tile, TILE_FORMAT_NUMPY, *place, applyStyle=False, **kwargs)
-
-    def histogram(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a histogram; see the base class. Values of up to 16 bits are counted in one pass."""
-        bins = kwargs.get('bins', 256)
-        simple = not args and kwargs.get('dtype') is None and isinstance(bins, int) and self._isPlain()
-        if simple and self._dtype.name in COUNTED:
-            rest = {name: value for name, value in kwargs.items() if name not in HISTOGRAM_OPTIONS}
-            tiles = (tile['tile'] for tile in self.tileIterator(format=TILE_FORMAT_NUMPY, **rest))
-            counts = count_values(tiles, self._dtype)
-            if counts is not None and counts.any(axis=1).all():
-                return summarize(counts, self._dtype, {**kwargs, 'bins': bins})
-        return super().histogram(*args, **kwargs)
 
     def getThumbnail(self, width: Any = None, height: Any = None, **kwargs: Any) -> Any:
         """Return a thumbnail; see the base class. Its pixels are means, as those of lower levels are."""

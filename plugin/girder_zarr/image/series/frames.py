@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -193,7 +194,7 @@ def frame_records(series: Sequence[Series], layout: FrameLayout) -> list[dict[st
                 continue
             values = axes[axis.index].values
             value = _value(values, position, frame, axis.count, layout.count) if values else None
-            if value is None:
+            if value is None or (isinstance(value, float) and not math.isfinite(value)):
                 value = _measured(series[frame // each].multiscale, axis.index, position)
             if value is not None:
                 record['Value' + axis.name.upper()] = value
