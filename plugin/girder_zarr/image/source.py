@@ -101,7 +101,8 @@ class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSour
         choice = wanted(kwargs)
         location = self._getLargeImagePath()
         self._largeImagePath: Any = location if isinstance(location, ByteSource) else str(location)
-        self._store = open_store(location)
+        # in an assetstore a link may lead to what its owner must not read
+        self._store = open_store(location, follow_links=not hasattr(self, 'girderSource'))
         self._opened = opened = open_wanted(self._store, choice)
         self._describe(opened.series)
         if choice.labels and opened.labels and len(opened.series) == 1:

@@ -234,7 +234,7 @@ def _level(path: str, transforms: object, outer: Transform, axes: Sequence[Axis]
     if transforms is None:
         notes.add('Some levels have no coordinateTransformations, so where their pixels lie is not known.')
     found = read_transforms(transforms, _spaces(axes), notes.add).then(outer)
-    return Level(path, found.scale, found.translation, found.given)
+    return Level(path, found.scale, found.translation, () if all(found.given) else found.given)
 
 
 def _spaces(axes: Sequence[Axis]) -> list[bool]:
