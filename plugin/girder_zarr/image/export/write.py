@@ -88,9 +88,10 @@ def _write(
     if suffix in TIFF_SUFFIXES:
         own = {name: value for name, value in params.items() if name in {'progress', 'check', 'threads'}}
         others = {name: value for name, value in params.items() if name not in own}
+        between = replace(ZarrOptions.read(own), windows=())
         convert_to(
             path,
-            lambda folder: _write_zarr(image, folder, '.zarr', alpha, True, resample, ZarrOptions.read(own)),
+            lambda folder: _write_zarr(image, folder, '.zarr', alpha, True, resample, between),
             dtype=image.extent.dtype,
             lossy=lossy,
             overwrite=overwrite,
@@ -124,6 +125,9 @@ def _write_zarr(
     reader = _CanvasBlocks(image.canvas, extent, image.window, bands, axes, folding)
     if options.windows == 'data':
         spec = _with_windows_of_data(spec, reader, options.threads)
+    elif options.windows is None and spec.dtype.kind == 'f':
+        # floats have no range that all programs agree on, and 0 to 1 shows most of them white
+        spec = _with_windows_of_data(spec, reader, options.threads, together=True)
     documents = metadata_documents(spec) | associated_documents(image.associated, options)
     documents = dict(options.documents) | documents
     target_form = {'version': options.version, 'overwrite': overwrite, 'container': suffix}
@@ -201,8 +205,13 @@ def _spec(
     return spec, folding
 
 
-def _with_windows_of_data(spec: OutputSpec, reader: _CanvasBlocks, threads: int | None) -> OutputSpec:
-    """Return a spec whose channels show their smallest to their largest value; reads every block once."""
+def _with_windows_of_data(
+    spec: OutputSpec, reader: _CanvasBlocks, threads: int | None, *, together: bool = False
+) -> OutputSpec:
+    """Return a spec whose channels show their smallest to their largest value; reads every block once.
+
+    :param together: the colours of a pixel have one window, which keeps them; opacity has its own.
+    """
     channels = spec.multiscale.channels
     if channels is None:
         return spec
@@ -211,9 +220,16 @@ def _with_windows_of_data(spec: OutputSpec, reader: _CanvasBlocks, threads: int 
     visit_blocks(spec, lambda region: ranges.see(region, reader.read(region)), reader.occupied, threads)
     found = []
     for index, channel in enumerate(channels):
-        ends = ranges.ends(index)
+        ends = ranges.ends(index, *(_colors_beside(index, spec.bands) if together else ()))
         found.append(channel if ends is None else replace(channel, window=with_ends(channel.window, ends)))
     return replace(spec, multiscale=replace(spec.multiscale, channels=tuple(found)))
+
+
+def _colors_beside(index: int, bands: int) -> list[int]:
+    """Return the positions of all colours of the pixel that a position is a colour of."""
+    if bands not in {3, 4} or index % bands == 3:
+        return []
+    return [index - index % bands + color for color in range(3)]
 
 
 def default_resample(dtype: np.dtype[Any]) -> Resample:

@@ -35,8 +35,8 @@ class ZarrOptions:
         .ozx, and no shards elsewhere.
     :param codec: a Codec, or the name of one: blosc, zstd, none; with ``lossy`` also jpeg or jpegxl.
     :param quality: 1 to 100, of jpeg and jpegxl.
-    :param windows: (start, end) of each channel, to be displayed; by default all values of the type;
-        ``'data'``: from the smallest to the largest value of each channel.
+    :param windows: (start, end) of each channel, to be displayed; by default all values of an
+        integer type, and of floats those that there are, together for the colours of a pixel; ``'data'``: from the smallest to the largest value of each channel.
     :param factor: how many times smaller each level is than the one before: 2, 4, 8, ...
     :param maxLevels: the number of levels at most.
     :param threads: how many; None: one a processor.
@@ -137,7 +137,11 @@ class Ranges:
                 self._low[index] = min(self._low[index], low)
                 self._high[index] = max(self._high[index], high)
 
-    def ends(self, index: int) -> tuple[float, float] | None:
-        """Return where a channel's values start and end, or None where all of them are the same."""
-        low, high = float(self._low[index]), float(self._high[index])
+    def ends(self, index: int, *others: int) -> tuple[float, float] | None:
+        """Return where a channel's values start and end, or None where all of them are the same.
+
+        :param others: channels that have their window in common with it.
+        """
+        places = [index, *others]
+        low, high = float(self._low[places].min()), float(self._high[places].max())
         return (low, high) if low < high else None

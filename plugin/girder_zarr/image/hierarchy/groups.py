@@ -58,7 +58,11 @@ def read_image(store: KeyStore, path: str, attributes: dict[str, Any]) -> tuple[
         found = info(name)
         return None if found is None else len(found.shape)
 
-    parsed = parse_attributes(attributes, axes)
+    def names(name: str) -> Sequence[str | None] | None:
+        found = info(name)
+        return None if found is None else found.dimension_names or _xarray_names(store, prefix + name)
+
+    parsed = parse_attributes(attributes, axes, names)
     store.prefetch_metadata(
         (prefix + level.path).rstrip('/') for one in parsed.multiscales for level in one.levels
     )
@@ -67,6 +71,13 @@ def read_image(store: KeyStore, path: str, attributes: dict[str, Any]) -> tuple[
         for multiscale in parsed.multiscales
     ]
     return parsed, series
+
+
+def _xarray_names(store: KeyStore, path: str) -> list[str] | None:
+    """Return the names that xarray keeps of the dimensions of an array of zarr v2, or None."""
+    data = store.read(f'{path}/.zattrs'.lstrip('/'), DEFAULT.json_bytes)
+    names = None if data is None else load_json(data, f'{path}/.zattrs').get('_ARRAY_DIMENSIONS')
+    return [str(name) for name in names] if isinstance(names, list) else None
 
 
 def _series(

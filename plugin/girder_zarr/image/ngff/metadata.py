@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .carried import Carried
 from .units import to_millimeters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Version = Literal['0.1', '0.2', '0.3', '0.4', '0.5', '0.6']
 AxisType = Literal['space', 'time', 'channel', 'custom']
@@ -54,6 +57,14 @@ class Level:
     scale: tuple[float, ...]
     translation: tuple[float, ...]
     given: tuple[bool, ...] = ()
+
+    def spread(self, places: Sequence[int], count: int) -> Level:
+        """Return the level with axes that are not declared between its own, which come to ``places``."""
+        scale, translation, given = [1.0] * count, [0.0] * count, [False] * count
+        for index, place in enumerate(places):
+            scale[place], translation[place] = self.scale[index], self.translation[index]
+            given[place] = self.size(index) is not None
+        return Level(self.path, tuple(scale), tuple(translation), tuple(given))
 
     def size(self, index: int) -> float | None:
         """Return the factor of an axis, negative where it is flipped, or None where it is not known."""
