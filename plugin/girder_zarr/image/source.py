@@ -221,7 +221,7 @@ class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSour
     def getInternalMetadata(self, **kwargs: Any) -> dict[str, Any]:
         """Return all that is known: ``zarr`` holds the attributes as stored, and what was read from them."""
         del kwargs
-        return {'zarr': as_json(describe(self._opened, self._series, self._layout))}
+        return {'zarr': as_json(describe(self._opened, self._series, self._layout, self._store))}
 
     def getAssociatedImagesList(self) -> list[str]:
         """Return the names of the labels and other small images."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.image.chunk.chunks import StoredLevel
 from girder_zarr.image.ngff.schemas import check_schemas
 
+from .absent import missing_chunks
 from .selection import choices, labels
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.series.frames import FrameLayout
     from girder_zarr.image.series.series import Series
+    from girder_zarr.image.store.keystore import KeyStore
 
     from .opening import Opened
 
@@ -22,10 +24,13 @@ if TYPE_CHECKING:
 MAX_LISTED = 100
 
 
-def describe(opened: Opened | None, series: Sequence[Series], layout: FrameLayout) -> dict[str, Any]:
+def describe(
+    opened: Opened | None, series: Sequence[Series], layout: FrameLayout, store: KeyStore | None = None
+) -> dict[str, Any]:
     """Return the internal metadata.
 
     :param opened: None for an image that is being written.
+    :param store: that it was opened from.
     :returns: ``base`` and ``main`` are the attributes of the root and of the image as stored, as
         large-image-source-zarr gives them; the other keys are what was read from them.
     """
@@ -50,6 +55,9 @@ def describe(opened: Opened | None, series: Sequence[Series], layout: FrameLayou
         result['chosen'] = opened.chosen
         result['labels'] = labels(opened, MAX_LISTED)
         result['problems'] = opened.problems[:MAX_LISTED]
+        missing = missing_chunks(store, first.levels)
+        if missing is not None and missing not in result['problems']:
+            result['problems'].append(missing)
         result['schemas'] = _by_schemas(opened, first, result['problems'])
     return result
 
