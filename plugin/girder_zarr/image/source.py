@@ -186,9 +186,11 @@ class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSour
     @property
     def _zarr(self) -> Any:
         """The root zarr group or array, as callers of large-image-source-zarr reach for it."""
-        if self._zarrRoot is None and self._store is not None:
-            import zarr
+        import zarr
 
+        if self._editable:
+            return self._writtenGroup()
+        if self._zarrRoot is None and self._store is not None:
             self._zarrRoot = zarr.open(store=self._store, mode='r')
         return self._zarrRoot
 
@@ -215,13 +217,20 @@ class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSour
         if self._framecount > 1:
             frames = frame_records(self._series, self._layout)
             result['frames'] = frames if self._labels is None else self._labels.records(frames)
-            self._addMetadataFrameInformation(result, self._channels)
+            self._addMetadataFrameInformation(result, self._channels or self._bandNames())
         return result
+
+    def _bandNames(self) -> list[str] | None:
+        """Return the names of channels that have none, as large-image-source-zarr counts them."""
+        count = self._axisCounts.get('c')
+        return None if count is None else [f'Band {number + 1}' for number in range(count)]
 
     def getInternalMetadata(self, **kwargs: Any) -> dict[str, Any]:
         """Return all that is known: ``zarr`` holds the attributes as stored, and what was read from them."""
         del kwargs
-        return {'zarr': as_json(describe(self._opened, self._series, self._layout, self._store))}
+        texts = {'description': self._imageDescription, 'additionalMetadata': self._additionalMetadata}
+        found = describe(self._opened, self._series, self._layout, self._store, texts)
+        return {'zarr': as_json(found)}
 
     def getAssociatedImagesList(self) -> list[str]:
         """Return the names of the labels and other small images."""

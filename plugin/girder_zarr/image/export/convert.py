@@ -43,8 +43,9 @@ def convert_to(
         the converter otherwise scales to 8 or 16 bits, so that all programs show them.
     :param georeference: projection and ground control points, or None for each.
     :param scratch: an existing folder for the temporary OME-Zarr; None: the system's.
-    :raises EditError: the converter is not installed, the format cannot hold such pixels exactly, or there
-        is a projection without GCPs.
+    :raises EditError: the converter is not installed, or the format cannot hold such pixels exactly. Also
+        after the file was written, without its place on earth, if there is a projection without GCPs or GCPs
+        without a projection.
     """
     projection, gcps = georeference
     params = dict(params)
@@ -69,11 +70,21 @@ def convert_to(
                 write_exactly(source, temporary, params)
             if not temporary.is_file():
                 raise EditError(f'large_image_converter wrote nothing for {path.name}')
-            _georeference(temporary, projection, gcps)
+            if projection and gcps:
+                _georeference(temporary, projection, gcps)
             sync_path(temporary)
             put_in_place(temporary, path, overwrite=overwrite)
         finally:
             remove(temporary)
+    # the image is as good without, and took long to write: it stays
+    if projection and not gcps:
+        raise EditError(
+            'Projection was specified but GCPs were not specified. Cannot write georeferenced file.'
+        )
+    if gcps and not projection:
+        raise EditError(
+            'GCPs were specified but projection was not specified. Cannot write georeferenced file.'
+        )
 
 
 def _converter(path: Path) -> Any:

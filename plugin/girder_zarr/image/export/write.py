@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from .associated import documents as associated_documents
 from .channels import output_channels
 from .convert import convert_to
 from .image_state import in_ngff_order
-from .zarr_options import Ranges, ZarrOptions, with_ends
+from .zarr_options import ZARR_ONLY, Ranges, ZarrOptions, with_ends
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,6 +89,10 @@ def _write(
     if suffix in TIFF_SUFFIXES:
         own = {name: value for name, value in params.items() if name in {'progress', 'check', 'threads'}}
         others = {name: value for name, value in params.items() if name not in own}
+        unknown = sorted(set(others) & set(ZARR_ONLY))
+        if unknown:
+            warnings.warn(f'{suffix} does not know {", ".join(unknown)}, which is passed over', stacklevel=4)
+            others = {name: value for name, value in others.items() if name not in unknown}
         between = replace(ZarrOptions.read(own), windows=())
         convert_to(
             path,

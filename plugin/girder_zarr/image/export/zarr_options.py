@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,9 @@ _CONVERTER_ONLY = {
     'tileSize', 'format', 'onlyFrame', 'compression', 'level', 'predictor', 'psnr', 'cr',
     'subifds', 'overwrite', 'keepFloat', 'geospatial', '_concurrency',
 }  # fmt: skip
+
+#: What means nothing for other formats.
+ZARR_ONLY = ('version', 'chunk', 'shard', 'codec', 'windows', 'factor', 'maxLevels', 'name')
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,17 @@ class ZarrOptions:
     def read(cls, params: Mapping[str, Any], *, lossy: bool = True) -> ZarrOptions:
         """Return the options among ``params``.
 
-        :raises EditError: one is neither known here nor to the converter, or it is not acceptable.
+        One that is known neither here nor to the converter is passed over with a warning.
+
+        :raises EditError: one is not acceptable.
         """
         known = {one.name for one in fields(cls)}
         unknown = sorted(set(params) - known - _CONVERTER_ONLY)
         if unknown:
-            raise EditError(
-                f'write has no parameter {", ".join(unknown)} for OME-Zarr, but {", ".join(sorted(known))}'
+            warnings.warn(
+                f'write passes over {", ".join(unknown)}, which OME-Zarr does not know; it knows '
+                f'{", ".join(sorted(known))}',
+                stacklevel=4,
             )
         options = cls(**{name: value for name, value in params.items() if name in known})
         sides = options.chunk if isinstance(options.chunk, tuple) else (options.chunk,) * 2

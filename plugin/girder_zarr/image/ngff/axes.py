@@ -40,7 +40,9 @@ def read_axes(raw: Sequence[object]) -> tuple[Axis, ...]:
             first = next(at for at, axis in enumerate(axes) if axis.type == kind and names[at] in (None, name))
             names[index] = name if name not in names and first == index else None
     for index in reversed(range(len(axes))):
-        if names[index] is None and axes[index].type == 'custom' and {'x', 'y'} & set(free):
+        one = raw[index]
+        typed = isinstance(one, dict) and isinstance(one.get('type'), str)
+        if names[index] is None and not typed and {'x', 'y'} & set(free):
             names[index] = free.pop()
             axes[index] = replace(axes[index], type='space')
     return tuple(_named(axis, name, names) for axis, name in zip(axes, names, strict=True))

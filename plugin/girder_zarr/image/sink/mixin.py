@@ -263,6 +263,20 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
             container=container,
         )
 
+    def _writtenGroup(self) -> Any:
+        """Return the image as a zarr group as it is now, written to the temporary folder; to be read only."""
+        import zarr
+
+        self._takeNew()
+        if self._canvas.extent() is None:
+            return zarr.group()
+        path = self._scratch.directory() / f'group-{self._revision}.zarr'
+        if not path.exists():
+            export.write(
+                self._state(), path, lossy=False, alpha=True, overwrite=True, resample=None, params={}
+            )
+        return zarr.open_group(path, mode='r')
+
     def _state(self) -> NewImageState:
         """Return what is written of this image.
 
