@@ -22,13 +22,13 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.hierarchy.internal_metadata import describe
 from girder_zarr.image.hierarchy.labels import LabelFrames
 from girder_zarr.image.hierarchy.selection import choice_key, open_wanted, wanted
-from girder_zarr.image.ngff.units import millimeters
 from girder_zarr.image.render.display import encode_jpeg
-from girder_zarr.image.render.histogram import COUNTED, HISTOGRAM_OPTIONS, count_values, summarize
+from girder_zarr.image.render.finite import as_json
 from girder_zarr.image.render.passthrough import stored_jpeg
 from girder_zarr.image.render.picture import associated_picture, read_frame, sides_of
 from girder_zarr.image.render.regions import MEANS, read_region
 from girder_zarr.image.render.rendered import RenderedMixin
+from girder_zarr.image.render.statistics import StatisticsMixin
 from girder_zarr.image.series.frames import channel_names, frame_records, frame_values, lay_out, native_dtype
 from girder_zarr.image.series.reduce import choose_level
 from girder_zarr.image.sink.mixin import SinkMixin
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.store.keystore import KeyStore
 
 
-class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=SourceMeta):
+class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSource, metaclass=SourceMeta):
     """Provides tile access to OME-Zarr images and other zarr arrays, and writes new ones."""
 
     cacheName = 'tilesource'
@@ -101,7 +101,8 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
         choice = wanted(kwargs)
         location = self._getLargeImagePath()
         self._largeImagePath: Any = location if isinstance(location, ByteSource) else str(location)
-        self._store = open_store(location)
+        # in an assetstore a link may lead to what its owner must not read
+        self._store = open_store(location, follow_links=not hasattr(self, 'girderSource'))
         self._opened = opened = open_wanted(self._store, choice)
         self._describe(opened.series)
         if choice.labels and opened.labels and len(opened.series) == 1:
@@ -111,6 +112,7 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
         self._restoreProperties(multiscale.extra)
         native = self.getNativeMagnification()
         self._mm_x, self._mm_y = native['mm_x'], native['mm_y']
+        self._mm_z = multiscale.millimeters('z')
         self._frameAxes, self._frameUnits, self._frameValues = frame_values(multiscale, self._layout)
         if kwargs.get('editable'):
             self._initEdit(opened, self._store, location, kwargs)
@@ -184,9 +186,11 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
     @property
     def _zarr(self) -> Any:
         """The root zarr group or array, as callers of large-image-source-zarr reach for it."""
-        if self._zarrRoot is None and self._store is not None:
-            import zarr
+        import zarr
 
+        if self._editable:
+            return self._writtenGroup()
+        if self._zarrRoot is None and self._store is not None:
             self._zarrRoot = zarr.open(store=self._store, mode='r')
         return self._zarrRoot
 
@@ -202,13 +206,7 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
 
     def getNativeMagnification(self) -> dict[str, float | None]:
         """Return the size of a pixel in millimeters, and the magnification that it amounts to."""
-        multiscale = self._series[0].multiscale
-        found = []
-        for index in (self._layout.x, self._layout.y):
-            unit = millimeters(multiscale.axes[index].unit)
-            found.append(
-                None if unit is None or not multiscale.levels else multiscale.levels[0].scale[index] * unit
-            )
+        found = [self._series[0].multiscale.millimeters(name) for name in 'xy']
         magnification = self._magnification or (0.01 / found[0] if found[0] else None)
         return {'magnification': magnification, 'mm_x': found[0], 'mm_y': found[1]}
 
@@ -219,13 +217,20 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
         if self._framecount > 1:
             frames = frame_records(self._series, self._layout)
             result['frames'] = frames if self._labels is None else self._labels.records(frames)
-            self._addMetadataFrameInformation(result, self._channels)
+            self._addMetadataFrameInformation(result, self._channels or self._bandNames())
         return result
+
+    def _bandNames(self) -> list[str] | None:
+        """Return the names of channels that have none, as large-image-source-zarr counts them."""
+        count = self._axisCounts.get('c')
+        return None if count is None else [f'Band {number + 1}' for number in range(count)]
 
     def getInternalMetadata(self, **kwargs: Any) -> dict[str, Any]:
         """Return all that is known: ``zarr`` holds the attributes as stored, and what was read from them."""
         del kwargs
-        return {'zarr': describe(self._opened, self._series, self._layout)}
+        texts = {'description': self._imageDescription, 'additionalMetadata': self._additionalMetadata}
+        found = describe(self._opened, self._series, self._layout, self._store, texts)
+        return {'zarr': as_json(found)}
 
     def getAssociatedImagesList(self) -> list[str]:
         """Return the names of the labels and other small images."""
@@ -330,18 +335,6 @@ class ZarrFileTileSource(RenderedMixin, SinkMixin, FileTileSource, metaclass=Sou
         if data is not None:
             return ImageBytes(data, mimetype='image/jpeg')
         return super()._outputTile(tile, TILE_FORMAT_NUMPY, *place, applyStyle=False, **kwargs)
-
-    def histogram(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a histogram; see the base class. Values of up to 16 bits are counted in one pass."""
-        bins = kwargs.get('bins', 256)
-        simple = not args and kwargs.get('dtype') is None and isinstance(bins, int) and self._isPlain()
-        if simple and self._dtype.name in COUNTED:
-            rest = {name: value for name, value in kwargs.items() if name not in HISTOGRAM_OPTIONS}
-            tiles = (tile['tile'] for tile in self.tileIterator(format=TILE_FORMAT_NUMPY, **rest))
-            counts = count_values(tiles, self._dtype)
-            if counts is not None and counts.any(axis=1).all():
-                return summarize(counts, self._dtype, {**kwargs, 'bins': bins})
-        return super().histogram(*args, **kwargs)
 
     def getThumbnail(self, width: Any = None, height: Any = None, **kwargs: Any) -> Any:
         """Return a thumbnail; see the base class. Its pixels are means, as those of lower levels are."""

@@ -233,11 +233,11 @@ def test_pixel_sizes_of_other_axes_and_the_place_in_space_carry_over(tmp_path: P
     attributes: Any = dict(zarr.open_group(path, mode='r').attrs)
     entry = attributes['ome']['multiscales'][0]
     assert [(axis['name'], axis.get('unit')) for axis in entry['axes']] == [
-        ('z', 'micrometer'), ('y', 'millimeter'), ('x', 'millimeter'),
+        ('z', 'micrometer'), ('y', 'micrometer'), ('x', 'micrometer'),
     ]  # fmt: skip
     scale, translation = entry['datasets'][0]['coordinateTransformations']
-    np.testing.assert_allclose(scale['scale'], [2.5, 0.0005, 0.00025])
-    np.testing.assert_allclose(translation['translation'], [7, 0.01, 0.02 - 8 * 0.00025])
+    np.testing.assert_allclose(scale['scale'], [2.5, 0.5, 0.25])
+    np.testing.assert_allclose(translation['translation'], [7, 10, 20 - 8 * 0.25])
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_frames_sizes_and_associated_images(tmp_path: Path) -> None:
 def test_what_cannot_be_written_exactly_is_refused_before_anything_is_done(tmp_path: Path, name: str) -> None:
     source = image(values(name, (9, 9)))
     for suffix, options, message in (
-        ('png', {}, f'cannot hold {name} pixels'),
+        ('svs', {}, f'cannot hold {name} pixels'),
         ('tiff', {'compression': 'jpeg'}, 'compression must be one of'),
         ('tiff', {'quality': 90}, 'with quality'),
         ('tiff', {'tileSize': 50}, 'multiple of 16'),

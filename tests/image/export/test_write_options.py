@@ -164,9 +164,9 @@ def test_factor_and_depth(tmp_path: Path, factor: int, depth: int | None) -> Non
     ome: Any = dict(zarr.open_group(tmp_path / 'image.zarr', mode='r').attrs)['ome']
     for index, dataset in enumerate(ome['multiscales'][0]['datasets']):
         scale, *translation = dataset['coordinateTransformations']
-        assert scale['scale'] == [0.5 * factor**index] * 2
+        assert scale['scale'] == [500 * factor**index] * 2
         if index:
-            assert translation[0]['translation'] == [(factor**index - 1) * 0.25] * 2
+            assert translation[0]['translation'] == [(factor**index - 1) * 250] * 2
     assert gz.open(str(tmp_path / 'image.zarr')).sizeX == 1300
 
 

@@ -177,8 +177,8 @@ def test_axes_in_upper_case_and_with_values() -> None:
     ]
     parsed = parse_attributes({'multiscales': [image(axes=axes)]})
     assert parsed.multiscales[0].axes == (
-        Axis('z', 'space', None, (1, 2.5)),
-        Axis('y', 'space'),
+        Axis('z', 'space', None, (1, 2.5), label='Z'),
+        Axis('y', 'space', label='Y'),
         Axis('Wavelength', 'custom'),
     )
 

@@ -297,3 +297,29 @@ def test_an_opened_image_is_not_editable(tmp_path: Path) -> None:
         reopened.addTile(RGB)
     with pytest.raises(TileSourceError, match='Not an editable image'):
         reopened.crop = (0, 0, 5, 5)
+
+
+@pytest.mark.parametrize('axes', ['yxs', 'xys', 'syx', 'zyxs', 'yx'])
+def test_a_mask_of_the_tiles_own_shape(axes: str) -> None:
+    """large-image-source-zarr takes it, as ``numpy.where`` does: each sample by itself."""
+    rng = np.random.default_rng(0)
+    shape = [{'y': 60, 'x': 80, 's': 3, 'z': 2}[name] for name in axes]
+    base, tile = (rng.integers(1, 256, shape, np.uint8) for _ in range(2))
+    mask = rng.random(shape) < 0.4
+    source = large_image.new()
+    source.addTile(base, 0, 0, axes=axes)
+    source.addTile(tile, 0, 0, mask=mask, axes=axes)
+    expected = np.where(mask, tile, base)
+    order = [axes.index(name) for name in 'zyxs' if name in axes]
+    expected = expected.transpose(order).reshape(-1, 60, 80, 3 if 's' in axes else 1)
+    for frame, pixels in enumerate(expected):
+        assert (source.getRegion(format='numpy', frame=frame)[0] == pixels).all()
+
+
+def test_a_mask_of_a_tile_with_fewer_bands_counts_for_whole_pixels() -> None:
+    source = large_image.new()
+    source.addTile(np.zeros((40, 50, 3), np.uint8))
+    mask = np.zeros((40, 50, 1), bool)
+    mask[:10] = True
+    source.addTile(np.full((40, 50, 1), 9, np.uint8), mask=mask)
+    assert (source.getRegion(format='numpy')[0] == np.where(mask, 9, 0)).all()

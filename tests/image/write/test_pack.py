@@ -203,7 +203,7 @@ def test_a_directory_and_a_file_replace_each_other(tmp_path: Path, old: str, suf
         target.write_bytes(b'old')
     else:
         target.mkdir()
-        (target / 'old').write_bytes(b'old')
+        (target / 'zarr.json').write_bytes(b'{}')
     pack(written(tmp_path / 'source'), target)
     assert (pixels_in(target) == PIXELS).all()
     assert names_in(tmp_path) == {'source', target.name}

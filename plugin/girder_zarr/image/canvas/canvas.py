@@ -103,7 +103,7 @@ class Canvas:
         :param axes: frame axes of the pixels; any names but y, x and s.
         :param start: the first position along any axis; y and x may be negative. Zero where an axis is
             missing.
-        :param mask: booleans that broadcast to ``pixels.shape[:-1]``; where False nothing changes.
+        :param mask: booleans that broadcast to ``pixels.shape``; where False nothing changes.
         :param band: the first band that is written; None: the pixels are whole, see `bands.py`.
         :returns: whether the extent, the type or the bands have changed.
         :raises EditError: no type holds both these values and those in the image; nothing has changed then.
@@ -114,10 +114,11 @@ class Canvas:
             changed = before != self.extent()
             order = list(self._axes)
             step = len(self._forms) - 1
+        if mask is not None:
+            mask = mask if mask.ndim == pixels.ndim else mask[..., np.newaxis]
+            mask = np.broadcast_to(mask, (*pixels.shape[:-1], mask.shape[-1]))
         if band is None:
             pixels = self._forms[step].of(pixels)
-        if mask is not None:
-            mask = np.broadcast_to(mask, pixels.shape[:-1])
         for where in np.ndindex(*pixels.shape[:-3]):
             position = dict(start) | {
                 axis: start.get(axis, 0) + index for axis, index in zip(axes, where, strict=True)
@@ -208,8 +209,10 @@ class Canvas:
                 if mask is None:
                     data[...] = part
                 else:
-                    np.copyto(data, part, where=mask[..., np.newaxis])
-                chunk.covered.add(rows, columns, mask)
+                    # bands of another number are made from all of a pixel, which then counts as a whole
+                    alike = mask.shape[-1] in {1, part.shape[-1]}
+                    np.copyto(data, part, where=mask if alike else mask.any(axis=-1, keepdims=True))
+                chunk.covered.add(rows, columns, None if mask is None else mask.any(axis=-1))
             chunk.changed = True
             self._touched.add(key)
             self._note(key, chunk)

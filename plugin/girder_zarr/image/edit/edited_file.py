@@ -12,9 +12,14 @@ from girder_zarr.image.canvas.canvas import MEMORY, Canvas
 from girder_zarr.image.canvas.scratch import Scratch
 from girder_zarr.image.canvas.underlay import Underlay
 from girder_zarr.image.export.associated import StoredPicture
+from girder_zarr.image.limits import DEFAULT, load_json
+from girder_zarr.image.ngff.carried import Carried, carried_of
 from girder_zarr.image.series.frames import frame_values, lay_out
-from girder_zarr.image.store.zarr_names import ROOT_KEYS
+from girder_zarr.image.store.sqlitestore import SqliteStore
+from girder_zarr.image.store.stores import DirectoryStore
+from girder_zarr.image.store.zarr_names import DATABASE_SUFFIXES, DIRECTORY_SUFFIX, ROOT_KEYS, ZIP_SUFFIXES
 
+from .beside import Beside, level_paths
 from .stored_form import stored_form
 
 if TYPE_CHECKING:
@@ -25,12 +30,11 @@ if TYPE_CHECKING:
     from girder_zarr.image.series.frames import FrameLayout
     from girder_zarr.image.series.series import LevelReader, Series
     from girder_zarr.image.store.keystore import KeyStore
-    from girder_zarr.image.write.outlet import Outlet
 
-#: The attributes that OME-NGFF defines.
-_OF_NGFF = {
-    'ome', 'multiscales', 'omero', 'girder_zarr', 'bioformats2raw.layout', 'labels', 'image-label', 'plate',
-    'well', 'series',
+#: What `export.write` makes anew of the attribute ``girder_zarr``.
+_EXTRA = {
+    'description', 'additionalMetadata', 'magnification', 'frameAxes', 'projection', 'gcps', 'folded',
+    'channelNames', 'associated', 'bands',
 }  # fmt: skip
 _VERSIONS: dict[str, Version] = {'0.5': '0.5', '0.6': '0.6'}
 
@@ -43,9 +47,11 @@ class Edited:
     :param multiscale: its metadata.
     :param levels: its arrays, the full resolution first; ``layout``: where frames lie in them.
     :param version: in which it is written again unless another is asked for.
-    :param labels: names of the files below ``labels``.
+    :param beside: the files that are not the image.
     :param form: the parameters of ``write`` that store it as it was stored.
-    :param foreign: attributes that other programs put beside the metadata.
+    :param carried: metadata that is not understood.
+    :param extra: what is not understood of our own attribute ``girder_zarr``.
+    :param container: one of ``zarr_names.SUFFIXES``: what it is, whatever it is called.
     :param height: of the image in the file; ``width`` likewise.
     """
 
@@ -55,9 +61,11 @@ class Edited:
     levels: tuple[LevelReader, ...]
     layout: FrameLayout
     version: Version
-    labels: tuple[str, ...]
+    beside: Beside
     form: dict[str, Any]
-    foreign: dict[str, Any]
+    carried: Carried
+    extra: dict[str, Any]
+    container: str
     height: int
     width: int
 
@@ -67,20 +75,43 @@ class Edited:
         multiscale, shape = series.multiscale, series.levels[0].shape
         sides = [shape[multiscale.axis_index(name) or 0] for name in 'yx']
         version = _VERSIONS.get((opened.parsed.version or '0.5')[:3], '0.4')
-        foreign = {name: value for name, value in opened.attributes.items() if name not in _OF_NGFF}
+        paths = _array_paths(opened, multiscale)
+        arrays = [_array_attributes(store, path) for path in paths]
+        carried = carried_of(opened.attributes, _stored_names(opened, multiscale), arrays)
+        if opened.kind == 'arrays' and '' in paths:  # the attributes are the array's own
+            carried = Carried(arrays=carried.arrays)
+        extra = {name: value for name, value in multiscale.extra.items() if name not in _EXTRA}
+        beside = Beside.of(store, paths, _associated_paths(multiscale))
         form = stored_form(series.levels[0], multiscale)
-        labels, levels, layout = tuple(store.keys('labels/')), tuple(series.levels), lay_out([series])
-        return cls(path, store, multiscale, levels, layout, version, labels, form, foreign, *sides)
+        form['paths'] = level_paths(paths, beside.taken(), DEFAULT.levels)
+        levels, layout = tuple(series.levels), lay_out([series])
+        return cls(
+            path,
+            store,
+            multiscale,
+            levels,
+            layout,
+            version,
+            beside,
+            form,
+            carried,
+            extra,
+            _container(store, path),
+            *sides,
+        )
 
     def axis(self, name: str) -> Axis | None:
         """Return an axis of the file."""
         index = self.multiscale.axis_index(name)
         return None if index is None else self.multiscale.axes[index]
 
-    def transform(self, name: str) -> tuple[float, float]:
-        """Return the size of a step along an axis and the offset of the first, in the axis's unit."""
+    def transform(self, name: str) -> tuple[float | None, float]:
+        """Return the size of a step along an axis and the offset of the first, in the axis's unit.
+
+        The size is None where the file does not give it.
+        """
         index, base = self.multiscale.axis_index(name), self.multiscale.levels[0]
-        return (1.0, 0.0) if index is None else (base.scale[index], base.translation[index])
+        return (None, 0.0) if index is None else (base.size(index), base.translation[index])
 
     def options(self, bands: int, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of ``write``: those that are asked for, and others that follow from the file.
@@ -92,14 +123,19 @@ class Edited:
             found.pop('shard', None)
         if self.multiscale.name:
             found['name'] = self.multiscale.name
-        windows = [channel.window for channel in self.multiscale.channels or ()][::bands]
-        if windows and all(window is not None and window.start < window.end for window in windows):
-            found['windows'] = [(window.start, window.end) for window in windows if window is not None]
+        windows = [channel.window for channel in self.multiscale.channels or ()]
+        usable = [one if one is not None and one.start < one.end else None for one in windows]
+        if bands == self.layout.bands and any(usable):
+            found['windows'] = usable
         return found | dict(asked)
 
     def lies_at(self, path: Path) -> bool:
         """Return whether what is written to ``path`` takes the place of this file."""
         return path.exists() and path.samefile(self.path)
+
+    def target(self, path: Path) -> Path:
+        """Return where to write to: a file of metadata stands for the folder that it is in."""
+        return path.parent if path.name in ROOT_KEYS and self.lies_at(path.parent) else path
 
     def check_labels(self, version: Version, *, moved: bool, sides: tuple[int, int]) -> None:
         """Raise EditError where the labels of the file do not belong to what will be written.
@@ -107,7 +143,7 @@ class Edited:
         :param moved: whether the first pixel is another than in the file.
         :param sides: height and width of what is written.
         """
-        if not self.labels:
+        if not self.beside.labels:
             return
         what = 'The labels of the image cannot be kept: '
         how = ' Write it to another file, or leave them out with labels=False'
@@ -119,18 +155,43 @@ class Edited:
                 f'image is now {sides[1]} x {sides[0]}{" from another one on" if moved else ""}.{how}'
             )
 
-    def label_documents(self) -> dict[str, bytes]:
-        """Return the metadata files of the labels by their path."""
-        names = [name for name in self.labels if name.rpartition('/')[2] in ROOT_KEYS]
-        found = {name: self.store.read(name) for name in names}
-        return {name: content for name, content in found.items() if content is not None}
 
-    def copy_labels(self, outlet: Outlet) -> None:
-        """Write the labels as they are."""
-        for name in self.labels:
-            content = self.store.read(name)
-            if content is not None:
-                outlet.put(name, content)
+def _array_paths(opened: Opened, multiscale: Multiscale) -> list[str]:
+    """Return the paths of all arrays of the image, levels that are not shown included."""
+    found = [level.path for level in multiscale.levels]
+    declared = [level.path for one in opened.parsed.multiscales for level in one.levels]
+    return found + [path for path in declared if path not in found]
+
+
+def _array_attributes(store: KeyStore, path: str) -> dict[str, Any]:
+    prefix = f'{path}/' if path else ''
+    for key, inner in ((f'{prefix}zarr.json', True), (f'{prefix}.zattrs', False)):
+        data = store.read(key, DEFAULT.json_bytes)
+        if data is not None:
+            document = load_json(data, key)
+            found = document.get('attributes') if inner else document
+            return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _stored_names(opened: Opened, multiscale: Multiscale) -> list[str]:
+    """Return the axes in the order of the file, in which an axis ``c`` may stand for several."""
+    stored = opened.parsed.multiscales[0].axes if opened.parsed.multiscales else multiscale.axes
+    return [axis.name for axis in stored]
+
+
+def _associated_paths(multiscale: Multiscale) -> list[str]:
+    stored = multiscale.extra.get('associated')
+    return [str(path) for path in stored.values()] if isinstance(stored, dict) else []
+
+
+def _container(store: KeyStore, path: Path) -> str:
+    if isinstance(store, DirectoryStore):
+        return DIRECTORY_SUFFIX
+    suffix = path.suffix.lower()
+    if isinstance(store, SqliteStore):
+        return suffix if suffix in DATABASE_SUFFIXES else DATABASE_SUFFIXES[0]
+    return suffix if suffix in ZIP_SUFFIXES else ZIP_SUFFIXES[0]
 
 
 def check_single(opened: Opened) -> None:

@@ -39,24 +39,24 @@ def convert_to(
     :param write_zarr: writes the image to a path ending in ``.zarr``.
     :param dtype: of the pixels.
     :param lossy: compress with JPEG unless ``params`` name another compression.
-    :param params: options of ``large_image_converter.convert``.
+    :param params: options of ``large_image_converter.convert``, and ``exact``: keep values of any type, which
+        the converter otherwise scales to 8 or 16 bits, so that all programs show them.
     :param georeference: projection and ground control points, or None for each.
     :param scratch: an existing folder for the temporary OME-Zarr; None: the system's.
-    :raises EditError: the converter is not installed, the format cannot hold such pixels exactly, or there
-        is a projection without GCPs.
+    :raises EditError: the converter is not installed, or the format cannot hold such pixels exactly. Also
+        after the file was written, without its place on earth, if there is a projection without GCPs or GCPs
+        without a projection.
     """
     projection, gcps = georeference
-    if projection and not gcps:
-        raise EditError(
-            'Projection was specified but GCPs were not specified. Cannot write georeferenced file.'
-        )
-    by_converter = dtype in _EXACT_TYPES or dtype.kind == 'f'
+    params = dict(params)
+    exact = bool(params.pop('exact', False))
+    by_converter = not exact or dtype in _EXACT_TYPES or dtype.kind == 'f'
     if by_converter:
         converter = _converter(path)
     else:
         check_options(path, dtype, params)
     options: dict[str, Any] = {'compression': 'jpeg'} if lossy and dtype == np.uint8 else {}
-    if dtype.kind == 'f':
+    if dtype.kind == 'f' and exact:
         options['keepFloat'] = True
     # the converter looks at the suffix: it stays last
     temporary = temporary_name(path).with_suffix(path.suffix)
@@ -70,11 +70,21 @@ def convert_to(
                 write_exactly(source, temporary, params)
             if not temporary.is_file():
                 raise EditError(f'large_image_converter wrote nothing for {path.name}')
-            _georeference(temporary, projection, gcps)
+            if projection and gcps:
+                _georeference(temporary, projection, gcps)
             sync_path(temporary)
             put_in_place(temporary, path, overwrite=overwrite)
         finally:
             remove(temporary)
+    # the image is as good without, and took long to write: it stays
+    if projection and not gcps:
+        raise EditError(
+            'Projection was specified but GCPs were not specified. Cannot write georeferenced file.'
+        )
+    if gcps and not projection:
+        raise EditError(
+            'GCPs were specified but projection was not specified. Cannot write georeferenced file.'
+        )
 
 
 def _converter(path: Path) -> Any:

@@ -95,10 +95,8 @@ def write_exactly(source: Path, target: Path, params: Mapping[str, Any]) -> None
 
 def _described(series: Series, layout: FrameLayout) -> dict[str, Any]:
     """Return the description of the image, under the names of large_image's metadata."""
-    axes, scale = series.multiscale.axes, series.multiscale.levels[0].scale
-    millimeters = {
-        f'mm_{axis.name}': size for axis, size in zip(axes, scale, strict=True) if axis.unit == 'millimeter'
-    }
+    sizes = {f'mm_{name}': series.multiscale.millimeters(name) for name in 'xyz'}
+    millimeters = {name: size for name, size in sizes.items() if size is not None}
     height, width = series.levels[0].shape[layout.y], series.levels[0].shape[layout.x]
     return {
         'sizeX': width,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import EditError
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from girder_zarr.image.canvas.canvas import Canvas
     from girder_zarr.image.canvas.form import CanvasExtent
     from girder_zarr.image.canvas.scratch import Scratch
-    from girder_zarr.image.ngff.metadata import Axis
+    from girder_zarr.image.ngff.carried import Carried
+    from girder_zarr.image.ngff.metadata import Axis, Channel
     from girder_zarr.image.series.series import LevelReader
 
 #: The order of axes that NGFF asks for (0.5, section 3.4); others come where channel is.
@@ -74,7 +75,9 @@ class NewImageState:
     :param value_axes: the axes that frame values were set for, or None.
     :param projection: the reference system of ``gcps``, which are in pixels of what is written.
     :param associated: further images ``(y, x, band)`` by name.
-    :param foreign: attributes of other programs in the file that is edited; None: this is no edited file.
+    :param carried: metadata of the file that is edited; None: this is no edited file.
+    :param stored: its channels; empty where bands of a pixel are others now.
+    :param extra: further keys of its attribute ``girder_zarr``.
     """
 
     canvas: Canvas
@@ -94,4 +97,6 @@ class NewImageState:
     projection: Any
     gcps: list[list[float]] | None
     associated: Mapping[str, LevelReader]
-    foreign: Mapping[str, Any] | None
+    carried: Carried | None = None
+    stored: tuple[Channel, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)

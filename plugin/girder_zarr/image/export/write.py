@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,10 @@ import numpy as np
 from girder_zarr.errors import EditError
 from girder_zarr.image.ngff.metadata import Axis
 from girder_zarr.image.series.folding import Folding, fold
-from girder_zarr.image.store.zarr_names import DIRECTORY_SUFFIX, FILE_SUFFIXES, SUFFIXES
+from girder_zarr.image.store.zarr_names import DIRECTORY_SUFFIX, FILE_SUFFIXES, SUFFIXES, TIFF_SUFFIXES
 from girder_zarr.image.write.outlet import DocumentsFirst
 from girder_zarr.image.write.output_spec import OutputSpec
-from girder_zarr.image.write.pack import check_target, outlet_for
+from girder_zarr.image.write.pack import check_target, folders_above, outlet_for
 from girder_zarr.image.write.pyramid import metadata_documents, visit_blocks, write_image
 from girder_zarr.image.write.resample import AREA, NEAREST, Resample
 
@@ -25,7 +26,7 @@ from .associated import documents as associated_documents
 from .channels import output_channels
 from .convert import convert_to
 from .image_state import in_ngff_order
-from .zarr_options import Ranges, ZarrOptions, with_ends
+from .zarr_options import ZARR_ONLY, Ranges, ZarrOptions, with_ends
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,20 +57,46 @@ def write(
     overwrite: bool,
     resample: Resample | None,
     params: Mapping[str, Any],
+    container: str | None = None,
 ) -> None:
     """Write an image; see :meth:`sink.SinkMixin.write`.
 
-    :param path: its suffix decides on the format.
+    :param path: its suffix decides on the format, in lower or upper case.
+    :param container: one of SUFFIXES that is written whatever the suffix: an edited file stays what it is.
     :param params: of OME-Zarr (see :class:`.options.ZarrOptions`) or of the converter.
     :raises EditError: the target or a parameter is not acceptable, or it cannot be written.
     """
+    suffix = container or path.suffix.lower()
+    if suffix not in (*SUFFIXES, *TIFF_SUFFIXES):
+        raise EditError(
+            f'The name must end in {", ".join((*SUFFIXES, *TIFF_SUFFIXES))}; found {path.name!r}'
+        )
     check_target(path, overwrite=overwrite)
-    if path.suffix not in SUFFIXES:
+    with folders_above(path):
+        _write(image, path, suffix, lossy, alpha, overwrite, resample, params)
+
+
+def _write(
+    image: NewImageState,
+    path: Path,
+    suffix: str,
+    lossy: bool,
+    alpha: bool,
+    overwrite: bool,
+    resample: Resample | None,
+    params: Mapping[str, Any],
+) -> None:
+    if suffix in TIFF_SUFFIXES:
         own = {name: value for name, value in params.items() if name in {'progress', 'check', 'threads'}}
         others = {name: value for name, value in params.items() if name not in own}
+        unknown = sorted(set(others) & set(ZARR_ONLY))
+        if unknown:
+            warnings.warn(f'{suffix} does not know {", ".join(unknown)}, which is passed over', stacklevel=4)
+            others = {name: value for name, value in others.items() if name not in unknown}
+        between = replace(ZarrOptions.read(own), windows=())
         convert_to(
             path,
-            lambda folder: _write_zarr(image, folder, alpha, True, resample, ZarrOptions.read(own)),
+            lambda folder: _write_zarr(image, folder, '.zarr', alpha, True, resample, between),
             dtype=image.extent.dtype,
             lossy=lossy,
             overwrite=overwrite,
@@ -78,12 +105,13 @@ def write(
             scratch=image.scratch.directory(),
         )
         return
-    _write_zarr(image, path, alpha, overwrite, resample, ZarrOptions.read(params, lossy=lossy))
+    _write_zarr(image, path, suffix, alpha, overwrite, resample, ZarrOptions.read(params, lossy=lossy))
 
 
 def _write_zarr(
     image: NewImageState,
     path: Path,
+    suffix: str,
     alpha: bool,
     overwrite: bool,
     resample: Resample | None,
@@ -92,7 +120,7 @@ def _write_zarr(
     if options.shard == 'auto':
         # RFC-9 asks for shards, so that there are few entries
         sides = options.chunk if isinstance(options.chunk, tuple) else (options.chunk,)
-        together = path.suffix == '.ozx' and options.version != '0.4'
+        together = suffix == '.ozx' and options.version != '0.4'
         options = replace(options, shard=OZX_SHARD * math.lcm(*sides) if together else None)
     extent = image.extent
     bands = extent.bands - 1 if not alpha and extent.bands in {2, 4} else extent.bands
@@ -102,9 +130,14 @@ def _write_zarr(
     reader = _CanvasBlocks(image.canvas, extent, image.window, bands, axes, folding)
     if options.windows == 'data':
         spec = _with_windows_of_data(spec, reader, options.threads)
+    elif options.windows is None and spec.dtype.kind == 'f':
+        # floats have no range that all programs agree on, and 0 to 1 shows most of them white
+        spec = _with_windows_of_data(spec, reader, options.threads, together=True)
     documents = metadata_documents(spec) | associated_documents(image.associated, options)
-    with outlet_for(path, version=options.version, overwrite=overwrite) as target:
-        outlet = DocumentsFirst(target, documents | dict(options.documents))
+    documents = dict(options.documents) | documents
+    target_form = {'version': options.version, 'overwrite': overwrite, 'container': suffix}
+    with outlet_for(path, **target_form) as target:
+        outlet = DocumentsFirst(target, documents)
         write_image(
             outlet,
             spec,
@@ -122,7 +155,8 @@ def _write_zarr(
 def _stem(path: Path) -> str:
     name = path.name
     for suffix in (*FILE_SUFFIXES, DIRECTORY_SUFFIX, '.ome'):
-        name = name.removesuffix(suffix)
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
     return name or 'image'
 
 
@@ -148,6 +182,7 @@ def _spec(
         names=image.channel_names,
         colors=image.channel_colors,
         windows=() if options.windows == 'data' else options.windows or (),
+        stored=image.stored,
     )
     spec = OutputSpec.create(
         shape,
@@ -168,13 +203,20 @@ def _spec(
         factor=options.factor,
         max_levels=options.maxLevels,
     )
-    if image.foreign is not None:
-        spec = replace(spec, multiscale=replace(spec.multiscale, foreign=dict(image.foreign)))
+    if options.paths:
+        spec = replace(spec, paths=options.paths)
+    if image.carried is not None:
+        spec = replace(spec, multiscale=replace(spec.multiscale, carried=image.carried))
     return spec, folding
 
 
-def _with_windows_of_data(spec: OutputSpec, reader: _CanvasBlocks, threads: int | None) -> OutputSpec:
-    """Return a spec whose channels show their smallest to their largest value; reads every block once."""
+def _with_windows_of_data(
+    spec: OutputSpec, reader: _CanvasBlocks, threads: int | None, *, together: bool = False
+) -> OutputSpec:
+    """Return a spec whose channels show their smallest to their largest value; reads every block once.
+
+    :param together: the colours of a pixel have one window, which keeps them; opacity has its own.
+    """
     channels = spec.multiscale.channels
     if channels is None:
         return spec
@@ -183,9 +225,16 @@ def _with_windows_of_data(spec: OutputSpec, reader: _CanvasBlocks, threads: int 
     visit_blocks(spec, lambda region: ranges.see(region, reader.read(region)), reader.occupied, threads)
     found = []
     for index, channel in enumerate(channels):
-        ends = ranges.ends(index)
+        ends = ranges.ends(index, *(_colors_beside(index, spec.bands) if together else ()))
         found.append(channel if ends is None else replace(channel, window=with_ends(channel.window, ends)))
     return replace(spec, multiscale=replace(spec.multiscale, channels=tuple(found)))
+
+
+def _colors_beside(index: int, bands: int) -> list[int]:
+    """Return the positions of all colours of the pixel that a position is a colour of."""
+    if bands not in {3, 4} or index % bands == 3:
+        return []
+    return [index - index % bands + color for color in range(3)]
 
 
 def default_resample(dtype: np.dtype[Any]) -> Resample:
@@ -196,6 +245,7 @@ def default_resample(dtype: np.dtype[Any]) -> Resample:
 def _extra(image: NewImageState, folding: Folding) -> dict[str, Any]:
     """Return what our reader restores beyond what NGFF knows; see docs/format.md."""
     found = {
+        **image.extra,
         'description': None if isinstance(image.description, str) else image.description,
         'additionalMetadata': image.additional_metadata,
         'magnification': image.magnification,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +25,9 @@ _CONVERTER_ONLY = {
     'subifds', 'overwrite', 'keepFloat', 'geospatial', '_concurrency',
 }  # fmt: skip
 
+#: What means nothing for other formats.
+ZARR_ONLY = ('version', 'chunk', 'shard', 'codec', 'windows', 'factor', 'maxLevels', 'name')
+
 
 @dataclass(frozen=True)
 class ZarrOptions:
@@ -35,14 +39,15 @@ class ZarrOptions:
         .ozx, and no shards elsewhere.
     :param codec: a Codec, or the name of one: blosc, zstd, none; with ``lossy`` also jpeg or jpegxl.
     :param quality: 1 to 100, of jpeg and jpegxl.
-    :param windows: (start, end) of each channel, to be displayed; by default all values of the type;
-        ``'data'``: from the smallest to the largest value of each channel.
+    :param windows: (start, end) of each channel, to be displayed; by default all values of an
+        integer type, and of floats those that there are, together for the colours of a pixel; ``'data'``: from the smallest to the largest value of each channel.
     :param factor: how many times smaller each level is than the one before: 2, 4, 8, ...
     :param maxLevels: the number of levels at most.
     :param threads: how many; None: one a processor.
     :param name: the name of the image; by default the file's name without its suffix.
     :param progress: called with the number of samples written since the last call.
     :param check: called before every chunk; raises to stop.
+    :param paths: of the levels' arrays; by default their numbers.
     :param documents: further metadata files by their path, put before any chunk.
     :param further: called when the image is written with where it goes, to put further files beside it.
     """
@@ -52,7 +57,7 @@ class ZarrOptions:
     shard: int | Literal['auto'] | None = 'auto'
     codec: Codec | str = 'blosc'
     quality: int = 90
-    windows: Sequence[tuple[float, float]] | Literal['data'] | None = None
+    windows: Sequence[Window | tuple[float, float] | None] | Literal['data'] | None = None
     factor: int = 2
     maxLevels: int | None = None
     threads: int | None = None
@@ -60,19 +65,24 @@ class ZarrOptions:
     progress: Callable[[int], None] | None = None
     check: Callable[[], None] | None = None
     documents: Mapping[str, bytes] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
     further: Callable[[Outlet], None] | None = None
 
     @classmethod
     def read(cls, params: Mapping[str, Any], *, lossy: bool = True) -> ZarrOptions:
         """Return the options among ``params``.
 
-        :raises EditError: one is neither known here nor to the converter, or it is not acceptable.
+        One that is known neither here nor to the converter is passed over with a warning.
+
+        :raises EditError: one is not acceptable.
         """
         known = {one.name for one in fields(cls)}
         unknown = sorted(set(params) - known - _CONVERTER_ONLY)
         if unknown:
-            raise EditError(
-                f'write has no parameter {", ".join(unknown)} for OME-Zarr, but {", ".join(sorted(known))}'
+            warnings.warn(
+                f'write passes over {", ".join(unknown)}, which OME-Zarr does not know; it knows '
+                f'{", ".join(sorted(known))}',
+                stacklevel=4,
             )
         options = cls(**{name: value for name, value in params.items() if name in known})
         sides = options.chunk if isinstance(options.chunk, tuple) else (options.chunk,) * 2
@@ -135,7 +145,11 @@ class Ranges:
                 self._low[index] = min(self._low[index], low)
                 self._high[index] = max(self._high[index], high)
 
-    def ends(self, index: int) -> tuple[float, float] | None:
-        """Return where a channel's values start and end, or None where all of them are the same."""
-        low, high = float(self._low[index]), float(self._high[index])
+    def ends(self, index: int, *others: int) -> tuple[float, float] | None:
+        """Return where a channel's values start and end, or None where all of them are the same.
+
+        :param others: channels that have their window in common with it.
+        """
+        places = [index, *others]
+        low, high = float(self._low[places].min()), float(self._high[places].max())
         return (low, high) if low < high else None

@@ -15,6 +15,8 @@ from girder_zarr.image.ngff.parse import Parsed, ome_attributes, parse_attribute
 from girder_zarr.image.series.folding import unfold
 from girder_zarr.image.series.series import Series
 
+from .absent import arrays_instead
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -58,15 +60,37 @@ def read_image(store: KeyStore, path: str, attributes: dict[str, Any]) -> tuple[
         found = info(name)
         return None if found is None else len(found.shape)
 
-    parsed = parse_attributes(attributes, axes)
+    def names(name: str) -> Sequence[str | None] | None:
+        found = info(name)
+        return None if found is None else found.dimension_names or _xarray_names(store, prefix + name)
+
+    parsed = parse_attributes(attributes, axes, names)
     store.prefetch_metadata(
         (prefix + level.path).rstrip('/') for one in parsed.multiscales for level in one.levels
     )
-    series = [
-        _series(store, multiscale, [info(level.path) for level in multiscale.levels], path, attributes)
-        for multiscale in parsed.multiscales
-    ]
+    series = []
+    for multiscale in parsed.multiscales:
+        infos_of = [info(level.path) for level in multiscale.levels]
+        found = None if any(infos_of) else arrays_instead(store, multiscale, path)
+        if found is None:
+            series.append(_series(store, multiscale, infos_of, path, attributes))
+            continue
+        shown = replace(
+            found[0],
+            name=multiscale.name or path or None,
+            attributes=ome_attributes(attributes),
+            path=path,
+        )
+        series.append(shown)
+        parsed = replace(parsed, problems=(*parsed.problems, found[1]))
     return parsed, series
+
+
+def _xarray_names(store: KeyStore, path: str) -> list[str] | None:
+    """Return the names that xarray keeps of the dimensions of an array of zarr v2, or None."""
+    data = store.read(f'{path}/.zattrs'.lstrip('/'), DEFAULT.json_bytes)
+    names = None if data is None else load_json(data, f'{path}/.zattrs').get('_ARRAY_DIMENSIONS')
+    return [str(name) for name in names] if isinstance(names, list) else None
 
 
 def _series(

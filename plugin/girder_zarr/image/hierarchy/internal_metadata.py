@@ -6,8 +6,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.image.chunk.chunks import StoredLevel
+from girder_zarr.image.ngff.emit import image_attributes
 from girder_zarr.image.ngff.schemas import check_schemas
 
+from .absent import missing_chunks
 from .selection import choices, labels
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.series.frames import FrameLayout
     from girder_zarr.image.series.series import Series
+    from girder_zarr.image.store.keystore import KeyStore
 
     from .opening import Opened
 
@@ -22,16 +25,24 @@ if TYPE_CHECKING:
 MAX_LISTED = 100
 
 
-def describe(opened: Opened | None, series: Sequence[Series], layout: FrameLayout) -> dict[str, Any]:
+def describe(
+    opened: Opened | None,
+    series: Sequence[Series],
+    layout: FrameLayout,
+    store: KeyStore | None = None,
+    properties: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return the internal metadata.
 
     :param opened: None for an image that is being written.
+    :param store: that it was opened from.
+    :param properties: ``description`` and ``additionalMetadata`` of the image.
     :returns: ``base`` and ``main`` are the attributes of the root and of the image as stored, as
         large-image-source-zarr gives them; the other keys are what was read from them.
     """
     first = series[0]
     result: dict[str, Any] = {
-        'base': opened.attributes if opened is not None else first.attributes,
+        'base': _base(opened, first, properties or {}),
         'main': first.attributes,
         'kind': opened.kind if opened is not None else 'new',
         'version': first.multiscale.version,
@@ -50,8 +61,32 @@ def describe(opened: Opened | None, series: Sequence[Series], layout: FrameLayou
         result['chosen'] = opened.chosen
         result['labels'] = labels(opened, MAX_LISTED)
         result['problems'] = opened.problems[:MAX_LISTED]
+        missing = missing_chunks(store, first.levels)
+        if missing is not None and missing not in result['problems']:
+            result['problems'].append(missing)
         result['schemas'] = _by_schemas(opened, first, result['problems'])
     return result
+
+
+def _base(opened: Opened | None, first: Series, properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes of the root, with what large-image-source-zarr 1.35.6 has at the same places.
+
+    ``multiscales`` and ``omero`` lie at the top in every version, and where there is additional metadata, it
+    and the description are in ``multiscales[0].metadata.description``.
+    """
+    attributes = image_attributes(first.multiscale, '0.4') if opened is None else opened.attributes
+    inner = attributes.get('ome')
+    found = {**(inner if isinstance(inner, dict) else {}), **attributes}
+    items = found.get('multiscales')
+    described = {name: value for name, value in properties.items() if value is not None}
+    if not described or not isinstance(items, list) or not items or not isinstance(items[0], dict):
+        return found
+    metadata = items[0].get('metadata')
+    text: Any = described.get('description', '')
+    if 'additionalMetadata' in described:
+        text = {'description': text or None, 'additionalMetadata': described['additionalMetadata']}
+    item = {**items[0], 'metadata': {**(metadata if isinstance(metadata, dict) else {}), 'description': text}}
+    return {**found, 'multiscales': [item, *items[1:]]}
 
 
 def _by_schemas(opened: Opened, first: Series, problems: list[str]) -> str:

@@ -66,7 +66,7 @@ def mosaic_series(first: Series, mosaic: Mosaic, kind: str) -> Series:
         scale = list(below.scale)
         for axis in (mosaic.alike.y, mosaic.alike.x):
             scale[axis] = stored[0].scale[axis] * level.step
-        described.append(Level('', tuple(scale), (0.0,) * len(scale)))
+        described.append(Level('', tuple(scale), (0.0,) * len(scale), stored[0].given))
     multiscale = replace(first.multiscale, levels=tuple(described))
     return Series(multiscale, levels, NAME, first.attributes, {'Overview': kind})
 

@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from .carried import Carried
     from .metadata import Axis, Channel, Level, Multiscale, Version
 
 #: The name of the coordinate system that all levels map to (NGFF 0.6).
 PHYSICAL = 'physical'
 
 
-def document(content: Mapping[str, Any]) -> bytes:
-    """Return a metadata document as the bytes of its JSON file; NaN and infinities are refused.
+def document(content: Mapping[str, Any], *, finite: bool = True) -> bytes:
+    """Return a metadata document as the bytes of its JSON file.
+
+    :param finite: refuse NaN and infinities; only what a file already had is written again with them.
 
     :raises EditError: a value is not JSON.
     """
     try:
-        return json.dumps(content, allow_nan=False, indent=1).encode()
+        return json.dumps(content, allow_nan=not finite, indent=1).encode()
     except (TypeError, ValueError) as exc:
         raise EditError(f'The metadata must be JSON: {exc}') from exc
 
@@ -40,30 +43,45 @@ def image_attributes(multiscale: Multiscale, version: Version, *, method: str = 
     :param method: how the levels were made, in a word.
     :returns: for 0.4 ``multiscales``, ``omero`` and ``girder_zarr``; from 0.5 on the same under ``ome``.
     """
-    entry: dict[str, Any] = {'name': multiscale.name or 'image'}
+    carried = multiscale.carried
+    entry: dict[str, Any] = {**carried.multiscale, 'name': multiscale.name or 'image'}
     if version == '0.4':
         entry['version'] = version
     if version == '0.6':
         entry |= _systems_06(multiscale)
     else:
-        entry['axes'] = [_axis(axis) for axis in multiscale.axes]
+        entry['axes'] = [_axis(axis, carried) for axis in multiscale.axes]
         entry['datasets'] = [
-            {'path': level.path, 'coordinateTransformations': _transforms(level)}
-            for level in multiscale.levels
+            {
+                **carried.dataset(index),
+                'path': level.path,
+                'coordinateTransformations': _transforms(level),
+            }
+            for index, level in enumerate(multiscale.levels)
         ]
     entry['type'] = method
-    entry['metadata'] = {'description': multiscale.description or '', 'method': method}
-    content: dict[str, Any] = {'multiscales': [entry]}
+    entry['metadata'] = _metadata(multiscale, method)
+    content: dict[str, Any] = {**carried.ome, 'multiscales': [entry]}
     if multiscale.channels is not None:
         content['omero'] = _omero(multiscale, version)
     if multiscale.extra:
         content['girder_zarr'] = dict(multiscale.extra)
     own = content if version == '0.4' else {'ome': {'version': version, **content}}
-    return {**multiscale.foreign, **own}
+    return {**carried.attributes, **own}
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
-    found: dict[str, Any] = {'name': axis.name, 'type': axis.type}
+def _metadata(multiscale: Multiscale, method: str) -> object:
+    """Return the ``metadata`` of a multiscale: what the file had, or how the levels were made."""
+    stored = multiscale.carried.multiscale.get('metadata')
+    if stored is None:
+        return {'description': multiscale.description or '', 'method': method}
+    if not isinstance(stored, dict) or (not multiscale.description and 'description' not in stored):
+        return stored
+    return {**stored, 'description': multiscale.description or ''}
+
+
+def _axis(axis: Axis, carried: Carried) -> dict[str, Any]:
+    found: dict[str, Any] = {'name': axis.label or axis.name, 'type': axis.type, **carried.axis(axis.name)}
     if axis.unit:
         found['unit'] = axis.unit
     if axis.values is not None:
@@ -79,40 +97,50 @@ def _transforms(level: Level) -> list[dict[str, Any]]:
 
 
 def _systems_06(multiscale: Multiscale) -> dict[str, Any]:
-    datasets = []
-    for level in multiscale.levels:
+    datasets, carried = [], multiscale.carried
+    name = carried.intrinsic or PHYSICAL
+    for index, level in enumerate(multiscale.levels):
         steps = _transforms(level)
-        ends = {'input': {'path': level.path}, 'output': {'name': PHYSICAL}}
+        ends = {'input': {'path': level.path}, 'output': {'name': name}}
         whole = steps[0] | ends if len(steps) == 1 else {'type': 'sequence', 'transformations': steps} | ends
-        datasets.append({'path': level.path, 'coordinateTransformations': [whole]})
-    axes = [_axis(axis) for axis in multiscale.axes]
-    return {'coordinateSystems': [{'name': PHYSICAL, 'axes': axes}], 'datasets': datasets}
+        datasets.append(
+            {**carried.dataset(index), 'path': level.path, 'coordinateTransformations': [whole]}
+        )
+    axes = [_axis(axis, carried) for axis in multiscale.axes]
+    found = {'coordinateSystems': [{'name': name, 'axes': axes}, *carried.systems], 'datasets': datasets}
+    return found | ({'coordinateTransformations': list(carried.transforms)} if carried.transforms else {})
 
 
 def _omero(multiscale: Multiscale, version: Version) -> dict[str, Any]:
-    channels = [_channel(channel, index) for index, channel in enumerate(multiscale.channels or ())]
+    carried = multiscale.carried
+    channels = [
+        _channel(channel, index, carried.channel(index))
+        for index, channel in enumerate(multiscale.channels or ())
+    ]
     found: dict[str, Any] = {'id': 1, 'name': multiscale.name or 'image', 'channels': channels}
     if version == '0.4':
         found['version'] = version
     colored = any(channel['color'] != 'FFFFFF' for channel in channels)
     found['rdefs'] = {'defaultT': 0, 'defaultZ': 0, 'model': 'color' if colored else 'greyscale'}
-    return found
+    return found | carried.omero
 
 
-def _channel(channel: Channel, index: int) -> dict[str, Any]:
+def _channel(channel: Channel, index: int, carried: Mapping[str, Any]) -> dict[str, Any]:
     window = channel.window
     shown: dict[str, float] = {'min': 0, 'max': 1, 'start': 0, 'end': 1}
     if window is not None:
         shown = {key: _number(getattr(window, key)) for key in shown}
-    return {
-        'label': channel.label or f'Channel {index + 1}',
-        'color': (channel.color or 'FFFFFF').upper(),
-        'window': shown,
+    found = {
         'active': channel.active,
         'coefficient': 1,
         'family': 'linear',
         'inverted': False,
+        **carried,
+        'label': channel.label or f'Channel {index + 1}',
+        'color': (channel.color or 'FFFFFF').upper(),
+        'window': {**carried.get('window', {}), **shown},
     }
+    return found
 
 
 def _number(value: float) -> int | float:
@@ -120,11 +148,17 @@ def _number(value: float) -> int | float:
     return int(value) if float(value).is_integer() else value
 
 
-def group_documents(attributes: Mapping[str, Any], zarr_format: int) -> dict[str, bytes]:
-    """Return the files of a group with these attributes, by name."""
+def group_documents(
+    attributes: Mapping[str, Any], zarr_format: int, *, finite: bool = True
+) -> dict[str, bytes]:
+    """Return the files of a group with these attributes, by name; see :func:`document`."""
     if zarr_format == 2:
-        return {'.zgroup': document({'zarr_format': 2}), '.zattrs': document(attributes)}
-    return {'zarr.json': document({'zarr_format': 3, 'node_type': 'group', 'attributes': dict(attributes)})}
+        return {
+            '.zgroup': document({'zarr_format': 2}),
+            '.zattrs': document(attributes, finite=finite),
+        }
+    content = {'zarr_format': 3, 'node_type': 'group', 'attributes': dict(attributes)}
+    return {'zarr.json': document(content, finite=finite)}
 
 
 def array_documents_v2(
@@ -134,6 +168,7 @@ def array_documents_v2(
     compressor: Mapping[str, Any] | None,
     fill: float,
     order: str = 'C',
+    attributes: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
     """Return the files of a zarr v2 array with chunk keys ``0/0/0``."""
     content = {
@@ -147,7 +182,8 @@ def array_documents_v2(
         'filters': None,
         'dimension_separator': '/',
     }
-    return {'.zarray': document(content)}
+    found = {'.zarray': document(content)}
+    return found | ({'.zattrs': document(attributes, finite=False)} if attributes else {})
 
 
 def array_documents_v3(
@@ -157,6 +193,7 @@ def array_documents_v3(
     codecs: Sequence[Mapping[str, Any]],
     fill: float,
     names: Sequence[str],
+    attributes: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
     """Return the files of a zarr v3 array with chunk keys ``c/0/0/0`` and its dimensions' names."""
     content = {
@@ -169,9 +206,9 @@ def array_documents_v3(
         'fill_value': _fill(fill, dtype),
         'codecs': list(codecs),
         'dimension_names': list(names),
-        'attributes': {},
+        'attributes': dict(attributes or {}),
     }
-    return {'zarr.json': document(content)}
+    return {'zarr.json': document(content, finite=not attributes)}
 
 
 def _fill(value: float, dtype: np.dtype[Any]) -> Any:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from .carried import Carried
+from .units import to_millimeters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Version = Literal['0.1', '0.2', '0.3', '0.4', '0.5', '0.6']
 AxisType = Literal['space', 'time', 'channel', 'custom']
@@ -27,12 +33,14 @@ class Axis:
     :param type: the NGFF axis type.
     :param unit: a UDUNITS-2 name such as ``micrometer``, or None.
     :param values: the value of each position along the axis, or None.
+    :param label: the name as stored, where it is another; it is written again.
     """
 
     name: str
     type: AxisType = 'custom'
     unit: str | None = None
     values: tuple[Any, ...] | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +50,25 @@ class Level:
     :param path: relative to the group that holds the metadata.
     :param scale: one factor an axis, in the axis's unit a pixel, transforms of the multiscale included.
     :param translation: one offset an axis, in the axis's unit; position of the first pixel.
+    :param given: whether the file gives the factor of an axis validly; empty: all are given.
     """
 
     path: str
     scale: tuple[float, ...]
     translation: tuple[float, ...]
+    given: tuple[bool, ...] = ()
+
+    def spread(self, places: Sequence[int], count: int) -> Level:
+        """Return the level with axes that are not declared between its own, which come to ``places``."""
+        scale, translation, given = [1.0] * count, [0.0] * count, [False] * count
+        for index, place in enumerate(places):
+            scale[place], translation[place] = self.scale[index], self.translation[index]
+            given[place] = self.size(index) is not None
+        return Level(self.path, tuple(scale), tuple(translation), tuple(given))
+
+    def size(self, index: int) -> float | None:
+        """Return the factor of an axis, negative where it is flipped, or None where it is not known."""
+        return self.scale[index] if not self.given or self.given[index] else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +100,7 @@ class Multiscale:
     :param channels: the omero channels, or None where there is no omero metadata.
     :param version: as stored, dev and other suffixes included; None where the file has none.
     :param extra: what girder_zarr itself stored under the attribute ``girder_zarr`` (see docs/format.md).
-    :param foreign: attributes of other programs to be written beside the metadata; reading leaves it empty.
+    :param carried: what a file held beyond this, to be written again; reading leaves it empty.
     """
 
     axes: tuple[Axis, ...]
@@ -88,7 +110,15 @@ class Multiscale:
     version: str | None = None
     description: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-    foreign: dict[str, Any] = field(default_factory=dict)
+    carried: Carried = field(default_factory=Carried)
+
+    def millimeters(self, name: str) -> float | None:
+        """Return the size of a pixel of the full resolution along an axis, or None where it is not known."""
+        index = self.axis_index(name)
+        if index is None or not self.levels:
+            return None
+        size = self.levels[0].size(index)
+        return None if size is None else to_millimeters(abs(size), self.axes[index].unit)
 
     def axis_index(self, name: str) -> int | None:
         """Return the position of the axis called ``name``, or None."""

@@ -6,7 +6,6 @@ wrong or missing is noted in ``problems`` and read as well as can be; what canno
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, check_relative_path
 
-from .metadata import DEFAULT_AXIS_TYPES, Axis, AxisType, Channel, Level, Multiscale, Window
+from .axes import completed, read_axes
+from .metadata import Axis, Channel, Level, Multiscale, Window
+from .transforms import Transform, read_transforms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 IMPLICIT_AXES = 'tczyx'
-#: How deep sequences of transforms are followed.
-MAX_TRANSFORM_DEPTH = 8
 
 
 @dataclass(frozen=True)
@@ -65,13 +64,16 @@ def ome_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse_attributes(
-    attributes: dict[str, Any], axes_of: Callable[[str], int | None] = lambda _: None
+    attributes: dict[str, Any],
+    axes_of: Callable[[str], int | None] = lambda _: None,
+    names_of: Callable[[str], Sequence[str | None] | None] = lambda _: None,
 ) -> Parsed:
     """Parse the attributes of a group.
 
     :param attributes: of the group, as stored.
-    :param axes_of: takes the path of an array in the group and returns how many axes it has, or None; asked
-        where the metadata names no axes (0.1 and 0.2).
+    :param axes_of: takes the path of an array in the group and returns how many axes it has, or None.
+    :param names_of: takes such a path and returns its dimension names, or None; asked where the metadata
+        names fewer axes than the array has.
     :raises UnreadableImageError: there is an image, but it cannot be read.
     """
     notes = _Notes()
@@ -84,7 +86,8 @@ def parse_attributes(
             msg = f'multiscales should be a list of objects; found {str(multiscales)[:200]}.'
             raise UnreadableImageError(msg)
         found = [
-            _multiscale(item, content, version, axes_of, notes) for item in multiscales[: DEFAULT.series]
+            _multiscale(item, content, version, axes_of, names_of, notes)
+            for item in multiscales[: DEFAULT.series]
         ]
         if version is None:
             notes.add('The metadata does not say which version of OME-NGFF it follows.')
@@ -127,6 +130,7 @@ def _multiscale(
     content: dict[str, Any],
     version: str | None,
     axes_of: Callable[[str], int | None],
+    names_of: Callable[[str], Sequence[str | None] | None],
     notes: _Notes,
 ) -> Multiscale:
     datasets = item.get('datasets')
@@ -137,12 +141,19 @@ def _multiscale(
         msg = f'datasets should hold objects; found {str(datasets)[:200]}.'
         raise UnreadableImageError(msg)
     paths = [check_relative_path(dataset.get('path'), 'The path of a dataset') for dataset in datasets]
-    axes = _axes(item, datasets[0], lambda: axes_of(paths[0]), notes)
-    outer = _transform(item.get('coordinateTransformations'), len(axes), notes)
+    axes, declared, places = _axes(
+        item, datasets[0], lambda: axes_of(paths[0]), notes, lambda: names_of(paths[0])
+    )
+    outer = Transform.none(len(declared))
+    if not isinstance(item.get('coordinateSystems'), list):
+        # from 0.6 on these lead from the intrinsic system to others, and its units count alone
+        outer = read_transforms(item.get('coordinateTransformations'), _spaces(declared), notes.add)
     levels = tuple(
-        _level(path, dataset.get('coordinateTransformations'), outer, len(axes), notes)
+        _level(path, dataset.get('coordinateTransformations'), outer, declared, notes)
         for path, dataset in zip(paths, datasets, strict=True)
     )
+    if len(declared) < len(axes):
+        levels = tuple(level.spread(places, len(axes)) for level in levels)
     metadata = _object(item.get('metadata')) or {}
     omero = content.get('omero', metadata.get('omero'))
     description = metadata.get('description')
@@ -167,8 +178,13 @@ def _multiscale(
 
 
 def _axes(
-    item: dict[str, Any], dataset: dict[str, Any], count: Callable[[], int | None], notes: _Notes
-) -> tuple[Axis, ...]:
+    item: dict[str, Any],
+    dataset: dict[str, Any],
+    count: Callable[[], int | None],
+    notes: _Notes,
+    names: Callable[[], Sequence[str | None] | None],
+) -> tuple[tuple[Axis, ...], tuple[Axis, ...], list[int]]:
+    """Return the axes, those of them that the metadata declares, and where these are."""
     raw = item.get('axes')
     if raw is None:
         raw = _system_axes(item, dataset)
@@ -179,13 +195,21 @@ def _axes(
     if not isinstance(raw, list) or not 1 <= len(raw) <= DEFAULT.axes:
         msg = f'axes should be a list of 2 to {DEFAULT.axes} axes; found {str(raw)[:200]}.'
         raise UnreadableImageError(msg)
-    axes = tuple(_axis(axis) for axis in raw)
+    declared, length = raw, count()
+    places = list(range(len(raw)))
+    if length is not None and len(raw) < length <= DEFAULT.axes:
+        raw, places = completed(declared, names(), length)
+        notes.add(
+            f'The metadata declares {len(declared)} axes, and the arrays have {length}; the others are taken '
+            "from the arrays' dimension names, or come first."
+        )
+    axes = read_axes(raw)
     if len({axis.name for axis in axes}) != len(axes):
         msg = f'The names of axes have to differ; found {", ".join(axis.name for axis in axes)}.'
         raise UnreadableImageError(msg)
     if any(axis.type == 'space' and axis.name in 'xy' and not axis.unit for axis in axes):
         notes.add('The axes x and y have no unit, so the size of a pixel is not known.')
-    return axes
+    return axes, tuple(axes[place] for place in places), places
 
 
 def _system_axes(item: dict[str, Any], dataset: dict[str, Any]) -> list[Any] | None:
@@ -207,97 +231,15 @@ def _system_axes(item: dict[str, Any], dataset: dict[str, Any]) -> list[Any] | N
     return next((axes for axes in by_name.values() if isinstance(axes, list)), None)
 
 
-def _axis(axis: object) -> Axis:
-    name = axis.get('name') if isinstance(axis, dict) else axis
-    if not isinstance(name, str) or not name or len(name) > 100:
-        msg = f'An axis should have a name; found {str(axis)[:200]}.'
-        raise UnreadableImageError(msg)
-    lower = name.lower()
-    name = lower if lower in DEFAULT_AXIS_TYPES else name
-    stored = axis.get('type') if isinstance(axis, dict) else None
-    kind: AxisType = DEFAULT_AXIS_TYPES.get(name, 'custom')
-    if stored in ('space', 'time', 'channel'):
-        kind = stored
-    if not isinstance(axis, dict):
-        return Axis(name, kind)
-    unit, values = axis.get('unit'), axis.get('values')
-    return Axis(
-        name,
-        kind,
-        unit if isinstance(unit, str) and unit else None,
-        tuple(values) if isinstance(values, list) else None,
-    )
-
-
-_Transform = tuple[tuple[float, ...], tuple[float, ...]]
-
-
-def _level(path: str, transforms: object, outer: _Transform, count: int, notes: _Notes) -> Level:
+def _level(path: str, transforms: object, outer: Transform, axes: Sequence[Axis], notes: _Notes) -> Level:
     if transforms is None:
         notes.add('Some levels have no coordinateTransformations, so where their pixels lie is not known.')
-    scale, translation = _chain(_transform(transforms, count, notes), outer)
-    if not all(math.isfinite(value) and value != 0 for value in scale):
-        notes.add(
-            f'The scale of the level {path!r} holds a number that is zero or not finite; it is read as 1.'
-        )
-        scale = tuple(value if math.isfinite(value) and value != 0 else 1.0 for value in scale)
-    return Level(path, scale, translation)
+    found = read_transforms(transforms, _spaces(axes), notes.add).then(outer)
+    return Level(path, found.scale, found.translation, () if all(found.given) else found.given)
 
 
-def _chain(first: _Transform, then: _Transform) -> _Transform:
-    scale = tuple(a * b for a, b in zip(first[0], then[0], strict=True))
-    translation = tuple(t * s + u for t, s, u in zip(first[1], then[0], then[1], strict=True))
-    return scale, translation
-
-
-def _transform(value: object, count: int, notes: _Notes, depth: int = 0) -> _Transform:
-    """Return one list of transforms as scale and translation."""
-    result: _Transform = (1.0,) * count, (0.0,) * count
-    if not isinstance(value, list):
-        return result
-    for step in value[:32]:
-        kind = step.get('type') if isinstance(step, dict) else None
-        if kind == 'identity':
-            continue
-        if kind == 'sequence' and depth < MAX_TRANSFORM_DEPTH:
-            result = _chain(result, _transform(step.get('transformations'), count, notes, depth + 1))
-            continue
-        numbers = None
-        if kind in ('scale', 'translation'):
-            numbers = _numbers(step.get(kind), count)
-        elif kind == 'affine':
-            affine = _diagonal(step.get('affine'), count)
-            if affine is not None:
-                result = _chain(result, affine)
-                continue
-        if numbers is None:
-            notes.add(
-                f'A coordinate transformation of type {str(kind)[:50]!r} cannot be applied; it is left out.'
-            )
-        elif kind == 'scale':
-            result = _chain(result, (numbers, (0.0,) * count))
-        else:
-            result = _chain(result, ((1.0,) * count, numbers))
-    return result
-
-
-def _numbers(value: object, count: int) -> tuple[float, ...] | None:
-    if not isinstance(value, list) or len(value) != count:
-        return None
-    if not all(isinstance(number, (int, float)) and abs(number) < 1e300 for number in value):
-        return None
-    return tuple(float(number) for number in value)
-
-
-def _diagonal(value: object, count: int) -> _Transform | None:
-    """Return an affine matrix (rows of ``count`` factors and an offset) that neither turns nor shears."""
-    rows = [_numbers(row, count + 1) for row in value[: count + 1]] if isinstance(value, list) else []
-    if len(rows) < count or any(row is None for row in rows[:count]):
-        return None
-    found = [row for row in rows[:count] if row is not None]
-    if any(row[column] for index, row in enumerate(found) for column in range(count) if column != index):
-        return None
-    return tuple(row[index] for index, row in enumerate(found)), tuple(row[count] for row in found)
+def _spaces(axes: Sequence[Axis]) -> list[bool]:
+    return [axis.type == 'space' for axis in axes]
 
 
 def parse_channels(omero: object, notes: _Notes | None = None) -> tuple[Channel, ...] | None:

@@ -37,6 +37,25 @@ def unit_name(unit: str | None) -> str | None:
     return name if name in MILLIMETERS else None
 
 
+def to_millimeters(value: float, unit: str | None) -> float | None:
+    """Return a length in millimeters, or None where the unit is not a known length."""
+    name, factor = unit_name(unit), millimeters(unit)
+    if name is None or factor is None:
+        return None
+    if factor < 1 and name.endswith('meter'):
+        # 0.325 micrometers are 0.325 / 1000, which is exact where a factor of 0.001 is not
+        power = -3 - _PREFIXES[name.removesuffix('meter')]
+        return float(value / 10.0**power)
+    return value * factor
+
+
+def from_millimeters(value: float, unit: str) -> float:
+    """Return millimeters in a unit of length: the shortest number that comes back as the same."""
+    near = value / (millimeters(unit) or 1.0)
+    short = (float(f'{near:.{digits}g}') for digits in range(1, 18))
+    return next((one for one in short if to_millimeters(one, unit) == value), near)
+
+
 def millimeters(unit: str | None) -> float | None:
     """Return how many millimeters a unit of length has, or None where the unit is not a known length."""
     name = unit_name(unit)

@@ -74,8 +74,9 @@ def to_uint8(pixels: np.ndarray, windows: Sequence[tuple[float, float]]) -> np.n
 
 def _scale(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     low, high = window
-    scaled = (np.nan_to_num(values.astype(np.float64), nan=low) - low) * (255 / (high - low))
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    finite = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+    scaled = (np.clip(finite, low, high) - low) * (255 / (high - low))
+    return np.rint(scaled).astype(np.uint8)
 
 
 def encode_jpeg(pixels: np.ndarray, quality: int, subsampling: int) -> bytes | None:

@@ -48,12 +48,39 @@ def read_part(
     """
     parts = list(region)
     parts[layout.y], parts[layout.x] = slice(box[0], box[2]), slice(box[1], box[3])
-    # Levels may be halved along z as well.
-    for axis in layout.axes:
-        if axis.index is not None and axis.index != layout.band_axis and level.shape[axis.index] < axis.count:
-            place = parts[axis.index].start * level.shape[axis.index] // axis.count
-            parts[axis.index] = slice(place, place + 1)
     return layout.picture(level.read(tuple(parts)))
+
+
+def region_in(
+    series: Series, layout: FrameLayout, region: tuple[slice, ...], number: int
+) -> tuple[slice, ...]:
+    """Return the region of a frame in a level, which may have fewer slices along z as well.
+
+    :param number: of the level. The slice is the one that lies nearest by the metadata's scale and
+        translation; where these do not fit the lengths, slices are taken to be equally far apart.
+    """
+    level, parts = series.levels[number], list(region)
+    for axis in layout.axes:
+        index = axis.index
+        if index is None or index == layout.band_axis or level.shape[index] >= axis.count:
+            continue
+        place = _nearest(series, number, index, parts[index].start, axis.count)
+        parts[index] = slice(place, place + 1)
+    return tuple(parts)
+
+
+def _nearest(series: Series, number: int, index: int, position: int, count: int) -> int:
+    """Return the slice of a level that lies nearest to a position along an axis of the full resolution."""
+    length = series.levels[number].shape[index]
+    step, shift = count / length, (count / length - 1) / 2
+    described = series.multiscale.levels
+    if number < len(described):
+        full, low = described[0], described[number]
+        size, own = full.size(index), low.size(index)
+        # what rounding a length up or down may leave is less than a slice
+        if size and own and abs(own / size * length - count) < max(own / size, 1):
+            step, shift = own / size, (low.translation[index] - full.translation[index]) / size
+    return min(max(0, math.ceil((position - shift) / step - 0.5)), length - 1)
 
 
 def read_frame(
@@ -79,13 +106,15 @@ def read_frame(
         right, bottom = min(right, width), min(bottom, height)
         if right <= left or bottom <= top:
             return np.zeros((0, 0, layout.bands), level.dtype)
-        return interleave(read_part(level, layout, region, (top, left, bottom, right)))
+        own = region_in(series, layout, region, choice.level)
+        return interleave(read_part(level, layout, own, (top, left, bottom, right)))
     # A smaller series beside a larger one ends earlier.
     right = min(right, int(np.ceil(width / choice.ratio[1])))
     bottom = min(bottom, int(np.ceil(height / choice.ratio[0])))
     if right <= left or bottom <= top:
         return np.zeros((0, 0, layout.bands), level.dtype)
     _check_work(level, layout, (bottom - top, right - left), choice.ratio)
+    region = region_in(series, layout, region, choice.level)
     large = level if isinstance(level, StoredLevel) and level.is_large else None
     with nullcontext() if large is None else large.several_reads():
         return read_reduced(
@@ -156,7 +185,7 @@ def _sample(series: Series, layout: FrameLayout, region: tuple[slice, ...]) -> n
     height, width = level.shape[layout.y], level.shape[layout.x]
     top, left = max(0, (height - SAMPLE_SIDE) // 2), max(0, (width - SAMPLE_SIDE) // 2)
     box = top, left, min(height, top + SAMPLE_SIDE), min(width, left + SAMPLE_SIDE)
-    return read_part(level, layout, region, box)
+    return read_part(level, layout, region_in(series, layout, region, len(series.levels) - 1), box)
 
 
 def associated_picture(series: Series) -> PIL.Image.Image:

@@ -119,6 +119,7 @@ def unfold(series: Series) -> Series:
             level.path,
             (*level.scale[:at], *(1.0,) * count, *level.scale[at + 1 :]),
             (*level.translation[:at], *(0.0,) * count, *level.translation[at + 1 :]),
+            (*level.given[:at], *(False,) * count, *level.given[at + 1 :]) if level.given else (),
         )
         for level in multiscale.levels
     )

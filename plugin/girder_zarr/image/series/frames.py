@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -183,16 +184,20 @@ def frame_records(series: Sequence[Series], layout: FrameLayout) -> list[dict[st
     """Return large_image's frame list: the position and, where known, the value along each axis."""
     axes = series[0].multiscale.axes
     records = []
+    each = layout.count // len(series)
     for frame in range(layout.count):
         record: dict[str, Any] = {'Frame': frame}
         for axis in layout.axes:
             position = frame // axis.stride % axis.count
             record['Index' + axis.name.upper()] = position
-            values = None if axis.index is None else axes[axis.index].values
-            if values:
-                value = _value(values, position, frame, axis.count, layout.count)
-                if value is not None:
-                    record['Value' + axis.name.upper()] = value
+            if axis.index is None:
+                continue
+            values = axes[axis.index].values
+            value = _value(values, position, frame, axis.count, layout.count) if values else None
+            if value is None or (isinstance(value, float) and not math.isfinite(value)):
+                value = _measured(series[frame // each].multiscale, axis.index, position)
+            if value is not None:
+                record['Value' + axis.name.upper()] = value
         record.update(_channel_record(series[0].multiscale, layout, record.get('IndexC')))
         if len(series) > 1:
             shown = series[frame // (layout.count // len(series))]
@@ -213,6 +218,20 @@ def _channel_record(multiscale: Multiscale, layout: FrameLayout, position: int |
     if channel.window:
         record['Window'] = asdict(channel.window)
     return record
+
+
+def _measured(multiscale: Multiscale, index: int, position: int) -> float | None:
+    """Return where a position along an axis of space or time lies, or None where the file does not say.
+
+    Without a unit, steps of 1 from 0 on are what programs write that do not know it either.
+    """
+    axis, level = multiscale.axes[index], multiscale.levels[0]
+    size = level.size(index)
+    if axis.type not in ('space', 'time') or size is None:
+        return None
+    if not axis.unit and (size, level.translation[index]) == (1, 0):
+        return None
+    return float(f'{level.translation[index] + position * size:.12g}')
 
 
 def _value(values: Sequence[Any], position: int, frame: int, count: int, frames: int) -> object:

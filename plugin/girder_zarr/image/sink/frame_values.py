@@ -71,7 +71,9 @@ def axis_values(
             continue
         own = _fitted(values[..., index], [sizes.get(name, 1) for name in value_axes])
         line = _per_position(np.moveaxis(own, index, 0).reshape(sizes[axis], -1))
-        found[axis] = tuple(_per_frame(own, value_axes, order, sizes) if line is None else line)
+        line = _per_frame(own, value_axes, order, sizes) if line is None else line
+        # what was never written stands for 0 beside values, as in large-image-source-zarr
+        found[axis] = tuple(0 if value is None else value for value in line)
     return found
 
 

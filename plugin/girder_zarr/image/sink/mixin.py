@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 import warnings
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +19,14 @@ from girder_zarr.image.edit.edited_file import EditMixin
 from girder_zarr.image.edit.edited_level import edited_levels
 from girder_zarr.image.export import write as export
 from girder_zarr.image.export.associated import as_series, detached
-from girder_zarr.image.export.image_state import NewImageState, in_ngff_order, output_window
-from girder_zarr.image.ngff.metadata import DEFAULT_AXIS_TYPES, Axis, Level, Multiscale
+from girder_zarr.image.export.image_state import NewImageState, output_window
+from girder_zarr.image.ngff.metadata import Axis, Level, Multiscale
 from girder_zarr.image.series.frames import FrameLayout
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.store.zarr_names import SUFFIXES
-from girder_zarr.image.write.output_spec import default_channels
 
-from .frame_values import axis_values, with_values
+from .axes import AxesMixin
+from .frame_values import with_values
 from .properties import PropertiesMixin, hex_color
 from .shared import SharedMixin
 from .tiles import NewTile, read_tile, to_pixels
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.write.resample import Resample
 
 
-class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
+class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
     """The methods that make a tile source writable; `source.py` mixes it into ZarrFileTileSource."""
 
     _editable: bool = False
@@ -174,58 +176,6 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             self._describe([Series(*described)])
             self._revised()
 
-    def _describedCanvas(self, extent: CanvasExtent) -> Multiscale:
-        """Return the metadata of the image as it is on the canvas: frame axes, y, x, bands."""
-        axes = [*self._frameAxesOf(extent.axes, extent), *self._planeAxes(), Axis('s', 'channel')]
-        scale = [1.0] * (len(axes) - 3) + [self._mm_y or 1.0, self._mm_x or 1.0, 1.0]
-        channels = None
-        if self._channelNames:
-            shape = (*extent.sizes, extent.height, extent.width, extent.bands)
-            channels = tuple(default_channels(axes, shape, extent.dtype, 1, self._channelNames))
-        level = Level('0', tuple(scale), (0.0,) * len(axes))
-        return Multiscale(tuple(axes), (level,), channels=channels)
-
-    def _frameAxesOf(self, order: Sequence[str], extent: CanvasExtent) -> list[Axis]:
-        """Return the frame axes with their units and values.
-
-        :param order: all of them, the slowest first.
-        """
-        sizes = dict(zip(extent.axes, extent.sizes, strict=True))
-        values = axis_values(self._frameValues, self._frameAxes or [], order, sizes)
-        units = {name: self._fileUnit(name) for name in order} | (self._frameUnits or {})
-        return [
-            Axis(name, DEFAULT_AXIS_TYPES.get(name, 'custom'), units.get(name), values.get(name))
-            for name in order
-        ]
-
-    def _planeAxes(self) -> list[Axis]:
-        return [
-            Axis('y', 'space', 'millimeter' if self._mm_y else self._fileUnit('y')),
-            Axis('x', 'space', 'millimeter' if self._mm_x else self._fileUnit('x')),
-        ]
-
-    def _fileUnit(self, name: str) -> str | None:
-        axis = None if self._edited is None else self._edited.axis(name)
-        return None if axis is None else axis.unit
-
-    def _transforms(self, left: int, top: int) -> tuple[dict[str, float], dict[str, float]]:
-        """Return the size of a step along each axis that has one, and where the first pixel lies.
-
-        :param left: pixels that were cut off, or negative added, on the left since the file was opened.
-        :param top: likewise.
-        """
-        sizes = {'x': self._mm_x or 1.0, 'y': self._mm_y or 1.0}
-        if self._edited is None:
-            return sizes, {}
-        steps = {axis.name: self._edited.transform(axis.name) for axis in self._edited.multiscale.axes}
-        scales = {name: step[0] for name, step in steps.items() if name not in {'c', 's'}}
-        offsets = {name: step[1] for name, step in steps.items() if name not in {'c', 's'}}
-        for name, known, cut in (('x', self._mm_x, left), ('y', self._mm_y, top)):
-            factor = (known or scales[name]) / scales[name]
-            scales[name] *= factor
-            offsets[name] = offsets[name] * factor + cut * scales[name]
-        return scales, offsets
-
     def addAssociatedImage(self, image: Any, imageKey: str | None = None) -> None:
         """Add an image that belongs to this one, such as a label or an overview.
 
@@ -297,9 +247,11 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         """
         self._checkEditable()
         self._takeNew()
-        path = Path(path)
+        path, container = Path(path), None
         if self._edited is not None:
-            params = self._editedParams(self._edited, path, params)
+            path = self._edited.target(path)
+            container = self._edited.container if self._edited.lies_at(path) else None
+            params = self._editedParams(self._edited, path, container or path.suffix.lower(), params)
         export.write(
             self._state(),
             path,
@@ -308,7 +260,22 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             overwrite=overwriteAllowed,
             resample=resample,
             params=params,
+            container=container,
         )
+
+    def _writtenGroup(self) -> Any:
+        """Return the image as a zarr group as it is now, written to the temporary folder; to be read only."""
+        import zarr
+
+        self._takeNew()
+        if self._canvas.extent() is None:
+            return zarr.group()
+        path = self._scratch.directory() / f'group-{self._revision}.zarr'
+        if not path.exists():
+            export.write(
+                self._state(), path, lossy=False, alpha=True, overwrite=True, resample=None, params={}
+            )
+        return zarr.open_group(path, mode='r')
 
     def _state(self) -> NewImageState:
         """Return what is written of this image.
@@ -319,14 +286,15 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
         if extent is None:
             raise EditError('The image is empty: add a tile before writing it')
         window = output_window(extent, self._crop, self._minWidth, self._minHeight)
-        scale, translation = self._transforms(extent.left + window.x, extent.top + window.y)
+        axes = (*self._writtenFrameAxes(extent), *self._planeAxes())
+        scale, translation = self._transforms(axes, extent.left + window.x, extent.top + window.y)
         return NewImageState(
             canvas=self._canvas,
             extent=extent,
             scratch=self._scratch,
             window=window,
-            frame_axes=self._writtenFrameAxes(extent),
-            plane_axes=tuple(self._planeAxes()),
+            frame_axes=axes[:-2],
+            plane_axes=axes[-2:],
             scale=scale,
             translation=translation,
             channel_names=tuple(self._channelNames or ()),
@@ -338,32 +306,36 @@ class SinkMixin(EditMixin, SharedMixin, PropertiesMixin):
             projection=self._projection,
             gcps=self._outputGcps(),
             associated=dict(self._newAssociated),
-            foreign=None if self._edited is None else self._edited.foreign,
+            **self._carriedOver(extent),
         )
 
-    def _writtenFrameAxes(self, extent: CanvasExtent) -> tuple[Axis, ...]:
-        """Return the frame axes in the order of NGFF, with units and values.
+    def _carriedOver(self, extent: CanvasExtent) -> dict[str, Any]:
+        """Return what an edited file's metadata adds to the state."""
+        if self._edited is None:
+            return {}
+        carried, stored = self._edited.carried, self._edited.multiscale.channels or ()
+        if extent.bands != self._edited.layout.bands:
+            carried, stored = replace(carried, channels=()), ()
+        return {'carried': carried, 'stored': stored, 'extra': self._edited.extra}
 
-        Values that differ from frame to frame are listed in the order in which the reading half counts
-        frames: c, z, t, then all others by name, the fastest first.
-        """
-        names = [axis.name for axis in in_ngff_order(self._frameAxesOf(extent.axes, extent))]
-        counted = sorted(names, key=lambda name: ('czt'.find(name) % 4, name), reverse=True)
-        valued = {axis.name: axis for axis in self._frameAxesOf(counted, extent)}
-        return tuple(valued[name] for name in names)
-
-    def _editedParams(self, edited: Edited, path: Path, params: dict[str, Any]) -> dict[str, Any]:
+    def _editedParams(
+        self, edited: Edited, path: Path, suffix: str, params: dict[str, Any]
+    ) -> dict[str, Any]:
         """Return the parameters of ``write`` with what the edited file says; get ready to replace it."""
         extent = self._canvas.extent()
-        if path.suffix not in SUFFIXES or extent is None:
+        if suffix not in SUFFIXES or extent is None:
             return params
         found = edited.options(extent.bands, params)
-        if found.pop('labels', True):
+        beside, labels = edited.beside, found.pop('labels', True)
+        keys = beside.others if found.pop('others', True) else ()
+        if labels:
             window = output_window(extent, self._crop, self._minWidth, self._minHeight)
             moved = (extent.left + window.x, extent.top + window.y) != (0, 0)
             edited.check_labels(found['version'], moved=moved, sides=(window.out_height, window.out_width))
-            found['further'] = edited.copy_labels
-            found['documents'] = edited.label_documents()
+            keys = (*beside.labels, *keys)
+        beside.check_format(2 if found['version'] == '0.4' else 3, keys)
+        found['documents'] = beside.documents(keys)
+        found['further'] = partial(beside.copy, keys=keys)
         if edited.lies_at(path):
             self._canvas.detach()
             for key, pixels in list(self._newAssociated.items()):

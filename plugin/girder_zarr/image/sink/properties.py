@@ -28,6 +28,7 @@ class PropertiesMixin:
     _minHeight: int | None = None
     _mm_x: float | None = None
     _mm_y: float | None = None
+    _mm_z: float | None = None
     _magnification: float | None = None
     _channelNames: list[str] | None = None
     _channelColors: list[str] | None = None
@@ -136,6 +137,17 @@ class PropertiesMixin:
         self._changed()
 
     @property
+    def mm_z(self) -> float | None:
+        """The distance of two planes of axis z in millimeters, or None where it is not known."""
+        return self._mm_z
+
+    @mm_z.setter
+    def mm_z(self, value: float | None) -> None:
+        self._checkEditable()
+        self._mm_z = None if value is None else _positive(value, 'mm_z')
+        self._changed()
+
+    @property
     def magnification(self) -> float | None:
         """The magnification of the full resolution; if it was not set, 0.01 mm over the size of a pixel."""
         if self._magnification is None and self._mm_x:
@@ -231,7 +243,10 @@ class PropertiesMixin:
     def frameValues(self) -> np.ndarray | None:
         """The values of every frame: one dimension for each of frameAxes, and a last one over them."""
         self._takeNew()
-        return self._frameValues
+        if self._frameValues is None or self._frameValues.dtype != object:
+            return self._frameValues
+        # positions that were never written, as large-image-source-zarr has them
+        return np.where(np.equal(self._frameValues, None), 0, self._frameValues)
 
     @frameValues.setter
     def frameValues(self, values: np.ndarray) -> None:
@@ -281,9 +296,9 @@ def _positive(value: float, name: str, *, whole: bool = False) -> float:
     try:
         number = int(value) if whole else float(value)
     except (TypeError, ValueError, OverflowError) as exc:
-        raise EditError(f'{name} must be positive or None; found {value!r}') from exc
+        raise EditError(f'{name} must be positive or None') from exc
     if not 0 < number < float('inf'):
-        raise EditError(f'{name} must be positive or None; found {value!r}')
+        raise EditError(f'{name} must be positive or None')
     return number
 
 
@@ -316,7 +331,7 @@ def hex_color(color: Any) -> str:
 
 
 def read_gcps(gcps: Any) -> list[list[float]]:
-    """Return ground control points without duplicates.
+    """Return ground control points without duplicates, as they were given; those in strings as lists.
 
     :param gcps: a list of points (four numbers, or a string of four), or one string of all numbers.
     :raises EditError: the form is another, or fewer than two points are left.
@@ -335,11 +350,16 @@ def read_gcps(gcps: Any) -> list[list[float]]:
         numbers = [[float(value) for value in point] for point in points]
     except (TypeError, ValueError) as exc:
         raise EditError(f'Each GCP must contain four numbers: {exc}') from exc
-    unique: list[list[float]] = []
-    twice: list[list[float]] = []
-    for point in numbers:
-        same = any(other[:2] == point[:2] or other[2:] == point[2:] for other in unique)
-        (twice if same else unique).append(point)
+    unique: list[Any] = []
+    kept: list[list[float]] = []
+    twice: list[Any] = []
+    for given, point in zip(points, numbers, strict=True):
+        same = any(other[:2] == point[:2] or other[2:] == point[2:] for other in kept)
+        if same:
+            twice.append(given)
+            continue
+        kept.append(point)
+        unique.append(point if any(isinstance(value, str) for value in given) else given)
     if twice:
         warnings.warn(
             f'Removed duplicate GCPs {twice} from list; shared projected coordinate or pixel coordinate with '

@@ -29,7 +29,8 @@ class NewTile:
     :param pixels: ``(*axes, y, x, band)`` in native byte order.
     :param axes: the frame axes that the pixels have.
     :param start: the first position along every named axis, y and x included.
-    :param mask: booleans that broadcast to ``pixels.shape[:-1]``, or None.
+    :param mask: booleans that broadcast to ``pixels.shape``, with a last axis of one where it is the same for
+        all bands; or None.
     :param band: the first band that is written, or None where a pixel is given whole.
     :param values: what the position along an axis stands for, by axis name.
     """
@@ -191,22 +192,27 @@ def _whole(pixels: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]
 
 
 def _read_mask(mask: Any, names: list[str], shape: tuple[int, ...], frames: tuple[str, ...]) -> np.ndarray:
-    """Return a mask with the axes (frames, y, x), to be broadcast.
+    """Return a mask with the axes (frames, y, x, s), to be broadcast.
 
-    Two dimensions are y and x in the order in which the tile has them; more are the tile's axes without its
-    bands. A last dimension of one may follow in both cases.
+    It has the tile's axes, all of them or without bands, or y and x (and bands) alone, in the order in which
+    the tile has them. Without bands a last dimension of one may follow.
     """
     found = np.asarray(mask)
-    own = [name for name in names if name != 's']
     sizes = dict(zip(names, shape, strict=True))
+    own = [name for name in names if name != 's']
     plane = [name for name in own if name in {'y', 'x'}]
-    for given, last in ((own, ()), (plane, ()), (own, (1,)), (plane, (1,))):
+    banded = [name for name in names if name in {'y', 'x', 's'}]
+    forms = ((own, ()), (plane, ()), (own, (1,)), (plane, (1,)), (names, ()), (banded, ()))
+    for given, last in forms:
         if found.shape == (*(sizes[name] for name in given), *last):
             break
     else:
         expected = tuple(sizes[name] for name in plane)
-        raise EditError(f'The mask must have the shape {expected}, or that of the tile; found {found.shape}')
+        whole = tuple(sizes[name] for name in names)
+        raise EditError(
+            f'The mask must have the shape {expected}, or that of the tile, {whole}; found {found.shape}'
+        )
     found = found.reshape([sizes[name] for name in given]).astype(bool)
-    order = [given.index(name) for name in (*frames, 'y', 'x') if name in given]
+    order = [given.index(name) for name in (*frames, 'y', 'x', 's') if name in given]
     found = found.transpose(order)
-    return found[tuple(slice(None) if name in given else np.newaxis for name in (*frames, 'y', 'x'))]
+    return found[tuple(slice(None) if name in given else np.newaxis for name in (*frames, 'y', 'x', 's'))]

@@ -28,12 +28,16 @@ EMPTY_ZIP_MAGIC = b'PK\5\6'
 _READ = os.O_RDONLY | os.O_NONBLOCK
 
 
-def open_store(location: str | os.PathLike[str] | ByteSource | KeyStore) -> KeyStore:
+def open_store(
+    location: str | os.PathLike[str] | ByteSource | KeyStore, *, follow_links: bool = False
+) -> KeyStore:
     """Return a read-only zarr store.
 
     :param location: a directory; the ``zarr.json``, ``.zgroup``, ``.zattrs`` or ``.zarray`` in it; a zip or
         SQLite file of any name; the address of any of these (http, https, s3, gs) on a host that
         ``addresses.py`` allows; a zip or SQLite file as a ByteSource; or a store that is open already.
+    :param follow_links: read links in a directory that lead out of it, as the system would: git-annex, datalad
+        and workflow engines keep every chunk so. Only for a path that the user of this process chose.
     :raises MissingImageError: there is nothing.
     :raises UnreadableImageError: it is something else.
     """
@@ -44,20 +48,26 @@ def open_store(location: str | os.PathLike[str] | ByteSource | KeyStore) -> KeyS
         if '://' in text:
             found = open_address(text)
             return found if isinstance(found, KeyStore) else _open_bytes(found)
+        if Path(text).name in ROOT_KEYS and is_root(Path(text).parent):
+            # whichever of them is named: programs of zarr v2 ask for .zattrs
+            return DirectoryStore(Path(text).parent, follow_links=follow_links)
         try:
             mode = Path(text).stat().st_mode
         except (OSError, ValueError):
             msg = f'There is no file or directory {text!r}.'
             raise MissingImageError(msg) from None
         if stat.S_ISDIR(mode):
-            return DirectoryStore(text)
-        if Path(text).name in ROOT_KEYS:
-            return DirectoryStore(Path(text).parent)
+            return DirectoryStore(text, follow_links=follow_links)
         if not stat.S_ISREG(mode):
             msg = f'{text} is neither a file nor a directory.'
             raise UnreadableImageError(msg)
         location = FileBytes(text)
     return _open_bytes(location)
+
+
+def is_root(folder: Path) -> bool:
+    """Return whether a folder has the metadata of a zarr node."""
+    return any((folder / key).is_file() for key in ROOT_KEYS)
 
 
 def location_identity(location: str | os.PathLike[str] | ByteSource) -> str:
@@ -94,14 +104,16 @@ class DirectoryStore(KeyStore):
     """A zarr hierarchy as files and folders.
 
     :param path: the folder.
+    :param follow_links: read links that lead out of it.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, follow_links: bool = False) -> None:
         text = os.fspath(path) or '.'
         super().__init__(text, directory_identity(text))
         self._prefix = text.rstrip('/') + '/'
         self._root = os.path.realpath(text)
         self._inside: set[str] = set()
+        self._follows = follow_links
 
     def _path(self, key: str) -> str:
         """Return a key's path. Folders of the hierarchy that are links to other places are refused.
@@ -109,6 +121,8 @@ class DirectoryStore(KeyStore):
         :raises UnreadableImageError: the folder of the key lies elsewhere.
         """
         path = self._prefix + key
+        if self._follows:
+            return path
         folder = key.rpartition('/')[0]
         if folder not in self._inside:
             self._check_inside(os.path.realpath(self._prefix + folder), key)
@@ -125,6 +139,8 @@ class DirectoryStore(KeyStore):
     def _descriptor(self, key: str) -> int:
         """Return a descriptor of a key's file; a link has to lead to a place in the hierarchy."""
         path = self._path(key)
+        if self._follows:
+            return os.open(path, os.O_RDONLY)
         try:
             return os.open(path, _READ | os.O_NOFOLLOW)
         except OSError as error:

@@ -22,3 +22,5 @@ FILE_SUFFIXES = (*ZIP_SUFFIXES, *DATABASE_SUFFIXES)
 SUFFIXES = (DIRECTORY_SUFFIX, *FILE_SUFFIXES)
 #: Of files that are a zarr by their name alone, whatever they hold.
 ZARR_ONLY_SUFFIXES = (DIRECTORY_SUFFIX, f'{DIRECTORY_SUFFIX}.zip', '.ozx')
+#: Of the TIFF files that large_image_converter writes; what others hold would not be what they say.
+TIFF_SUFFIXES = ('.tif', '.tiff', '.ptif', '.ptiff', '.btf', '.tf2', '.tf8', '.svs')

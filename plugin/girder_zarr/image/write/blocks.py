@@ -102,9 +102,8 @@ class Blocks:
 
     def name(self, level: int, indices: Sequence[int]) -> str:
         """Return the name of the file of a block."""
-        return (
-            f'{self.prefix}{level // self.step}/{self.separator}{"/".join(str(index) for index in indices)}'
-        )
+        path = self.spec.path(level // self.step)
+        return f'{self.prefix}{path}/{self.separator}{"/".join(str(index) for index in indices)}'
 
     def put(self, level: int, outer: tuple[int, ...], node: Node, block: np.ndarray) -> bool:
         """Store a block; return False where all of it is the fill value and nothing is stored."""

@@ -53,6 +53,7 @@ class OutputSpec:
     :param max_levels: the number of levels at most; None: until the image fits in one chunk.
     :param factor: how many times smaller each level is than the one before, a power of two.
     :param bands: how many positions of axis c are the bands of one pixel (0: none, c is frames).
+    :param paths: of the first levels' arrays; by default, and for further ones, their numbers.
     :raises EditError: the parts do not fit together.
     """
 
@@ -68,6 +69,7 @@ class OutputSpec:
     max_levels: int | None = None
     bands: int = 0
     factor: int = 2
+    paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_axes()
@@ -148,6 +150,10 @@ class OutputSpec:
                 shapes.append((*outer, math.ceil(height / 2), math.ceil(width / 2)))
         return shapes
 
+    def path(self, level: int) -> str:
+        """Return the path of a level's array below the group of the image."""
+        return self.paths[level] if level < len(self.paths) else str(level)
+
     def described(self) -> Multiscale:
         """Return the multiscale with all its levels: scale, and offset of the first pixel's centre."""
         base = self.multiscale.levels[0]
@@ -157,7 +163,7 @@ class OutputSpec:
             scale = tuple(size * factor for size, factor in zip(base.scale, factors, strict=True))
             shift = zip(base.translation, base.scale, scale, strict=True)
             levels.append(
-                Level(str(index), scale, tuple(start + (own - full) / 2 for start, full, own in shift))
+                Level(self.path(index), scale, tuple(start + (own - full) / 2 for start, full, own in shift))
             )
         extra = dict(self.multiscale.extra)
         if self.bands:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.store.zarr_names import DATABASE_SUFFIXES, DIRECTORY_SUFFIX, SUFFIXES
+from girder_zarr.image.store.zarr_names import DATABASE_SUFFIXES, DIRECTORY_SUFFIX, METADATA_KEYS, SUFFIXES
 
 from .outlet import DirectoryOutlet, Outlet, SqliteOutlet, ZipOutlet, sync_path
 
@@ -45,7 +45,7 @@ def pack(directory: Path, target: Path, *, overwrite: bool = True) -> None:
     :param overwrite: False: an existing target is an error.
     :raises EditError: the target exists, has another suffix, or .ozx was asked for what is not zarr v3.
     """
-    version = _version_of(directory) if target.suffix == '.ozx' else '0.5'
+    version = _version_of(directory) if target.suffix.lower() == '.ozx' else '0.5'
     with outlet_for(target, version=version, overwrite=overwrite) as outlet:
         for name in _names(directory):
             outlet.put(name, (directory / name).read_bytes())
@@ -70,35 +70,45 @@ def _version_of(directory: Path) -> str:
 
 
 @contextlib.contextmanager
-def outlet_for(target: Path, *, version: Version | str = '0.5', overwrite: bool = True) -> Iterator[Outlet]:
+def outlet_for(
+    target: Path,
+    *,
+    version: Version | str = '0.5',
+    overwrite: bool = True,
+    container: str | None = None,
+) -> Iterator[Outlet]:
     """Yield an outlet that is renamed to ``target`` when the block ends, and removed when it raises.
 
     :param version: the NGFF version of what will be written.
+    :param container: one of SUFFIXES that says what to write; None: the suffix of the name, in any case.
     :raises EditError: the target may not be replaced, its folder is missing, or its suffix is not ours.
     """
-    check_target(target, overwrite=overwrite)
-    if target.suffix not in SUFFIXES:
+    suffix = container or target.suffix.lower()
+    if suffix not in SUFFIXES:
         raise EditError(f'The name must end in {", ".join(SUFFIXES)}; found {target.name!r}')
-    if target.suffix == '.ozx' and version == '0.4':
+    check_target(target, overwrite=overwrite)
+    if not target.parent.is_dir():
+        raise EditError(f'{target.parent} is not an existing folder')
+    if suffix == '.ozx' and version == '0.4':
         raise EditError('.ozx holds NGFF 0.5 or later, not 0.4')
     _remove_left(target)
     temporary = temporary_name(target)
     try:
-        if target.suffix == DIRECTORY_SUFFIX:
+        if suffix == DIRECTORY_SUFFIX:
             temporary.mkdir()
             outlet = DirectoryOutlet(temporary)
             with _lock(temporary):
                 yield outlet
             outlet.sync()
-        elif target.suffix in DATABASE_SUFFIXES:
+        elif suffix in DATABASE_SUFFIXES:
             with contextlib.closing(SqliteOutlet(temporary)) as database, _lock(temporary):
                 yield database
                 database.finish()
             sync_path(temporary)
         else:
-            comment = ozx_comment(str(version)) if target.suffix == '.ozx' else b''
+            comment = ozx_comment(str(version)) if suffix == '.ozx' else b''
             with (
-                ZipOutlet(temporary, comment=comment, zip64=target.suffix == '.ozx') as archive,
+                ZipOutlet(temporary, comment=comment, zip64=suffix == '.ozx') as archive,
                 _lock(temporary),
             ):
                 yield archive
@@ -120,11 +130,35 @@ def _is_full(error: Exception) -> bool:
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
-    """Raise EditError where ``target`` cannot be written, before anything is done."""
+    """Raise EditError where ``target`` cannot be written, before anything is done.
+
+    A folder is only replaced if it is a zarr hierarchy or empty.
+    """
     if not overwrite and os.path.lexists(target):
         raise EditError(f'{target} exists and may not be replaced (overwriteAllowed is False)')
-    if not target.parent.is_dir():
-        raise EditError(f'{target.parent} is not an existing folder')
+    if target.is_dir():
+        if not any((target / key).is_file() for key in METADATA_KEYS) and any(target.iterdir()):
+            raise EditError(f'{target} is a folder that holds no zarr image; it is not replaced')
+
+
+@contextlib.contextmanager
+def folders_above(target: Path) -> Iterator[None]:
+    """Make the folders that ``target`` lies in; those that were made go again if the block raises.
+
+    :raises EditError: one cannot be made.
+    """
+    missing = [folder for folder in target.parents if not folder.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise EditError(f'{target.parent} is not a folder and cannot be made one: {exc.strerror}') from exc
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def temporary_name(target: Path) -> Path:

@@ -22,6 +22,7 @@ import numpy as np
 
 from girder_zarr.errors import EditError
 from girder_zarr.image.ngff import emit
+from girder_zarr.image.ngff.carried import Carried
 
 from .blocks import Blocks, Node, Region, Watch, encoder_of
 from .outlet import NOWHERE, DirectoryOutlet, Outlet
@@ -107,18 +108,22 @@ def metadata_documents(spec: OutputSpec) -> dict[str, bytes]:
     attributes = emit.image_attributes(
         multiscale, spec.version, method='mean' if method == 'area' else method
     )
-    found = emit.group_documents(attributes, spec.zarr_format)
-    names = [axis.name for axis in multiscale.axes]
-    for level, shape in zip(multiscale.levels, spec.level_shapes(), strict=True):
+    finite = multiscale.carried == Carried()
+    found = emit.group_documents(attributes, spec.zarr_format, finite=finite)
+    names = [axis.label or axis.name for axis in multiscale.axes]
+    for index, (level, shape) in enumerate(zip(multiscale.levels, spec.level_shapes(), strict=True)):
+        stored = multiscale.carried.array(index, len(names))
         if spec.zarr_format == 2:
             compressor = spec.codec.v2(spec.dtype)
             order = encoder_of(spec).v2_order
             files = emit.array_documents_v2(
-                shape, spec.blocks, spec.dtype, compressor, spec.fill_value, order
+                shape, spec.blocks, spec.dtype, compressor, spec.fill_value, order, stored
             )
         else:
             codecs = encoder_of(spec).v3_codecs()
-            files = emit.array_documents_v3(shape, spec.blocks, spec.dtype, codecs, spec.fill_value, names)
+            files = emit.array_documents_v3(
+                shape, spec.blocks, spec.dtype, codecs, spec.fill_value, names, stored
+            )
         found |= {f'{level.path}/{name}': content for name, content in files.items()}
     return found
 

@@ -32,7 +32,7 @@ def main() -> int:
             dtype=np.dtype(request['dtype']),
             lossy=request['lossy'],
             overwrite=True,
-            params=request['params'],
+            params={**request['params'], 'exact': True},
             georeference=(None, None),
             scratch=Path(request['scratch']),
         )

@@ -77,7 +77,7 @@ def cover(patches: Sequence[Patch], spec: StitchSpec) -> PatchCoverage:
     covered, holes = 0.0, []
     for number, (frame, own) in enumerate(sorted(by_frame.items())):
         grid = _grid(own, origin, size, cell)
-        covered += float(grid.mean())
+        covered += _share(grid, size, cell)
         if number < MAX_FRAMES:
             holes += _holes(frame, grid, origin, size, cell)
     holes.sort(key=lambda hole: -hole.pixels)
@@ -91,14 +91,29 @@ def _grid(patches: Sequence[Patch], origin: tuple[int, int], size: tuple[int, in
     for patch in patches:
         place = patch.placement.y - origin[0], patch.placement.x - origin[1]
         ends = place[0] + patch.shape[0], place[1] + patch.shape[1]
-        rows = slice(_first(place[0], cell), _first(ends[0], cell))
-        grid[rows, _first(place[1], cell) : _first(ends[1], cell)] = True
+        rows, columns = (
+            slice(_first(start, cell, length), _first(end, cell, length))
+            for start, end, length in zip(place, ends, size, strict=True)
+        )
+        grid[rows, columns] = True
     return grid
 
 
-def _first(position: int, cell: int) -> int:
-    """Return the first square whose centre is not before a position."""
-    return max(0, -(-(2 * position - cell + 1) // (2 * cell)))
+def _first(position: int, cell: int, size: int) -> int:
+    """Return the first square whose centre is not before a position, or their number.
+
+    :param size: of the image along the axis: the last square ends there, and its centre is that of the rest.
+    """
+    count = -(-size // cell)
+    if 2 * position > (count - 1) * cell + size - 1:
+        return count
+    return min(max(0, -(-(2 * position - cell + 1) // (2 * cell))), count - 1)
+
+
+def _share(grid: np.ndarray, size: tuple[int, int], cell: int) -> float:
+    """Return the part of a frame's pixels that lie in covered squares."""
+    tall, wide = (np.diff(np.minimum(np.arange(0, side + cell, cell), side)) for side in size)
+    return float(tall @ grid @ wide) / (size[0] * size[1])
 
 
 def _holes(
