@@ -27,8 +27,8 @@ def main(source: IO[bytes], target: IO[bytes]) -> None:
     """Answer requests until there are no more."""
     while len(head := source.read(4)) == 4:
         request = json.loads(source.read(struct.unpack('<I', head)[0]))
+        _limit(request['memory'] + request['size'], request['seconds'])
         data = source.read(request['size'])
-        _limit(request['memory'], request['seconds'])
         try:
             pixels = _decode(request, data)
             answer: Any = memoryview(pixels.reshape(-1).view(np.uint8))
