@@ -41,7 +41,7 @@ def jpeg_hidden_behind(marker: bytes) -> bytes:
     rest = huge[huge.index(b'\xff\xda') :]
     padding = struct.unpack_from('>H', body)[0] - len(body)
     filler = b'\xff\xfe' + struct.pack('>H', padding - 2) + bytes(padding - 4)
-    return b'\xff\xd8' + marker + body + filler + frame + rest
+    return bytes(b'\xff\xd8' + marker + body + filler + frame + rest)
 
 
 def jpeg_with_two_frames() -> bytes:
@@ -50,7 +50,7 @@ def jpeg_with_two_frames() -> bytes:
     place = huge.index(b'\xff\xc0')
     frame = huge[place : place + 2 + struct.unpack_from('>H', huge, place + 2)[0]]
     scan = small.index(b'\xff\xda')
-    return small[:scan] + frame + small[scan:]
+    return bytes(small[:scan] + frame + small[scan:])
 
 
 def jpeg_of_scans(count: int, side: int = 512) -> bytes:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Compressions of TIFF and the segments that say more than the page.
-SEGMENTS = {
+SEGMENTS: dict[str, tuple[int, Callable[[], bytes]]] = {
     'jpeg': (7, hostile.jpeg_saying),
     'jpeg of one band': (7, lambda: hostile.jpeg_saying(bands=1)),
     'jpeg behind a marker': (7, lambda: hostile.jpeg_hidden_behind(b'\xff\x01')),

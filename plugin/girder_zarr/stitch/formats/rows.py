@@ -17,7 +17,7 @@ def filled(stream: IO[bytes], shape: Sequence[int], dtype: np.dtype[Any]) -> np.
     :raises EOFError: it holds fewer.
     """
     out = np.empty(math.prod(shape), dtype)
-    view = memoryview(out.view(np.uint8))  # type: ignore[arg-type]
+    view = memoryview(out.view(np.uint8))
     while view:
         found = stream.readinto(view)  # type: ignore[attr-defined]
         if not found:

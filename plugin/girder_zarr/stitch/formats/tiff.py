@@ -37,7 +37,8 @@ def _opened(stream: IO[bytes]) -> Iterator[tuple[Any, Any]]:
     check_directories(stream)
     stream.seek(0)
     # A name is given because tifffile asks a stream without one, such as an upload, for its path.
-    with tifffile.TiffFile(stream, name='patch.tif', _multifile=False) as tiff:
+    file: Any = tifffile.TiffFile(stream, name='patch.tif', _multifile=False)
+    with file as tiff:
         page = tiff.pages.first
         more = sum(1 for other in list(tiff.pages)[1:2] if not int(other.subfiletype) & 1)
         images = (tiff.imagej_metadata or {}).get('images', 1) if tiff.is_imagej else 1
