@@ -71,7 +71,7 @@ $(VENV)/.tox: tox.ini $(LOCK) | $(READY)
 # SECONDS=3600 make fuzz: an hour of damaged files
 fuzz: $(VENV)/.tox
 	GIRDER_ZARR_FUZZ_SECONDS=$${SECONDS:-600} GIRDER_ZARR_FUZZ_SEED=$${SEED:-$$(date +%s)} \
-		$(TOX) -e core -- tests/image -k test_fuzz -q
+		$(TOX) -e core -- tests/image tests/stitch -k test_fuzz -q
 
 clean:
 	rm -rf $(VENV) $(VENV)-* $(TOX_DIR) $(TOX_DIR)-* build plugin/*.egg-info plugin/girder_zarr/web_client \

@@ -56,6 +56,7 @@ class BuildWithWebClient(build_py):
 
 
 core = [
+    "backports.zstd>=1; python_version<'3.14'",
     'cachetools>=5.3',
     'google-crc32c>=1.5',
     'imagecodecs>=2025.3.30',

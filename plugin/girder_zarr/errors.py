@@ -41,6 +41,10 @@ class LimitExceededError(GirderZarrError):
     """The request is well formed but larger than a limit; the message gives the limit."""
 
 
+class OutputSizeError(LimitExceededError, TileSourceError):
+    """A picture was asked for that has more pixels than are made at once."""
+
+
 class NoSpaceError(LimitExceededError):
     """The disk has too little room; the message gives what is free, what is needed and the setting."""
 

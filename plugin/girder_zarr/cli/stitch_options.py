@@ -12,7 +12,7 @@ DESCRIPTION = (
     'SOURCE is what a microscope or stitching program wrote (docs/microscopes.md lists them): its position '
     'file, a TIFF that tells where its pages lie, or the folder of them. Or it is a csv file with a header '
     'line: file, x and y (or row and column), and where wanted key, unit, t, z, c, page, index, order, '
-    'weight, mask, maskKey, shape, dtype, compression. Or a folder whose names say where patches lie. '
+    'weight, mask, maskKey, shape, dtype, compression, orientation. Or a folder whose names say where patches lie. '
     'The same command again goes on where a stopped one was.'
 )
 

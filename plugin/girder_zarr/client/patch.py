@@ -39,6 +39,7 @@ class Patch:
     :param shape: of raw pixels, (y, x) or (y, x, bands); needs ``dtype``.
     :param dtype: of raw pixels, the numpy name, with ``<`` or ``>`` before it for the byte order.
     :param compression: of raw pixels, ``gzip`` or ``zstd``.
+    :param orientation: ``stored`` if it is not to be turned upright by what its file says.
     :param page: of a TIFF with several pages, the one that is the patch, from 0; only it is sent.
     :param file: its file in messages; the path of ``data`` if not given.
     """
@@ -61,6 +62,7 @@ class Patch:
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
     compression: str | None = None
+    orientation: str | None = None
     page: int | None = None
     file: str | None = None
 
@@ -94,6 +96,7 @@ class Patch:
             'shape': None if self.shape is None else ','.join(map(str, self.shape)),
             'dtype': self.dtype,
             'compression': self.compression,
+            'orientation': self.orientation,
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -112,7 +115,12 @@ class Patch:
         :param spec: of the session; turns units, rows and columns into pixels.
         :returns: False also if only the server can compute its position in pixels.
         """
-        options = {'weight': self.weight, 'mask': self.mask, 'maskKey': self.mask_key}
+        options = {
+            'weight': self.weight,
+            'mask': self.mask,
+            'maskKey': self.mask_key,
+            'orientation': None if self.orientation == 'upright' else self.orientation,
+        }
         given = {name: value for name, value in options.items() if value not in {None, 1}}
         known = {name: there[name] for name in options if name in there}
         if (there['order'], known) != (self.order, given):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from girder_zarr.common.bounded_json import JsonLimitError, parse_json
 from girder_zarr.errors import UnreadableImageError
 
 if TYPE_CHECKING:
@@ -24,15 +24,20 @@ class Limits:
     :param image_chunk_bytes: one chunk of a picture format; some of their decoders take four times as much.
     :param shard_chunks: the inner chunks of one shard.
     :param tile_chunks: the chunks that one tile at a lower resolution than any stored may be made from.
+    :param json_values: numbers, texts, lists and objects in one metadata document, at all depths.
+    :param wells: of a plate; the largest that are made have 6,144.
     :param frames: two-dimensional pictures in an image; large_image lists each of them.
     :param side: the pixels along one axis.
+    :param thumbnail_pixels: width x height of a thumbnail; 4096 x 4096.
     """
 
-    json_bytes: int = 64 * 2**20
+    json_bytes: int = 32 * 2**20
+    json_values: int = 1_000_000
     json_depth: int = 64
     axes: int = 16
     levels: int = 64
     series: int = 100_000
+    wells: int = 20_000
     frames: int = 500_000
     side: int = 2**40
     chunk_bytes: int = 128 * 2**20
@@ -43,6 +48,7 @@ class Limits:
     zip_directory_bytes: int = 512 * 2**20
     zip_entry_bytes: int = 2**40
     name_bytes: int = 4096
+    thumbnail_pixels: int = 2**24
 
 
 #: No limit can be set higher: the largest whole number that JSON readers in browsers keep exact.
@@ -134,34 +140,18 @@ def load_json(data: bytes, name: str, limits: Limits = DEFAULT) -> dict[str, Any
     :param name: what to call the document in messages.
     :raises UnreadableImageError: it is too large or too deep, not JSON, or not an object.
     """
-    if len(data) > limits.json_bytes:
-        msg = f'{name} has {len(data)} bytes; at most {limits.json_bytes} are read.'
-        raise UnreadableImageError(msg)
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(data, limits.json_bytes, limits.json_values, limits.json_depth)
+    except JsonLimitError as error:
+        msg = f'{name} is not read: {error}.'
+        raise UnreadableImageError(msg) from None
+    except ValueError as error:
         msg = f'{name} is not valid JSON: {error}.'
         raise UnreadableImageError(msg) from None
     if not isinstance(value, dict):
         msg = f'{name} should hold a JSON object; found {type(value).__name__}.'
         raise UnreadableImageError(msg)
-    _check_depth(value, name, limits)
     return value
-
-
-def _check_depth(value: object, name: str, limits: Limits) -> None:
-    level: list[Any] = [value]
-    for _ in range(limits.json_depth):
-        level = [
-            item
-            for container in level
-            for item in (container.values() if isinstance(container, dict) else container)
-            if isinstance(item, (dict, list))
-        ]
-        if not level:
-            return
-    msg = f'{name} is nested more than {limits.json_depth} levels deep.'
-    raise UnreadableImageError(msg)
 
 
 def _short(value: object) -> str:

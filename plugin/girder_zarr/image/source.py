@@ -26,7 +26,7 @@ from girder_zarr.image.render.display import encode_jpeg
 from girder_zarr.image.render.finite import as_json
 from girder_zarr.image.render.passthrough import stored_jpeg
 from girder_zarr.image.render.picture import associated_picture, read_frame, sides_of
-from girder_zarr.image.render.regions import MEANS, read_region
+from girder_zarr.image.render.regions import MEANS, check_thumbnail, read_region
 from girder_zarr.image.render.rendered import RenderedMixin
 from girder_zarr.image.render.statistics import StatisticsMixin
 from girder_zarr.image.series.frames import channel_names, frame_records, frame_values, lay_out, native_dtype
@@ -337,7 +337,11 @@ class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSour
         return super()._outputTile(tile, TILE_FORMAT_NUMPY, *place, applyStyle=False, **kwargs)
 
     def getThumbnail(self, width: Any = None, height: Any = None, **kwargs: Any) -> Any:
-        """Return a thumbnail; see the base class. Its pixels are means, as those of lower levels are."""
+        """Return a thumbnail; see the base class. Its pixels are means, as those of lower levels are.
+
+        :raises OutputSizeError: it would have more pixels than ``thumbnail_pixels`` of the limits.
+        """
+        check_thumbnail((self.sizeX, self.sizeY), (width, height), filled=bool(kwargs.get('fill')))
         return super().getThumbnail(width, height, **{**kwargs, MEANS: True})
 
     def getRegion(self, format: Any = (TILE_FORMAT_IMAGE,), **kwargs: Any) -> Any:  # noqa: A002

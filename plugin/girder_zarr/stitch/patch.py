@@ -111,6 +111,7 @@ class Patch:
         ``arrival``.
     :param digest: of its file, as :func:`format_digest` writes it, for the image's metadata.
     :param layout: of raw pixels; None if its bytes are an image file.
+    :param as_stored: its file's orientation is ignored; else it is turned upright.
     """
 
     key: str
@@ -125,6 +126,7 @@ class Patch:
     arrival: int = 0
     digest: str = ''
     layout: Layout | None = None
+    as_stored: bool = False
 
     @property
     def rank(self) -> tuple[int, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from girder_zarr.common.budget import BUDGET
 from girder_zarr.common.cache import LRU
 from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
 from girder_zarr.image.limits import max_work_bytes
@@ -69,7 +70,8 @@ class StoredLevel:
     @contextmanager
     def several_reads(self) -> Iterator[None]:
         """Keep the last large chunk for further reads in this context; no other is decoded meanwhile."""
-        with _one_at_a_time:
+        # The budget first: who holds it waits for the lock, never the other way round.
+        with BUDGET.acquire(self.info.decoder.size + self.info.decoder.work_bytes), _one_at_a_time:
             self._readers += 1
             try:
                 yield

@@ -22,8 +22,10 @@ from girder_zarr.image.limits import IMAGE_CODECS, IMAGECODECS_BYTES
 from girder_zarr.image.store.keystore import THREAD_MEMORY_BYTES
 
 from .codec_object import codec_object
+from .decoder_process import OPTIONS, decode_apart
 from .headers import check_stated_size
 from .memory import allocate
+from .png_header import needed_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -244,9 +246,13 @@ class ChunkDecoder:
         # The codec stored the chunk without its axes of length 1; a wrong size is refused before decoding.
         squeezed = tuple(side for side in self.shape if side != 1)
         shape = (1,) * (2 - len(squeezed)) + squeezed
-        check_stated_size(self._image.codec_id.removeprefix('imagecodecs_'), data, math.prod(shape))
+        codec = self._image.codec_id.removeprefix('imagecodecs_')
+        check_stated_size(codec, data, math.prod(shape))
+        if codec in OPTIONS:
+            options = {name: getattr(self._image, name, None) for name in OPTIONS[codec]}
+            return decode_apart(codec, data, shape, self.native.str, options).reshape(self.shape)
         out = np.empty(shape, self.native)
-        decoded = self._image.decode(data, out=out)
+        decoded = self._image.decode(needed_chunks(bytes(data)) if codec == 'png' else data, out=out)
         if decoded is not out:
             decoded = np.asarray(decoded)
             if decoded.size != out.size or decoded.dtype != out.dtype:

@@ -7,7 +7,7 @@ where ``rowIndex`` and ``columnIndex`` (new in 0.4) are missing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -132,7 +132,11 @@ def plate_fields(store: KeyStore, parsed: Parsed, read_group: ReadGroup, problem
     rows, columns = _names(plate.get('rows')), _names(plate.get('columns'))
     listed = plate.get('wells')
     wells: list[tuple[Well, dict[str, Any]]] = []
-    for item in listed if isinstance(listed, list) else []:
+    listed = listed if isinstance(listed, list) else []
+    if len(listed) > DEFAULT.wells:
+        msg = f'The plate has {len(listed)} wells; at most {DEFAULT.wells} are read.'
+        raise UnreadableImageError(msg)
+    for item in listed:
         if isinstance(item, dict):
             path = check_relative_path(item.get('path'), 'The path of a well')
             row, _, column = path.partition('/')
@@ -150,9 +154,6 @@ def plate_fields(store: KeyStore, parsed: Parsed, read_group: ReadGroup, problem
     for (well, place), cell, found in zip(wells, cells, images, strict=True):
         for number, (path, one) in enumerate(found):
             fields.append(Field(path, {**place, **one}, partial(well.find, number), (*cell, number)))
-        if len(fields) > DEFAULT.series:
-            msg = f'A plate may have at most {DEFAULT.series} fields.'
-            raise UnreadableImageError(msg)
     most = max(map(len, images), default=0)
     if count is not None and (most > count or (most < count and store.has_fast_lookup)):
         problems.append(f'The field_count of the plate is {count}, but a well has up to {most} fields.')
@@ -166,15 +167,32 @@ def _all_images(store: KeyStore, wells: Sequence[Well], count: int | None) -> li
     """Return path and place of the fields of each well, with as few reads as can be."""
     first = next((well for well in wells[:WELLS_TRIED] if well.images()), None)
     if first is None or not (store.has_fast_lookup or count):
-        return [well.images() for well in wells]
+        return _bounded(well.images() for well in wells)
     like = [(path.removeprefix(first.path + '/'), place) for path, place in first.images()]
     if not store.has_fast_lookup:
         return _assumed(wells, like, count or 0)
     is_alike = _comparison(store, first, [name for name, _ in like])
-    found = []
-    for well in wells:
-        alike = well is first or is_alike(well.path)
-        found.append([(f'{well.path}/{name}', place) for name, place in like] if alike else well.images())
+
+    def fields() -> Iterator[Images]:
+        for well in wells:
+            alike = well is first or is_alike(well.path)
+            yield [(f'{well.path}/{name}', place) for name, place in like] if alike else well.images()
+
+    return _bounded(fields())
+
+
+def _bounded(images: Iterable[Images]) -> list[Images]:
+    """Return the fields of wells.
+
+    :raises UnreadableImageError: they are more than are listed; those that follow are not looked at.
+    """
+    found, left = [], DEFAULT.series
+    for one in images:
+        left -= len(one)
+        if left < 0:
+            msg = f'A plate may have at most {DEFAULT.series} fields.'
+            raise UnreadableImageError(msg)
+        found.append(one)
     return found
 
 
@@ -199,7 +217,7 @@ def _assumed(wells: Sequence[Well], like: Images, count: int) -> list[Images]:
     like = like + [(next(spare), {'Field': number}) for number in range(len(like), most)]
     for well in wells:
         well.max_fields = most
-    return [[(f'{well.path}/{name}', place) for name, place in like] for well in wells]
+    return _bounded([(f'{well.path}/{name}', place) for name, place in like] for well in wells)
 
 
 def _cells(

@@ -12,6 +12,9 @@ from large_image.exceptions import TileSourceXYZRangeError
 from large_image.tilesource.tileiterator import TileIterator
 from large_image.tilesource.utilities import ImageBytes, _encodeImage
 
+from girder_zarr.errors import OutputSizeError
+from girder_zarr.image.limits import DEFAULT
+
 from .display import encode_jpeg
 
 if TYPE_CHECKING:
@@ -27,6 +30,27 @@ KNOWN = frozenset(
 #: An option of ours: smaller pictures are means. large_image's filter is sharper and takes most of the time.
 MEANS = 'girder_zarr_means'
 ENCODINGS = frozenset({'JPEG', 'PNG'})
+
+
+def check_thumbnail(sides: tuple[int, int], given: tuple[Any, Any], *, filled: bool) -> None:
+    """Check how many pixels a thumbnail would have, before anything is read.
+
+    :param sides: width and height of the image.
+    :param given: the most width and height of the thumbnail; None is no bound.
+    :param filled: it is padded to the given sides.
+    :raises OutputSizeError: they are more than the limit.
+    """
+    wanted = [side if isinstance(side, int) and side > 0 else None for side in given]
+    scales = [new / old for new, old in zip(wanted, sides, strict=True) if new is not None and old]
+    if not scales:
+        return
+    scale = min(scales)
+    pixels = int(sides[0] * scale) * int(sides[1] * scale)
+    if filled:
+        pixels = max(pixels, (wanted[0] or 1) * (wanted[1] or 1))
+    if pixels > DEFAULT.thumbnail_pixels:
+        msg = f'The thumbnail would have {pixels} pixels; the limit is {DEFAULT.thumbnail_pixels}.'
+        raise OutputSizeError(msg)
 
 
 def read_region(

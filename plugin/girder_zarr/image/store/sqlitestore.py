@@ -34,6 +34,8 @@ CACHE_BYTES = 4 * 2**20
 RUN_BYTES = 64 * 2**20
 #: A row of the schema, and of the index: a key and a number.
 SCHEMA_BYTES, KEY_BYTES = 2**16, DEFAULT.name_bytes + 32
+#: What a cell takes beside its payload: its place in the page's list, and a number of one byte at least.
+MIN_CELL_BYTES = 3
 
 
 class BTreeCell(NamedTuple):
@@ -210,12 +212,22 @@ class SqliteFile:
             if seen > self.count or len(stack) > MAX_DEPTH:
                 raise self.broken('its pages refer to each other in a circle')
             kind, places, last = self.cells(number)
-            cells = [self.cell(number, kind, at) for at in places]
+            cells = self._separate(number, kind, places)
             if kind in INNER:
                 stack.append(iter([*(cell.child for cell in cells), last]))
             if kind != INNER_TABLE:
                 # Rows of an index also lie in its inner pages; their order does not matter to callers.
                 yield from cells
+
+    def _separate(self, number: int, kind: int, places: list[int]) -> list[BTreeCell]:
+        """Return the cells of a page, none of whose bytes can belong to two of them."""
+        cells, used = [], 0
+        for at in places:
+            cells.append(self.cell(number, kind, at))
+            used += MIN_CELL_BYTES + len(cells[-1].payload)
+            if used > self.page_bytes:
+                raise self.broken(f'the cells of page {number} overlap')
+        return cells
 
 
 class RowEntry(Entry):
@@ -362,9 +374,12 @@ class SqliteStore(KeyStore):
 
     def _listed(self) -> list[str]:
         if self._keys is None:
-            found = []
+            found, left = [], self._file.source.size
             for cell in self._file.walk(self._index):
                 key = self._file.values(self._file.payload(cell, KEY_BYTES), 1)[0]
+                left -= cell.size
+                if left < 0:  # rows that share their overflow pages
+                    raise self._file.broken('its rows have more bytes than the file')
                 if isinstance(key, bytes):
                     found.append(key.decode(errors='replace'))
                 if len(found) > DEFAULT.zip_entries:

@@ -68,6 +68,7 @@ class PatchRoutes:
         .param('shape', 'Of raw pixels: y,x or y,x,bands.', required=False)
         .param('dtype', 'Of raw pixels, such as uint16 or >uint16.', required=False)
         .param('compression', 'Of raw pixels: gzip or zstd.', required=False)
+        .param('orientation', "'stored': as it lies in the file, not turned upright.", required=False)
         .param(
             'replace',
             'Put it in the place of another patch.',

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from girder_zarr.common import bounded_json
 from girder_zarr.errors import InvalidInputError
 
 _NAMES: dict[type, str] = {dict: 'object', list: 'list'}
@@ -15,14 +15,15 @@ def parse_json(data: bytes, kind: type | tuple[type, ...] = dict, what: str = 'T
 
     :param kind: ``dict``, ``list`` or both.
     :param what: what the JSON is, for messages.
-    :raises InvalidInputError: it is something else. ``NaN`` and ``Infinity``, which Python's parser takes,
+    :param data: within the caller's bound of bytes; values and depth are bounded here.
+    :raises InvalidInputError: it is something else, or holds too much. ``NaN`` and ``Infinity``, which Python's parser takes,
         are not JSON.
     """
     kinds = kind if isinstance(kind, tuple) else (kind,)
     expected = ' or '.join(_NAMES[one] for one in kinds)
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        value = bounded_json.parse_json(data, len(data), parse_constant=_refuse_constant)
+    except ValueError as error:
         msg = f'{what}: expected a JSON {expected}, found something that is not JSON ({error}).'
         raise InvalidInputError(msg) from error
     if not isinstance(value, kinds):

@@ -6,7 +6,6 @@ is made of it, its file is attached to the session. A reference of any other for
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from girder.models.item import Item
 from girder.models.upload import Upload
 from girder.models.user import User
 
+from girder_zarr.common.bounded_json import parse_json
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, NotFoundError
 from girder_zarr.server.common.database import object_id
 from girder_zarr.server.common.http_errors import rest_exception
@@ -51,8 +51,8 @@ def parse_reference(text: Any) -> Document | None:
     if not isinstance(text, str) or SESSION not in text or len(text) > _MAX_REFERENCE:
         return None
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = parse_json(text, _MAX_REFERENCE)
+    except ValueError:
         return None
     return found if isinstance(found, dict) and SESSION in found else None
 

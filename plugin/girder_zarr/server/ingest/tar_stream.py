@@ -6,11 +6,11 @@ single headers is used.
 
 from __future__ import annotations
 
-import json
 import re
 import tarfile
 from typing import TYPE_CHECKING, Any
 
+from girder_zarr.common.bounded_json import parse_json
 from girder_zarr.errors import InvalidInputError, UnsupportedFormatError
 
 from .member import MAX_HEADER_BYTES, PIECE_BYTES, Member
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The record of a pax header that has the fields of its member's patch: a JSON object.
 PAX_RECORD = 'girder_zarr.patch'
+#: Values of this record, the parameters of one patch: more than all of them with an index.
+MAX_RECORD_VALUES = 1000
 _BLOCK = tarfile.BLOCKSIZE
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME)
@@ -118,8 +120,8 @@ def _tar_member(header: tarfile.TarInfo, extended: dict[str, str], content: _Mem
     problem = ''
     if PAX_RECORD in extended:
         try:
-            fields = json.loads(extended[PAX_RECORD])
-        except (ValueError, RecursionError):
+            fields = parse_json(extended[PAX_RECORD], MAX_HEADER_BYTES, MAX_RECORD_VALUES)
+        except ValueError:
             fields = None
         if not isinstance(fields, dict):
             fields, problem = {}, f'the record {PAX_RECORD} of its header is not a JSON object.'

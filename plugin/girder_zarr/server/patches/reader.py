@@ -19,7 +19,7 @@ from girder_zarr.stitch.formats import registry as formats
 from girder_zarr.stitch.patch import format_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from girder_zarr.image.store.bytesource import ByteSource
     from girder_zarr.server.common.names import Document
@@ -113,9 +113,25 @@ def load_patch(patch: Patch) -> Any:
     return _decoded(patch, read_source(patch))
 
 
+def load_rows(patch: Patch) -> Iterator[Any]:
+    """Iterate over the pixels of one patch in pieces of whole rows; a few megabytes where its format allows.
+
+    :raises UnsupportedFormatError: as `PatchReader`.
+    """
+    try:
+        yield from formats.decode_rows(io.BytesIO(read_source(patch)), **_options(patch))
+    except GirderZarrError as error:
+        msg = f'Patch {patch.key}: {error}'
+        raise UnsupportedFormatError(msg) from error
+
+
+def _options(patch: Patch) -> dict[str, Any]:
+    return {'layout': patch.layout, 'alpha': patch.alpha, 'as_stored': patch.as_stored}
+
+
 def _decoded(patch: Patch, data: bytes) -> Any:
     try:
-        return formats.decode(io.BytesIO(data), layout=patch.layout, alpha=patch.alpha)
+        return formats.decode(io.BytesIO(data), **_options(patch))
     except GirderZarrError as error:
         msg = f'Patch {patch.key}: {error}'
         raise UnsupportedFormatError(msg) from error

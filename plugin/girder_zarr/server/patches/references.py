@@ -118,6 +118,7 @@ def to_reference(document: Document) -> Patch:
         source=str(document['fileId']),
         digest=document['digest'],
         layout=options.layout,
+        as_stored=options.as_stored,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.server.patches import hooks
 from girder_zarr.server.patches.document import source_of, to_patch
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.patches.reader import load_patch
+from girder_zarr.server.patches.reader import load_patch, load_rows
 from girder_zarr.server.patches.references import StitchReference, to_reference
 from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.server.sessions.states import EDITABLE
@@ -172,7 +172,7 @@ def preparer_of(session: Document, *, with_masks: bool) -> Preparer:
     """
     spec = spec_of(session)
     documents = StitchReference().list_session(session) if with_masks or spec.reference_keys else []
-    return Preparer(spec, map(to_reference, documents), load_patch)
+    return Preparer(spec, map(to_reference, documents), load_patch, load_rows)
 
 
 def build_and_store(session_id: ObjectId, patch: Patch, preparer: Preparer) -> dict[int, Any]:
@@ -181,8 +181,7 @@ def build_and_store(session_id: ObjectId, patch: Patch, preparer: Preparer) -> d
     :param patch: as the preview shows it.
     :raises UnsupportedFormatError: the file is gone or cannot be decoded.
     """
-    pixels = preparer.pixels(patch)
-    made = {level: patch_overview.make_overview(patch, pixels, level) for level in patch_overview.LEVELS}
+    made = patch_overview.make_overviews(patch, preparer.rows(patch))
     for level, overview in made.items():
         PatchOverview().store(session_id, patch, level, overview, preparer.cache_key(patch))
     # A patch is removed before its overviews are; one removed before these were stored is found here.

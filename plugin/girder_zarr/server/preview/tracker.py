@@ -17,7 +17,8 @@ from girder_zarr.server.patches.document import to_patch
 from girder_zarr.server.patches.locking import is_locked, is_stale
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions.model import StitchSession, spec_of
-from girder_zarr.stitch.preview.image import MIN_STORED_PATCHES, PreviewImage, Sources, block_cache, load_each
+from girder_zarr.stitch.preview.image import MIN_STORED_PATCHES, PreviewImage, Sources, block_cache
+from girder_zarr.stitch.preview.parallel_load import is_large, load_each
 
 from .block_store import SessionBlocks
 from .builder import build_and_store, overview_builder, preparer_of
@@ -156,6 +157,9 @@ class SessionPreview:
 
 def _decode(preparer: Preparer, patch: Patch) -> Any:
     """Return the corrected pixels of a patch, ``(y, x, bands)``, from its file if they are not cached."""
+    if is_large(patch):
+        # Not through a cache, where a thread that waits for memory could be waited for by one that has it.
+        return preparer.pixels(patch)
     key = (patch.source, *preparer.cache_key(patch))
     return _decoded.fetch(key, lambda: preparer.pixels(patch))
 

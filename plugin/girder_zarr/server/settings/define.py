@@ -19,6 +19,7 @@ class SettingKey:
     ALLOWED_HOSTS = 'zarr.allowed_hosts'
     STYLE_FUNCTIONS = 'zarr.style_functions'
     LIMITS = 'zarr.limits'
+    MEMORY_BUDGET = 'zarr.memory_budget'
     STITCH_LIMITS = 'zarr.stitch_limits'
     STITCH_EXPIRES_HOURS = 'zarr.stitch_expires_hours'
     STITCH_PART_VALUES = 'zarr.stitch_part_values'

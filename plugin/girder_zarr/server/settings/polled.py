@@ -13,6 +13,7 @@ import girder.models
 import pymongo
 from girder.models.setting import Setting
 
+from girder_zarr.common import budget
 from girder_zarr.image import limits, style_functions
 from girder_zarr.image.store import addresses
 
@@ -20,6 +21,7 @@ from . import image_limits  # noqa: F401 - defines the setting that is polled he
 from .allowed_functions import normalise_style_functions
 from .allowed_hosts import normalise_allowed_hosts
 from .define import SettingKey
+from .memory_budget import parse_memory_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,6 +156,9 @@ def install() -> None:
     function of styles but large_image's own.
     """
     limits.follow(PolledSetting(SettingKey.LIMITS, limits.parse_limits, limits.Limits(), fail_closed=False))
+    budget.follow(
+        PolledSetting(SettingKey.MEMORY_BUDGET, parse_memory_budget, budget.DEFAULT_BYTES, fail_closed=False)
+    )
     addresses.follow(
         PolledSetting(SettingKey.ALLOWED_HOSTS, _parse_hosts, addresses.Allowed(), fail_closed=True)
     )

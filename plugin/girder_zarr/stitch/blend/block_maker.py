@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from girder_zarr.common.budget import BUDGET
+
 from .blend import MAX_CUT, Piece, blend, blend_each, paint_order
 from .patch_loader import PatchLoader
 
@@ -32,6 +34,8 @@ class BlockMaker:
     #: Bytes of patches that may be in memory at once for one square; of more, one is loaded after the other:
     #: four patches of 1600 x 1600 RGB in 16 bits are less.
     MAX_TOGETHER_BYTES = 64 * 2**20
+    #: What decoding and correcting one patch take beside it, times its bytes.
+    TIMES = 3
 
     def __init__(self, plan: Plan, load: Load) -> None:
         self.plan = plan
@@ -71,11 +75,19 @@ class BlockMaker:
 
     def _frame(self, frame: tuple[int, ...], y: slice, x: slice) -> np.ndarray | None:
         plan, shape = self.plan, (y.stop - y.start, x.stop - x.start, self.plan.bands)
-        rule, background = plan.spec.overlap, plan.spec.background
+        rule = plan.spec.overlap
         hits = _needed(paint_order(rule, plan.touching(frame, y, x)), rule, shape)
         if not hits:
             return None
-        nbytes = sum(math.prod(hit.patch.shape) for hit in hits) * self._dtype.itemsize
+        sizes = [math.prod(hit.patch.shape) * self._dtype.itemsize for hit in hits]
+        nbytes = sum(sizes)
+        # Before the cache is asked, in which another thread may wait for bytes that this one holds.
+        with BUDGET.acquire(min(nbytes, max(*sizes, self.MAX_TOGETHER_BYTES)) + self.TIMES * max(sizes)):
+            return self._blended(hits, nbytes, shape)
+
+    def _blended(self, hits: Sequence[Hit], nbytes: int, shape: tuple[int, int, int]) -> np.ndarray:
+        plan = self.plan
+        rule, background = plan.spec.overlap, plan.spec.background
         pieces = (self._piece(hit) for hit in hits)
         if len(hits) > MAX_CUT or (nbytes > self.MAX_TOGETHER_BYTES and len(hits) > 1):
             return blend_each(pieces, shape, self._dtype, rule, background, plan.weighted)

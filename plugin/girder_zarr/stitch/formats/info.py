@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import IO, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from girder_zarr.errors import LimitExceededError, UnsupportedFormatError
+
+if TYPE_CHECKING:
+    from girder_zarr.image.chunk.picture_header import PictureHeader
 
 Format = Literal['png', 'jpeg', 'tiff', 'webp', 'jxl', 'npy', 'raw']
 Compression = Literal['gzip', 'zstd']
@@ -44,11 +47,13 @@ class PatchInfo:
     :param format: of the file.
     :param shape: ``(y, x, bands)``.
     :param dtype: the numpy name, after promotion (``PROMOTED``).
+    :param orientation: 1 to 8, as TIFF and EXIF count; ``shape`` is as stored while it is not 1.
     """
 
     format: Format
     shape: tuple[int, int, int]
     dtype: str
+    orientation: int = 1
 
     @property
     def nbytes(self) -> int:
@@ -64,6 +69,12 @@ def make_info(kind: Format, height: int, width: int, bands: int, dtype: str) -> 
     :param dtype: the numpy name, as stored.
     """
     return PatchInfo(kind, (height, width, bands), PROMOTED.get(dtype, dtype))
+
+
+def info_of(kind: Format, header: PictureHeader) -> PatchInfo:
+    """Return the info of an image from its header."""
+    dtype = PROMOTED.get(header.dtype, header.dtype)
+    return PatchInfo(kind, (header.height, header.width, header.bands), dtype, header.orientation)
 
 
 def check_info(info: PatchInfo, limits: PatchLimits) -> None:
@@ -88,15 +99,3 @@ def check_info(info: PatchInfo, limits: PatchLimits) -> None:
     if info.nbytes > limits.nbytes:
         msg = f'The patch has {info.nbytes} bytes once decoded; the limit is {limits.nbytes}.'
         raise LimitExceededError(msg)
-
-
-def exactly(stream: IO[bytes], length: int) -> bytes:
-    """Return the next ``length`` bytes of a stream.
-
-    :raises EOFError: there are fewer.
-    """
-    data = stream.read(length)
-    if len(data) != length:
-        msg = 'it ends too early.'
-        raise EOFError(msg)
-    return data

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
 
 from girder_zarr.errors import UnsupportedFormatError
 
-from .info import PatchInfo, make_info
+from .expand import count
+from .info import PatchInfo, PatchLimits, check_info, make_info
+from .rows import RowReader, filled
 
 #: Numpy's own default: longer headers may take long to parse (numpy.lib.format, "max_header_size").
 MAX_HEADER_BYTES = 10_000
@@ -24,8 +27,11 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     raise UnsupportedFormatError(msg)
 
 
-def inspect_npy(stream: IO[bytes]) -> PatchInfo:
+def inspect_npy(stream: IO[bytes], limits: PatchLimits) -> PatchInfo:
     """Return what the header of an npy announces.
+
+    :param stream: at its beginning.
+    :param limits: held against the header of a compressed npy before it is expanded.
 
     :raises UnsupportedFormatError: it is of another version, number of axes or type, or holds more or fewer
         bytes than its header announces.
@@ -38,9 +44,13 @@ def inspect_npy(stream: IO[bytes]) -> PatchInfo:
         msg = f'The npy has pixels of type {dtype}; expected integers or floats.'
         raise UnsupportedFormatError(msg)
     info = make_info('npy', shape[0], shape[1], shape[2] if len(shape) == 3 else 1, dtype.name)
-    start = stream.tell()
-    found = stream.seek(0, 2) - start
     expected = int(np.prod([int(side) for side in shape], dtype=object)) * dtype.itemsize
+    if stream.seekable():
+        start = stream.tell()
+        found = stream.seek(0, 2) - start
+    else:  # compressed: counted only once the size is known to be within the limits
+        check_info(replace(info, shape=(*info.shape[:2], 4 if info.shape[2] == 2 else info.shape[2])), limits)
+        found = count(stream)
     if found != expected:
         msg = f'The npy announces {expected} bytes of pixels and holds {found}.'
         raise UnsupportedFormatError(msg)
@@ -49,4 +59,13 @@ def inspect_npy(stream: IO[bytes]) -> PatchInfo:
 
 def decode_npy(stream: IO[bytes]) -> np.ndarray:
     """Return the pixels of an npy, ``(y, x)`` or ``(y, x, bands)``, in its own dtype and byte order."""
-    return np.asarray(np.lib.format.read_array(stream, allow_pickle=False, max_header_size=MAX_HEADER_BYTES))
+    shape, fortran, dtype = _header(stream)
+    if fortran:
+        return filled(stream, shape[::-1], dtype).T
+    return filled(stream, shape, dtype)
+
+
+def npy_rows(stream: IO[bytes]) -> RowReader | None:
+    """Return what reads an npy row by row, or None if it is in Fortran order."""
+    shape, fortran, dtype = _header(stream)
+    return None if fortran else RowReader(stream, shape, dtype)

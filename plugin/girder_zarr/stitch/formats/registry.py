@@ -2,31 +2,54 @@
 
 Pixels are ``(y, x, bands)`` with 1, 3 or 4 bands in native byte order. Gray with alpha becomes RGBA, a
 palette its RGB colors, one bit 0 and 255, half floats float32. If the caller wants alpha as a mask, it is one
-more band than `inspect` announces: 2 in all for gray, 4 for color.
+more band than `inspect` announces: 2 in all for gray, 4 for color. Pictures that say so are turned upright.
 """
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from girder_zarr.common.budget import BUDGET
 from girder_zarr.errors import LimitExceededError, UnsupportedFormatError
+from girder_zarr.image.chunk import decoder_process
+from girder_zarr.image.chunk.jxl_header import CODESTREAM, CONTAINER
 
 from . import jpeg, jxl, npy, png, raw, tiff, webp
+from .expand import compression_of, expanded
 from .info import BAND_COUNTS, DEFAULT_LIMITS, DTYPES, PROMOTED, Format, PatchInfo, PatchLimits, check_info
+from .orientation import TRANSPOSING, upright
 from .raw import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ['BAND_COUNTS', 'DTYPES', 'Format', 'Layout', 'PatchInfo', 'PatchLimits', 'decode', 'inspect']
+    from .info import Compression
+    from .rows import RowReader
+
+__all__ = [
+    'BAND_COUNTS',
+    'DTYPES',
+    'Format',
+    'Layout',
+    'PatchInfo',
+    'PatchLimits',
+    'decode',
+    'decode_rows',
+    'inspect',
+]
 
 _ACCEPTED = 'PNG, JPEG, TIFF, WebP, JPEG XL or npy'
 #: Bytes of the header of a compressed npy, beyond its pixels: more than `npy.MAX_HEADER_BYTES`.
 _MAX_HEADER_BYTES = 2**16
+#: Bytes of pixels that are decoded at a time by `decode_rows`.
+PIECE_BYTES = 2**22
+#: The pixels, and as much again as decoders and the turn to our order of bytes, bands and rows take: a
+#: progressive JPEG has two bytes of coefficients for each byte of its pixels.
+TIMES = 3
 
 
 def inspect(
@@ -35,28 +58,37 @@ def inspect(
     *,
     layout: Layout | None = None,
     alpha: bool = False,
+    as_stored: bool = False,
 ) -> PatchInfo:
     """Return format, shape and dtype of an image without decoding its pixels.
 
     >>> with open('tile.png', 'rb') as stream:
     ...     inspect(stream)
-    PatchInfo(format='png', shape=(512, 512, 3), dtype='uint8')
+    PatchInfo(format='png', shape=(512, 512, 3), dtype='uint8', orientation=1)
 
     :param stream: seekable; read from its beginning, its position afterwards is undefined.
     :param limits: of the decoded image.
     :param layout: of raw pixels; None if the stream is an image file.
     :param alpha: its alpha is a mask, which does not count as a band.
-    :raises UnsupportedFormatError: it is in none of the formats, its header is damaged, or it has no alpha
-        although ``alpha`` is set.
+    :param as_stored: its orientation (a tag of TIFF and EXIF) is ignored; else it is turned upright, which
+        the shape that is returned takes into account.
+    :raises UnsupportedFormatError: it is in none of the formats, its header is damaged, what is in it says
+        another size than its header, or it has no alpha although ``alpha`` is set.
     :raises LimitExceededError: it has more pixels or bytes than the limits allow.
     """
-    stored = _inspect_stored(stream, limits, layout)
+    return _shown(_inspect_stored(stream, limits, layout), limits, alpha=alpha, as_stored=as_stored)
+
+
+def _shown(stored: PatchInfo, limits: PatchLimits, *, alpha: bool, as_stored: bool) -> PatchInfo:
+    """Return the info of pixels as they are shown, from that of those in the file, checked."""
     height, width, bands = stored.shape
     if alpha and bands not in {2, 4}:
         msg = f'mask=alpha: expected an image with alpha, found a {stored.format} of {bands} bands.'
         raise UnsupportedFormatError(msg)
+    if not as_stored and stored.orientation in TRANSPOSING:
+        height, width = width, height
     bands = bands - 1 if alpha else (4 if bands == 2 else bands)
-    info = replace(stored, shape=(height, width, bands))
+    info = replace(stored, shape=(height, width, bands), orientation=1 if as_stored else stored.orientation)
     check_info(info, limits)
     return info
 
@@ -64,16 +96,18 @@ def inspect(
 def _inspect_stored(stream: IO[bytes], limits: PatchLimits, layout: Layout | None) -> PatchInfo:
     """Return what the header announces, with bands as stored: 2 are gray and alpha."""
     if layout is not None:
-        info = raw.info_of(layout)
+        info = raw.info_of_layout(layout)
         # before anything is expanded
         check_info(replace(info, shape=(*info.shape[:2], 4 if info.shape[2] == 2 else info.shape[2])), limits)
         raw.check_raw(stream, layout)
         return info
-    stream, kind = _plain(stream, limits)
-    stream.seek(0)
+    compression, kind = _kind(stream, limits)
     try:
+        if kind == 'npy':
+            return npy.inspect_npy(_npy(stream, compression, limits), limits)
+        stream.seek(0)
         return _INSPECTORS[kind](stream)
-    except UnsupportedFormatError:
+    except (UnsupportedFormatError, LimitExceededError):
         raise
     except Exception as error:
         msg = f'The {kind} header cannot be read: {error}'
@@ -86,6 +120,7 @@ def decode(
     *,
     layout: Layout | None = None,
     alpha: bool = False,
+    as_stored: bool = False,
 ) -> np.ndarray:
     """Return the pixels of an image as ``(y, x, bands)``, in the dtype that :func:`inspect` announces.
 
@@ -93,26 +128,19 @@ def decode(
     ...     decode(stream).shape
     (512, 512, 3)
 
-    Parameters are those of :func:`inspect`.
+    Parameters are those of :func:`inspect`. The bytes count against the process' budget
+    (`girder_zarr.common.budget`) while they are decoded; callers that go on to make more of the pixels
+    acquire more around the call.
 
     :param alpha: its alpha is a mask, which is the last band of the result.
     :raises UnsupportedFormatError: as :func:`inspect`, or the pixels are damaged.
     :raises LimitExceededError: as :func:`inspect`.
     """
-    if layout is None:
-        stream, _ = _plain(stream, limits)
-    info = inspect(stream, limits, layout=layout, alpha=alpha)
-    stream.seek(0)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            pixels = raw.decode_raw(stream, layout) if layout is not None else _DECODERS[info.format](stream)
-            pixels = _normalise(pixels, alpha=alpha)
-    except (UnsupportedFormatError, LimitExceededError):
-        raise
-    except Exception as error:
-        msg = f'The pixels of the {info.format} cannot be decoded: {error}'
-        raise UnsupportedFormatError(msg) from error
+    stored = _inspect_stored(stream, limits, layout)
+    info = _shown(stored, limits, alpha=alpha, as_stored=as_stored)
+    with BUDGET.acquire(work_bytes(info)):
+        pixels = _undamaged(stored, lambda: _normalise(_decoded(stream, limits, stored, layout), alpha=alpha))
+        pixels = upright(pixels, info.orientation)
     expected = (*info.shape[:2], info.shape[2] + alpha)
     if pixels.shape != expected or pixels.dtype != np.dtype(info.dtype):
         msg = (
@@ -123,22 +151,112 @@ def decode(
     return pixels
 
 
-def _plain(stream: IO[bytes], limits: PatchLimits) -> tuple[IO[bytes], Format]:
-    """Return the image file in a stream, expanded if it is compressed, and its format.
+def decode_rows(
+    stream: IO[bytes],
+    limits: PatchLimits = DEFAULT_LIMITS,
+    *,
+    layout: Layout | None = None,
+    alpha: bool = False,
+    as_stored: bool = False,
+) -> Iterator[np.ndarray]:
+    """Iterate over the pixels of an image in pieces of whole rows, from the first row to the last.
+
+    Raw pixels, npy and TIFF in strips are read a few megabytes at a time; all others come as one piece.
+    Parameters, pieces and errors are those of :func:`decode`.
+    """
+    stored = _inspect_stored(stream, limits, layout)
+    info = _shown(stored, limits, alpha=alpha, as_stored=as_stored)
+    pieces = _row_pieces(stream, limits, stored, layout) if info.orientation == 1 else None
+    if pieces is None:
+        yield decode(stream, limits, layout=layout, alpha=alpha, as_stored=as_stored)
+        return
+    found = 0
+    while True:
+        with BUDGET.acquire(PIECE_BYTES * TIMES):
+            piece = _undamaged(stored, lambda: next(pieces, None))
+            if piece is None:
+                break
+            piece = _normalise(piece, alpha=alpha)
+        found += len(piece)
+        yield piece
+    if found != info.shape[0]:
+        msg = f'The {info.format} announces {info.shape[0]} rows and holds {found}.'
+        raise UnsupportedFormatError(msg)
+
+
+def _row_pieces(
+    stream: IO[bytes], limits: PatchLimits, stored: PatchInfo, layout: Layout | None
+) -> Iterator[np.ndarray] | None:
+    if layout is None and stored.format == 'tiff':
+        return tiff.tiff_rows(stream)
+    if layout is not None:
+        reader: RowReader | None = raw.raw_rows(stream, layout)
+    elif stored.format == 'npy':
+        reader = npy.npy_rows(_npy(stream, _kind(stream, limits)[0], limits))
+    else:
+        return None
+    return None if reader is None else _pieces(reader, stored)
+
+
+def _pieces(reader: RowReader, stored: PatchInfo) -> Iterator[np.ndarray]:
+    height = stored.shape[0]
+    step = max(1, PIECE_BYTES * height // max(1, stored.nbytes))
+    for top in range(0, height, step):
+        yield reader.read(min(step, height - top))
+
+
+def work_bytes(info: PatchInfo) -> int:
+    """Return the most bytes that decoding takes at once: the pixels and what decoders and copies take."""
+    return info.nbytes * TIMES + (decoder_process.work_bytes(info.nbytes) if info.format == 'jxl' else 0)
+
+
+def _decoded(stream: IO[bytes], limits: PatchLimits, stored: PatchInfo, layout: Layout | None) -> np.ndarray:
+    if layout is not None:
+        return raw.decode_raw(stream, layout)
+    if stored.format == 'npy':
+        return npy.decode_npy(_npy(stream, _kind(stream, limits)[0], limits))
+    stream.seek(0)
+    if stored.format == 'tiff':
+        return tiff.decode_tiff(stream)
+    return _DECODERS[stored.format](stream, stored)
+
+
+def _undamaged(stored: PatchInfo, decode_some: Callable[[], Any]) -> Any:
+    """Return what a decoder returns; its errors become one sentence."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            return decode_some()
+    except (UnsupportedFormatError, LimitExceededError):
+        raise
+    except Exception as error:
+        msg = f'The pixels of the {stored.format} cannot be decoded: {error}'
+        raise UnsupportedFormatError(msg) from error
+
+
+def _npy(stream: IO[bytes], compression: Compression | None, limits: PatchLimits) -> IO[bytes]:
+    """Return the bytes of an npy from their beginning, expanded if they are compressed."""
+    if compression is not None:
+        return expanded(stream, compression, limits.nbytes + _MAX_HEADER_BYTES)
+    stream.seek(0)
+    return stream
+
+
+def _kind(stream: IO[bytes], limits: PatchLimits) -> tuple[Compression | None, Format]:
+    """Return how a file is compressed, and its format.
 
     Only npy may be compressed: the other formats compress by themselves.
     """
     stream.seek(0)
     head = stream.read(16)
-    compression = raw.compression_of(head)
+    compression = compression_of(head)
     if compression is None:
-        return stream, _recognise(head)
-    plain = raw.expanded(stream, compression, limits.nbytes + _MAX_HEADER_BYTES)
-    kind = _recognise(plain.read(16))
+        return None, _recognise(head)
+    kind = _recognise(expanded(stream, compression, limits.nbytes + _MAX_HEADER_BYTES).read(16))
     if kind != 'npy':
         msg = f'The body is a {kind} compressed with {compression}; expected it as it is.'
         raise UnsupportedFormatError(msg)
-    return plain, kind
+    return compression, kind
 
 
 def _recognise(head: bytes) -> Format:
@@ -171,7 +289,7 @@ _MAGIC: dict[Format, bytes | tuple[bytes, ...]] = {
     'jpeg': b'\xff\xd8\xff',
     'tiff': (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
     'npy': b'\x93NUMPY',
-    'jxl': (jxl.CONTAINER, jxl.CODESTREAM),
+    'jxl': (CONTAINER, CODESTREAM),
 }
 _INSPECTORS: dict[Format, Callable[[IO[bytes]], PatchInfo]] = {
     'png': png.inspect_png,
@@ -179,13 +297,10 @@ _INSPECTORS: dict[Format, Callable[[IO[bytes]], PatchInfo]] = {
     'tiff': tiff.inspect_tiff,
     'webp': webp.inspect_webp,
     'jxl': jxl.inspect_jxl,
-    'npy': npy.inspect_npy,
 }
-_DECODERS: dict[Format, Callable[[IO[bytes]], np.ndarray]] = {
+_DECODERS: dict[Format, Callable[[IO[bytes], PatchInfo], np.ndarray]] = {
     'png': png.decode_png,
     'jpeg': jpeg.decode_jpeg,
-    'tiff': tiff.decode_tiff,
     'webp': webp.decode_webp,
     'jxl': jxl.decode_jxl,
-    'npy': npy.decode_npy,
 }

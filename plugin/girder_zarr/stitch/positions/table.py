@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _WHOLE = ('row', 'column', 't', 'z', 'c', 'page', 'field', 'order')
-_TEXTS = ('mask', 'maskKey', 'dtype', 'compression')
-_OPTIONS = ('order', 'weight', 'mask', 'maskKey', 'dtype', 'compression', 'shape')
+_TEXTS = ('mask', 'maskKey', 'dtype', 'compression', 'orientation')
+_OPTIONS = ('order', 'weight', 'mask', 'maskKey', 'dtype', 'compression', 'orientation', 'shape')
 #: The columns of a table; docs/rest.md says what most of them mean.
 COLUMNS = ('file', 'key', 'x', 'y', 'unit', *_WHOLE, 'weight', *_TEXTS, 'index', 'shape', 'well')
 _ALIASES = {

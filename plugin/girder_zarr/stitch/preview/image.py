@@ -17,15 +17,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from girder_zarr.common.cache import LRU, Uncached
+from girder_zarr.errors import GirderZarrError
 from girder_zarr.image.ngff.metadata import Level
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.write.resample import halve
@@ -37,6 +36,7 @@ from girder_zarr.stitch.spec.field_checks import Crop
 
 from . import patch_overview
 from .index import BLOCK, MIN_COUNTED_LEVEL, PatchIndex, blocks_of
+from .parallel_load import is_large, load_each
 from .preview_level import PreviewLevel
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
     from .index import BlockKey, Frame
 
-#: Threads that decode patches, shared by all previews of a process; more would starve its requests.
-THREADS = min(4, os.cpu_count() or 1)
 _RGBA = 4
 #: Blocks from this level on are stored if at least so many patches touch them, since these are costly
 #: to make again. So there are at most a sixteenth as many stored blocks of a level as patches.
@@ -57,24 +55,6 @@ MIN_STORED_PATCHES = 16
 _RENDERING_VERSION = 1
 #: How many unreadable patches are listed: more would make the metadata of the tile source large.
 MAX_PROBLEMS = 100
-
-_pool = ThreadPoolExecutor(THREADS, thread_name_prefix='girder-zarr-preview')
-
-
-def load_each(load: Callable[[Patch], np.ndarray], patches: Sequence[Patch]) -> dict[str, np.ndarray | str]:
-    """Load patches in parallel and return, by key, their pixels or the message of the error.
-
-    :param load: returns the pixels ``(y, x, bands)`` of a patch; may raise anything.
-    """
-
-    def attempt(patch: Patch) -> np.ndarray | str:
-        try:
-            return load(patch)
-        except Exception as error:  # noqa: BLE001 - one bad patch must not hide the others
-            return str(error) or type(error).__name__
-
-    found = _pool.map(attempt, patches) if len(patches) > 1 else map(attempt, patches)
-    return {patch.key: pixels for patch, pixels in zip(patches, found, strict=True)}
 
 
 class BlockStore(Protocol):
@@ -369,9 +349,11 @@ class PreviewImage:
         if not patches:
             return None, True
         reduced = level in patch_overview.LEVELS
-        found = (
-            self._sources.overviews(patches, level) if reduced else load_each(self._sources.pixels, patches)
-        )
+        if reduced:
+            found = self._sources.overviews(patches, level)
+        else:
+            small = [patch for patch in patches if not is_large(patch)]
+            found = load_each(self._sources.pixels, small)
         wrong = {key: why for key, why in found.items() if isinstance(why, str)}
         self._record_problems(wrong)
         shown = [patch for patch in patches if patch.key not in wrong]
@@ -381,8 +363,19 @@ class PreviewImage:
         side = BLOCK if reduced else BLOCK << level
         plan = Plan(placed, replace(self.spec, size=None, crop=None, origin='absolute'))
         pixels: Mapping[str, Any] = found
-        maker = BlockMaker(plan, lambda patch: pixels[patch.key])
-        block = maker.read(_region_of(plan, frame, row * side, column * side, side))
+
+        def load(patch: Patch) -> Any:
+            # Large patches are decoded one after the other, when their turn comes.
+            return pixels[patch.key] if patch.key in pixels else self._sources.pixels(patch)
+
+        region = _region_of(plan, frame, row * side, column * side, side)
+        try:
+            block = BlockMaker(plan, load).read(region)
+        except GirderZarrError as error:
+            if all(patch.key in found for patch in shown):
+                raise
+            self._record_problems({patch.key: str(error) for patch in shown if patch.key not in found})
+            return None, False
         if block is None:
             return None, not wrong
         planes = block.reshape(plan.bands, side, side)

@@ -19,7 +19,7 @@ from girder_zarr.image.series.reduce import reduce_whole
 from girder_zarr.stitch.patch import Placement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from girder_zarr.stitch.patch import Patch
 
@@ -62,6 +62,37 @@ def make_overview(patch: Patch, pixels: np.ndarray, level: int = MAX_LEVEL) -> n
         line = [_reduced(part, factor, weighted) for part, factor in zip(parts, factors, strict=True)]
         lines.append(np.concatenate(line, axis=1))
     return np.ascontiguousarray(np.concatenate(lines))
+
+
+def make_overviews(patch: Patch, pieces: Iterable[np.ndarray]) -> dict[int, np.ndarray]:
+    """Return the overviews of a patch for all ``LEVELS``, made from one piece of its rows after the other.
+
+    :param pieces: as the pixels of :func:`make_overview`, cut into whole rows from the first to the last.
+    """
+    found: dict[int, list[np.ndarray]] = {level: [] for level in LEVELS}
+    for top, rows in _on_grid(pieces, patch.placement.y):
+        place = replace(patch.placement, y=patch.placement.y + top)
+        part = replace(patch, placement=place, shape=(len(rows), *patch.shape[1:]))
+        for level, parts in found.items():
+            parts.append(make_overview(part, rows, level))
+    return {level: np.concatenate(parts) for level, parts in found.items()}
+
+
+def _on_grid(pieces: Iterable[np.ndarray], start: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Cut rows anew, at places that are whole pixels of the coarsest level, and count them.
+
+    :param start: where the first row lies in the image.
+    """
+    factor, top = 2**MAX_LEVEL, 0
+    rest: np.ndarray | None = None
+    for piece in pieces:
+        rows = piece if rest is None else np.concatenate([rest, piece])
+        whole = max(0, (start + top + len(rows)) // factor * factor - start - top)
+        if whole:
+            yield top, rows[:whole]
+        top, rest = top + whole, rows[whole:].copy() if whole else rows
+    if rest is not None and len(rest):
+        yield top, rest
 
 
 def _split(start: int, length: int, factor: int) -> list[tuple[int, int, int]]:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from girder_zarr.common.budget import BUDGET
 from girder_zarr.stitch.blend.patch_loader import PatchLoader
 from girder_zarr.stitch.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from girder_zarr.stitch.blend.patch_loader import Load
     from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.spec.model import StitchSpec
+
+#: The bytes of a patch, times what decoding and correcting it take at once: it is decoded, and corrected in
+#: floats of 32 bits.
+_TIMES = 8
 
 
 class Preparer:
@@ -25,12 +31,20 @@ class Preparer:
     :param spec: of the session; names its flat and dark fields.
     :param references: those that the session has; missing ones are ignored.
     :param load: returns the pixels of a patch or reference image as they are stored.
+    :param load_rows: returns those of a patch in pieces of whole rows, from the first row to the last.
     """
 
-    def __init__(self, spec: StitchSpec, references: Iterable[Patch], load: Load) -> None:
+    def __init__(
+        self,
+        spec: StitchSpec,
+        references: Iterable[Patch],
+        load: Load,
+        load_rows: Callable[[Patch], Iterable[np.ndarray]] | None = None,
+    ) -> None:
         self._spec = replace(spec, overlap='last', size=None, crop=None)
         self._references = {reference.key: reference for reference in references}
         self._load = load
+        self._load_rows = load_rows
         self._lock = threading.Lock()
         self._loader: PatchLoader | None = None
 
@@ -54,12 +68,26 @@ class Preparer:
         found = ((kind, self._references.get(key)) for kind, key in named)
         return [f'{kind} {reference.digest}' for kind, reference in found if reference is not None]
 
+    def rows(self, shown: Patch) -> Iterable[np.ndarray]:
+        """Return the pixels of a shown patch as :meth:`pixels` does, in pieces of whole rows if that can be.
+
+        Reference images are applied to whole patches.
+        """
+        if self.cache_key(shown) or self._load_rows is None:
+            return [self.pixels(shown)]
+        return self._load_rows(shown)
+
     def pixels(self, shown: Patch) -> np.ndarray:
         """Return the pixels ``(y, x, bands)`` of a shown patch, with its mask as one more band if it has one.
 
         :returns: an array in the dtype of the patch.
         :raises ConflictError: a reference image does not fit it. Errors of ``load`` are passed on.
         """
+        # Before any cache is asked, in which another thread may wait for bytes that this one holds.
+        with BUDGET.acquire(math.prod(shown.shape) * np.dtype(shown.dtype).itemsize * _TIMES):
+            return self._pixels(shown)
+
+    def _pixels(self, shown: Patch) -> np.ndarray:
         stored = replace(shown, alpha=False) if shown.mask_key else shown
         if not self.cache_key(shown):
             return self._load(stored)

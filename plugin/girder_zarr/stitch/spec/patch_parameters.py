@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: The names that `parse` reads; docs/rest.md says what each means.
 NAMES = (
     *('x', 'y', 'unit', 'row', 'column', *FRAME_AXES, 'index'),
-    *('order', 'weight', 'mask', 'maskKey', 'shape', 'dtype', 'compression'),
+    *('order', 'weight', 'mask', 'maskKey', 'shape', 'dtype', 'compression', 'orientation'),
 )
 #: Characters of ``index`` as JSON text: its few axes of up to 31 letters take far less.
 _MAX_INDEX_TEXT = 4096
@@ -42,12 +42,14 @@ class PatchOptions:
     :param alpha: whether its alpha band is its mask.
     :param mask_key: the key of the reference image that is its mask, or empty.
     :param layout: of raw pixels; None if its bytes are an image file.
+    :param as_stored: the orientation that its file gives is ignored; else it is turned upright.
     """
 
     weight: float = 1.0
     alpha: bool = False
     mask_key: str = ''
     layout: Layout | None = None
+    as_stored: bool = False
 
     @property
     def for_patch(self) -> dict[str, Any]:
@@ -57,12 +59,13 @@ class PatchOptions:
             'alpha': self.alpha,
             'mask_key': self.mask_key,
             'layout': self.layout,
+            'as_stored': self.as_stored,
         }
 
     @property
     def for_formats(self) -> dict[str, Any]:
         """The keyword arguments of `formats.registry.inspect` and `decode` for these options."""
-        return {'layout': self.layout, 'alpha': self.alpha}
+        return {'layout': self.layout, 'alpha': self.alpha, 'as_stored': self.as_stored}
 
     def to_json(self) -> dict[str, Any]:
         """Return the options that differ from the default, by the names of docs/rest.md and ``layout``."""
@@ -75,6 +78,8 @@ class PatchOptions:
             found['maskKey'] = self.mask_key
         if self.layout is not None:
             found['layout'] = self.layout.to_json()
+        if self.as_stored:
+            found['orientation'] = 'stored'
         return found
 
     @classmethod
@@ -86,6 +91,7 @@ class PatchOptions:
             alpha=given.get('mask') == 'alpha',
             mask_key=given.get('maskKey', ''),
             layout=Layout.from_json(given.get('layout')),
+            as_stored=given.get('orientation') == 'stored',
         )
 
 
@@ -160,11 +166,16 @@ def _options(values: Mapping[str, Any]) -> PatchOptions:
     if mask is not None and key is not None:
         msg = 'maskKey: expected nothing beside mask=alpha, found both.'
         raise InvalidInputError(msg)
+    orientation = values.get('orientation', 'upright')
+    if orientation not in {'upright', 'stored'}:
+        msg = f'orientation: expected upright or stored, found {orientation!r:.80}.'
+        raise InvalidInputError(msg)
     return PatchOptions(
         weight=check_weight(_number('weight', values.get('weight', 1.0))),
         alpha=mask is not None,
         mask_key='' if key is None else check_key(key),
         layout=Layout.parse(*(_optional(_text, name, values) for name in ('shape', 'dtype', 'compression'))),
+        as_stored=orientation == 'stored',
     )
 
 

@@ -1,0 +1,48 @@
+"""A picture that its camera turned is stitched upright, or as stored where a client asks for that."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from support.server import random_pixels, stored_array
+
+pytestmark = pytest.mark.plugin('zarr')
+
+
+def turned(pixels):
+    exif = Image.Exif()
+    exif[274] = 6
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, 'PNG', exif=exif)
+    return stream.getvalue()
+
+
+def finished(api, session, dispatched):
+    status, started = api.finalize(session)
+    assert status == 200, started
+    dispatched.run()
+    return stored_array(api.get(session)[1])
+
+
+def test_patches_are_turned_upright_by_default(api, folder, dispatched):
+    body = turned(random_pixels(20, 30))
+    _, session = api.create(folder)
+    status, patch = api.put(session, 'a', body)
+    assert (status, patch['shape']) == (201, [30, 20, 3]), patch
+    with Image.open(io.BytesIO(body)) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(np.moveaxis(finished(api, session, dispatched), 0, -1), upright)
+
+
+def test_patches_are_taken_as_stored_on_request(api, folder, dispatched):
+    pixels = random_pixels(20, 30)
+    _, session = api.create(folder)
+    status, patch = api.put(session, 'a', turned(pixels), orientation='stored')
+    assert (status, patch['shape'], patch['orientation']) == (201, [20, 30, 3], 'stored'), patch
+    status, refusal = api.put(session, 'a', turned(pixels))
+    assert (status, 'orientation' in refusal['message']) == (409, True), refusal
+    status, refusal = api.put(session, 'b', turned(pixels), orientation='left')
+    assert (status, refusal['message'].startswith('orientation: expected upright or stored')) == (400, True)
+    assert np.array_equal(np.moveaxis(finished(api, session, dispatched), 0, -1), pixels)
