@@ -12,6 +12,7 @@ from girder.constants import AccessType, TokenScope
 from girder.exceptions import RestException
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError
+from girder_zarr.server.common.hidden_paths import shown_to
 from girder_zarr.server.common.http_errors import answers_errors, status_of
 from girder_zarr.server.ingest import girder_uploads as uploads
 from girder_zarr.server.ingest import manifest
@@ -79,7 +80,8 @@ class BulkRoutes:
             ingest.take(read_members(body, cherrypy.request.headers.get('Content-Type', '')))
         except GirderZarrError as error:
             extra = {'patches': [outcome.to_json() for outcome in ingest.outcomes]}
-            raise RestException(str(error), code=status_of(error), extra=extra) from error
+            sentence = shown_to(user, str(error))
+            raise RestException(sentence, code=status_of(error), extra=extra) from error
         return {'patches': [outcome.to_json() for outcome in ingest.outcomes]}
 
     @access.public(scope=TokenScope.DATA_READ)

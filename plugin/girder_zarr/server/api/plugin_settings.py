@@ -23,7 +23,9 @@ def _defaults() -> dict[str, Any]:
         SettingKey.STITCH_EXPIRES_HOURS: None,
         SettingKey.STITCH_PART_VALUES: DEFAULT_VALUES,
         SettingKey.ALLOWED_HOSTS: [],
+        SettingKey.LINK_ROOTS: [],
         SettingKey.LIMITS: asdict(Limits()),
+        SettingKey.STYLE_FUNCTIONS: [],
         SettingKey.SOURCE_PRIORITIES: {},
     }
 

@@ -20,6 +20,8 @@ MAX_DRAIN = 2**31
 _TOOL = 'girder_zarr_raw_body'
 #: The last segments of the paths whose POST bodies are left unparsed.
 RAW_POSTS = ('/patches', '/missing', '/files')
+#: A form of the few parameters that routes take.
+MAX_FORM_BYTES = 2**14
 
 
 class _RawBodyTool(cherrypy.Tool):
@@ -39,9 +41,20 @@ class _RawBodyTool(cherrypy.Tool):
 
 
 def is_raw(request: Any) -> bool:
-    """Return whether a request's body is left unparsed: it carries patches, whatever its Content-Type."""
+    """Return whether a request's body is left unparsed.
+
+    It is where it carries patches, whatever its Content-Type, and where it is no short form: Girder's routes
+    of sessions take no others, and CherryPy reads a form of 100 MB for anybody.
+    """
     many = request.method == 'POST' and request.path_info.rstrip('/').endswith(RAW_POSTS)
-    return bool(request.method == 'PUT' or many)
+    return bool(request.method == 'PUT' or many or not _is_short_form(request.headers))
+
+
+def _is_short_form(headers: Any) -> bool:
+    kind = headers.get('Content-Type', '').partition(';')[0].strip().lower()
+    length = headers.get('Content-Length', '').strip()
+    is_short = length.isascii() and length.isdigit() and int(length[:20]) <= MAX_FORM_BYTES
+    return not kind.startswith('multipart/') and (is_short or kind != 'application/x-www-form-urlencoded')
 
 
 def install(tree: Any, path: str) -> None:

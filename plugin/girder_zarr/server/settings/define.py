@@ -18,6 +18,7 @@ class SettingKey:
     SOURCE_PRIORITIES = 'zarr.source_priorities'
     ALLOWED_HOSTS = 'zarr.allowed_hosts'
     STYLE_FUNCTIONS = 'zarr.style_functions'
+    LINK_ROOTS = 'zarr.link_roots'
     LIMITS = 'zarr.limits'
     STITCH_LIMITS = 'zarr.stitch_limits'
     STITCH_EXPIRES_HOURS = 'zarr.stitch_expires_hours'
