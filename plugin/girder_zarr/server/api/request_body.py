@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cherrypy
 
 from girder_zarr.errors import InvalidInputError, LimitExceededError
-from girder_zarr.server.common.json_input import parse_json
+from girder_zarr.server.common.json_input import MAX_VALUES, parse_json
 from girder_zarr.server.common.spool import Spooled, spool
 
 if TYPE_CHECKING:
@@ -181,15 +181,17 @@ class BodyReader:
         return part
 
 
-def read_json(limit: int = 2**20, *, kind: type = dict) -> Any:
-    """Return the JSON object (or list) that is the body.
+def read_json(limit: int = 2**20, *, max_values: int = MAX_VALUES, max_texts: int | None = None) -> Any:
+    """Return the JSON object that is the body.
 
-    :raises InvalidInputError: it is something else. :raises LimitExceededError: it is larger than the limit.
+    :param limit: bytes that it may have; for the others see `parse_json`.
+    :raises InvalidInputError: it is something else. :raises LimitExceededError: it is larger than a limit.
     """
     if is_raw(cherrypy.request):
-        return parse_json(BodyReader(limit).read(limit), kind)
+        data = BodyReader(limit).read(limit + 1)
+        return parse_json(data, max_values=max_values, max_texts=max_texts)
     data = cherrypy.request.body.read(limit + 1) or b''
     if len(data) > limit:
         msg = f'The body has more than {limit} bytes, which is the limit.'
         raise LimitExceededError(msg)
-    return parse_json(data, kind)
+    return parse_json(data, max_values=max_values, max_texts=max_texts)

@@ -9,7 +9,6 @@ workers of the queue ``local`` included.
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 import threading
@@ -24,6 +23,7 @@ from girder.models.item import Item
 from girder.utility.filesystem_assetstore_adapter import FilesystemAssetstoreAdapter
 from girder.utility.s3_assetstore_adapter import S3AssetstoreAdapter
 
+from girder_zarr.common.bounded_json import parse_json
 from girder_zarr.errors import GirderZarrError
 from girder_zarr.image.ngff.parse import ome_attributes
 from girder_zarr.image.store.zarr_names import ROOT_ORDER
@@ -266,8 +266,8 @@ def _uploaded(event: Any) -> None:
         return
     try:
         hierarchy = open_folder(file)
-        document = json.loads(hierarchy.read(file['name'], MAX_METADATA_BYTES) or b'{}')
-    except (GirderZarrError, ValueError, RecursionError):
+        document = parse_json(hierarchy.read(file['name'], MAX_METADATA_BYTES) or b'{}', MAX_METADATA_BYTES)
+    except (GirderZarrError, ValueError):
         return
     attributes = document
     if file['name'] == 'zarr.json':
