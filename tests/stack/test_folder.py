@@ -27,8 +27,31 @@ def test_a_folder_belongs_to_one_at_a_time(tmp_path):
 def test_only_the_user_can_enter_what_is_private(tmp_path):
     folder = DataFolder(tmp_path / 'data')
     folder.claim()
-    for private in (folder.path, folder.run, folder.database):
+    for private in (folder.path, folder.run, folder.database, folder.logs, folder.assetstore):
         assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    folder.release()
+
+
+def test_a_folder_of_a_former_version_is_closed_to_others(tmp_path):
+    folder = DataFolder(tmp_path / 'data')
+    folder.claim()
+    folder.release()
+    for private in (folder.path, folder.logs, folder.assetstore):
+        private.chmod(0o755)
+    folder.claim()
+    for private in (folder.path, folder.logs, folder.assetstore):
+        assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    folder.release()
+
+
+def test_a_folder_with_other_things_stays_as_it_is(tmp_path):
+    home = tmp_path / 'home'
+    home.mkdir(mode=0o755)
+    (home / 'thesis.txt').touch()
+    folder = DataFolder(home)
+    folder.claim()
+    assert stat.S_IMODE(home.stat().st_mode) == 0o755
+    assert stat.S_IMODE(folder.assetstore.stat().st_mode) == 0o700
     folder.release()
 
 

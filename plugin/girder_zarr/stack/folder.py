@@ -43,9 +43,9 @@ class DataFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.logs.mkdir(exist_ok=True)
-            for private in (self.run, self.database):
+            for private in (self.run, self.database, self.logs, self.assetstore):
                 private.mkdir(exist_ok=True, mode=0o700)
+            self._close_to_others()
             self._lock = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             msg = f'The data folder {self.path} cannot be used: {error.strerror}.'
@@ -53,6 +53,16 @@ class DataFolder:
         self._wait_for_lock()
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+
+    def _close_to_others(self) -> None:
+        """Take the folders that are the stack's own, also those of former versions, from all other users."""
+        own = [self.run, self.database, self.logs, self.assetstore]
+        if {entry.name for entry in self.path.iterdir()} <= {folder.name for folder in own}:
+            own.append(self.path)  # and no folder that somebody has other things in, such as a home
+        for folder in own:
+            status = folder.stat()
+            if status.st_uid == os.getuid() and status.st_mode & 0o077:
+                folder.chmod(0o700)
 
     def _wait_for_lock(self) -> None:
         assert self._lock is not None

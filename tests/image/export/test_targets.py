@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import zarr
+from tests.support.images import level_0, opened, region
 
 import girder_zarr.image as gz
 from girder_zarr.errors import EditError
-from tests.support.images import level_0, opened, region
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.server import npy, png, random_pixels
+from support.server import npy, png, random_pixels, tar
 
 pytestmark = pytest.mark.plugin('zarr')
 NO_ID = '0123456789abcdef01234567'
@@ -176,3 +176,52 @@ def test_finalizing_what_is_not_ready(api, folder, dispatched):
 def test_lists_with_impossible_pages(api, folder, session, params):
     assert api.call('GET', f'/stitch_session/{session["_id"]}/patch', params)[0] == 400
     assert api.call('GET', '/stitch_session', {'folderId': folder['_id'], **params})[0] == 400
+
+
+@pytest.mark.parametrize('key', ['.', '..'])
+def test_keys_that_addresses_lose_are_refused_on_every_way(api, session, stored, key):
+    before = stored()
+    base = f'/stitch_session/{session["_id"]}'
+    assert api.put(session, key, GOOD)[0] == 400
+    assert api.call('PUT', f'{base}/reference/{key}', body=GOOD, content_type='image/png')[0] == 400
+    body = json.dumps({'keys': [key]})
+    assert api.call('POST', f'{base}/missing', body=body, content_type='application/json')[0] == 400
+    body = tar([(key, GOOD)], {key: {'key': key, 'x': 0, 'y': 0}})
+    status, answer = api.call('POST', f'{base}/patches', body=body, content_type='application/x-tar')
+    assert (status, answer['patches'][0]['code']) == (200, 400), answer
+    assert api.put(session, 'a', GOOD, maskKey=key)[0] == 400
+    assert stored() == before
+
+
+@pytest.mark.parametrize('value', [2**63, -(2**63) - 1, 2**64, 10**30])
+def test_integers_that_no_database_stores(api, folder, session, value):
+    for spec in ({'background': value}, {'expected': value}, {'chunks': value}):
+        status, answer = api.create(folder, **spec)
+        assert (status, answer['message'].startswith('spec.')) == (400, True), answer
+    body = json.dumps({'spec': {'background': value}})
+    path = f'/stitch_session/{session["_id"]}'
+    assert api.call('PUT', path, body=body, content_type='application/json')[0] == 400
+
+
+@pytest.mark.parametrize(
+    'kind',
+    [
+        'multipart/form-data',
+        'multipart/mixed; boundary=',
+        'Multipart/form-data; boundary=\x01',
+        f'multipart/form-data; boundary={"a" * 3000}',
+    ],
+)
+def test_multipart_without_a_boundary_is_never_a_fault(api, session, kind):
+    base = f'/stitch_session/{session["_id"]}'
+    for path, expected in (
+        ('/stitch_session', 400),
+        (f'{base}/patches', 400),
+        (f'{base}/missing', 400),
+        (f'{base}/files', 400),
+        (f'{base}/finalize', 409),
+        ('/stitch_session/sweep', 403),
+        (f'{base}/cancel', 200),
+    ):
+        status, answer = api.call('POST', path, body=b'--a\r\n\r\n', content_type=kind)
+        assert status == expected, (path, answer)

@@ -401,3 +401,19 @@ def test_a_result_that_is_stored_already_is_not_stored_twice(upload_of, contents
         send_path(upload_of(len(BODY)), path)
         assert list(contents().values()) == [BODY]
     assert File().find({}).count() == 2
+
+
+def test_locks_of_removals_are_swept(api, session, fsAssetstore):  # noqa: N803 - pytest-girder's fixture
+    root = Path(fsAssetstore['root'])
+    api.put(session, 'a', png(random_pixels(8, 8)))
+    api.put(session, 'b', png(random_pixels(8, 9)))
+    api.call('DELETE', f'/stitch_session/{session["_id"]}/patch/a')
+    [lock] = root.rglob('*.deleteLock')
+    [kept] = [path for path in root.glob('??/??/*') if path.suffix != '.deleteLock']
+    beside = kept.with_name(kept.name + '.deleteLock')
+    beside.touch()
+    assert durable_files.remove_locks(600) == 0
+    assert lock.exists()
+    assert durable_files.remove_locks(0) == 1
+    assert not lock.exists()
+    assert beside.exists(), 'its contents are there'

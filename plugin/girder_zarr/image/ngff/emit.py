@@ -103,9 +103,7 @@ def _systems_06(multiscale: Multiscale) -> dict[str, Any]:
         steps = _transforms(level)
         ends = {'input': {'path': level.path}, 'output': {'name': name}}
         whole = steps[0] | ends if len(steps) == 1 else {'type': 'sequence', 'transformations': steps} | ends
-        datasets.append(
-            {**carried.dataset(index), 'path': level.path, 'coordinateTransformations': [whole]}
-        )
+        datasets.append({**carried.dataset(index), 'path': level.path, 'coordinateTransformations': [whole]})
     axes = [_axis(axis, carried) for axis in multiscale.axes]
     found = {'coordinateSystems': [{'name': name, 'axes': axes}, *carried.systems], 'datasets': datasets}
     return found | ({'coordinateTransformations': list(carried.transforms)} if carried.transforms else {})

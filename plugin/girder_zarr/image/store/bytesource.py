@@ -50,12 +50,13 @@ class FileBytes:
     """A local file. It is opened for each read, so that a deleted file does not go on taking space.
 
     :param path: the file.
+    :param name: what messages call it, its path if not given.
     :raises MissingImageError: there is no such file.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         self.path = Path(path)
-        self.name = str(path)
+        self.name = str(path) if name is None else name
         try:
             status = self.path.stat()
         except (OSError, ValueError):

@@ -19,7 +19,7 @@ from .zarr_names import ROOT_KEYS
 from .zipstore import END_RECORD, LOCAL_MAGIC, ZipFileStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 #: The folders that one directory store remembers as lying inside it: some 10 MB of names.
 KNOWN_FOLDERS = 100_000
@@ -104,12 +104,23 @@ class DirectoryStore(KeyStore):
     """A zarr hierarchy as files and folders.
 
     :param path: the folder.
-    :param follow_links: read links that lead out of it.
+    :param follow_links: read all links that lead out of it.
+    :param name: what messages call it, its path if not given.
+    :param link_roots: returns folders, as absolute paths; links that lead out of the hierarchy are followed
+        where they end below one of these. It is asked each time, since it may be a setting.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, follow_links: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        follow_links: bool = False,
+        name: str | None = None,
+        link_roots: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         text = os.fspath(path) or '.'
-        super().__init__(text, directory_identity(text))
+        super().__init__(text if name is None else name, directory_identity(text))
+        self._link_roots = link_roots
         self._prefix = text.rstrip('/') + '/'
         self._root = os.path.realpath(text)
         self._inside: set[str] = set()
@@ -118,21 +129,26 @@ class DirectoryStore(KeyStore):
     def _path(self, key: str) -> str:
         """Return a key's path. Folders of the hierarchy that are links to other places are refused.
 
-        :raises UnreadableImageError: the folder of the key lies elsewhere.
+        :raises UnreadableImageError: the folder of the key lies elsewhere, and not below a root of links.
         """
         path = self._prefix + key
         if self._follows:
             return path
         folder = key.rpartition('/')[0]
         if folder not in self._inside:
-            self._check_inside(os.path.realpath(self._prefix + folder), key)
-            if len(self._inside) >= KNOWN_FOLDERS:
-                self._inside.clear()
-            self._inside.add(folder)
+            real = os.path.realpath(self._prefix + folder)
+            self._check_inside(real, key)
+            # What lies below a root of links is looked at each time: the root may be taken from the list.
+            if _is_below(real, self._root):
+                if len(self._inside) >= KNOWN_FOLDERS:
+                    self._inside.clear()
+                self._inside.add(folder)
         return path
 
     def _check_inside(self, real: str, key: str) -> None:
-        if real != self._root and not real.startswith(self._root.rstrip('/') + '/'):
+        if _is_below(real, self._root):
+            return
+        if not any(_is_below(real, os.path.realpath(root)) for root in self._link_roots()):
             msg = f'{key} in {self.name} is a link to another place; such links are not followed.'
             raise UnreadableImageError(msg)
 
@@ -237,20 +253,31 @@ class DirectoryStore(KeyStore):
         return UnreadableImageError(f'{key} in {self.name} cannot be read: {error.strerror or error}.')
 
     def has(self, key: str) -> bool:
-        """Return whether there is such a key."""
-        return Path(self._prefix + key).is_file()
+        """Return whether there is such a key; none is seen through a link that is not followed."""
+        try:
+            path = self._path(key)
+            if os.path.islink(path):  # noqa: PTH114 - as quick as it can be: a plate asks for many
+                self._check_inside(os.path.realpath(path), key)
+        except (UnreadableImageError, ValueError):
+            return False
+        return Path(path).is_file()
 
     def names(self, folder: str) -> list[str]:
         """Return what lies directly in a folder; see the base class."""
         try:
+            self._path(folder.rstrip('/') + '/' if folder else '')
             with os.scandir(self._prefix + folder) as found:
                 return sorted(entry.name + '/' if entry.is_dir() else entry.name for entry in found)
-        except OSError:
+        except (OSError, UnreadableImageError):
             return []
 
     def keys(self, prefix: str = '') -> Iterator[str]:
         """Iterate over all keys that begin with ``prefix``."""
         return walk(self.names, prefix)
+
+
+def _is_below(real: str, root: str) -> bool:
+    return real == root or real.startswith(root.rstrip('/') + '/')
 
 
 def directory_identity(path: str) -> str:

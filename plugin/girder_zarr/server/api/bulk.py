@@ -11,7 +11,8 @@ from girder.api.rest import getCurrentUser
 from girder.constants import AccessType, TokenScope
 from girder.exceptions import RestException
 
-from girder_zarr.errors import GirderZarrError, InvalidInputError
+from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError
+from girder_zarr.server.common.hidden_paths import shown_to
 from girder_zarr.server.common.http_errors import answers_errors, status_of
 from girder_zarr.server.ingest import girder_uploads as uploads
 from girder_zarr.server.ingest import manifest
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
 
     from girder_zarr.server.common.names import Document
 
-#: The list of what a client would send: a hundred thousand keys with digests take about 16 MB.
-MAX_MISSING_BYTES = 2**26
+#: The keys that one request asks for, as docs/rest.md says.
+MAX_MISSING_KEYS = 100_000
+#: So many of the longest keys, with digests. Anybody may ask of a public session, and what is in memory at
+#: once is some three times as much.
+MAX_MISSING_BYTES = 2**25
 
 
 class BulkRoutes:
@@ -79,7 +83,8 @@ class BulkRoutes:
             ingest.take(read_members(body, cherrypy.request.headers.get('Content-Type', '')))
         except GirderZarrError as error:
             extra = {'patches': [outcome.to_json() for outcome in ingest.outcomes]}
-            raise RestException(str(error), code=status_of(error), extra=extra) from error
+            sentence = shown_to(user, str(error))
+            raise RestException(sentence, code=status_of(error), extra=extra) from error
         return {'patches': [outcome.to_json() for outcome in ingest.outcomes]}
 
     @access.public(scope=TokenScope.DATA_READ)
@@ -100,7 +105,11 @@ class BulkRoutes:
     def findMissing(self, id: str) -> Document:  # noqa: A002
         """Say which of many patches are missing."""
         session = StitchSession().require(id, getCurrentUser(), AccessType.READ)
-        asked = _asked(request_body.read_json(MAX_MISSING_BYTES))
+        asked = _asked(
+            request_body.read_json(
+                MAX_MISSING_BYTES, max_values=3 * MAX_MISSING_KEYS + 16, max_texts=4 * MAX_MISSING_KEYS + 16
+            )
+        )
         return StitchPatch().compare(session, asked)
 
     @access.user(scope=TokenScope.DATA_WRITE)
@@ -145,6 +154,9 @@ def _asked(body: Document) -> dict[str, str | None]:
     if set(body) != {'keys'} or not isinstance(entries, list):
         msg = f'The body: expected an object with the list keys, found the fields {sorted(body)}.'[:300]
         raise InvalidInputError(msg)
+    if len(entries) > MAX_MISSING_KEYS:
+        msg = f'keys: expected at most {MAX_MISSING_KEYS}, found {len(entries)}.'
+        raise LimitExceededError(msg)
     asked: dict[str, str | None] = {}
     for at, entry in enumerate(entries):
         given = {'key': entry} if isinstance(entry, str) else entry

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Bytes of a request: 20,000 patches of some hundred bytes, or a position file of 8 MiB.
 MAX_BYTES = 16 * 2**20
+#: Values of it, at all depths: some twenty for each of 20,000 patches.
+MAX_VALUES = 500_000
 
 
 class PlanRoutes:
@@ -49,7 +51,7 @@ class PlanRoutes:
     @answers_errors
     def planSession(self, params: Document) -> Document:  # noqa: ARG002 - Girder passes it
         """Return the map of patches."""
-        body = dict(request_body.read_json(MAX_BYTES))
+        body = dict(request_body.read_json(MAX_BYTES, max_values=MAX_VALUES))
         folder_id = body.pop('folderId', None)
         if not isinstance(folder_id, str):
             msg = f'folderId: expected the id of a folder, found {folder_id!r:.80}.'

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cherrypy
 
 from girder_zarr.errors import InvalidInputError, LimitExceededError
-from girder_zarr.server.common.json_input import parse_json
+from girder_zarr.server.common.json_input import MAX_VALUES, parse_json
 from girder_zarr.server.common.spool import Spooled, spool
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ MAX_DRAIN = 2**31
 _TOOL = 'girder_zarr_raw_body'
 #: The last segments of the paths whose POST bodies are left unparsed.
 RAW_POSTS = ('/patches', '/missing', '/files')
+#: A form of the few parameters that routes take.
+MAX_FORM_BYTES = 2**14
 
 
 class _RawBodyTool(cherrypy.Tool):
@@ -39,9 +41,20 @@ class _RawBodyTool(cherrypy.Tool):
 
 
 def is_raw(request: Any) -> bool:
-    """Return whether a request's body is left unparsed: it carries patches, whatever its Content-Type."""
+    """Return whether a request's body is left unparsed.
+
+    It is where it carries patches, whatever its Content-Type, and where it is no short form: Girder's routes
+    of sessions take no others, and CherryPy reads a form of 100 MB for anybody.
+    """
     many = request.method == 'POST' and request.path_info.rstrip('/').endswith(RAW_POSTS)
-    return bool(request.method == 'PUT' or many)
+    return bool(request.method == 'PUT' or many or not _is_short_form(request.headers))
+
+
+def _is_short_form(headers: Any) -> bool:
+    kind = headers.get('Content-Type', '').partition(';')[0].strip().lower()
+    length = headers.get('Content-Length', '').strip()
+    is_short = length.isascii() and length.isdigit() and int(length[:20]) <= MAX_FORM_BYTES
+    return not kind.startswith('multipart/') and (is_short or kind != 'application/x-www-form-urlencoded')
 
 
 def install(tree: Any, path: str) -> None:
@@ -168,15 +181,17 @@ class BodyReader:
         return part
 
 
-def read_json(limit: int = 2**20, *, kind: type = dict) -> Any:
-    """Return the JSON object (or list) that is the body.
+def read_json(limit: int = 2**20, *, max_values: int = MAX_VALUES, max_texts: int | None = None) -> Any:
+    """Return the JSON object that is the body.
 
-    :raises InvalidInputError: it is something else. :raises LimitExceededError: it is larger than the limit.
+    :param limit: bytes that it may have; for the others see `parse_json`.
+    :raises InvalidInputError: it is something else. :raises LimitExceededError: it is larger than a limit.
     """
     if is_raw(cherrypy.request):
-        return parse_json(BodyReader(limit).read(limit), kind)
+        data = BodyReader(limit).read(limit + 1)
+        return parse_json(data, max_values=max_values, max_texts=max_texts)
     data = cherrypy.request.body.read(limit + 1) or b''
     if len(data) > limit:
         msg = f'The body has more than {limit} bytes, which is the limit.'
         raise LimitExceededError(msg)
-    return parse_json(data, kind)
+    return parse_json(data, max_values=max_values, max_texts=max_texts)

@@ -63,6 +63,7 @@ class StitchSessionResource(StrictResource):
         .errorResponse('A field is missing, unknown or malformed.')
         .errorResponse('Write access was denied on the folder.', 403)
         .errorResponse('There is no such folder.', 404)
+        .errorResponse('The body exceeds a limit.', 413)
         .errorResponse('You have as many sessions that are not complete as one may have.', 429)
     )
     @answers_errors

@@ -7,11 +7,13 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from girder.api.rest import getCurrentUser
 from girder.exceptions import RestException
 
 from girder_zarr import errors
 
 from . import database
+from .hidden_paths import shown_to
 
 logger = logging.getLogger(__name__)
 
@@ -63,4 +65,4 @@ def rest_exception(error: Exception) -> RestException:
         return RestException(_AWAY, code=status)
     if status >= 500:
         logger.error('Unexpected error in a route', exc_info=error)
-    return RestException(str(error), code=status)
+    return RestException(shown_to(getCurrentUser(), str(error)), code=status)

@@ -11,6 +11,7 @@ from email.message import Message
 from typing import TYPE_CHECKING
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError
+from girder_zarr.server.common.hidden_paths import without_paths
 from girder_zarr.server.common.http_errors import status_of
 from girder_zarr.server.common.spool import spool
 from girder_zarr.server.patches.batch import BatchEntry, put_together
@@ -54,7 +55,7 @@ class Outcome:
 def refused(key: str, error: Exception) -> Outcome:
     """Return the outcome of a patch that was not accepted."""
     code = status_of(error) if isinstance(error, GirderZarrError) else 400
-    return Outcome(key, 'refused', code, str(error))
+    return Outcome(key, 'refused', code, without_paths(str(error)))
 
 
 class BulkIngest:

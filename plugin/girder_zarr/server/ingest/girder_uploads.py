@@ -168,7 +168,7 @@ def add_files(
         try:
             file = _file_of(entry, user)
             key = str(entry.get('key') or file['name'])[:200]
-            status = _add(session, {**entry, 'key': key}, file, replace=replace)
+            status = _add(session, {**entry, 'key': key}, file, user, replace=replace)
         except (GirderZarrError, AccessException, RestException) as error:
             outcome = refused(key, error)
             denied = isinstance(error, AccessException)
@@ -178,13 +178,13 @@ def add_files(
     return outcomes
 
 
-def _add(session: Document, entry: Document, file: Document, *, replace: bool) -> str:
+def _add(session: Document, entry: Document, file: Document, user: Document, *, replace: bool) -> str:
     given = {name: value for name, value in entry.items() if name not in {'fileId', 'itemId', 'file'}}
     fields = patch_fields.read(given, spec_of(session))
     new = patch_of_file(file, fields, session_limits.current())
     may_replace = replace if fields.replace is None else fields.replace
     current = StitchSession().get(session['_id'])
-    _, status = StitchPatch().put_file(current, new, file, replace=may_replace, shared=True)
+    _, status = StitchPatch().put_file(current, new, file, replace=may_replace, lender=user)
     return status
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from typing import Any
 
@@ -14,6 +15,8 @@ from girder_zarr.server.common.json_input import parse_json
 NAMES = ('manifest.json', 'manifest.csv', 'manifest')
 #: Enough for a hundred thousand entries of 300 bytes; a manifest is parsed in memory.
 MAX_BYTES = 2**25
+#: Fields of an entry, with those of objects in them; it has some twenty at most.
+FIELDS = 32
 #: Positions in names: each of these letters with an integer, apart from the rest of the name.
 _IN_NAME = re.compile(r'(?:^|[_\-])([xytzcr])(-?[0-9]{1,10})(?=[_\-.]|$)')
 
@@ -27,24 +30,27 @@ def parse(data: bytes, max_entries: int) -> list[Entry]:
     :raises InvalidInputError: it is neither. :raises LimitExceededError: there are more.
     """
     if data.lstrip()[:1] in {b'[', b'{'}:
-        given = parse_json(data, (list, dict), 'The manifest')
+        given = parse_json(data, (list, dict), 'The manifest', max_values=FIELDS * max_entries + FIELDS)
         listed = given.get('patches') if isinstance(given, dict) else given
         if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
             msg = 'The manifest: expected a list of objects, or an object with such a list as patches.'
             raise InvalidInputError(msg)
         found: list[Entry] = listed
     else:
-        found = _table(data)
+        found = _table(data, max_entries)
     if len(found) > max_entries:
-        msg = f'The manifest has {len(found)} entries; the limit is {max_entries}.'
+        msg = f'The manifest has more than {max_entries} entries, which is the limit.'
         raise LimitExceededError(msg)
     return found
 
 
-def _table(data: bytes) -> list[Entry]:
+def _table(data: bytes, max_entries: int) -> list[Entry]:
     try:
         reader = csv.DictReader(io.StringIO(data.decode('utf-8-sig')), skipinitialspace=True, strict=True)
-        rows = list(reader)
+        if len(reader.fieldnames or ()) > FIELDS:
+            msg = f'The manifest: expected at most {FIELDS} columns, found {len(reader.fieldnames or ())}.'
+            raise InvalidInputError(msg)
+        rows = list(itertools.islice(reader, max_entries + 1))
     except (UnicodeDecodeError, csv.Error) as error:
         msg = f'The manifest is neither JSON nor CSV: {error}.'
         raise InvalidInputError(msg) from error

@@ -11,6 +11,7 @@ from girder_jobs.models.job import Job
 
 from girder_zarr.errors import ConflictError
 from girder_zarr.server.common import database
+from girder_zarr.server.patches.lent import check_lent
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.references import StitchReference
 from girder_zarr.server.sessions import lost_image
@@ -57,7 +58,8 @@ def finalize(session: Document, user: Document, *, force: bool) -> Document:
 def check_ready(session: Document, *, force: bool) -> None:
     """Check that there is something to make an image of.
 
-    :raises ConflictError: there is not, or not all that was expected, or a reference image is missing.
+    :raises ConflictError: there is not, or not all that was expected, a reference image is missing, or a file
+        that was lent may not be read any more.
     :raises LimitExceededError: it would be too large, or there are more patches or bytes than the limits of
         now allow.
     """
@@ -71,6 +73,7 @@ def check_ready(session: Document, *, force: bool) -> None:
         )
         raise ConflictError(msg)
     StitchReference().check_complete(session, StitchPatch().mask_keys(session))
+    check_lent(session)
     box = to_extent(session['extent'], session['axes'] or ())
     limits, spec = limits_now(), spec_of(session)
     limits.check_extent(box, spec, session['bands'])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from typing import TYPE_CHECKING
 
 from girder.models.user import User
@@ -11,9 +10,11 @@ from girder.models.user import User
 from girder_zarr.errors import CancelledError, GirderZarrError, InvalidInputError
 from girder_zarr.server.common import database
 from girder_zarr.server.common.database import object_id
+from girder_zarr.server.common.hidden_paths import without_paths
 from girder_zarr.server.leases import run_lease
 from girder_zarr.server.leases.heartbeat import Heartbeat
 from girder_zarr.server.leases.part_lease import StitchPart
+from girder_zarr.server.patches.lent import check_lent
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import PatchReader
 from girder_zarr.server.sessions.access import may_write
@@ -79,9 +80,12 @@ def _run(session: Document, cancellation: CancellationCheck) -> None:
         sentence = str(error) if ours else repr(error)
         if StitchSession().fail(session, sentence) is None:
             # Cancelled or deleted meanwhile, which is often what made it fail.
-            reporter.log(f'Stopped: {sentence}')
+            reporter.log(f'Stopped: {without_paths(sentence)}')
             return
-        reporter.log(f'Failed: {sentence}' if ours else f'Failed: {traceback.format_exc()}')
+        if not ours:
+            # Users read the job's log, which is no place for the server's paths.
+            logger.exception('A run of stitch session %s failed', session['_id'])
+        reporter.log(f'Failed: {without_paths(sentence)}')
         raise
 
 
@@ -93,6 +97,7 @@ def _make_image(
     user = User().load(session['finalizerId'], force=True)
     if user is None or not may_write(session, user):
         raise InvalidInputError(publish.NO_ACCESS)
+    check_lent(session)
     planned = StitchPart().plan(session)
     plan = build_plan(session, planned, check=cancellation.check, on_progress=reporter.show)
     StitchPatch().recount(session)
@@ -145,5 +150,5 @@ def make_parts(session_id: str, attempt: str) -> None:
             return
         sentence = str(error) if isinstance(error, GirderZarrError) else repr(error)
         if StitchSession().fail({**session, 'run': None}, sentence) is not None:
-            girder_job.log(session['jobId'], f'Failed: {sentence}')
+            girder_job.log(session['jobId'], f'Failed: {without_paths(sentence)}')
             raise

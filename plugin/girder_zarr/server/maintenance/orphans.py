@@ -85,6 +85,7 @@ def sweep_all(older_than: float = ORPHAN_SECONDS) -> int:
     begun = now()
     removed = durable_files.remove_temporary(older_than=older_than) + durable_files.remove_unnamed(older_than)
     removed += PreviewBlock().remove_lost()
+    durable_files.remove_locks(older_than)
     query: Document = {'attachedToType': ATTACHED_TO}
     if _swept is not None:
         query['_id'] = {'$gte': ObjectId.from_datetime(_swept)}

@@ -139,19 +139,26 @@ class KeyedModel(LockedModel):
             raise
 
     def put_file(
-        self, session: Document, new: NewPatch, file: Document, *, replace: bool, shared: bool = False
+        self,
+        session: Document,
+        new: NewPatch,
+        file: Document,
+        *,
+        replace: bool,
+        lender: Document | None = None,
     ) -> tuple[Document, str]:
         """Store something whose bytes are a Girder file already; all else is as with :meth:`put`.
 
         After an error the file is still there: see :meth:`drop_unnamed`.
 
-        :param shared: the file is not the session's own and is never removed.
+        :param lender: the user whose right to read it lets the file count, where it is not the session's own;
+            such a file is never removed.
         """
         limits = limits_now()
         self.check(session, new, limits)
         durable_files.make_durable(file)
         existing = self._wait_free(session, new.key)
-        return self._store(session, new, file, existing, replace=replace, limits=limits, shared=shared)
+        return self._store(session, new, file, existing, replace=replace, limits=limits, lender=lender)
 
     def _store(
         self,
@@ -162,8 +169,9 @@ class KeyedModel(LockedModel):
         *,
         replace: bool,
         limits: StitchLimits,
-        shared: bool = False,
+        lender: Document | None = None,
     ) -> tuple[Document, str]:
+        shared = lender is not None
         while True:
             outcome = self.decide(session, existing, new, replace=replace, limits=limits)
             if existing is not None and outcome == UNCHANGED:
@@ -183,6 +191,7 @@ class KeyedModel(LockedModel):
         fields = {'fileId': file['_id'], 'arrival': changed['revision'], **_FREE, 'updated': now()}
         update: Document = {'$set': {**self.fields_of(new), **fields}, '$unset': {'offset': ''}}
         update['$set' if shared else '$unset']['shared'] = True
+        update['$set' if shared else '$unset']['lenderId'] = lender['_id'] if lender is not None else ''
         document = self._update(locked, update)
         if outcome == REPLACED:
             self._dispose(changed, locked)

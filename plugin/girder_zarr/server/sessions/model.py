@@ -17,6 +17,7 @@ from pymongo import ReturnDocument
 
 from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError
 from girder_zarr.server.common.database import object_id
+from girder_zarr.server.common.hidden_paths import without_paths
 from girder_zarr.server.common.names import Document, now
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.extent import Extent
@@ -191,8 +192,8 @@ class StitchSession(AccessControlMixin, Model):
         return self.settle(session, COMPLETE, made=item['_id'], **fields)
 
     def fail(self, session: Document, sentence: str) -> Document | None:
-        """End the attempt with an error."""
-        return self.settle(session, ERROR, error=sentence[:MAX_ERROR])
+        """End the attempt with an error. Whoever may see the session reads it, so that it names no paths."""
+        return self.settle(session, ERROR, error=without_paths(sentence)[:MAX_ERROR])
 
     def cancel(self, session: Document) -> Document:
         """Cancel an open or finalizing session.

@@ -18,6 +18,7 @@ class SettingKey:
     SOURCE_PRIORITIES = 'zarr.source_priorities'
     ALLOWED_HOSTS = 'zarr.allowed_hosts'
     STYLE_FUNCTIONS = 'zarr.style_functions'
+    LINK_ROOTS = 'zarr.link_roots'
     LIMITS = 'zarr.limits'
     MEMORY_BUDGET = 'zarr.memory_budget'
     STITCH_LIMITS = 'zarr.stitch_limits'

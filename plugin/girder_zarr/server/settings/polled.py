@@ -20,6 +20,7 @@ from girder_zarr.image.store import addresses
 from . import image_limits  # noqa: F401 - defines the setting that is polled here
 from .allowed_functions import normalise_style_functions
 from .allowed_hosts import normalise_allowed_hosts
+from .allowed_links import normalise_link_roots
 from .define import SettingKey
 from .memory_budget import parse_memory_budget
 
@@ -167,6 +168,16 @@ def install() -> None:
 
 def _parse_hosts(raw: object) -> addresses.Allowed:
     return addresses.parse_allowed(normalise_allowed_hosts(raw))
+
+
+def _parse_roots(raw: object) -> tuple[str, ...]:
+    return tuple(normalise_link_roots(raw))
+
+
+#: The folders below which links of hierarchies in assetstores may end; none where it cannot be read.
+link_roots: PolledSetting[tuple[str, ...]] = PolledSetting(
+    SettingKey.LINK_ROOTS, _parse_roots, (), fail_closed=True
+)
 
 
 def _parse_functions(raw: object) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from girder.constants import AssetstoreType
 from girder.exceptions import ValidationException
 from girder.models.assetstore import Assetstore
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
 
 _PIECE = 2**20
+#: How the two levels of folders of an assetstore are called.
+_HEX = '[0-9a-f]' * 2
 #: Directories whose own entries this process has synced to the disk.
 _synced: set[Path] = set()
 
@@ -235,6 +237,26 @@ def remove_unnamed(older_than: float) -> int:
                 if time.time() - path.stat().st_mtime >= older_than and Upload().findOne(named) is None:
                     path.unlink()
                     removed += 1
+    return removed
+
+
+def remove_locks(older_than: float) -> int:
+    """Remove the lock files that removals of contents leave beside them; return how many that were.
+
+    One is taken first and its contents are looked for under it, so that nobody holds it, and nobody who waits
+    for it finds contents that are about to be removed.
+
+    :param older_than: seconds since it was taken last.
+    """
+    removed = 0
+    for assetstore in Assetstore().find({'type': AssetstoreType.FILESYSTEM}):
+        for path in Path(assetstore['root']).glob(f'{_HEX}/{_HEX}/*.deleteLock'):
+            with contextlib.suppress(OSError, Timeout):
+                if path.with_suffix('').exists() or time.time() - path.stat().st_mtime < older_than:
+                    continue
+                with FileLock(path, timeout=0):
+                    path.unlink()
+                removed += 1
     return removed
 
 

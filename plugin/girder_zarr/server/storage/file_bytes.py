@@ -107,4 +107,8 @@ def open_bytes(file: dict[str, Any], adapter: Any = None) -> ByteSource:
     :raises MissingImageError: there is no such file.
     """
     path = local_path(file, adapter)
-    return FileBytes(path) if path is not None else BufferedBytes(GirderFileBytes(file, adapter))
+    return (
+        FileBytes(path, name=str(file['name']))
+        if path is not None
+        else BufferedBytes(GirderFileBytes(file, adapter))
+    )

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from girder.models.file import File
 
 from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.store.bytesource import FileBytes
+from girder_zarr.image.store.stores import DirectoryStore
 from girder_zarr.image.store.zarr_names import ROOT_KEYS
+from girder_zarr.server.settings.polled import link_roots
 
 from .file_bytes import local_path, open_bytes
 from .folder_store import open_folder
@@ -39,7 +42,7 @@ def open_location(file: dict[str, Any]) -> str | ByteSource | KeyStore:
     is_root = file['name'] in ROOT_KEYS
     path = local_path(file)
     if path is not None and (not is_root or Path(path).name in ROOT_KEYS):
-        return path
+        return _open_local(Path(path), file)
     if is_root:
         key = str(file.get('s3Key', ''))
         bucket = bucket_of(File().getAssetstoreAdapter(file))
@@ -49,3 +52,10 @@ def open_location(file: dict[str, Any]) -> str | ByteSource | KeyStore:
             )
         return open_folder(file)
     return open_bytes(file)
+
+
+def _open_local(path: Path, file: dict[str, Any]) -> ByteSource | KeyStore:
+    """Return what lies at a path, by the name that users know: errors and metadata name what they are of."""
+    if path.name in ROOT_KEYS:
+        return DirectoryStore(path.parent, name=path.parent.name, link_roots=link_roots)
+    return FileBytes(path, name=str(file['name']))

@@ -7,6 +7,7 @@ from typing import Any
 from girder.exceptions import FilePathException
 from girder_large_image import girder_tilesource
 
+from girder_zarr.server.common.hidden_paths import without_paths
 from girder_zarr.server.settings.source_priorities import DEFAULT, OFF
 
 from . import priorities
@@ -65,6 +66,8 @@ def _sentence(exception: Exception, hide: Facts | None) -> str:
     text = ' '.join(str(exception).split()) or type(exception).__name__
     if hide is not None and hide.path:
         text = text.replace(hide.path, hide.name)
+    if hide is not None:
+        text = without_paths(text)
     return text if len(text) <= 500 else text[:497] + '...'
 
 

@@ -16,6 +16,7 @@ from large_image.exceptions import TileSourceError
 from girder_zarr.errors import GirderZarrError
 from girder_zarr.image.store.stores import open_store
 from girder_zarr.image.store.zarr_names import ROOT_KEYS, ZARR_ONLY_SUFFIXES
+from girder_zarr.server.common.hidden_paths import shown_to
 from girder_zarr.server.storage.file_bytes import open_bytes
 
 from .tile_source import ZarrGirderTileSource
@@ -34,6 +35,7 @@ def refuse_unreadable(event: Any) -> None:
         return
     reason = why_unreadable(*found)
     if reason is not None:
+        reason = shown_to(getCurrentUser(), reason)
         msg = f'{found[1]["name"]} is named or built like an OME-Zarr and cannot be read: {reason}'
         raise RestException(msg, code=415)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import socket
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,17 @@ from typing import Any
 from .bootstrap import bootstrap
 from .report import report
 from .textsearch import install_if_needed
+
+#: Connections, their threads' socket pairs and open files; many systems start programs with 1024.
+OPEN_FILES = 65_536
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many connections and files open as the system lets it have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def main() -> None:
@@ -25,20 +37,30 @@ def main() -> None:
     install_if_needed()
     from girder.asgi import app
 
+    from .bounded_requests import BoundedRequests, give_room
+    from .safe_headers import SafeHeaders
     from .static_files import CompressedStaticFiles
 
     facts = bootstrap(options.assetstore, reset_password=options.reset_password)
+    raise_file_limit()
+    bounded = BoundedRequests(SafeHeaders(CompressedStaticFiles(app)))
 
     class Server(uvicorn.Server):
         """Tells the supervisor as soon as requests are answered."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            give_room()
             await super().startup(sockets)
             if self.started:
                 report(facts)
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # A request that waits for its body would keep the server until the supervisor kills it.
+            bounded.close()
+            await super().shutdown(sockets)
+
     config: Any = uvicorn.Config(
-        CompressedStaticFiles(app),
+        bounded,
         log_level='warning',
         server_header=False,
         date_header=False,

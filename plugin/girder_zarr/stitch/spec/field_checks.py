@@ -134,13 +134,13 @@ def integer_in(low: int, high: int) -> Callable[[str, Any], int]:
 
 
 def number(name: str, value: Any) -> int | float:
-    """Check for a finite number; integers must fit 64 bits."""
+    """Check for a finite number; integers must be such as databases store, of 64 bits with a sign."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong(name, 'a number', value)
     if isinstance(value, float) and not math.isfinite(value):
         raise wrong(name, 'a finite number', value)
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        raise wrong(name, 'an integer of 64 bits', value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise wrong(name, f'an integer from {-(2**63)} to {2**63 - 1}', value)
     return value
 
 

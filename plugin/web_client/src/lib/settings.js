@@ -29,6 +29,10 @@ const SETTINGS = [
         help: 'One a line: images at addresses of other hosts are refused.'
     },
     {
+        key: 'zarr.link_roots', title: 'Folders that links may lead to', kind: 'lines',
+        help: 'One a line, on the server: links in imported images that lead elsewhere are not followed.'
+    },
+    {
         key: 'zarr.limits', title: 'Limits of images', kind: 'object',
         help: 'What is refused before anything is read of a file. What is empty has the value that is shown in gray.'
     },

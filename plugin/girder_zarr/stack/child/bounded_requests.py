@@ -1,0 +1,158 @@
+"""How many requests are worked on at once, and how slowly a body may arrive.
+
+Girder runs each request in a thread of its own, and its bridge waits for that thread in one more, of the
+event loop's default executor: of these asyncio has as few as six, so that six slow uploads would stop
+everything. Here the executor has room for every request, requests are bounded by number, and a body that does
+not move is given up. The beginning of a body is awaited before there is a thread, so that a request whose few
+bytes do not come costs a connection and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: Requests that are worked on at once, each with two threads that mostly wait: some 20 MB in all.
+MAX_REQUESTS = 400
+#: Bytes of a body that are awaited before a thread is taken: most bodies of JSON are smaller.
+FIRST_BYTES = 2**16
+#: Seconds without a byte after which a body is given up; mobile networks pause for less.
+IDLE_SECONDS = 30.0
+#: Seconds that a client may be waited for in all, and bytes that earn it a second more.
+GRACE_SECONDS, MIN_RATE = 60.0, 1000.0
+
+_SLOW = 'The body of the request did not arrive in time; send it again.'
+_BUSY = 'The server works on as many requests as it can; try again in a moment.'
+
+
+def give_room() -> None:
+    """Give the running event loop threads in which so many requests can be waited for."""
+    executor = ThreadPoolExecutor(max_workers=MAX_REQUESTS + 32, thread_name_prefix='waiting')
+    asyncio.get_running_loop().set_default_executor(executor)
+
+
+class BoundedRequests:
+    """An ASGI application whose requests are bounded by number, and their bodies by how slow they are.
+
+    A body that is too slow is answered with 408, a request too many with 503; both end the connection.
+
+    :param app: the application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._running = 0
+        self._closing: asyncio.Event | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope['type'] != 'http':
+            await self._app(scope, receive, send)
+            return
+        if self._closing is None:
+            self._closing = asyncio.Event()
+        body = PacedBody(receive, self._closing)
+        await body.begin()
+        if body.is_slow:
+            await _refuse(send, 408, _SLOW)
+        elif self._running >= MAX_REQUESTS:
+            await _refuse(send, 503, _BUSY, (b'retry-after', b'5'))
+        else:
+            self._running += 1
+            try:
+                await self._app(scope, body.receive, _Answer(send, body).send)
+            finally:
+                self._running -= 1
+
+    def close(self) -> None:
+        """Give up the bodies that still arrive, for a server that stops."""
+        if self._closing is not None:
+            self._closing.set()
+
+
+class PacedBody:
+    """The body of a request as it arrives, given up where it is too slow.
+
+    Only the time counts that the client is waited for, not what the application takes.
+
+    :param receive: of the server. :param closing: set where nothing is waited for any more.
+    """
+
+    def __init__(self, receive: Receive, closing: asyncio.Event) -> None:
+        self._receive, self._closing = receive, closing
+        self._early: list[Message] = []
+        self._waited, self._arrived, self._complete = 0.0, 0, False
+        self.is_slow = False
+
+    async def begin(self) -> None:
+        """Wait for the first bytes."""
+        while not self._complete and self._arrived < FIRST_BYTES:
+            self._early.append(await self._next())
+
+    async def receive(self) -> Message:
+        """Return the next message; of a body that is given up, that the client has gone."""
+        return self._early.pop(0) if self._early else await self._next()
+
+    async def _next(self) -> Message:
+        if self._complete:
+            # What comes after the body is the end of the connection, which may take its time.
+            return await self._receive()
+        started = time.monotonic()
+        left = min(IDLE_SECONDS, GRACE_SECONDS + self._arrived / MIN_RATE - self._waited)
+        arriving = asyncio.ensure_future(self._receive())
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait(
+                (arriving, closing), timeout=max(left, 0.0), return_when=asyncio.FIRST_COMPLETED
+            )
+            if not arriving.done():
+                self.is_slow = self._complete = True
+                return {'type': 'http.disconnect'}
+            message = arriving.result()
+        finally:
+            arriving.cancel()
+            closing.cancel()
+        self._waited += time.monotonic() - started
+        self._arrived += len(message.get('body', b''))
+        self._complete = message['type'] != 'http.request' or not message.get('more_body', False)
+        return message
+
+
+class _Answer:
+    """The answer of an application, which counts for nothing where the body was given up before it began."""
+
+    def __init__(self, send: Send, body: PacedBody) -> None:
+        self._send, self._body = send, body
+        self._begun = self._refused = False
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the application, or the refusal in place of all of them."""
+        if self._body.is_slow and not self._begun and not self._refused:
+            self._refused = True
+            await _refuse(self._send, 408, _SLOW)
+        if not self._refused:
+            self._begun = True
+            await self._send(message)
+
+
+async def _refuse(send: Send, status: int, sentence: str, *headers: tuple[bytes, bytes]) -> None:
+    """Answer as Girder does, and end the connection, whose next bytes would be those of the body."""
+    data = json.dumps({'message': sentence, 'type': 'rest'}).encode()
+    start = {
+        'type': 'http.response.start',
+        'status': status,
+        'headers': [
+            (b'content-type', b'application/json'),
+            (b'content-length', str(len(data)).encode()),
+            (b'connection', b'close'),
+            *headers,
+        ],
+    }
+    await send(start)
+    await send({'type': 'http.response.body', 'body': data})
