@@ -126,6 +126,9 @@ def test_a_folder_of_tiles_becomes_an_image(visit, stack, girder, folder, tmp_pa
     wait_for_picture(page.locator('.geojs-map'), picture)
     item = page.url.rpartition('/')[2].partition('?')[0]
     assert np.array_equal(pixels_of_item(girder, item), picture)
+    page.goto(f'{stack.url}#stitch_sessions')
+    page.locator(f'.g-stitch-session-result[href="#item/{item}"]').wait_for()
+    keep_screenshot(page, 'my-sessions')
 
 
 def test_positions_come_from_a_table_among_the_files(new_session, tmp_path):
@@ -213,7 +216,7 @@ def test_who_is_signed_out_is_asked_to_sign_in(visit, folder, new_session, tmp_p
     page.unroute('**/stitch_session/*/patches')
     page.get_by_role('button', name='Sign in and go on').click()
     page.locator('#g-login').wait_for()
-    page.keyboard.press('Escape')
+    page.locator('#g-dialog-container [data-dismiss="modal"]').first.click()
     page.get_by_role('button', name='Resume').click()
     page.locator('.g-stitch-preview-patches', has_text='2 of 2').wait_for()
     # Nobody may see a private folder, and is told how to change that.
@@ -248,7 +251,6 @@ def test_pages_fit_their_window(visit, stack, girder, folder, tmp_path, width):
         page.goto(f'{stack.url}#stitch_sessions')
         page.locator('.g-stitch-session').first.wait_for()
         check_accessible(page, '.g-zarr-page')
-        keep_screenshot(page, 'my-sessions')
     assert page.title() != '1'
 
 

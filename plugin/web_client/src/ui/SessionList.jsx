@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { act, questionOf } from '../lib/actions.js';
 import { timeLeftText } from '../lib/preview.js';
-import { actionsOf, patchesText, percentOf } from '../lib/sessions.js';
+import { actionsOf, isIncomplete, patchesText, percentOf } from '../lib/sessions.js';
 import { useSessions } from './hooks.js';
 import { Failure, Icon, Message, State, confirmed } from './parts.jsx';
 
@@ -35,7 +35,7 @@ function SessionActions({ session, onFailure, onDone = () => {}, size = 'btn-xs'
         <div class="g-stitch-session-actions">
             {actionsOf(session).map((action) => {
                 // The blue button is for what can succeed.
-                const primary = action === 'finalize' && session.counts.patches > 0;
+                const primary = action === 'finalize' && session.counts.patches > 0 && !isIncomplete(session);
                 return (
                     <button
                         key={action} type="button" data-action={action} disabled={busy !== null}
