@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { act, questionOf } from '../lib/actions.js';
+import { get } from '../lib/api.js';
 import { timeLeftText } from '../lib/preview.js';
 import { actionsOf, isIncomplete, patchesText, percentOf } from '../lib/sessions.js';
 import { useSessions } from './hooks.js';
@@ -17,14 +18,17 @@ const BUTTONS = {
 function SessionActions({ session, onFailure, onDone = () => {}, size = 'btn-xs' }) {
     const [busy, setBusy] = useState(null);
     async function run(action) {
-        const question = questionOf(session, action);
-        if (question && !await confirmed(...question)) {
-            return;
-        }
         setBusy(action);
         onFailure(null);
         try {
-            await act(session, action);
+            // What is shown may be seconds old, and patches may have come since.
+            const now = await get(`stitch_session/${session._id}`);
+            const question = questionOf(now, action);
+            if (question && !await confirmed(...question)) {
+                setBusy(null);
+                return;
+            }
+            await act(now, action);
             onDone(action);
         } catch (error) {
             onFailure(`${session.name}: ${error.message}`);
