@@ -46,9 +46,10 @@ function useHeaders(tiles) {
     return headers;
 }
 
-/** Of several files of positions the one that registration has written, else the last. */
+/** Of several files of positions Harmony's index, or the one that registration has written, else the last. */
 function preferred(tables) {
-    return tables.find(({ path }) => /registered/i.test(path)) || tables[tables.length - 1];
+    return [/index\.idx\.xml$/i, /registered/i].map((form) => tables.find(({ path }) => form.test(path))).find(Boolean) ||
+        tables[tables.length - 1];
 }
 
 /** The text of a position file; Windows programs write UTF-16. */
