@@ -53,17 +53,21 @@ def test_a_session_appears_and_advances_without_a_reload(page, stack, girder, re
     assert row.locator('.g-stitch-session-state').inner_text() == 'complete'
 
 
-def test_an_administrator_changes_the_order_of_sources(page, stack, girder, results):
+def test_an_administrator_changes_the_order_of_sources(page, stack, girder, results, folder, tmp_path):
+    stitched = next(picture.item_id for picture in results.pictures if picture.session_id)
+    file = next(iter(girder.listFile(stitched)))
+    girder.downloadFile(file['_id'], str(tmp_path / 'copy.zip'))
+    girder.uploadFileToFolder(folder, str(tmp_path / 'copy.zip'))
+    item = next(iter(girder.listItem(folder)))['_id']
     page.goto(f'{stack.url}#plugins/zarr/config')
     page.locator('.g-zarr-extension').fill('zip')
+    page.locator('.g-zarr-source:first-child[data-source="zarr"]').wait_for()
     first = page.locator('.g-zarr-source').first
-    assert first.get_attribute('data-source') == 'zarr'
     page.get_by_role('button', name='Ask zarr later', exact=True).press('Enter')
     page.locator('.g-zarr-source:nth-child(2)[data-source="zarr"]').wait_for()
     # The button that was pressed has moved, and the focus with it.
     assert page.evaluate('document.activeElement.getAttribute("aria-label")') == 'Ask zarr later'
     other = first.get_attribute('data-source')
-    item = next(picture.item_id for picture in results.pictures if picture.session_id)
     asked = girder.get(f'zarr/item/{item}/source', parameters={'probe': False})['sources']
     names = [source['source'] for source in asked]
     assert names.index(other) < names.index('zarr')

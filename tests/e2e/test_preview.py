@@ -38,7 +38,9 @@ def test_patches_appear_as_they_arrive(page, stack, client, folder):
         client.put_patch(session, f'{row}-{column}', piece, x, y)
         expected[y : y + height, x : x + width] = piece
         page.locator('.g-stitch-preview-patches', has_text=f'{number} of 4').wait_for()
-        shown, fitted = wait_for_picture(viewer, expected[: 2 * height, : 2 * width])
+        # The smallest position is the corner of the image: at first it begins in the middle of the picture.
+        top, left = (height, width) if number == 1 else (0, 0)
+        shown, fitted = wait_for_picture(viewer, expected[top : 2 * height, left : 2 * width])
     difference = np.abs(shown.mean(axis=(0, 1)) - fitted.mean(axis=(0, 1)))
     assert difference.max() < 3, f'the mean color is off by {difference}'
     assert page.locator('.g-stitch-preview-coverage').inner_text() == '100 % covered'

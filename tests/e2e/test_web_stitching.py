@@ -1,11 +1,11 @@
 """Stitching in the browser as a person does it: from files on the desktop to an image in Girder."""
 
-import csv
 import io
 
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from girder_zarr.stack.demo_job import read_picture
@@ -15,6 +15,7 @@ from support.browser import (
     keep_screenshot,
     wait_for_picture,
 )
+from support.microscopes import PROGRAMS
 
 #: 8 x 8 tiles of 256 pixels, 165 apart, are the 1411 pixels of the picture.
 SIDE, STEP, COUNT = 256, 165, 8
@@ -122,29 +123,64 @@ def test_a_folder_of_tiles_becomes_an_image(visit, stack, girder, folder, tmp_pa
     page.locator('.g-zarr-session[data-state="complete"]').wait_for()
     page.get_by_role('link', name='Open the image').click()
     page.wait_for_url('**#item/*')
+    # Girder's window of the job's progress lies over the picture.
+    page.reload()
     page.locator('.geojs-map canvas').first.wait_for()
     wait_for_picture(page.locator('.geojs-map'), picture)
     item = page.url.rpartition('/')[2].partition('?')[0]
     assert np.array_equal(pixels_of_item(girder, item), picture)
+    page.goto(f'{stack.url}#stitch_sessions')
+    page.locator(f'.g-stitch-session-result[href="#item/{item}"]').wait_for()
+    keep_screenshot(page, 'my-sessions')
 
 
 def test_positions_come_from_a_table_among_the_files(new_session, tmp_path):
     picture = read_picture('ihc.png')
     tiles = tmp_path / 'tiles'
     tiles.mkdir()
-    with (tiles / 'positions.csv').open('w', newline='') as stream:
-        table = csv.writer(stream, delimiter=';')
-        table.writerow(['Filename', 'X', 'Y'])
-        for number, (y, x) in enumerate([(0, 0), (0, 256), (256, 0), (256, 256)]):
-            Image.fromarray(picture[y : y + 256, x : x + 256]).save(tiles / f'{number}.png')
-            table.writerow([rf'D:\scan\{number}.png', x, y])
-        table.writerow(['gone.png', 0, 0])
+    lines = ['Filename;X;Y']
+    for number, (y, x) in enumerate([(0, 0), (0, 256), (256, 0), (256, 256)]):
+        Image.fromarray(picture[y : y + 256, x : x + 256]).save(tiles / f'{number}.png')
+        lines.append(rf'D:\scan\{number}.png;{x};{y}')
+    (tiles / 'positions.csv').write_text('\n'.join([*lines, 'gone.png;0;0']))
     page = new_session
     drop_files(page, page.locator('.g-zarr-drop'), [tiles])
-    page.get_by_text('4 of 5 positions have an image. Without one: gone.png').wait_for()
+    page.get_by_text(
+        "Line 6 of tiles/positions.csv: file: expected the name of a file, found 'gone.png'."
+    ).wait_for()
+    assert page.get_by_role('button', name='Create the session').is_disabled()
+    # Windows writes UTF-16.
+    (tmp_path / 'mended.csv').write_text('\n'.join(lines), encoding='utf-16')
+    page.locator('.g-zarr-pick-table').set_input_files(tmp_path / 'mended.csv')
+    page.get_by_text('4 of 4 images have a position, by table.').wait_for()
     page.locator('.g-zarr-findings').get_by_text('512 \u00d7 512 pixels').wait_for()
     send(page)
     wait_for_picture(page.locator('.g-stitch-preview-image'), picture)
+
+
+@pytest.mark.parametrize('program', ['harmony', 'fiji'])
+def test_the_folder_of_a_program_needs_no_typing(new_session, girder, tmp_path, program):
+    source = tmp_path / 'in'
+    source.mkdir()
+    acquired = PROGRAMS[program](source)
+    page = new_session
+    drop_files(page, page.locator('.g-zarr-drop'), [source])
+    page.get_by_text('images have a position, by ').wait_for()
+    send(page)
+    page.get_by_role('heading', name='Upload finished').wait_for()
+    page.get_by_role('button', name='Finalize in').click()
+    page.locator('.g-zarr-session[data-state="complete"]').wait_for()
+    session = girder.get(f'stitch_session/{page.url.rpartition("/")[2]}')
+    path = tmp_path / 'image.zarr.zip'
+    girder.downloadFile(session['fileId'], str(path))
+    image = zarr.open_group(zarr.storage.ZipStore(path, mode='r'), mode='r')
+    assert np.array_equal(np.squeeze(image['0'][...]), np.squeeze(acquired.picture))
+    found = girder.get(f'item/{session["itemId"]}/tiles/internal_metadata')['zarr']['multiscale']
+    if acquired.channels:
+        assert [channel['label'] for channel in found['channels']] == acquired.channels
+    if acquired.place and acquired.pixel:
+        expected = [place * acquired.pixel for place in acquired.place]
+        assert found['levels'][0]['translation'][-2:] == pytest.approx(expected)
 
 
 def test_patches_are_moved_and_removed_before_they_are_sent(new_session, tmp_path, girder):
@@ -213,7 +249,7 @@ def test_who_is_signed_out_is_asked_to_sign_in(visit, folder, new_session, tmp_p
     page.unroute('**/stitch_session/*/patches')
     page.get_by_role('button', name='Sign in and go on').click()
     page.locator('#g-login').wait_for()
-    page.keyboard.press('Escape')
+    page.locator('#g-dialog-container [data-dismiss="modal"]').first.click()
     page.get_by_role('button', name='Resume').click()
     page.locator('.g-stitch-preview-patches', has_text='2 of 2').wait_for()
     # Nobody may see a private folder, and is told how to change that.
@@ -248,7 +284,6 @@ def test_pages_fit_their_window(visit, stack, girder, folder, tmp_path, width):
         page.goto(f'{stack.url}#stitch_sessions')
         page.locator('.g-stitch-session').first.wait_for()
         check_accessible(page, '.g-zarr-page')
-        keep_screenshot(page, 'my-sessions')
     assert page.title() != '1'
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -170,4 +171,7 @@ def wait_for_picture(viewer, picture, correlation=0.97):
         best, shown, expected = find_picture(pixels_of(viewer), picture)
         if best > correlation:
             return shown, expected
-        assert time.monotonic() < deadline, f'the viewer shows something else: correlation {best:.3f}'
+        if time.monotonic() > deadline:
+            path = Path(tempfile.mkdtemp()) / 'page.png'
+            viewer.page.screenshot(path=path)
+            pytest.fail(f'the viewer shows something else (correlation {best:.3f}), see {path}')

@@ -11,38 +11,53 @@ const source = (name, ...extensions) => ({ name, installed: true, off: false, ex
 
 test('sources are listed in the order in which they are asked', () => {
     const sources = [
-        source('vips', row('default', 3)), source('pil', row('png', 2), row('default', 4)),
-        source('bio', row('png', 2, 'HIGH')), source('gone', row('png', null, 'off')),
+        source('vips', row('default', 1)), source('pil', row('png', 2), row('default', 4)),
+        source('bio', row('png', 2, 'HIGH')), source('gone', row('png', null, 'off')), source('late', row('default', 12)),
+        source('both', row('png', 4), row('default', 3)),
         { ...source('other', row('png', 0)), installed: false }, source('zarr', row('zarr', 1))
     ];
     const choices = choicesFor(sources, 'png');
-    assert.deepEqual(choices.map(({ name, isOff }) => [name, isOff]),
-        [['bio', false], ['pil', false], ['vips', false], ['gone', true]]);
+    assert.deepEqual(choices.map(({ name, value, isOff }) => [name, value, isOff]), [
+        ['bio', 2, false], ['pil', 2, false], ['both', 3, false], ['vips', 1, false], ['gone', null, true],
+        ['late', null, true]
+    ]);
     assert.deepEqual(choices.filter(({ isChanged }) => isChanged).map(({ name }) => name), ['bio', 'gone']);
     assert.deepEqual(extensionsOf(sources), ['png', 'zarr']);
 });
 
-/** The order that a setting makes. */
-function orderOf(choices, setting, extension) {
-    const value = ({ name, value: own }) => {
-        const said = setting[name] && setting[name][extension];
-        return said ? LEVELS.find((level) => level.name === said).value : own;
-    };
-    return [...choices].sort((one, other) => value(one) - value(other) || (one.name < other.name ? -1 : 1))
-        .map(({ name }) => name);
+/** What a server makes of a setting. */
+function applied(sources, setting) {
+    const level = (name) => LEVELS.find((one) => one.name === name).value;
+    return sources.map((one) => {
+        const said = setting[one.name] || {};
+        const rows = new Map(one.extensions.map((each) => [each.extension, each]));
+        Object.entries(said).forEach(([extension, name]) => {
+            rows.set(extension, { extension, override: name, effective: name === 'off' ? null : { value: level(name) } });
+        });
+        return { ...one, extensions: [...rows.values()] };
+    });
 }
 
-test('a setting makes the order that is asked for, and changes as little as it can', () => {
-    const choices = [['a', 2], ['b', 2], ['c', 3]].map(([name, value]) => ({ name, value, isOff: false }));
-    const [a, b, c] = choices;
-    assert.deepEqual(settingWithOrder({}, 'png', [a, b, c], LEVELS), {});
-    assert.deepEqual(settingWithOrder({}, 'png', [b, a, c], LEVELS), { a: { png: 'MEDIUM' } });
-    [[a, b, c], [a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]].forEach((order) => {
+function ordersOf(list) {
+    return list.length < 2 ? [list] : list.flatMap((one, at) =>
+        ordersOf(list.filter((_, other) => other !== at)).map((rest) => [one, ...rest]));
+}
+
+test('a setting makes the order that is asked for, whoever lists the extension', () => {
+    const sources = [
+        source('a', row('png', 2)), source('b', row('png', 2), row('default', 4)), source('c', row('default', 3)),
+        source('d', row('default', 4))
+    ];
+    const before = choicesFor(sources, 'png');
+    assert.deepEqual(settingWithOrder({}, 'png', before, LEVELS), {});
+    ordersOf(before).forEach((order) => {
         const setting = settingWithOrder({ z: 'off' }, 'png', order, LEVELS);
-        assert.deepEqual(orderOf(choices, setting, 'png'), order.map(({ name }) => name));
+        const names = order.map(({ name }) => name);
+        assert.ok(setting, names.join());
+        assert.deepEqual(choicesFor(applied(sources, setting), 'png').map(({ name }) => name), names);
         assert.equal(setting.z, 'off');
     });
-    const many = ['f', 'e', 'd', 'c', 'b', 'a'].map((name) => ({ name, value: 0, isOff: false }));
+    const many = ['f', 'e', 'd', 'c', 'b', 'a'].map((name) => ({ name, value: 0, most: Infinity, isOff: false }));
     assert.equal(settingWithOrder({}, 'png', many, LEVELS), null);
 });
 

@@ -15,6 +15,7 @@ wrap(ItemView, 'render', function (render, ...args) {
             itemId: this.model.id,
             name: this.model.name(),
             largeImage: this.model.get('largeImage') || null,
+            isSignedIn: Boolean(user),
             isAdmin: Boolean(user && user.get('admin'))
         });
     });

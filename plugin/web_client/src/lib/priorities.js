@@ -7,10 +7,14 @@ const DEFAULT = 'default';
  * @typedef {Object} Choice a source and its place for files of one extension.
  * @property {string} name
  * @property {?number} value its priority in force; null where it is off.
+ * @property {number} most the largest value that it can get: for every file a source is asked no later than for any file.
+ * @property {boolean} isFallback whether it does not list the extension; those that do are asked before it.
  * @property {boolean} isOff
  * @property {boolean} isChanged whether the setting says something of it.
- * @property {boolean} isInstalled
  */
+
+/** From this priority on a source is not asked. */
+const MANUAL = 12;
 
 /** The extension of a file's name as Girder takes it, or 'default' where it has none. */
 function extensionOf(name) {
@@ -32,19 +36,22 @@ function extensionsOf(sources) {
  * @returns {Choice[]}
  */
 function choicesFor(sources, extension) {
-    return sources.map((source) => {
-        const row = source.extensions.find((one) => one.extension === extension) ||
-            source.extensions.find((one) => one.extension === DEFAULT);
-        if (!row) {
+    return sources.filter(({ installed }) => installed).map((source) => {
+        const row = (name) => source.extensions.find((one) => one.extension === name);
+        const [own, any] = [row(extension), row(DEFAULT)];
+        if (!own && !any) {
             return null;
         }
-        const value = source.off || !row.effective ? null : row.effective.value;
+        const most = any && any.effective && extension !== DEFAULT ? any.effective.value : Infinity;
+        const { effective, override } = own || any;
+        const value = source.off || !effective ? null : Math.min(effective.value, most);
+        const isOff = value === null || value >= MANUAL;
         return {
-            name: source.name, value, isOff: value === null,
-            isChanged: row.extension === extension && Boolean(row.override), isInstalled: source.installed
+            name: source.name, value: isOff ? null : value, most, isOff, isFallback: !own,
+            isChanged: Boolean(own && override)
         };
-    }).filter((choice) => choice && choice.isInstalled).sort((one, other) =>
-        (one.value ?? Infinity) - (other.value ?? Infinity) || (one.name < other.name ? -1 : 1));
+    }).filter(Boolean).sort((one, other) => one.isOff - other.isOff || one.isFallback - other.isFallback ||
+        one.value - other.value || (one.name < other.name ? -1 : 1));
 }
 
 /**
@@ -58,38 +65,43 @@ function choicesFor(sources, extension) {
  * @returns {?Object} null where there are too few priorities for this order.
  */
 function settingWithOrder(setting, extension, order, priorities) {
-    const levels = [...priorities].sort((one, other) => one.value - other.value);
+    const levels = priorities.filter(({ value }) => value < MANUAL).sort((one, other) => one.value - other.value);
     const asked = order.filter(({ isOff }) => !isOff);
-    const values = keeping(asked, levels) || fromTheFirst(asked, levels);
-    if (!values) {
+    const found = placed(asked, levels);
+    if (!found) {
         return null;
     }
-    return withChoices(setting, extension, asked.map((choice, at) => [
-        choice.name, values[at].value === choice.value ? undefined : values[at].name
-    ]));
+    // Who does not list the extension is asked after those that do, unless the setting names it for this one.
+    const last = asked.reduce((most, { isFallback }, at) => (isFallback ? most : at), -1);
+    return withChoices(setting, extension, asked.map((choice, at) => {
+        const isNamed = choice.isFallback && at < last;
+        return [choice.name, found[at].value === choice.value && !isNamed ? undefined : found[at].name];
+    }));
 }
 
-/** Levels for an order that keep what sources have where that is possible; null where the last ones find none. */
-function keeping(asked, levels) {
-    return placed(asked, levels, ({ value }) => value);
-}
-
-function fromTheFirst(asked, levels) {
-    return placed(asked, levels, () => levels[0].value);
-}
-
-function placed(asked, levels, wished) {
+/** A level for each source of an order, near to what it has; null where there are too few. */
+function placed(asked, levels) {
+    // Two of one level stand in the order of their names.
+    const mayShare = (at) => asked[at].name < asked[at + 1].name;
+    const step = levels.map(({ value }) => value);
+    const most = [];
+    for (let at = asked.length - 1; at >= 0; at -= 1) {
+        const allowed = step.filter((value) => value <= asked[at].most && (at === asked.length - 1 ||
+            value < most[at + 1] || (value === most[at + 1] && mayShare(at))));
+        most[at] = allowed.length ? allowed[allowed.length - 1] : -1;
+    }
     const found = [];
-    for (const choice of asked) {
-        const before = found[found.length - 1];
-        const level = levels.find(({ value }) => value >= wished(choice) && (!before || value > before.value ||
-            (value === before.value && choice.name > asked[found.length - 1].name)));
-        if (!level) {
+    for (let at = 0; at < asked.length; at += 1) {
+        const before = found[at - 1];
+        const allowed = step.filter((value) => value <= most[at] && (at === 0 ||
+            value > before || (value === before && mayShare(at - 1))));
+        if (!allowed.length) {
             return null;
         }
-        found.push(level);
+        const near = allowed.filter((value) => value <= asked[at].value);
+        found.push(near.length ? near[near.length - 1] : allowed[0]);
     }
-    return found;
+    return found.map((value) => levels.find((level) => level.value === value));
 }
 
 /** The setting with a source on or off for an extension; `priority` is a name, 'off', or null for its own. */

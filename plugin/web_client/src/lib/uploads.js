@@ -57,8 +57,11 @@ function startUpload(sessionId, tasks, options) {
             seen = queue.counts.stored;
             store.noticed({ _id: sessionId });
         }
-        if (queue.isDone && !queue.problems.length) {
-            forget(sessionId);
+        if (queue.isDone) {
+            store.changed();
+            if (!queue.problems.length) {
+                forget(sessionId);
+            }
         }
     });
     queues.set(sessionId, queue);

@@ -46,6 +46,12 @@ function useHeaders(tiles) {
     return headers;
 }
 
+/** Of several files of positions Harmony's index, or the one that registration has written, else the last. */
+function preferred(tables) {
+    return [/index\.idx\.xml$/i, /registered/i].map((form) => tables.find(({ path }) => form.test(path))).find(Boolean) ||
+        tables[tables.length - 1];
+}
+
 /** The text of a position file; Windows programs write UTF-16. */
 async function textOf(file) {
     const bytes = new Uint8Array(await file.arrayBuffer());
@@ -107,7 +113,7 @@ function usePlan() {
         setChosen([...all.values()]);
         setRemoved(new Set());
         setMoved(new Map());
-        const table = next.tables[next.tables.length - 1];
+        const table = preferred(next.tables);
         if (table && files.includes(table)) {
             await useTable(table);
         } else if (!source.table) {
@@ -118,6 +124,8 @@ function usePlan() {
         }
     }
     async function useTable({ file, path }) {
+        // Positions of a stage stay what they are: the image begins at the smallest, and keeps where that is.
+        setArrangement((before) => ({ ...before, fromZero: false }));
         setSource({ kind: 'table', pattern: source.pattern, table: { name: path, text: await textOf(file) }, well: null });
     }
     return {

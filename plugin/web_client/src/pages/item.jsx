@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { Explanation } from '../ui/Explanation.jsx';
+import { ShareLinks } from '../ui/ShareLinks.jsx';
 import { ZarrPanel } from '../ui/ZarrPanel.jsx';
 import { Message } from '../ui/parts.jsx';
 import { shown } from '../ui/render.js';
@@ -41,7 +42,7 @@ function Unreadable({ itemId }) {
     );
 }
 
-function Item({ itemId, name, largeImage, isAdmin }) {
+function Item({ itemId, name, largeImage, isSignedIn, isAdmin }) {
     if (!largeImage) {
         return ZARR.test(name) ? <Unreadable itemId={itemId} /> : null;
     }
@@ -51,6 +52,13 @@ function Item({ itemId, name, largeImage, isAdmin }) {
                 ? (
                     <Folded summary="OME-Zarr: what the file holds" className="g-zarr-item-zarr">
                         {() => <ZarrPanel itemId={itemId} fileId={largeImage.fileId || largeImage.originalId} name={name} />}
+                    </Folded>
+                )
+                : null}
+            {isSignedIn
+                ? (
+                    <Folded summary="Share: an address by which others read it" className="g-zarr-item-share">
+                        {() => <ShareLinks target={{ itemId }} />}
                     </Folded>
                 )
                 : null}

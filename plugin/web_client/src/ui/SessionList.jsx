@@ -1,7 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
 import { act, questionOf } from '../lib/actions.js';
+import { get } from '../lib/api.js';
 import { timeLeftText } from '../lib/preview.js';
-import { actionsOf, patchesText, percentOf } from '../lib/sessions.js';
+import { actionsOf, isIncomplete, patchesText, percentOf } from '../lib/sessions.js';
 import { useSessions } from './hooks.js';
 import { Failure, Icon, Message, State, confirmed } from './parts.jsx';
 
@@ -17,14 +18,17 @@ const BUTTONS = {
 function SessionActions({ session, onFailure, onDone = () => {}, size = 'btn-xs' }) {
     const [busy, setBusy] = useState(null);
     async function run(action) {
-        const question = questionOf(session, action);
-        if (question && !await confirmed(...question)) {
-            return;
-        }
         setBusy(action);
         onFailure(null);
         try {
-            await act(session, action);
+            // What is shown may be seconds old, and patches may have come since.
+            const now = await get(`stitch_session/${session._id}`);
+            const question = questionOf(now, action);
+            if (question && !await confirmed(...question)) {
+                setBusy(null);
+                return;
+            }
+            await act(now, action);
             onDone(action);
         } catch (error) {
             onFailure(`${session.name}: ${error.message}`);
@@ -35,7 +39,7 @@ function SessionActions({ session, onFailure, onDone = () => {}, size = 'btn-xs'
         <div class="g-stitch-session-actions">
             {actionsOf(session).map((action) => {
                 // The blue button is for what can succeed.
-                const primary = action === 'finalize' && session.counts.patches > 0;
+                const primary = action === 'finalize' && session.counts.patches > 0 && !isIncomplete(session);
                 return (
                     <button
                         key={action} type="button" data-action={action} disabled={busy !== null}

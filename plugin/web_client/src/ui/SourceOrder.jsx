@@ -157,7 +157,8 @@ function SourceOrder() {
                 <p class="g-zarr-hint">
                     {extension === DEFAULT ? 'Files without an extension' : `Files that end in .${extension}`} are opened by the
                     first of these that can read them. Drag, or use the buttons, to change the order; it counts at once.
-                    Items that are registered already stay with their source.
+                    Items that are registered already stay with their source. A name with several extensions, such as
+                    image.zarr.zip, counts for each of them: below, an item says who opens it.
                 </p>
             </div>
             <Failure failure={failure} />

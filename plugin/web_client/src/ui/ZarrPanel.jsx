@@ -1,27 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { factsOf, levelsOf, snippetsOf } from '../lib/zarrFacts.js';
-import { Facts, Failure, Message, toast } from './parts.jsx';
+import { Snippet } from './Snippet.jsx';
+import { Facts, Failure, Message } from './parts.jsx';
 
 const { getApiRoot } = girder.rest;
-
-function Snippet({ title, text }) {
-    async function copy() {
-        try {
-            await navigator.clipboard.writeText(text);
-            toast(`${title}: copied.`);
-        } catch {
-            toast('The browser does not let this page copy; select the text instead.', 'warning');
-        }
-    }
-    return (
-        <div class="g-zarr-snippet">
-            <span class="g-zarr-snippet-title">{title}</span>
-            <pre tabindex="0" aria-label={title}>{text}</pre>
-            <button type="button" class="btn btn-default btn-xs" aria-label={`Copy ${title}`} onClick={copy}>Copy</button>
-        </div>
-    );
-}
 
 /** What the file of an OME-Zarr image holds, and how it is opened elsewhere. */
 function ZarrPanel({ itemId, fileId, name }) {

@@ -1,0 +1,71 @@
+"""The pages of items and of the administration, in the browser."""
+
+import io
+
+import pytest
+import requests
+
+from support.browser import check_accessible, keep_screenshot
+
+
+@pytest.fixture
+def stitched(results):
+    """An item that a session has made."""
+    return next(picture.item_id for picture in results.pictures if picture.session_id)
+
+
+def test_an_item_says_what_its_file_holds(page, stack, stitched):
+    page.goto(f'{stack.url}#item/{stitched}')
+    page.get_by_text('OME-Zarr: what the file holds').click()
+    panel = page.locator('.g-zarr-panel')
+    panel.get_by_text('OME-NGFF 0.5, zarr v3').wait_for()
+    assert panel.locator('.g-zarr-levels tbody tr').count() > 1
+    assert stitched in panel.get_by_label('Address of the tiles', exact=True).inner_text()
+    check_accessible(page, '.g-zarr-item')
+    keep_screenshot(page, 'item')
+
+
+def test_a_share_link_is_made_and_revoked(page, stack, stitched):
+    page.goto(f'{stack.url}#item/{stitched}')
+    page.get_by_text('Share: an address').click()
+    page.get_by_label('For whom').fill('<b>reviewers</b>')
+    page.get_by_role('button', name='Make a link').click()
+    address = page.get_by_label('Address', exact=True).inner_text()
+    assert requests.get(f'{address}zarr.json', timeout=30).json()['node_type'] == 'group'
+    check_accessible(page, '.g-zarr-item')
+    page.get_by_role('button', name='Revoke <b>reviewers</b>').click()
+    page.locator('#g-confirm-button').click()
+    page.locator('.g-zarr-links li').wait_for(state='detached')
+
+
+def test_a_file_that_cannot_be_read_says_why(page, stack, girder, folder):
+    data = b'PK\x05\x06' + bytes(18)
+    item = girder.createItem(folder, 'broken.zarr.zip')
+    file = girder.uploadFile(item['_id'], io.BytesIO(data), 'broken.zarr.zip', len(data))
+    assert file['size'] == len(data)
+    page.goto(f'{stack.url}#item/{item["_id"]}')
+    message = page.locator('.g-zarr-item .alert')
+    message.get_by_text('This file cannot be shown as an image.').wait_for()
+    assert len(message.inner_text().splitlines()[0]) > len('This file cannot be shown as an image. ')
+
+
+def test_settings_have_forms(page, stack, girder):
+    page.goto(f'{stack.url}#plugins/zarr/config')
+    form = page.locator('.g-zarr-setting[data-key="zarr.stitch_limits"]')
+    field = form.get_by_label('Open sessions')
+    assert field.get_attribute('placeholder') == '1000'
+    field.fill('many')
+    form.get_by_role('button', name='Save').click()
+    form.get_by_text('openSessions: expected an integer from 1 to ').wait_for()
+    field.fill('500')
+    form.get_by_role('button', name='Save').click()
+    page.get_by_text('Limits of stitch sessions: saved.').wait_for()
+    stored = girder.get('system/setting', parameters={'key': 'zarr.stitch_limits'})
+    assert stored == {'openSessions': 500}
+    check_accessible(page, '.g-zarr-page')
+    form.get_by_role('button', name='Use the defaults').click()
+    form.locator('input[name="openSessions"][placeholder="1000"]').wait_for()
+    expires = page.locator('.g-zarr-setting[data-key="zarr.stitch_expires_hours"]')
+    expires.get_by_label('Sessions expire').fill('-1')
+    expires.get_by_role('button', name='Save').click()
+    expires.locator('.g-zarr-field-error').wait_for()
