@@ -19,6 +19,7 @@ class SettingKey:
     ALLOWED_HOSTS = 'zarr.allowed_hosts'
     STYLE_FUNCTIONS = 'zarr.style_functions'
     LIMITS = 'zarr.limits'
+    CHUNK_CACHE_BYTES = 'zarr.chunk_cache_bytes'
     STITCH_LIMITS = 'zarr.stitch_limits'
     STITCH_EXPIRES_HOURS = 'zarr.stitch_expires_hours'
     STITCH_PART_VALUES = 'zarr.stitch_part_values'

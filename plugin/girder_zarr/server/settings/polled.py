@@ -13,12 +13,14 @@ import girder.models
 import pymongo
 from girder.models.setting import Setting
 
+from girder_zarr.common.chunk_cache import CHUNKS, DEFAULT_BYTES
 from girder_zarr.image import limits, style_functions
 from girder_zarr.image.store import addresses
 
 from . import image_limits  # noqa: F401 - defines the setting that is polled here
 from .allowed_functions import normalise_style_functions
 from .allowed_hosts import normalise_allowed_hosts
+from .chunk_cache_bytes import normalise_chunk_cache_bytes
 from .define import SettingKey
 
 if TYPE_CHECKING:
@@ -154,6 +156,11 @@ def install() -> None:
     function of styles but large_image's own.
     """
     limits.follow(PolledSetting(SettingKey.LIMITS, limits.parse_limits, limits.Limits(), fail_closed=False))
+    CHUNKS.bind(
+        PolledSetting(
+            SettingKey.CHUNK_CACHE_BYTES, normalise_chunk_cache_bytes, DEFAULT_BYTES, fail_closed=False
+        )
+    )
     addresses.follow(
         PolledSetting(SettingKey.ALLOWED_HOSTS, _parse_hosts, addresses.Allowed(), fail_closed=True)
     )
