@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .bytesource import ByteSource
-
-#: Bytes between two parts that are rather read than asked around, and the most that one call reads ahead.
-MAX_GAP, MAX_BYTES = 32 * 2**10, 32 * 2**20
+#: Bytes between two parts that are rather read than asked around: they take less time than another request.
+MAX_GAP = 32 * 2**10
+#: The most bytes of one request; more are asked for by several side by side.
+MAX_RUN = 4 * 2**20
 
 
 class ByteRange(NamedTuple):
@@ -25,25 +25,9 @@ def runs(parts: Iterable[ByteRange]) -> Iterator[list[ByteRange]]:
     """Yield parts in groups that lie near each other, each in the order of the file."""
     group: list[ByteRange] = []
     for part in sorted(parts):
-        if group and not part.start - group[-1].stop <= MAX_GAP:
+        if group and (part.start - group[-1].stop > MAX_GAP or part.stop - group[0].start > MAX_RUN):
             yield group
             group = []
         group.append(part)
     if group:
         yield group
-
-
-def read_nearby(source: ByteSource, parts: Iterable[ByteRange]) -> Iterator[tuple[ByteRange, bytes]]:
-    """Yield the parts that lie near others with their bytes, a group by one read; others are left out.
-
-    :raises UnreadableImageError: they cannot be read.
-    """
-    left = MAX_BYTES
-    for group in runs(parts):
-        start, stop = group[0].start, max(part.stop for part in group)
-        if len(group) == 1 or stop - start > left:
-            continue
-        left -= stop - start
-        data = source.read(start, stop - start)
-        for part in group:
-            yield part, data[part.start - start : part.stop - start]

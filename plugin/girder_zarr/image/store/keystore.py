@@ -6,7 +6,8 @@ import hashlib
 import math
 import threading
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import numpy as np
 from zarr.abc.store import (
@@ -22,7 +23,7 @@ from girder_zarr.errors import UnreadableImageError
 from .entries import MAX_WHOLE_BYTES, BytesEntry, Entry, Listed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 
     from zarr.core.buffer import Buffer, BufferPrototype
 
@@ -84,6 +85,18 @@ class _ThreadMemory(threading.local):
 THREAD_MEMORY = _ThreadMemory()
 
 
+class KeyRequest(NamedTuple):
+    """One request that gives the values of some keys.
+
+    :param nbytes: the most bytes that it takes in memory.
+    :param run: sends it and returns the value of each key, None for those that are absent.
+    """
+
+    keys: tuple[str, ...]
+    nbytes: int
+    run: Callable[[], dict[str, bytes | None]]
+
+
 class KeyStore(Store):
     """Keys to bytes, read-only, safe under many threads.
 
@@ -96,6 +109,8 @@ class KeyStore(Store):
     supports_listing = True
     #: Whether each read costs a request over a network.
     is_remote = False
+    #: Whether several reads at a time take about as long as one.
+    supports_batch = False
     #: Whether :meth:`has` takes microseconds.
     has_fast_lookup = True
 
@@ -117,14 +132,29 @@ class KeyStore(Store):
         """Return a value as :meth:`read` does, perhaps in memory that the thread's next call overwrites."""
         return self.read(key, limit)
 
-    def read_coalesced(self, keys: Iterable[str], limit: int) -> dict[str, bytes]:
-        """Return those values that can be read by fewer requests than one each; the others are left out.
+    @property
+    def source(self) -> Hashable:
+        """What requests are counted for, of which each may have so many at a time: a host or a bucket."""
+        return urlsplit(self.name).netloc or self.name
 
-        :param limit: the most bytes that one value may have; larger ones are left out.
-        :raises UnreadableImageError: they cannot be read.
+    def requests(self, keys: Iterable[str], limit: int) -> list[KeyRequest]:
+        """Return the requests that give values, in the order of need: one a key, or fewer where that is less.
+
+        :param limit: the most bytes that one value may have.
         """
-        del keys, limit
-        return {}
+
+        def one(key: str) -> KeyRequest:
+            return KeyRequest((key,), limit, lambda: {key: self.read(key, limit)})
+
+        return [one(key) for key in keys]
+
+    def version(self, key: str) -> Hashable | None:
+        """Return what changes when a value changes, for caches of what was made from it.
+
+        It costs no request. None: there is no value, or it is not known.
+        """
+        del key
+        return self.identity
 
     def prefetch_metadata(self, nodes: Iterable[str]) -> None:
         """Fetch metadata that will be read next in parallel, where that is faster. Errors are not raised.

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import time
 from abc import abstractmethod
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.common.cache import LRU, Uncached
+from girder_zarr.common.request_pool import REQUESTS, Request
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, load_json
 
@@ -18,7 +22,7 @@ from .keystore import KeyStore, walk
 from .zarr_names import METADATA_KEYS, V2_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator
 
 #: Bytes of metadata that one store caches: the documents of a plate of some thousand fields. A document of
 #: more than the second is a root that is read once.
@@ -29,9 +33,14 @@ ENTRY_BYTES = 100
 MAX_FOLDERS = 10_000
 #: The most entries of one folder: a thousand requests of S3.
 MAX_LISTED = 1_000_000
-#: Requests that one opening sends at once (browsers send six to one host), and the most documents
-#: that it fetches ahead: the levels of an image of many series.
-MAX_REQUESTS, MAX_PREFETCHED = 8, 256
+#: The most documents that one opening fetches ahead: the levels of an image of many series.
+MAX_PREFETCHED = 256
+#: What such a document is taken to need in memory; nearly all are smaller.
+DOCUMENT_BYTES = 64 * 2**10
+#: Opened images are looked at again after so many seconds; documented in docs/reading.md.
+FRESH_SECONDS = 300.0
+
+_openings = itertools.count()
 
 
 class ObjectStore(KeyStore):
@@ -44,8 +53,6 @@ class ObjectStore(KeyStore):
 
     is_remote = True
     has_fast_lookup = False
-    #: Whether several requests take as long as one.
-    supports_batch = False
 
     def __init__(self, name: str, identity: str) -> None:
         super().__init__(name, identity)
@@ -53,6 +60,7 @@ class ObjectStore(KeyStore):
             max_bytes=MAX_CACHE_BYTES, size_of=lambda data: len(data or b'') + ENTRY_BYTES
         )
         self._consolidated_nodes: dict[str, dict[str, Any]] | None = None
+        self._opening = next(_openings)
 
     @abstractmethod
     def fetch(self, key: str, start: int | None, length: int) -> bytes | None:
@@ -102,12 +110,21 @@ class ObjectStore(KeyStore):
         keys = [f'{node}/zarr.json' if version == 3 else f'{node}/.zarray' for node in nodes if node]
         keys = [key for key in dict.fromkeys(keys) if key not in self._cache and key not in self._documents()]
         if len(keys) > 1:
-            with ThreadPoolExecutor(min(MAX_REQUESTS, len(keys))) as pool:
-                list(pool.map(self._try, keys[:MAX_PREFETCHED]))
+            wanted = [Request(DOCUMENT_BYTES, partial(self._try, key)) for key in keys[:MAX_PREFETCHED]]
+            deque(REQUESTS.run(self.source, wanted), maxlen=0)
 
     def _try(self, key: str) -> None:
         with suppress(UnreadableImageError):  # raised again by the read that needs it
             self.read(key)
+
+    def version(self, key: str) -> Hashable | None:
+        """Return what changes when a value may have changed; see the base class.
+
+        Nothing is known of the objects themselves, so that what was made from them counts for this opening
+        of the image, and for some minutes.
+        """
+        del key
+        return self._opening, time.monotonic() // FRESH_SECONDS
 
     def read_range(self, key: str, start: int, length: int) -> bytes | None:
         """Return a part of a value; see the base class."""

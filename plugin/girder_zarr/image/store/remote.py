@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from girder_zarr.common.request_pool import MAX_PER_SOURCE
 from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 from .addresses import Allowed, Place, current, locate, region, resolve
 from .buffered import ENDS, BufferedBytes
-from .objectstore import ObjectStore
+from .objectstore import FRESH_SECONDS, ObjectStore
 from .zarr_names import FILE_SUFFIXES, ROOT_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from .bytesource import ByteSource
 
@@ -31,8 +32,6 @@ PINNED_SECONDS = 300.0
 MAX_REDIRECTS = 3
 #: The first request fetches what the first read needs, so that opening costs one request.
 HEAD_BYTES = ENDS
-#: Opened images are looked at again after so many seconds; documented in docs/reading.md.
-FRESH_SECONDS = 300.0
 
 _pools: dict[tuple[str, str, int, Allowed], tuple[float, Any]] = {}
 _lock = threading.Lock()
@@ -68,7 +67,7 @@ def _pool(place: Place, allowed: Allowed) -> Any:
     number = resolve(place, allowed)
     options: dict[str, Any] = {
         'timeout': urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        'maxsize': 16,
+        'maxsize': MAX_PER_SOURCE,
         'retries': urllib3.Retry(2, redirect=0, backoff_factor=0.2, raise_on_redirect=False),
     }
     if place.scheme == 'https':
@@ -225,6 +224,14 @@ class RemoteStore(ObjectStore):
         self._head = head.rstrip('/') + '/'
         self._query = question + query
         super().__init__(address, address)
+
+    def version(self, key: str) -> Hashable | None:
+        """Return what changes when a value may have changed; see the base class.
+
+        :raises UnreadableImageError: the host is not on the list any more.
+        """
+        locate(self.name)
+        return super().version(key)
 
     def fetch(self, key: str, start: int | None, length: int) -> bytes | None:
         """Return bytes of a value; see the base class."""

@@ -14,6 +14,7 @@ from girder_zarr.common.cache import LRU
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT
 
+from .bytesource import FileBytes
 from .entries import BLOCK_BYTES, Block, Entry
 from .keystore import KeyStore
 
@@ -285,6 +286,7 @@ class SqliteStore(KeyStore):
 
     def __init__(self, source: ByteSource) -> None:
         super().__init__(source.name, source.identity)
+        self.is_remote = self.supports_batch = not isinstance(source, FileBytes)
         self._file = SqliteFile(source)
         roots = {}
         for number, cell in enumerate(self._file.walk(1)):

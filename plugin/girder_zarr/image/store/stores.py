@@ -19,7 +19,7 @@ from .zarr_names import ROOT_KEYS
 from .zipstore import END_RECORD, LOCAL_MAGIC, ZipFileStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
 #: The folders that one directory store remembers as lying inside it: some 10 MB of names.
 KNOWN_FOLDERS = 100_000
@@ -212,6 +212,14 @@ class DirectoryStore(KeyStore):
             msg = f'{key} in {self.name} gave {found} of {length} bytes.'
             raise UnreadableImageError(msg)
         return data
+
+    def version(self, key: str) -> Hashable | None:
+        """Return what identifies the content of a key's file; see the base class."""
+        try:
+            status = os.stat(self._prefix + key)  # noqa: PTH116 - a Path for each chunk takes longer
+        except (OSError, ValueError):
+            return None
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
     def entry(self, key: str) -> Entry | None:
         """Return a value to be handed on; see the base class."""

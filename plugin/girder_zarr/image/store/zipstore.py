@@ -17,13 +17,13 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, Limits
 
 from .bytesource import FileBytes
-from .coalesce import ByteRange, read_nearby
+from .coalesce import ByteRange, runs
 from .entries import CachedEntry, DeflatedEntry, Entry, SourceEntry
-from .keystore import THREAD_MEMORY, Bytes, KeyStore
-from .top_folder import find_top
+from .keystore import THREAD_MEMORY, Bytes, KeyRequest, KeyStore
+from .top_folder import check_names, find_top
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .bytesource import ByteSource
 
@@ -136,7 +136,7 @@ def read_directory(source: ByteSource, limits: Limits = DEFAULT) -> Directory:
         found = _zip64_fields(extra, *(int(numbers[field][row]) for field in ZIP64_ORDER), where=source.name)
         for field, number in zip(ZIP64_ORDER, found, strict=True):
             numbers[field][row] = number
-    _check_names(names, source.name)
+    check_names(names, source.name)
     if (numbers['offset'] > start).any() or (numbers['stored'] > start).any():
         msg = f'{source.name} has a broken zip directory: an entry lies beyond its end.'
         raise UnreadableImageError(msg)
@@ -210,15 +210,6 @@ def _zip64_fields(extra: bytes, size: int, stored: int, offset: int, *, where: s
     raise UnreadableImageError(msg)
 
 
-def _check_names(names: list[str], where: str) -> None:
-    joined = ''.join(names)
-    if '\0' in joined or '\\' in joined:
-        _refuse_name(next(name for name in names if '\0' in name or '\\' in name), where)
-    for name in names:
-        if ('..' in name or name[:1] in ('/', '') or name[1:2] == ':') and _leads_out(name):
-            _refuse_name(name, where)
-
-
 def _check_entries(directory: Directory, names: list[str], end: int, where: str, limits: Limits) -> None:
     if not names:
         return
@@ -239,15 +230,6 @@ def _check_entries(directory: Directory, names: list[str], end: int, where: str,
         raise UnreadableImageError(msg)
 
 
-def _leads_out(name: str) -> bool:
-    return name[0:1] in ('/', '') or '..' in name.split('/') or (name[1:2] == ':' and name[0].isalpha())
-
-
-def _refuse_name(name: str, where: str) -> None:
-    msg = f'{where} has an entry named {name[:200]!r}; names have to be relative and without .. or backslash.'
-    raise UnreadableImageError(msg)
-
-
 class ZipFileStore(KeyStore):
     """The zarr hierarchy in a zip; where the zip holds it in one top-level folder, inside that folder.
 
@@ -258,7 +240,7 @@ class ZipFileStore(KeyStore):
     def __init__(self, source: ByteSource, limits: Limits = DEFAULT) -> None:
         super().__init__(source.name, source.identity)
         self._source = source
-        self.is_remote = not isinstance(source, FileBytes)
+        self.is_remote = self.supports_batch = not isinstance(source, FileBytes)
         self._directory = read_directory(source, limits)
         places = self._directory.places
         self._top = top = find_top(places)
@@ -292,22 +274,47 @@ class ZipFileStore(KeyStore):
             data = self._source.read(start, stored)
         return data if method == STORED else self._inflate(key, data, size, crc, method)
 
-    def read_coalesced(self, keys: Iterable[str], limit: int) -> dict[str, bytes]:
-        """Return values that lie near each other in the zip; see the base class."""
-        parts = []
-        for key in keys:
+    def requests(self, keys: Iterable[str], limit: int) -> list[KeyRequest]:
+        """Return the requests that give values, one for those near each other; see the base class."""
+        order = {key: number for number, key in enumerate(keys)}
+        parts, absent = [], []
+        for key in order:
             row = self._places.get(key)
-            if row is not None and self._directory.sizes[row] <= limit:
-                offset, stored = self._entry(row)[:2]
-                room = LOCAL_HEADER.size + len((self._top + key).encode()) + SLACK + stored
-                parts.append(ByteRange(offset, min(offset + room, self._source.size), key))
-        found = {}
-        for (offset, _, key), data in read_nearby(self._source, parts):
+            if row is None:
+                absent.append(key)
+                continue
+            offset, stored, size = self._entry(row)[:3]
+            self._check_size(size, limit, key)
+            room = LOCAL_HEADER.size + len((self._top + key).encode()) + SLACK + stored
+            parts.append(ByteRange(offset, min(offset + room, self._source.size), key))
+        found = sorted((self._request(run, order) for run in runs(parts)), key=lambda one: order[one.keys[0]])
+        if absent:
+            found.insert(0, KeyRequest(tuple(absent), 0, lambda: dict.fromkeys(absent)))
+        return found
+
+    def _request(self, run: list[ByteRange], order: Mapping[str, int]) -> KeyRequest:
+        """Return the request for entries beside each other; it names the one that is needed first first."""
+        keys = tuple(sorted((part.key for part in run), key=order.__getitem__))
+        inflated = sum(int(self._directory.sizes[self._places[key]]) for key in keys)
+        if len(run) == 1:
+            return KeyRequest(
+                keys, run[0].stop - run[0].start + inflated, lambda: {keys[0]: self.read(keys[0])}
+            )
+        nbytes = max(part.stop for part in run) - run[0].start + inflated
+        return KeyRequest(keys, nbytes, lambda: self._read_run(run))
+
+    def _read_run(self, run: list[ByteRange]) -> dict[str, bytes | None]:
+        first = run[0].start
+        data = self._source.read(first, max(part.stop for part in run) - first)
+        found: dict[str, bytes | None] = {}
+        for offset, stop, key in run:
             _, stored, size, crc, method = self._entry(self._places[key])
-            start = self._data_start(key, offset, data) - offset
-            value = data[start : start + stored]
-            if len(value) == stored:
-                found[key] = value if method == STORED else self._inflate(key, value, size, crc, method)
+            header = data[offset - first : stop - first]
+            start = self._data_start(key, offset, header) - offset
+            value = header[start : start + stored]
+            if len(value) < stored:  # a local header that is longer than writers make it
+                value = self._source.read(offset + start, stored)
+            found[key] = value if method == STORED else self._inflate(key, value, size, crc, method)
         return found
 
     def read_view(self, key: str, limit: int) -> Bytes | None:

@@ -21,6 +21,7 @@ class SettingKey:
     LINK_ROOTS = 'zarr.link_roots'
     LIMITS = 'zarr.limits'
     MEMORY_BUDGET = 'zarr.memory_budget'
+    CHUNK_CACHE_BYTES = 'zarr.chunk_cache_bytes'
     STITCH_LIMITS = 'zarr.stitch_limits'
     STITCH_EXPIRES_HOURS = 'zarr.stitch_expires_hours'
     STITCH_PART_VALUES = 'zarr.stitch_part_values'

@@ -14,6 +14,7 @@ import pymongo
 from girder.models.setting import Setting
 
 from girder_zarr.common import budget
+from girder_zarr.common.chunk_cache import CHUNKS, DEFAULT_BYTES
 from girder_zarr.image import limits, style_functions
 from girder_zarr.image.store import addresses
 
@@ -21,6 +22,7 @@ from . import image_limits  # noqa: F401 - defines the setting that is polled he
 from .allowed_functions import normalise_style_functions
 from .allowed_hosts import normalise_allowed_hosts
 from .allowed_links import normalise_link_roots
+from .chunk_cache_bytes import normalise_chunk_cache_bytes
 from .define import SettingKey
 from .memory_budget import parse_memory_budget
 
@@ -159,6 +161,11 @@ def install() -> None:
     limits.follow(PolledSetting(SettingKey.LIMITS, limits.parse_limits, limits.Limits(), fail_closed=False))
     budget.follow(
         PolledSetting(SettingKey.MEMORY_BUDGET, parse_memory_budget, budget.DEFAULT_BYTES, fail_closed=False)
+    )
+    CHUNKS.bind(
+        PolledSetting(
+            SettingKey.CHUNK_CACHE_BYTES, normalise_chunk_cache_bytes, DEFAULT_BYTES, fail_closed=False
+        )
     )
     addresses.follow(
         PolledSetting(SettingKey.ALLOWED_HOSTS, _parse_hosts, addresses.Allowed(), fail_closed=True)

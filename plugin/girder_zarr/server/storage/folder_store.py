@@ -11,6 +11,7 @@ from girder.models.item import Item
 
 from girder_zarr.common.cache import LRU
 from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.store.bytesource import FileBytes
 from girder_zarr.image.store.entries import Entry, SourceEntry
 from girder_zarr.image.store.objectstore import MAX_LISTED, ObjectStore
 from girder_zarr.image.store.zarr_names import ROOT_KEYS, ROOT_ORDER
@@ -81,6 +82,8 @@ class FolderHierarchy(ObjectStore):
         if file is None or not file.get('assetstoreId'):
             return None
         source = open_bytes(file, self._adapter(file))
+        if not isinstance(source, FileBytes):
+            self.supports_batch = True  # files in an assetstore elsewhere; those on this machine gain nothing
         self._files.put(key, source)
         return source
 

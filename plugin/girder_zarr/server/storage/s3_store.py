@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from girder.utility.s3_assetstore_adapter import S3AssetstoreAdapter
 
+from girder_zarr.common.cache import LRU
+from girder_zarr.common.request_pool import MAX_PER_SOURCE
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.store.entries import Entry, Listed, SourceEntry
 from girder_zarr.image.store.objectstore import MAX_LISTED, ObjectStore
@@ -16,6 +19,26 @@ if TYPE_CHECKING:
 
 _MISSING = ('NoSuchKey', '404')
 _NO_SUCH_RANGE = ('InvalidRange', '416')
+#: Clients of assetstores that this process keeps, each with its open connections.
+MAX_CLIENTS = 16
+_clients: LRU[tuple[str, ...], Any] = LRU(max_items=MAX_CLIENTS)
+
+
+def _client_of(adapter: S3AssetstoreAdapter) -> Any:
+    """Return a client of an assetstore that keeps as many connections open as requests run side by side.
+
+    That of the adapter keeps ten, and making and closing one for each request beyond takes longer than the
+    request.
+    """
+    fields = ('_id', 'accessKeyId', 'secret', 'service', 'region', 'inferCredentials')
+    key = tuple(str(adapter.assetstore.get(field)) for field in fields)
+
+    def make() -> Any:
+        given = adapter.connectParams
+        config = given['config'].merge(Config(max_pool_connections=MAX_PER_SOURCE))
+        return S3AssetstoreAdapter._s3Client({**given, 'config': config})
+
+    return _clients.fetch(key, make)
 
 
 class S3Bucket:
@@ -26,7 +49,7 @@ class S3Bucket:
 
     def __init__(self, adapter: S3AssetstoreAdapter) -> None:
         self.name = adapter.assetstore['bucket']
-        self._client = adapter.client
+        self._client = _client_of(adapter)
 
     def get(self, key: str, start: int | None, length: int) -> bytes | None:
         """Return bytes of an object, or None where there is none.
@@ -171,6 +194,11 @@ class S3Hierarchy(ObjectStore):
         super().__init__(prefix.rstrip('/') or bucket.name, identity)
         self._bucket = bucket
         self._prefix = prefix
+
+    @property
+    def source(self) -> str:
+        """The bucket; see the base class."""
+        return f's3://{self._bucket.name}'
 
     def fetch(self, key: str, start: int | None, length: int) -> bytes | None:
         """Return bytes of a value; see the base class."""

@@ -1,0 +1,132 @@
+"""Decoded chunks that are likely to be needed again: one cache by bytes for the whole process.
+
+A read that uses all of a chunk has no further use for it, since what was made from it (a tile) is cached
+elsewhere. One that uses a part, such as one plane of a chunk of 64 planes, will mostly be followed by a read
+of the next part. So parts are what brings a chunk in here; see ``image/chunk/chunks.py``.
+
+One pass over an image that is larger than the cache must not push out what is used all the time. This is
+the 2Q algorithm (Johnson and Shasha, VLDB 1994): a new chunk goes to a small list of recent ones, and only
+one that comes back after it has left that list goes to the main one. A pass goes through the small list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .cache import LRU, Uncached
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+#: The whole cache unless :meth:`ChunkCache.bind` says otherwise: the chunks of 64 x 64 x 64 uint16 that lie
+#: behind a screen of 1920 x 1080 pixels.
+DEFAULT_BYTES = 256 * 2**20
+#: One part in so many is for recent chunks (2Q's authors found a quarter to be good for most traces).
+RECENT_PART = 4
+#: What an entry takes beside its pixels: key, array object and places in dictionaries.
+ENTRY_BYTES = 1024
+
+Chunk = np.ndarray | None
+
+
+def _size(chunk: Chunk) -> int:
+    """Return the bytes that a chunk keeps in memory, those that its array does not show among them."""
+    whole: Any = chunk
+    while isinstance(whole, np.ndarray) and whole.base is not None:
+        whole = whole.base
+    kept = max(getattr(whole, 'nbytes', 0), 0 if chunk is None else chunk.nbytes)
+    return kept + ENTRY_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """The lists of 2Q.
+
+    :param recent: chunks that came for the first time (A1in).
+    :param main: chunks that came back (Am).
+    :param seen: bytes of the chunks that came lately, without their pixels (A1out).
+    """
+
+    limit: int
+    recent: LRU[Hashable, Chunk]
+    main: LRU[Hashable, Chunk]
+    seen: LRU[Hashable, int]
+
+
+def _lists(limit: int) -> _Lists:
+    recent = limit // RECENT_PART
+    return _Lists(
+        limit,
+        LRU(max_bytes=recent, size_of=_size),
+        LRU(max_bytes=limit - recent, size_of=_size),
+        LRU(max_bytes=limit, size_of=lambda size: size),
+    )
+
+
+class ChunkCache:
+    """Decoded chunks by key, each decoded by one thread at a time. Safe under many threads.
+
+    Cached arrays are read-only and are not to leave the reader, which copies parts of them. A chunk that is
+    not stored is None and is cached as well.
+
+    :param nbytes: of all chunks together; 0 caches none.
+    """
+
+    def __init__(self, nbytes: int = DEFAULT_BYTES) -> None:
+        self._source: Callable[[], int] = lambda: nbytes
+        self._lists = _lists(nbytes)
+
+    def bind(self, source: Callable[[], int]) -> None:
+        """Take the size from a function from now on; it is called for every chunk that is not cached."""
+        self._source = source
+
+    @property
+    def size(self) -> int:
+        """The bytes that are cached now."""
+        return self._lists.recent.size + self._lists.main.size
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._lists = _lists(self._lists.limit)
+
+    def get(self, key: Hashable, default: Any) -> Any:
+        """Return a chunk, or ``default`` if it is not cached."""
+        lists = self._lists
+        found = lists.main.get(key, default)
+        return lists.recent.get(key, default) if found is default else found
+
+    def fetch(self, key: Hashable, make: Callable[[], Chunk]) -> Chunk:
+        """Return a chunk; if it is not cached, make it in this thread, for others that ask as well.
+
+        :param make: returns it. Its errors are raised here.
+        """
+        lists = self._lists
+        found = lists.main.get(key, lists)
+        if not isinstance(found, _Lists):
+            return found
+        if key not in lists.recent:
+            limit = self._source()
+            if limit != lists.limit:
+                lists = self._lists = _lists(limit)
+        return lists.recent.fetch(key, lambda: _make(lists, key, make))
+
+
+def _make(lists: _Lists, key: Hashable, make: Callable[[], Chunk]) -> Chunk | Uncached[Chunk]:
+    found = lists.main.get(key, lists)
+    if not isinstance(found, _Lists):  # another thread has just made it
+        return Uncached(found)
+    chunk = make()
+    if chunk is not None:
+        chunk.flags.writeable = False
+    if lists.seen.pop(key) is not None:
+        lists.main.put(key, chunk)
+        return Uncached(chunk)
+    lists.seen.put(key, _size(chunk))
+    return chunk
+
+
+#: That of this process.
+CHUNKS = ChunkCache()

@@ -1,0 +1,183 @@
+"""Requests to far stores side by side: one bounded pool of threads for the whole process.
+
+A request waits for a network nearly all of its time, so that many threads cost little and one after the
+other costs the sum of all waits. What bounds them is what servers accept and what answers take in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+
+T = TypeVar('T')
+
+#: Requests under way to one source and in one process. Browsers send six to one host, S3 documents hundreds
+#: a prefix; with 32 a tile of 64 chunks takes two round trips.
+MAX_PER_SOURCE, MAX_REQUESTS = 32, 64
+#: Bytes of answers that are under way, or have come and are not used yet, in one process.
+MAX_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T]):
+    """One request.
+
+    :param nbytes: the most bytes that its answer takes in memory.
+    :param run: sends it, in any thread, and returns the answer.
+    """
+
+    nbytes: int
+    run: Callable[[], T]
+
+
+@dataclass(eq=False, slots=True)
+class _Batch:
+    """The requests of one reader, in the order of need."""
+
+    source: Hashable
+    waiting: deque[Request[Any]]
+    answers: SimpleQueue[tuple[Request[Any], Any, BaseException | None]] = field(default_factory=SimpleQueue)
+    is_closed: bool = False
+
+
+class RequestPool:
+    """Sends requests in threads of its own. Safe under many threads.
+
+    Each reader's requests are begun in the order in which it needs them; readers take turns, so that one with
+    many requests does not keep another waiting.
+
+    :param max_requests: the most at a time.
+    :param max_per_source: the most at a time to one source.
+    :param max_bytes: of answers; a request that may give more than all of it runs when no other is under way.
+    """
+
+    def __init__(
+        self,
+        max_requests: int = MAX_REQUESTS,
+        max_per_source: int = MAX_PER_SOURCE,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._max_requests, self._max_per_source, self._max_bytes = max_requests, max_per_source, max_bytes
+        self._reset()
+        _pools.add(self)
+
+    def _reset(self) -> None:
+        """Begin with nothing under way; a process that was forked has none of its parent's threads."""
+        self._lock = threading.Lock()
+        self._threads: ThreadPoolExecutor | None = None
+        self._batches: deque[_Batch] = deque()
+        self._running: Counter[Hashable] = Counter()
+        self._bytes = 0
+
+    @property
+    def bytes_in_use(self) -> int:
+        """The bytes of answers that are accounted for now."""
+        return self._bytes
+
+    def run(self, source: Hashable, requests: Sequence[Request[T]]) -> Iterator[T]:
+        """Yield the answers as they come, in whichever order.
+
+        The reader must not wait for other requests of this pool before it has taken the last answer or closed
+        the iterator. With the first error, and where the reader goes away (the iterator is closed), requests
+        that have not begun are dropped, and the answers of the others.
+
+        :param source: what a request is counted for, such as the host.
+        :raises Exception: that of the first request that failed.
+        """
+        batch = _Batch(source, deque(requests))
+        if not batch.waiting:
+            return
+        with self._lock:
+            self._batches.append(batch)
+            self._start()
+        try:
+            for _ in requests:
+                request, answer, error = batch.answers.get()
+                try:
+                    if error is not None:
+                        raise error
+                    yield answer
+                finally:
+                    del answer
+                    self._release(request)
+        finally:
+            self._close(batch)
+
+    def _start(self) -> None:
+        """Begin what may begin. The lock is held."""
+        passed = 0
+        while passed < len(self._batches) and self._running.total() < self._max_requests:
+            batch = self._batches[0]
+            if self._running[batch.source] >= self._max_per_source:
+                self._batches.rotate(-1)
+                passed += 1
+                continue
+            request = batch.waiting[0]
+            if self._bytes and self._bytes + request.nbytes > self._max_bytes:
+                return  # smaller ones do not overtake it, or it might wait for ever
+            batch.waiting.popleft()
+            self._batches.popleft()
+            if batch.waiting:
+                self._batches.append(batch)
+            passed = 0
+            self._running[batch.source] += 1
+            self._bytes += request.nbytes
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self._max_requests, 'far-request')
+            self._threads.submit(self._perform, batch, request)
+
+    def _perform(self, batch: _Batch, request: Request[Any]) -> None:
+        answer, error = None, None
+        try:
+            if not batch.is_closed:
+                answer = request.run()
+        except BaseException as raised:  # noqa: BLE001 - raised again in the reader's thread
+            error = raised
+        with self._lock:
+            self._running[batch.source] -= 1
+            if not self._running[batch.source]:
+                del self._running[batch.source]
+            if batch.is_closed:
+                self._bytes -= request.nbytes
+            else:
+                batch.answers.put((request, answer, error))
+            self._start()
+
+    def _release(self, request: Request[Any]) -> None:
+        with self._lock:
+            self._bytes -= request.nbytes
+            self._start()
+
+    def _close(self, batch: _Batch) -> None:
+        with self._lock:
+            batch.is_closed = True
+            batch.waiting.clear()
+            if batch in self._batches:
+                self._batches.remove(batch)
+            while not batch.answers.empty():
+                self._bytes -= batch.answers.get()[0].nbytes
+            self._start()
+
+
+_pools: WeakSet[RequestPool] = WeakSet()
+
+
+def _begin_anew() -> None:
+    for pool in list(_pools):
+        pool._reset()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+#: That of this process.
+REQUESTS = RequestPool()
