@@ -30,6 +30,8 @@ from girder_zarr.image.store.zarr_names import ROOT_ORDER
 from girder_zarr.server.storage.folder_store import open_folder
 from girder_zarr.server.storage.s3_store import S3Bucket
 
+from .item_image import set_large_image
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -244,19 +246,9 @@ def import_root(
         )  # fmt: skip
         file.update(s3Key=metadata, imported=True)
         file = File().save(file)
-    _set_large_image(item, file)
+    set_large_image(item, file, SOURCE)
     registered: dict[str, Any] = Item().load(item['_id'], force=True)
     return registered
-
-
-def _set_large_image(item: dict[str, Any], file: dict[str, Any]) -> None:
-    """Let our source open an item, unless it has been given an image by now.
-
-    Nothing is opened for it: of an upload not all may be there yet, and an import is to go on.
-    """
-    query = {'_id': item['_id'], 'largeImage.fileId': {'$exists': False}}
-    fields = {'largeImage': {'fileId': file['_id'], 'sourceName': SOURCE}}
-    Item().update(query, {'$set': fields}, multi=False)
 
 
 def _uploaded(event: Any) -> None:
@@ -276,7 +268,7 @@ def _uploaded(event: Any) -> None:
         return
     item = Item().load(file['itemId'], force=True)
     _forget_parts(item)
-    _set_large_image(item, file)
+    set_large_image(item, file, SOURCE)
 
 
 def _forget_parts(root: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ class PlacementMap:
 
     @property
     def warnings(self) -> list[str]:
-        """What somebody should know before the image is made, one sentence each."""
+        """Warnings to read before the image is made, one sentence each."""
         found = []
         if self.covered < MIN_COVERED:
             size = f'{self.size[0]} x {self.size[1]} pixels for {len(self.tiles)} patches'
