@@ -68,7 +68,7 @@ class Patch:
 
     @property
     def file_name(self) -> str:
-        """What messages call its file, empty where it has none."""
+        """The name of its file in messages, empty where it has none."""
         name = self.file or (str(self.data) if isinstance(self.data, str | Path) else '')
         return name if self.page is None or not name else f'{name}, page {self.page}'
 

@@ -1,4 +1,4 @@
-"""What a user does, over HTTP and with real pictures: upload an OME-Zarr, stitch patches, compare."""
+"""The work of a user, over HTTP and with real pictures: upload an OME-Zarr, stitch patches, compare."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Results:
-    """What the job leaves in Girder."""
+    """The images that the job leaves in Girder."""
 
     folder_id: str
     pictures: tuple[Picture, ...]

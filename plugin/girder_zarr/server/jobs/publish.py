@@ -59,7 +59,7 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
         raise InvalidInputError(NO_ACCESS)
     folder = Folder().load(session['folderId'], force=True)
     size = path.stat().st_size
-    quota.check_room(folder, user, size)
+    quota.check_size(folder, user, size)
     item: Document = Item().createItem(
         session['name'], user, folder, description=cleanup.item_description(session)
     )

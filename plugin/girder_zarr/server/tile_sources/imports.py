@@ -1,6 +1,6 @@
 """A zarr directory that is imported or uploaded becomes one image, not one a chunk.
 
-An import walks directories and makes a folder of each and an item of each file. Where a directory holds
+An import walks directories and makes a folder of each and an item of each file. Where a directory has
 zarr metadata, `install` makes it one item instead, with one imported file: the root's metadata, which stands
 for the whole directory (see `storage.locations.open_location`). This works in every process that imports, the
 workers of the queue ``local`` included.
@@ -203,7 +203,7 @@ def _s3_root(adapter: Any, path: str) -> str | None:
 def _without_folder(folder: dict[str, Any], kind: str) -> tuple[dict[str, Any], str]:
     """Return where the item belongs: beside the folder that the import has just made for the prefix.
 
-    That folder is removed. It stays where it is needed: it holds something, or lies in no folder.
+    That folder is removed. It stays where it is not empty, or where its parent is no folder.
     """
     if kind != 'folder' or folder['parentCollection'] != 'folder':
         return folder, kind
@@ -212,7 +212,7 @@ def _without_folder(folder: dict[str, Any], kind: str) -> tuple[dict[str, Any], 
         {'parentId': folder['_id'], 'parentCollection': 'folder'}
     )
     if above is None or is_used:
-        logger.warning('The folder %s stays beside its image, since it holds something.', folder['name'])
+        logger.warning('The folder %s stays beside its image, since it is not empty.', folder['name'])
         return (folder if above is None else above), kind
     Folder().remove(folder)
     return above, kind

@@ -36,7 +36,7 @@ class MapTile:
 
 @dataclass
 class PlacementMap:
-    """What is known of an image from the places and sizes of its patches.
+    """Facts of an image that follow from the positions and sizes of its patches.
 
     :param tiles: all of them.
     :param origin: position ``(x, y)`` of the left upper corner, in pixels.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Preparation:
-    """What would be sent, and what is known of the result.
+    """The patches and spec to be sent, with checks of the result.
 
     :param arranged: the entries.
     :param spec: the document of the session's spec.
@@ -42,7 +42,7 @@ class Preparation:
 
     @property
     def warnings(self) -> list[str]:
-        """What should be known before the image is made, one sentence each."""
+        """Warnings to read before the image is made, one sentence each."""
         found: list[str] = []
         if self.placement_map is not None:
             found += self.placement_map.warnings

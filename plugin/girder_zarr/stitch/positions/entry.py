@@ -1,4 +1,4 @@
-"""What a position file or a name says of one patch, and of a whole acquisition."""
+"""Positions and metadata of one patch and of a whole acquisition, read from files or names."""
 
 from __future__ import annotations
 

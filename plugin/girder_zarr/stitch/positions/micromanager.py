@@ -1,4 +1,4 @@
-"""What Micro-Manager writes: position lists, metadata.txt, and the tags of the TIFFs of an MMStack.
+"""Files of Micro-Manager: position lists, metadata.txt, and the tags of the TIFFs of an MMStack.
 
 Forms: https://micro-manager.org/Micro-Manager_File_Formats and the files on disk of versions 1.4 and 2.0
 (position lists of 1.4 have capital names, those of 2.0 are property maps).

@@ -52,7 +52,7 @@ _UNIT_WORD = re.compile(r'^(.+)_(px|pixels?|nm|um|\u00b5m|\u03bcm|microns?|micro
 
 @dataclass
 class _Header:
-    """What the header line says: the column of each cell ('' for those passed over), units by column."""
+    """The header line: the column of each cell ('' for ignored ones), units by column."""
 
     names: list[str]
     units: dict[str, str] = field(default_factory=dict)
