@@ -41,7 +41,7 @@ class _AsgiModule(ModuleType):
         if found is None:
             msg = f'module {_ASGI!r} has no attribute "app" yet'
             raise AttributeError(msg)
-        self.__class__ = ModuleType
+        self.__class__ = ModuleType  # type: ignore[assignment]
         add_routes(found)
         return found
 

@@ -71,6 +71,6 @@ class SessionTree:
             self._tree = self._state = None
         elif state is not self._state or state.etag is None or state.image.problems:
             # A state that is about to change gets a new identity each time, so that no cache stores it.
-            is_final = state.etag is not None and not state.image.problems
-            self._tree = SeriesTree(state.series, state.etag if is_final else uuid.uuid4().hex)
+            identity = None if state.image.problems else state.etag
+            self._tree = SeriesTree(state.series, identity or uuid.uuid4().hex)
             self._state = state
