@@ -217,7 +217,7 @@ def test_a_stopped_run_is_recognised_by_what_it_was_asked_for(tmp_path, monkeypa
     table = tmp_path / 'p.csv'
     memory = cli_stitch.Memory(parsed(table), 'p', {'expected': 3})
     assert memory.session(Server('s')) is None
-    memory.keep('s')
+    memory.save('s')
     assert memory.session(Server('s')) == 's'
     assert memory.session(Server()) is None
     assert cli_stitch.Memory(parsed(table), 'p', {'expected': 4}).session(Server('s')) == 's'
@@ -242,5 +242,5 @@ def test_a_stopped_run_is_recognised_by_what_it_was_asked_for(tmp_path, monkeypa
 def test_without_a_place_for_its_memory_the_command_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('XDG_STATE_HOME', str(write(tmp_path / 'state', '')))
     memory = cli_stitch.Memory(parsed(tmp_path / 'p.csv'), 'p', {})
-    memory.keep('s')
+    memory.save('s')
     assert 'go on with --session s' in capsys.readouterr().err

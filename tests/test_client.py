@@ -97,8 +97,8 @@ def test_broken_connections_and_failing_servers_are_tried_again():
 
 def test_a_full_disk_is_not_asked_again():
     with (
-        scripted((507, {'message': 'There is no room for it.'}), attempts=3) as (client, script),
-        pytest.raises(NoSpaceError, match='There is no room for it'),
+        scripted((507, {'message': 'There is no space for it.'}), attempts=3) as (client, script),
+        pytest.raises(NoSpaceError, match='There is no space for it'),
     ):
         client.get('1')
     assert len(script.requests) == 1

@@ -39,7 +39,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         _allow_job_transitions()
         part_lease.bind()
         quota.bind()
-        lost_image.follow()
+        lost_image.bind()
         quota.install_in_worker()
         imports.install()
         polled.install()

@@ -41,7 +41,7 @@ def results(stack, tmp_path_factory):
     from girder_zarr.stack.demo_job import run_job
 
     said = []
-    return run_job(stack.url, LOGIN, PASSWORD, scratch=tmp_path_factory.mktemp('job'), say=said.append)
+    return run_job(stack.url, LOGIN, PASSWORD, scratch=tmp_path_factory.mktemp('job'), print_line=said.append)
 
 
 @pytest.fixture(scope='session')

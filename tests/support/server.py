@@ -145,3 +145,14 @@ def on_call_for_help(monkeypatch, come):
             original(name, kwargs, **options)
 
     monkeypatch.setattr(celery_json, 'send', send)
+
+
+def check_answer(status, answer):
+    """Check that an answer is a success, or has a sentence that says what was wrong."""
+    assert 200 <= status < 500, (status, answer)
+    if status >= 400:
+        assert isinstance(answer['message'], str), answer
+        assert answer['message'].strip(), answer
+        assert len(answer['message']) < 2000 or 'Invalid value for' in answer['message'], (
+            answer
+        )  # Girder's own

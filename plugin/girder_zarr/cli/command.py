@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import stitch as cli_stitch
-from .stitch import positive, say
+from .stitch import positive, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ def add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         'serve', help='run Girder with this plugin, a database, a broker and a worker', description=SERVE_TEXT
     )
     parser.add_argument(
-        '--data', type=Path, required=True, metavar='DIR', help='where everything is kept; made if missing'
+        '--data', type=Path, required=True, metavar='DIR', help='the folder for all data; made if missing'
     )
     parser.add_argument('--host', default='127.0.0.1', help='address to listen at (default %(default)s)')
     parser.add_argument(
@@ -125,14 +125,14 @@ def serve(options: argparse.Namespace) -> int:
         reset_password=options.reset_password,
         restart=options.restart,
     )
-    return Supervisor(chosen.checked(), say).run()
+    return Supervisor(chosen.checked(), print_line).run()
 
 
 def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the arguments of `girder-zarr demo`."""
     parser = commands.add_parser(
         'demo',
-        help='run everything once on real pictures, then keep serving',
+        help='run everything once on real pictures, then go on serving',
         description='Starts the stack, uploads an OME-Zarr, stitches pictures and compares every pixel.',
     )
     parser.add_argument(
@@ -147,7 +147,7 @@ def demo(options: argparse.Namespace) -> int:
     """Run the stack and the demo against it; return the exit code."""
     from girder_zarr.stack.demo import run_demo
 
-    return run_demo(check=options.check, data=options.data, port=options.port, say=say)
+    return run_demo(check=options.check, data=options.data, port=options.port, print_line=print_line)
 
 
 def add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -172,10 +172,10 @@ def info(options: argparse.Namespace) -> int:
     source = image.open(options.path)
     metadata = source.getMetadata()
     if options.json:
-        say(json.dumps(metadata, indent=2, default=str))
+        print_line(json.dumps(metadata, indent=2, default=str))
     else:
         for name, value in info_lines(metadata):
-            say(f'{name:<12}{value}')
+            print_line(f'{name:<12}{value}')
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Which session a stopped command had begun, so that the same command goes on with it."""
+"""Resuming: the session that a stopped command created, so that the same command goes on with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARRANGEMENT = (
 
 
 class Memory:
-    """Which session a command began, kept in a file until its image is complete.
+    """The session that a command created, stored in a file until its image is complete.
 
     The file lies in ``$XDG_STATE_HOME/girder-zarr`` (``~/.local/state`` where that is not set) and is named
     after everything that makes two commands the same: server, folder, source, pattern, name and spec.
@@ -46,7 +46,7 @@ class Memory:
         self._path = Path(home, 'girder-zarr', f'stitch-{known[:32]}.json')
 
     def session(self, client: StitchClient) -> str | None:
-        """Return the session that the same command began, if it is still there."""
+        """Return the id of the session that the same command created, if it still exists."""
         from girder_zarr.errors import NotFoundError
 
         try:
@@ -56,8 +56,8 @@ class Memory:
             return None
         return str(session_id)
 
-    def keep(self, session_id: str) -> None:
-        """Write down which session has begun; where that cannot be done, say how to go on with it."""
+    def save(self, session_id: str) -> None:
+        """Write the session's id to the file; on failure print how to resume it."""
         temporary = self._path.with_suffix(f'.{os.getpid()}.tmp')
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

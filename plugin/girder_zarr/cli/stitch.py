@@ -13,7 +13,7 @@ from .resume import Memory
 from .stitch_options import positive, spec_of
 from .stitch_source import ImageWork, recognised_of, works_of
 
-__all__ = ['Memory', 'add_parser', 'positive', 'say', 'spec_of', 'stitch']
+__all__ = ['Memory', 'add_parser', 'positive', 'print_line', 'spec_of', 'stitch']
 
 if TYPE_CHECKING:
     import argparse
@@ -33,15 +33,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 @dataclass
 class Report:
-    """What the command says: line by line, or as one JSON document at its end."""
+    """The output of the command: line by line, or as one JSON document at its end."""
 
     as_json: bool
     document: dict[str, Any] = field(default_factory=lambda: {'images': []})
 
-    def say(self, line: str) -> None:
-        """Print a line, unless all is said at the end."""
+    def print_line(self, line: str) -> None:
+        """Print a line, unless the output is one JSON document."""
         if not self.as_json:
-            say(line)
+            print_line(line)
 
     def warn(self, line: str) -> None:
         """Print a warning, which is part of the document too."""
@@ -60,7 +60,7 @@ class Report:
     def end(self) -> None:
         """Print the document."""
         if self.as_json:
-            say(json.dumps(self.document, indent=1))
+            print_line(json.dumps(self.document, indent=1))
 
 
 def stitch(options: argparse.Namespace) -> int:
@@ -100,18 +100,18 @@ def _stitch(options: argparse.Namespace, report: Report) -> int:
 
 
 def show(found: Recognised, works: Sequence[ImageWork], report: Report, *, whole: bool) -> None:
-    """Say where positions come from and what would be made of them.
+    """Print where positions come from, and the image that they give.
 
-    :param whole: also what is not a guess and no warning.
+    :param whole: print all facts, not only guesses and warnings.
     """
     report.document['program'] = found.positions.program
     if whole:
-        report.say(f'Positions of {found.positions.program}: {found.source}')
+        report.print_line(f'Positions of {found.positions.program}: {found.source}')
     if found.guess is not None:
         lines = list(found.guess.lines())
         report.document['guess'] = lines
         for line in lines:
-            report.say(line)
+            report.print_line(line)
     for work in works:
         _show_image(work, report, prefix=f'{work.name}: ' if len(works) > 1 else '', whole=whole)
 
@@ -124,12 +124,12 @@ def _show_image(work: ImageWork, report: Report, *, prefix: str, whole: bool) ->
     report.document['images'].append({'name': work.name, **prepared.to_json()})
     drawn = describe(prepared.placement_map) if whole and prepared.placement_map is not None else ()
     for line in (*drawn, *prepared.arranged.notes):
-        report.say(prefix + line)
+        report.print_line(prefix + line)
     for line in prepared.warnings:
         report.warn(prefix + line)
     if whole and prepared.refusals:
         for line in listed(prepared.refusals):
-            report.say(line)
+            report.print_line(line)
 
 
 def draw(options: argparse.Namespace, works: Sequence[ImageWork], report: Report) -> None:
@@ -158,13 +158,13 @@ def draw(options: argparse.Namespace, works: Sequence[ImageWork], report: Report
             msg = f'The map cannot be written to {path}: {error.strerror}.'
             raise GirderZarrError(msg) from error
         report.document.setdefault('maps', []).append(str(path))
-        report.say(f'Map: {path}')
+        report.print_line(f'Map: {path}')
 
 
 def make(options: argparse.Namespace, client: StitchClient, work: ImageWork, report: Report) -> None:
     """Upload the patches of one image, finalize and wait.
 
-    :raises GirderZarrError: it did not work; a session that was made for it and is empty is removed.
+    :raises GirderZarrError: a request failed; a session created here is removed if it is empty.
     """
     from girder_zarr.client.positions import patches_of
 
@@ -172,13 +172,13 @@ def make(options: argparse.Namespace, client: StitchClient, work: ImageWork, rep
     patches = patches_of(work.positions, work.prepared.arranged.entries)
     memory = Memory(options, work.name, spec)
     session_id = options.session or (None if options.new else memory.session(client))
-    made = session_id is None
+    is_new = session_id is None
     if session_id is None:
         session_id = client.create(options.folder_id, work.name, spec)['_id']
-        memory.keep(session_id)
-        report.say(f'Session {session_id}; run the same again should this be interrupted.')
+        memory.save(session_id)
+        report.print_line(f'Session {session_id}; run the same again should this be interrupted.')
     elif options.session is None:
-        report.say(f'Going on with session {session_id}.')
+        report.print_line(f'Going on with session {session_id}.')
     outcome: dict[str, Any] = next(one for one in report.document['images'] if one['name'] == work.name)
     outcome['session'] = session_id
     try:
@@ -191,21 +191,23 @@ def make(options: argparse.Namespace, client: StitchClient, work: ImageWork, rep
                 replace=options.replace,
             )
             outcome['uploaded'] = dict(counts)
-            report.say(', '.join(f'{count} {status}' for status, count in sorted(counts.items())) + '.')
+            report.print_line(
+                ', '.join(f'{count} {status}' for status, count in sorted(counts.items())) + '.'
+            )
             client.finalize(session_id, force=options.force)
-        with job_bar(quiet=options.quiet or options.json) as told:
-            session = client.wait(session_id, options.timeout, progress=told)
+        with job_bar(quiet=options.quiet or options.json) as on_progress:
+            session = client.wait(session_id, options.timeout, progress=on_progress)
     except Exception:
-        if made and remove_if_empty(client, session_id):
+        if is_new and remove_if_empty(client, session_id):
             memory.forget()
         raise
     memory.forget()
     outcome |= {'item': session['itemId'], 'url': client.item_url(session['itemId'])}
-    report.say(outcome['url'])
+    report.print_line(outcome['url'])
 
 
 def remove_if_empty(client: StitchClient, session_id: str) -> bool:
-    """Remove a session that holds no patch after an error; return whether it is gone."""
+    """Remove a session without patches after an error; return whether it is gone."""
     from girder_zarr.errors import GirderZarrError
 
     with contextlib.suppress(GirderZarrError):
@@ -216,14 +218,14 @@ def remove_if_empty(client: StitchClient, session_id: str) -> bool:
     return False
 
 
-def say(line: str) -> None:
-    """Print a line at once, whatever stdout is."""
+def print_line(line: str) -> None:
+    """Print a line and flush it, since stdout may be a pipe."""
     print(line, flush=True)
 
 
 @contextlib.contextmanager
 def job_bar(*, quiet: bool) -> Iterator[Callable[[dict[str, Any]], None] | None]:
-    """Yield what shows the progress of the job, on a terminal."""
+    """Yield a function that shows the progress of the job, or None without tqdm."""
     from girder_zarr.client.progress_bar import load_tqdm
 
     tqdm = None if quiet else load_tqdm()
@@ -233,12 +235,12 @@ def job_bar(*, quiet: bool) -> Iterator[Callable[[dict[str, Any]], None] | None]
     # disable=None: no bar where stderr is not a terminal.
     with tqdm(unit='pixel', unit_scale=True, disable=None) as bar:
 
-        def told(progress: dict[str, Any]) -> None:
+        def on_progress(progress: dict[str, Any]) -> None:
             bar.total = progress['total'] or None
             bar.set_description_str(progress['message'][:60], refresh=False)
             bar.update(progress['current'] - bar.n)
 
-        yield told
+        yield on_progress
 
 
 def sign_in(api_url: str, api_key: str | None) -> GirderClient:

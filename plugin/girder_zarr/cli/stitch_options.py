@@ -10,9 +10,10 @@ from typing import Any
 
 DESCRIPTION = (
     'SOURCE is what a microscope or stitching program wrote (docs/microscopes.md lists them): its position '
-    'file, a TIFF that tells where its pages lie, or the folder of them. Or it is a csv file with a header '
+    'file, a TIFF with the positions of its pages, or the folder of them. Or it is a csv file with a header '
     'line: file, x and y (or row and column), and where wanted key, unit, t, z, c, page, index, order, '
-    'weight, mask, maskKey, shape, dtype, compression, orientation. Or a folder whose names say where patches lie. '
+    'weight, mask, maskKey, shape, dtype, compression, orientation. Or a folder whose file names give '
+    'positions. '
     'The same command again goes on where a stopped one was.'
 )
 
@@ -66,7 +67,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_spec(parser.add_argument_group('what the image shall be; docs/rest.md has more'))
     add('--dry-run', action='store_true', help='show and draw what would be made, and send nothing')
     add('--map', type=Path, metavar='FILE', help='draw the map of patches into this SVG file')
-    add('--json', action='store_true', help='say everything as one JSON document')
+    add('--json', action='store_true', help='print everything as one JSON document')
     add('--session', metavar='ID', help='go on with this session')
     add('--new', action='store_true', help='begin anew, even where a stopped run can be continued')
     add('--threads', type=positive, default=4, help='uploads at the same time (default %(default)s)')
@@ -78,7 +79,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def add_places(group: Any) -> None:
-    """Describe the options that say where patches lie."""
+    """Describe the options for the positions of patches."""
     add = group.add_argument
     add(
         '--pattern',
@@ -141,7 +142,7 @@ def add_spec(group: Any) -> None:
 
 
 def spec_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the spec that the command line gives: that of ``--spec``, with what other options say.
+    """Return the spec that the command line gives: that of ``--spec``, with the values of other options.
 
     :raises InvalidInputError: it is not JSON.
     """

@@ -68,7 +68,7 @@ class Patch:
 
     @property
     def file_name(self) -> str:
-        """What messages call its file, empty where it has none."""
+        """The name of its file in messages, empty where it has none."""
         name = self.file or (str(self.data) if isinstance(self.data, str | Path) else '')
         return name if self.page is None or not name else f'{name}, page {self.page}'
 
@@ -159,10 +159,10 @@ class Patch:
         return bytes_of(self.data, f'patch {self.key}')
 
 
-def bytes_of(data: Any, whose: str) -> bytes:
+def bytes_of(data: Any, owner: str) -> bytes:
     """Return bytes as they are, the content of the file at a path, or an array as npy.
 
-    :param whose: the name of what they belong to, for the error.
+    :param owner: what the bytes belong to, for the error message.
     :raises InvalidInputError: there is no such file, or the data is neither bytes, path nor array.
     """
     if isinstance(data, bytes | bytearray | memoryview):
@@ -171,11 +171,11 @@ def bytes_of(data: Any, whose: str) -> bytes:
         try:
             return Path(data).read_bytes()
         except OSError as error:
-            msg = f'The file {data} of {whose} cannot be read: {error.strerror}.'
+            msg = f'The file {data} of {owner} cannot be read: {error.strerror}.'
             raise InvalidInputError(msg) from error
     if not hasattr(data, '__array__'):
         msg = (
-            f'{whose[:1].upper()}{whose[1:]} has to be bytes, a path or an array, not {type(data).__name__}.'
+            f'{owner[:1].upper()}{owner[1:]} has to be bytes, a path or an array, not {type(data).__name__}.'
         )
         raise InvalidInputError(msg)
     import numpy as np

@@ -45,8 +45,8 @@ def patches_of(positions: PositionSet, entries: Iterable[PatchEntry]) -> list[Pa
 
 def _patch(positions: PositionSet, entry: PatchEntry) -> Patch:
     index = dict(entry.index)
-    said: dict[str, Any] = {axis: index.pop(axis) for axis in ('t', 'c', 'z') if axis in index}
-    said |= {_NAMES.get(name, name): value for name, value in entry.options.items()}
+    fields: dict[str, Any] = {axis: index.pop(axis) for axis in ('t', 'c', 'z') if axis in index}
+    fields |= {_NAMES.get(name, name): value for name, value in entry.options.items()}
     unit = entry.unit if entry.unit != 'pixel' else None
     return Patch(
         entry.key,
@@ -59,5 +59,5 @@ def _patch(positions: PositionSet, entry: PatchEntry) -> Patch:
         index=index or None,
         page=entry.page,
         file=entry.file,
-        **said,
+        **fields,
     )

@@ -96,8 +96,8 @@ class StitchClient(Requests):
         :param keys: keys, or pairs of key and digest (as :func:`content_digest` gives it).
         :returns: ``{missing: [key], different: [key], present: number}``.
         """
-        asked = [key if isinstance(key, str) else {'key': key[0], 'digest': key[1]} for key in keys]
-        return self._object('POST', f'stitch_session/{session_id}/missing', json={'keys': asked})
+        requested = [key if isinstance(key, str) else {'key': key[0], 'digest': key[1]} for key in keys]
+        return self._object('POST', f'stitch_session/{session_id}/missing', json={'keys': requested})
 
     def put_patches(
         self, session_id: str, patches: Iterable[Patch], *, replace: bool = False

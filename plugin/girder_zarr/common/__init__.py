@@ -1,1 +1,1 @@
-"""What all floors need and no library has: caches, temporary folders, names of files."""
+"""Needed on all floors, and in no library: caches and temporary folders with an owner."""

@@ -1,6 +1,6 @@
 """Temporary folders that go with the process that made them, or with the next one after it was killed.
 
-The owner holds a lock (flock) on a file inside. The system lets go of it when the process ends in whatever
+The owner holds a lock (flock) on a file inside. The system releases it when the process ends in whatever
 way, so that a folder whose lock is free is abandoned. A folder is made under another name, gets its lock
 there and is renamed; so none is ever seen without one under its own name.
 """

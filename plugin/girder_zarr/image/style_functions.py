@@ -1,7 +1,7 @@
 """Which functions a style may call on a tile's pixels.
 
 large_image calls whatever function of whatever module a style names (``style['function']`` and
-``style['bands'][n]['function']``). Styles come from addresses that anybody may type, so that here only
+``style['bands'][n]['function']``). Styles come from URLs that any user may type, so that here only
 functions on a list are called: large_image's own by default, and those that an administrator or a program
 adds.
 """

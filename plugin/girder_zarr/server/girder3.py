@@ -1,4 +1,4 @@
-"""What the plugin gives in Girder 3: the tile source and its priorities. Stitch sessions need Girder 5.
+"""The plugin in Girder 3: the tile source and its priorities. Stitch sessions need Girder 5.
 
 Importing this module imports no Girder, so that workers without one can ask as well.
 """
@@ -27,7 +27,7 @@ def has_sessions() -> bool:
 
 
 def load(info: dict[str, Any]) -> None:
-    """Register the tile source and its priorities, and say in Girder's log that this is all there is."""
+    """Register the tile source and its priorities, and log that the rest needs Girder 5."""
     from girder import events, logprint  # only Girder 3 has logprint; other loggers miss its log
     from girder.plugin import getPlugin
 

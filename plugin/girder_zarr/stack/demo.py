@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NEEDED = ('girder_client', 'large_image_source_pil', 'ome_zarr', 'skimage', 'tqdm')
 
 
-def run_demo(*, check: bool, data: Path | None, port: int | None, say: Callable[[str], None]) -> int:
+def run_demo(*, check: bool, data: Path | None, port: int | None, print_line: Callable[[str], None]) -> int:
     """Run the stack and the demo's job.
 
     :param check: stop after the job; the data folder is a temporary one unless `data` is given.
@@ -45,23 +45,23 @@ def run_demo(*, check: bool, data: Path | None, port: int | None, say: Callable[
             # The job has to sign in, also in a folder of an earlier demo.
             reset_password=True,
         )
-        work = Work(check=check, scratch=Path(temporary), say=say)
-        code = Supervisor(options.checked(), say).run(work)
+        work = Work(check=check, scratch=Path(temporary), print_line=print_line)
+        code = Supervisor(options.checked(), print_line).run(work)
         return code if work.done or not check else 1
 
 
 class Work:
     """The demo's job, as the supervisor runs it."""
 
-    def __init__(self, *, check: bool, scratch: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, *, check: bool, scratch: Path, print_line: Callable[[str], None]) -> None:
         self.check = check
         self.scratch = scratch
-        self.say = say
+        self.print_line = print_line
         self.given_password = os.environ.get('GIRDER_ZARR_ADMIN_PASSWORD')
         self.done = False
 
     def __call__(self, running: Running) -> int | None:
-        """Do the job and say what came of it; return 0 to stop the stack, None to let it run."""
+        """Do the job and print its results; return 0 to stop the stack, None to let it run."""
         from .demo_job import run_job
 
         started = time.monotonic()
@@ -70,15 +70,19 @@ class Work:
             running.login,
             str(running.password or self.given_password),
             scratch=self.scratch,
-            say=self.say,
+            print_line=self.print_line,
         )
         self.done = True
-        self.say(f'All pixels are as they should be, after {time.monotonic() - started:.1f} seconds of work.')
+        self.print_line(
+            f'All pixels are as they should be, after {time.monotonic() - started:.1f} seconds of work.'
+        )
         if self.check:
             return 0
         for picture in results.pictures:
-            self.say(f'{picture.name}: {running.url}#item/{picture.item_id}')
-        self.say(f'The folder with the sessions: {running.url}#folder/{results.folder_id}')
+            self.print_line(f'{picture.name}: {running.url}#item/{picture.item_id}')
+        self.print_line(f'The folder with the sessions: {running.url}#folder/{results.folder_id}')
         if running.password is not None:
-            self.say(f'Sign in as {running.login} with the password {running.password}; stop with Ctrl-C.')
+            self.print_line(
+                f'Sign in as {running.login} with the password {running.password}; stop with Ctrl-C.'
+            )
         return None

@@ -1,4 +1,4 @@
-"""What a user does, over HTTP and with real pictures: upload an OME-Zarr, stitch patches, compare."""
+"""The work of a user, over HTTP and with real pictures: upload an OME-Zarr, stitch patches, compare."""
 
 from __future__ import annotations
 
@@ -46,13 +46,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Results:
-    """What the job leaves in Girder."""
+    """The images that the job leaves in Girder."""
 
     folder_id: str
     pictures: tuple[Picture, ...]
 
 
-def run_job(url: str, login: str, password: str, *, scratch: Path, say: Callable[[str], None]) -> Results:
+def run_job(
+    url: str, login: str, password: str, *, scratch: Path, print_line: Callable[[str], None]
+) -> Results:
     """Do the job as a user of the server at `url`.
 
     :param scratch: a folder for what is uploaded.
@@ -63,9 +65,9 @@ def run_job(url: str, login: str, password: str, *, scratch: Path, say: Callable
         with girder.session():
             girder.authenticate(login, password)
             folder_id = make_folder(girder)
-            uploaded = upload_ome_zarr(girder, folder_id, scratch, say)
-            plain = upload_plain(girder, folder_id, say)
-            stitched = stitch_pictures(girder, folder_id, say)
+            uploaded = upload_ome_zarr(girder, folder_id, scratch, print_line)
+            plain = upload_plain(girder, folder_id, print_line)
+            stitched = stitch_pictures(girder, folder_id, print_line)
     except AuthenticationError as error:
         msg = f'The server does not let {login} sign in with the password of this start.'
         raise GirderZarrError(msg) from error
@@ -100,7 +102,7 @@ def path_of(name: str) -> Path:
 
 
 def upload_ome_zarr(
-    girder: GirderClient, folder_id: str, scratch: Path, say: Callable[[str], None]
+    girder: GirderClient, folder_id: str, scratch: Path, print_line: Callable[[str], None]
 ) -> Picture:
     """Upload a picture as an OME-Zarr that the ome-zarr library wrote, and see that Girder shows it."""
     picture = read_picture(UPLOADED)
@@ -114,7 +116,9 @@ def upload_ome_zarr(
         expect(f'{key} of the uploaded OME-Zarr', metadata[key], value)
     compare(girder, item_id, picture, UPLOADED)
     writer = f'ome-zarr {importlib.metadata.version("ome-zarr")}'
-    say(f'{archive.name}, written by {writer}: shown with source {source}, {width} x {height}, pixels equal.')
+    print_line(
+        f'{archive.name}, written by {writer}: shown with source {source}, {width} x {height}, pixels equal.'
+    )
     return Picture(UPLOADED, item_id)
 
 
@@ -161,7 +165,7 @@ def as_omero(channels: list[dict[str, Any]]) -> Any:
     return Omero.model_validate(omero)
 
 
-def upload_plain(girder: GirderClient, folder_id: str, say: Callable[[str], None]) -> Picture:
+def upload_plain(girder: GirderClient, folder_id: str, print_line: Callable[[str], None]) -> Picture:
     """Upload an ordinary picture, which another tile source than ours has to open."""
     picture = read_picture(PLAIN)
     item_id = str(girder.uploadFileToFolder(folder_id, str(path_of(PLAIN)))['itemId'])
@@ -171,11 +175,11 @@ def upload_plain(girder: GirderClient, folder_id: str, say: Callable[[str], None
     source = girder.getItem(item_id)['largeImage']['sourceName']
     expect('the tile source of the PNG', source, 'pil')
     compare(girder, item_id, picture, PLAIN)
-    say(f'{PLAIN}, as it is: shown with source {source}, pixels equal.')
+    print_line(f'{PLAIN}, as it is: shown with source {source}, pixels equal.')
     return Picture(PLAIN, item_id)
 
 
-def stitch_pictures(girder: GirderClient, folder_id: str, say: Callable[[str], None]) -> list[Picture]:
+def stitch_pictures(girder: GirderClient, folder_id: str, print_line: Callable[[str], None]) -> list[Picture]:
     """Upload the patches of each picture, let the server make images of them, and compare every pixel."""
     client = StitchClient(girder)
     sessions = {}
@@ -192,7 +196,7 @@ def stitch_pictures(girder: GirderClient, folder_id: str, say: Callable[[str], N
     for name, session_id in sessions.items():
         session = client.wait(session_id, timeout=120)
         compare(girder, session['itemId'], read_picture(name), name)
-        say(f'{name}: {session["counts"]["patches"]} patches in random order, stitched, pixels equal.')
+        print_line(f'{name}: {session["counts"]["patches"]} patches in random order, stitched, pixels equal.')
         pictures.append(Picture(name, str(session['itemId']), session_id))
     return pictures
 

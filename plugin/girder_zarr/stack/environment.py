@@ -1,4 +1,4 @@
-"""What the parts of the stack keep of the caller's environment, and what they must not."""
+"""The variables of the caller's environment that the parts of the stack inherit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Only Girder itself is told these.
+#: Passed to Girder alone.
 SECRETS = ('GIRDER_ZARR_ADMIN_PASSWORD', 'GIRDER_ZARR_ADMIN_LOGIN')
 #: For `girder-zarr stitch`, which may talk to another server; no part needs them.
 OTHER_SERVERS = ('GIRDER_API_KEY', 'GIRDER_API_URL')
@@ -38,12 +38,12 @@ def inherited(environ: Mapping[str, str], host: str) -> dict[str, str]:
     :param host: the address that Girder listens at: no proxy can reach it for a part on the same machine.
     """
     dropped = {*SECRETS, *OTHER_SERVERS, *MISLEADING}
-    kept = {
+    passed = {
         name: value
         for name, value in environ.items()
         if name not in dropped and not name.startswith(MISLEADING_PREFIXES)
     }
-    return kept | without_proxy(kept, host)
+    return passed | without_proxy(passed, host)
 
 
 def without_proxy(environ: Mapping[str, str], host: str = '') -> dict[str, str]:
@@ -52,11 +52,11 @@ def without_proxy(environ: Mapping[str, str], host: str = '') -> dict[str, str]:
     if not any(environ.get(spelled) for name in names for spelled in (name, name.upper())):
         return {}
     # Programs differ in which of the two they read first: both get what either has.
-    listed = f'{environ.get("no_proxy", "")},{environ.get("NO_PROXY", "")}'.split(',')
-    known = [entry.strip() for entry in listed if entry.strip()]
-    if '*' in known:
+    entries = f'{environ.get("no_proxy", "")},{environ.get("NO_PROXY", "")}'.split(',')
+    excluded = [entry.strip() for entry in entries if entry.strip()]
+    if '*' in excluded:
         value = '*'
     else:
         own = (*LOOPBACK, host) if host not in ('', '0.0.0.0', '::') else LOOPBACK  # noqa: S104 - compared
-        value = ','.join(dict.fromkeys([*known, *own]))
+        value = ','.join(dict.fromkeys([*excluded, *own]))
     return {'no_proxy': value, 'NO_PROXY': value}

@@ -84,15 +84,15 @@ class DataFolder:
 
     @property
     def lock(self) -> int:
-        """The descriptor of the lock, for a child that has to hold it as well."""
+        """The descriptor of the lock, for a child that has to inherit it."""
         assert self._lock is not None
         return self._lock
 
     def temporary(self, part: str) -> Path:
-        """Return where a part makes its temporary files; whoever starts the part makes it, new and empty.
+        """Return the folder for a part's temporary files; `Part.start` makes it, new and empty.
 
         It lies below the system's folder for such files (``TMPDIR``), where paths are short and there may be
-        more room. What a killed supervisor left there is removed at the next start.
+        more space. What a killed supervisor left there is removed at the next start.
         """
         if self._temporary is None:
             with contextlib.suppress(FileNotFoundError):
@@ -139,7 +139,7 @@ def is_running(pid: str) -> bool:
 
 
 def claim_port(host: str, port: int) -> socket.socket:
-    """Return a socket that listens already, so that nobody else can take the port; 0 takes any free one.
+    """Return a socket that listens already, so that no other program can take the port; 0 takes any free one.
 
     Until the server is there to answer, clients wait.
 
@@ -154,7 +154,7 @@ def claim_port(host: str, port: int) -> socket.socket:
     try:
         claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         claimed.bind(address)
-        # With SO_REUSEADDR two sockets may be bound while neither listens: only listening keeps the port.
+        # With SO_REUSEADDR two sockets may be bound while neither listens: only listening reserves the port.
         claimed.listen(1024)
     except OSError as error:
         claimed.close()

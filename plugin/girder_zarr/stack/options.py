@@ -1,4 +1,4 @@
-"""What the user asked for, checked before anything is started."""
+"""The options of ``girder-zarr serve``, checked before anything is started."""
 
 from __future__ import annotations
 

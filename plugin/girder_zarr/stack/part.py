@@ -114,7 +114,7 @@ class Part:
         line, newline, _ = self._unread.partition(b'\n')
         return dict(json.loads(line)) if newline else None
 
-    def tell(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         """Send a signal to the program itself."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
@@ -135,7 +135,7 @@ class Part:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-            # Its number may belong to somebody else soon.
+            # The system may give its process id to another program soon.
             self.process = None
         if self._pipe is not None:
             os.close(self._pipe)

@@ -1,4 +1,4 @@
-"""The four parts of the stack: what each is called with and how one sees that it answers."""
+"""The four parts of the stack: the command line of each, and the check that it answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .folder import DataFolder
     from .options import Options
 
-#: So that every process of a stack can be told from other processes.
+#: In the environment of every process of a stack, which identifies them among all processes.
 MARKER = 'GIRDER_ZARR_STACK'
 
 
@@ -68,7 +68,7 @@ def girder_environment(
         'PYTHONUNBUFFERED': '1',
     }
     if hasattr(os, 'geteuid') and os.geteuid() == 0:
-        # Celery refuses to run as root unless told that this is meant.
+        # Celery refuses to run as root without this.
         variables['C_FORCE_ROOT'] = '1'
     return variables
 
@@ -113,8 +113,8 @@ def embedded_database(folder: DataFolder, environment: dict[str, str]) -> tuple[
 def embedded_broker(folder: DataFolder, environment: dict[str, str]) -> tuple[Part, tuple[str, str, str]]:
     """Return the broker and the addresses of its three databases.
 
-    It listens at a Unix socket in a folder that only this user can enter, because whoever can write to the
-    broker can give the worker jobs. It keeps nothing on disk: what has to last is in Girder's database.
+    It listens at a Unix socket in a folder that only this user can enter, because a user who can write
+    to the broker can give the worker jobs. It stores nothing on disk: lasting state is in Girder's database.
     """
     program = find_broker_program()
     assert program is not None, 'Options.checked has looked for it'

@@ -1,4 +1,4 @@
-"""Room on the disk: below a reserve Girder takes no file, and whoever starts it should hear of that first."""
+"""Free space of the disk: below a reserve Girder refuses files, so the supervisor warns at the start."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def reserve_of(environ: Mapping[str, str]) -> int:
 
 
 def note_of_space(folder: Path, environ: Mapping[str, str]) -> str | None:
-    """Return what to tell the user where Girder will refuse every file; None where there is room."""
+    """Return a warning for the user if Girder will refuse every file, None if there is enough space."""
     free, reserve = shutil.disk_usage(folder).free, reserve_of(environ)
     if free > reserve:
         return None

@@ -18,8 +18,8 @@ from girder_zarr.errors import StackError
 
 from .folder import DataFolder, claim_port
 from .parts import local_url, plan_parts
+from .restart_policy import RestartPolicy
 from .space import note_of_space
-from .upkeep import Upkeep
 
 if TYPE_CHECKING:
     import socket
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 START_SECONDS = 60.0
 #: How long a part may take to stop before it is killed.
 STOP_SECONDS = 10.0
-#: How often a part is asked whether it answers again.
-ASK_SECONDS = 0.1
+#: Seconds between two checks of whether a part answers again.
+POLL_SECONDS = 0.1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -60,12 +60,12 @@ class Supervisor:
     """Runs the stack; a process has one, in its main thread.
 
     :param options: as `Options.checked` returned them.
-    :param say: told what the user should read.
+    :param print_line: called with each line for the user.
     """
 
-    def __init__(self, options: Options, say: Callable[[str], None]) -> None:
+    def __init__(self, options: Options, print_line: Callable[[str], None]) -> None:
         self.options = options
-        self.say = say
+        self.print_line = print_line
         self.folder = DataFolder(options.data)
         self.parts: list[Part] = []
         self.stop_signals = 0
@@ -111,19 +111,22 @@ class Supervisor:
         return self._watch(work, running)
 
     def announce(self, running: Running) -> None:
-        """Tell the user where Girder is and who may sign in."""
-        self.say(f'Girder is ready at {running.url} (data in {self.folder.path}); stop it with Ctrl-C.')
+        """Print the address of Girder and the login of its administrator."""
+        self.print_line(
+            f'Girder is ready at {running.url} (data in {self.folder.path}); stop it with Ctrl-C.'
+        )
         if (note := note_of_space(self.folder.path, os.environ)) is not None:
-            self.say(note)
+            self.print_line(note)
         if running.password is not None:
-            self.say(
-                f'Sign in as {running.login} with the password {running.password} (shown once, kept nowhere).'
+            self.print_line(
+                f'Sign in as {running.login} with the password {running.password} '
+                '(shown once, stored nowhere).'
             )
         elif running.password_was_set:
-            self.say(f'Sign in as {running.login} with the password from GIRDER_ZARR_ADMIN_PASSWORD.')
+            self.print_line(f'Sign in as {running.login} with the password from GIRDER_ZARR_ADMIN_PASSWORD.')
         else:
             forgotten = 'girder-zarr serve --reset-password sets a new one'
-            self.say(f'Sign in as {running.login} with the password of the first start ({forgotten}).')
+            self.print_line(f'Sign in as {running.login} with the password of the first start ({forgotten}).')
 
     def _start(self, parts: list[Part]) -> None:
         for part in parts:
@@ -131,7 +134,7 @@ class Supervisor:
             part.start()
 
     def _wait_until_ready(self, parts: list[Part]) -> bool:
-        """Return whether the parts answer; False: told to stop."""
+        """Wait until the parts answer; return False where a signal to stop comes first."""
         deadline = time.monotonic() + START_SECONDS
         while not self.stop_signals:
             # A part that has ended explains more than one that does not answer.
@@ -151,9 +154,9 @@ class Supervisor:
         result: list[int | BaseException | None] = []
         if work is not None:
             threading.Thread(target=self._work, args=(work, running, result), daemon=True).start()
-        upkeep = Upkeep(self.parts, self.say, START_SECONDS)
+        policy = RestartPolicy(self.parts, self.print_line, START_SECONDS)
         while not self.stop_signals:
-            well = upkeep.look() if self.options.restart else self._check()
+            all_answer = policy.check() if self.options.restart else self._check()
             if result:
                 outcome = result[0]
                 if isinstance(outcome, BaseException):
@@ -161,13 +164,13 @@ class Supervisor:
                 if outcome is not None:
                     return outcome
                 result.clear()
-            self._sleep(None if well else ASK_SECONDS)
+            self._sleep(None if all_answer else POLL_SECONDS)
         return 0
 
     def _check(self) -> bool:
-        """Return True, every part being there.
+        """Return True if all parts run.
 
-        :raises StackError: one has ended.
+        :raises StackError: a part has ended.
         """
         for part in self.parts:
             part.check()
@@ -188,7 +191,7 @@ class Supervisor:
         seen = self.stop_signals
         for group in (users, servers):
             for part in group:
-                part.tell(signal.SIGTERM)
+                part.send_signal(signal.SIGTERM)
             deadline = time.monotonic() + STOP_SECONDS
             # A second Ctrl-C means now.
             while self.stop_signals <= max(seen, 1) and time.monotonic() < deadline:

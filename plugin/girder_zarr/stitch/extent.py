@@ -1,4 +1,4 @@
-"""What the patches of an image cover, and how large the image becomes under a spec."""
+"""The extent of patches, and the size of their image under a spec."""
 
 from __future__ import annotations
 

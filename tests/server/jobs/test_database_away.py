@@ -70,7 +70,7 @@ def away(monkeypatch):
     [
         (run, 'build_plan'),
         (run, 'verify_file'),
-        (publish, '_set_large_image'),
+        (publish, 'set_large_image'),
         (cleanup, 'clear_description'),
         (cleanup, 'clean_up'),
     ],

@@ -91,7 +91,7 @@ def test_cancelling_while_the_job_runs(api, ready, dispatched, stored, monkeypat
     before = stored()
     api.finalize(ready)
     module = publish if stage == 'publish' else run
-    name = '_set_large_image' if stage == 'publish' else stage
+    name = 'set_large_image' if stage == 'publish' else stage
     original = getattr(module, name)
 
     def cancel_meanwhile(*args, **kwargs):
@@ -144,15 +144,15 @@ def test_a_job_that_died_is_run_again_and_leaves_one_item(api, ready, dispatched
     before = stored()
     api.finalize(ready)
 
-    def die(*args):
+    def die(*args, **kwargs):
         raise Killed
 
-    original = publish._set_large_image
-    monkeypatch.setattr(publish, '_set_large_image', die)
+    original = publish.set_large_image
+    monkeypatch.setattr(publish, 'set_large_image', die)
     with pytest.raises(Killed):
         dispatched.run()
     assert stored()['Item'] == before['Item'] + 1
-    monkeypatch.setattr(publish, '_set_large_image', original)
+    monkeypatch.setattr(publish, 'set_large_image', original)
     dispatched.run()
     assert api.get(ready)[1]['state'] == 'complete'
     assert stored() == {**before, 'Item': before['Item'] + 1, 'File': before['File'] + 1}
@@ -245,18 +245,18 @@ def test_a_patch_that_is_being_stored_when_finalize_begins_is_not_lost(api, sess
 
 def test_finalized_again_while_the_cancelled_job_still_stops(api, ready, dispatched, stored, monkeypatch):
     monkeypatch.setattr(progress, 'CHECK_SECONDS', 0)
-    before, original = stored(), publish._set_large_image
+    before, original = stored(), publish.set_large_image
     again = []
 
-    def change_of_mind(*args):
+    def change_of_mind(*args, **kwargs):
         if not again:
             again.append(dispatched[-1])
             assert api.cancel(ready)[0] == 200
             assert api.finalize(ready)[1]['state'] == 'finalizing'
             dispatched.run()
-        return original(*args)
+        return original(*args, **kwargs)
 
-    monkeypatch.setattr(publish, '_set_large_image', change_of_mind)
+    monkeypatch.setattr(publish, 'set_large_image', change_of_mind)
     api.finalize(ready)
     first = api.get(ready)[1]['jobId']
     dispatched.run()

@@ -190,7 +190,7 @@ def test_a_run_that_died_goes_on_with_what_is_done(
     ('owner', 'name'),
     [
         (StitchPart, 'set_plan'), (StitchPart, 'store'), (StitchPart, 'finish'),
-        (distribute, 'merge_file'), (run, 'verify_file'), (publish, '_set_large_image'),
+        (distribute, 'merge_file'), (run, 'verify_file'), (publish, 'set_large_image'),
     ],
     ids=lambda value: value if isinstance(value, str) else '',
 )  # fmt: skip

@@ -89,17 +89,17 @@ def test_a_worker_that_gives_no_sign_is_replaced_once(api, ready, dispatched):
 def test_a_worker_that_comes_back_after_it_was_replaced_changes_nothing(
     api, ready, dispatched, stored, monkeypatch
 ):
-    before, original, entered = stored(), publish._set_large_image, []
+    before, original, entered = stored(), publish.set_large_image, []
 
-    def overtaken(*args):
-        original(*args)
+    def overtaken(*args, **kwargs):
+        original(*args, **kwargs)
         if not entered:
             entered.append(1)
             lose(StitchSession().get(ready['_id']))
             set_back(ready, heartbeat.STALE_SECONDS + 1, 'run.beat')
             run.run_attempt(ready['_id'], attempt_of(ready))
 
-    monkeypatch.setattr(publish, '_set_large_image', overtaken)
+    monkeypatch.setattr(publish, 'set_large_image', overtaken)
     run.run_attempt(ready['_id'], attempt_of(ready))
     done = api.get(ready)[1]
     assert done['state'] == 'complete'

@@ -4,27 +4,17 @@ GIRDER_ZARR_HOSTILE_EXAMPLES asks for more than are tried by default, and for ot
 """
 
 import contextlib
-import gzip
-import io
 import json
 import os
-import struct
-import tarfile
-import zlib
 
-import numpy as np
 import pytest
-from girder.models.setting import Setting
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from numcodecs import Zstd
-from PIL import Image
 
 from girder_zarr.client import Patch
 from girder_zarr.client.patch import tar_of
-from girder_zarr.server.settings.define import SettingKey
 from girder_zarr.stitch.spec.model import StitchSpec
-from support.server import npy, png, random_pixels
+from support.server import check_answer, png, random_pixels
 
 pytestmark = pytest.mark.plugin('zarr')
 GOOD = png(random_pixels(8, 8))
@@ -90,17 +80,6 @@ def dumps(value):
     return '{}'  # an integer of more digits than Python writes
 
 
-def is_answer(status, answer):
-    """Every answer is a success, or says in a sentence what was wrong."""
-    assert 200 <= status < 500, (status, answer)
-    if status >= 400:
-        assert isinstance(answer['message'], str), answer
-        assert answer['message'].strip(), answer
-        assert len(answer['message']) < 2000 or 'Invalid value for' in answer['message'], (
-            answer
-        )  # Girder's own
-
-
 @FUZZ
 @given(
     body=st.one_of(
@@ -126,7 +105,7 @@ def test_any_json(api, folder, session, stored, body, route):
     }[route]
     before = stored()
     status, answer = api.call(method, path, body=dumps(body), content_type='application/json')
-    is_answer(status, answer)
+    check_answer(status, answer)
     if route == 'create' and status == 200:
         assert api.delete(answer)[0] == 200
     assert stored() == before
@@ -210,7 +189,7 @@ def test_any_patch(api, session, stored, params, key, body, digest, kind, route)
     headers = [('Content-Digest', digest)] if digest is not None else None
     with_body = {'body': body, 'content_type': kind, 'headers': headers} if method == 'PUT' else {}
     status, answer = api.call(method, path, {'x': '0', 'y': '0', **encodable(params)}, **with_body)
-    is_answer(status, answer)
+    check_answer(status, answer)
     if method == 'PUT' and status in {200, 201}:
         assert api.call('DELETE', path)[0] == 200
     assert stored() == before
@@ -230,7 +209,7 @@ def test_any_view(api, session, params, route):
     path = f'/stitch_session/{session["_id"]}/{route}'
     response = api.server.request(path=path, params=encodable(params), user=api.user, isJson=False)
     status, answer = int(response.output_status.split()[0]), b''.join(response.body)
-    is_answer(status, json.loads(answer) if status >= 400 else None)
+    check_answer(status, json.loads(answer) if status >= 400 else None)
 
 
 @FUZZ
@@ -254,7 +233,7 @@ def test_any_stream_of_patches(api, session, stored, cuts, kind):
     status, answer = api.call(
         'POST', f'/stitch_session/{session["_id"]}/patches', body=body, content_type=kind or 'a/b'
     )
-    is_answer(status, answer)
+    check_answer(status, answer)
     for patch in answer.get('patches', ()):
         assert 200 <= patch['code'] < 500, patch
     counts = api.get(session)[1]['counts']
@@ -273,98 +252,6 @@ def test_half_of_a_character(api, folder, stored, text, where):
     )
     status, answer = api.call('POST', '/stitch_session', body=body, content_type='application/json')
     assert status == 400, answer
-    assert stored() == before
-
-
-def png_bomb():
-    """A PNG whose header says 40 000 x 40 000 and whose pixels are a few bytes of zlib."""
-
-    def chunk(kind, data):
-        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-
-    header = struct.pack('>IIBBBBB', 40_000, 40_000, 8, 2, 0, 0, 0)
-    return (
-        b'\x89PNG\r\n\x1a\n'
-        + chunk(b'IHDR', header)
-        + chunk(b'IDAT', zlib.compress(bytes(10**6)))
-        + chunk(b'IEND', b'')
-    )
-
-
-def tiff_bomb():
-    stream = io.BytesIO()
-    Image.new('L', (16, 16)).save(stream, 'TIFF')
-    data = bytearray(stream.getvalue())
-    at = data.index(struct.pack('<HHI', 256, 4, 1)) if struct.pack('<HHI', 256, 4, 1) in data else None
-    for tag in (256, 257):
-        for kind in (3, 4):
-            at = data.find(struct.pack('<HHI', tag, kind, 1))
-            if at >= 0:
-                data[at : at + 12] = struct.pack('<HHII', tag, 4, 1, 2**31 - 1)
-    return bytes(data)
-
-
-BOMBS = {
-    'png': (png_bomb(), {}, {413, 415}),
-    'tiff': (tiff_bomb(), {}, {413, 415}),
-    'gzip': (
-        gzip.compress(bytes(BIG)),
-        {'shape': '8,8', 'dtype': 'uint8', 'compression': 'gzip'},
-        {413, 415},
-    ),
-    'zstd': (
-        bytes(Zstd().encode(bytes(BIG))),
-        {'shape': '8,8', 'dtype': 'uint8', 'compression': 'zstd'},
-        {413, 415},
-    ),
-    'zstd that says so': (
-        bytes(Zstd().encode(bytes(BIG))),
-        {'shape': '100000,100000', 'dtype': 'uint8', 'compression': 'zstd'},
-        {413},
-    ),
-    'npy in gzip': (gzip.compress(npy(np.zeros((8, 8), 'uint8')) + bytes(BIG)), {}, {413, 415}),
-}
-
-
-@pytest.mark.parametrize('kind', list(BOMBS))
-def test_a_bomb_is_refused_by_its_head(api, session, stored, kind):
-    import tracemalloc
-
-    body, params, expected = BOMBS[kind]
-    Setting().set(SettingKey.STITCH_LIMITS, {'patchPixels': 10_000})
-    before = stored()
-    tracemalloc.start()
-    status, answer = api.put(session, 'a', body, **params)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    is_answer(status, answer)
-    assert status in expected, answer
-    assert peak < BIG / 2
-    assert stored() == before
-
-
-def test_a_sparse_tar_and_one_that_lies_about_its_size(api, session, stored):
-    before = stored()
-    header = tarfile.TarInfo('a.npy')
-    header.size = 2**60
-    path = f'/stitch_session/{session["_id"]}/patches'
-    sparse = tarfile.TarInfo('b')
-    sparse.type = tarfile.GNUTYPE_SPARSE
-    for body in (header.tobuf() + b'1234', sparse.tobuf() + bytes(1024)):
-        status, answer = api.call('POST', path, body=body, content_type='application/x-tar')
-        is_answer(status, answer)
-        assert all(patch['status'] == 'refused' for patch in answer.get('patches', ()))
-    assert stored() == before
-
-
-def test_thousands_of_parts(api, session, stored):
-    """So many parts that each is looked at, and none of them is a patch."""
-    part = b'--b\r\nContent-Disposition: form-data; name="p"; filename="x0_y0.png"\r\n\r\nno\r\n'
-    path = f'/stitch_session/{session["_id"]}/patches'
-    before = stored()
-    body = part * 12_000 + b'--b--\r\n'
-    status, answer = api.call('POST', path, body=body, content_type='multipart/form-data; boundary=b')
-    assert (status, '10000' in answer['message']) == (413, True), answer
     assert stored() == before
 
 
@@ -387,7 +274,7 @@ def test_json_of_any_depth_and_size(api, session, stored, method, body, words):
     before = stored()
     path = '/stitch_session' if method == 'POST' else f'/stitch_session/{session["_id"]}'
     status, answer = api.call(method, path, body=body, content_type='application/json')
-    is_answer(status, answer)
+    check_answer(status, answer)
     assert status in {400, 413}
     assert words in answer['message']
     assert stored() == before
@@ -410,7 +297,7 @@ def test_json_of_any_depth_and_size(api, session, stored, method, body, words):
 def test_a_malformed_digest(api, session, stored, digest):
     before = stored()
     status, answer = api.put(session, 'a', GOOD, headers=[('Content-Digest', digest)])
-    is_answer(status, answer)
+    check_answer(status, answer)
     if status == 201:
         assert 'sha-256' not in digest  # RFC 9530: what is not known is passed over
         return

@@ -136,7 +136,7 @@ def test_what_a_quota_has_no_room_for_is_refused(api, folder, session, sizes, st
     ]
     for status, answer in answers:
         assert (status, 'quota' in answer['message']) == (413, True), answer
-        assert answer['message'].startswith('There is no room for it: ')
+        assert answer['message'].startswith('There is no space for it: ')
     assert (stored(), api.get(session)[1], temporary_files()) == (before, seen, files)
     assert sizes() == (SIZE, SIZE)
     allow(2 * SIZE)
@@ -191,7 +191,7 @@ def test_a_result_without_room_ends_in_error_and_can_be_made_later(
     dispatched.run_failing()
     _, found = api.get(session)
     assert found['state'] == 'error'
-    assert found['error'].startswith('There is no room for it: ')
+    assert found['error'].startswith('There is no space for it: ')
     assert 'quota' in found['error']
     assert (stored(), temporary_files(), sizes()) == (before, [], (SIZE, SIZE))
     allow(2**20)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.plugin('zarr')
 @pytest.fixture(autouse=True)
 def _no_hold(monkeypatch):
     """A test looks again sooner than anybody reloads a page."""
-    monkeypatch.setattr(session_tree, 'HOLD_SECONDS', 0.0)
+    monkeypatch.setattr(session_tree, 'CACHE_SECONDS', 0.0)
 
 
 def link_of(api, session):

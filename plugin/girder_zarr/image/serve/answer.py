@@ -36,7 +36,7 @@ class HttpAnswer:
 
     :param headers: without those that all answers have.
     :param first: the body, or its first block where ``rest`` gives more.
-    :param close: lets go of what the blocks are read from; see :meth:`release`.
+    :param close: closes the source of the blocks; see :meth:`release`.
     """
 
     status: int
@@ -46,7 +46,7 @@ class HttpAnswer:
     close: Callable[[], None] | None = None
 
     def release(self) -> None:
-        """Let go of what is left to read, and of what it is read from. Calling it again does nothing."""
+        """Drop the unread blocks and close their source. Calling it again does nothing."""
         rest, self.rest = self.rest, None
         close, self.close = self.close, None
         if isinstance(rest, Generator):

@@ -14,7 +14,7 @@ class Tree(Protocol):
     def entry(self, key: str) -> Entry | None:
         """Return a value, or None where there is truly none.
 
-        :raises UnreadableImageError: it cannot be told or read.
+        :raises UnreadableImageError: it cannot be looked up or read.
         """
 
     def listed(self, folder: str) -> list[Listed]:

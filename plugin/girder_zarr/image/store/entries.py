@@ -1,4 +1,4 @@
-"""Stored values as they are handed on: size, identity and blocks of bytes, decoded by nobody.
+"""Stored values as they are handed on: size, identity and blocks of bytes, not decoded.
 
 A value may be larger than the memory, so that no entry holds more of it than a block.
 """
@@ -26,12 +26,12 @@ MAX_WHOLE_BYTES = 128 * 2**20
 
 
 class Listed(NamedTuple):
-    """What a listing tells of a value.
+    """A value in a listing.
 
     :param name: without the folders above it; one that ends with a slash is a folder.
     :param size: bytes; None: only :meth:`~.keystore.KeyStore.entry` knows.
     :param identity: as :attr:`Entry.identity`.
-    :param modified: seconds since 1970, or None where nobody knows.
+    :param modified: seconds since 1970, or None if unknown.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Entry:
 
     :param size: bytes.
     :param identity: a text that changes when the bytes change.
-    :param modified: seconds since 1970, or None where nobody knows.
+    :param modified: seconds since 1970, or None if unknown.
     """
 
     def __init__(self, size: int, identity: str, modified: float | None = None) -> None:
@@ -62,7 +62,7 @@ class Entry:
         """
 
     def close(self) -> None:
-        """Let go of what the entry holds open."""
+        """Close the files or connections of the entry."""
 
 
 class BytesEntry(Entry):

@@ -70,7 +70,7 @@ def is_root(folder: Path) -> bool:
     return any((folder / key).is_file() for key in ROOT_KEYS)
 
 
-def location_identity(location: str | os.PathLike[str] | ByteSource) -> str:
+def location_identity(location: str | os.PathLike[str] | ByteSource | KeyStore) -> str:
     """Return a text that changes when what lies at a location changes; for nothing, an empty one."""
     if not isinstance(location, (str, os.PathLike)):
         return location.identity

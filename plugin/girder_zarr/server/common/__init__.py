@@ -1,1 +1,1 @@
-"""What every room of the server may lean on: names, errors as statuses, the database, JSON from outside."""
+"""Used everywhere in the server: names, errors as statuses, the database, JSON from outside."""

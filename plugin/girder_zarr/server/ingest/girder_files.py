@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def patch_of_file(file: Document, fields: PatchFields, limits: StitchLimits) -> NewPatch:
     """Return the patch that a Girder file is.
 
-    :raises LimitExceededError: it is too large. :raises InvalidInputError: it is empty, or not what was said.
+    :raises LimitExceededError: it is too large.
+    :raises InvalidInputError: it is empty, or differs from its fields.
     :raises UnsupportedFormatError: it is no image of a known format.
     """
     if file['size'] > limits.patchBytes:

@@ -57,38 +57,38 @@ def parse_reference(text: Any) -> Document | None:
     return found if isinstance(found, dict) and SESSION in found else None
 
 
-def _open(said: Document, user: Document | None) -> tuple[Document, PatchFields]:
+def _open(reference: Document, user: Document | None) -> tuple[Document, PatchFields]:
     """Return the session and the fields of the patch that a reference names.
 
     :raises GirderZarrError: there is no such session, it takes no patches, or a field is malformed.
     """
-    session = StitchSession().require(said[SESSION], user, AccessType.WRITE)
+    session = StitchSession().require(reference[SESSION], user, AccessType.WRITE)
     check_editable(session)
-    fields = {name: value for name, value in said.items() if name != SESSION}
+    fields = {name: value for name, value in reference.items() if name != SESSION}
     return session, patch_fields.read(fields, spec_of(session))
 
 
-def _check_room(session: Document, user: Document | None, size: int) -> None:
+def _check_quota(session: Document, user: Document | None, size: int) -> None:
     """Ask the quota of the session's folder, which need not be the one that the upload names."""
-    quota.check_room(require_folder(session['folderId'], user, AccessType.WRITE), user, size)
+    quota.check_size(require_folder(session['folderId'], user, AccessType.WRITE), user, size)
 
 
 @access.public
 def check_upload(event: Any) -> None:
     """Refuse an upload before its bytes are sent, where it can be known by then (an event handler)."""
     params = event.info['params']
-    said = parse_reference(params.get('reference'))
-    if said is None:
+    reference = parse_reference(params.get('reference'))
+    if reference is None:
         return
     try:
         user = getCurrentUser()
-        session, _ = _open(said, user)
-        most, size = session_limits.current().patchBytes, str(params.get('size') or '')
-        if size.isdecimal() and int(size) > most:
-            msg = f'The patch has {size} bytes; the limit is {most}.'
+        session, _ = _open(reference, user)
+        limit, size = session_limits.current().patchBytes, str(params.get('size') or '')
+        if size.isdecimal() and int(size) > limit:
+            msg = f'The patch has {size} bytes; the limit is {limit}.'
             raise LimitExceededError(msg)
         if size.isdecimal():
-            _check_room(session, user, int(size))
+            _check_quota(session, user, int(size))
     except GirderZarrError as error:
         raise rest_exception(error) from error
 
@@ -96,16 +96,16 @@ def check_upload(event: Any) -> None:
 def take_upload(event: Any) -> None:
     """Attach an upload that has all its bytes to its session, before an item is made of it (a handler)."""
     upload = event.info
-    said = parse_reference(upload.get('reference'))
-    if said is None:
+    reference = parse_reference(upload.get('reference'))
+    if reference is None:
         return
     try:
         if 'fileId' in upload:
             msg = 'reference: expected a new file, found new contents of one that exists.'
             raise InvalidInputError(msg)
         user = User().load(upload['userId'], force=True)
-        session, _ = _open(said, user)
-        _check_room(session, user, upload['size'])
+        session, _ = _open(reference, user)
+        _check_quota(session, user, upload['size'])
     except (GirderZarrError, AccessException) as error:
         Upload().cancelUpload(upload)
         raise rest_exception(error) if isinstance(error, GirderZarrError) else error from error
@@ -114,11 +114,11 @@ def take_upload(event: Any) -> None:
 
 def make_patch(event: Any) -> None:
     """Make a patch of an upload that is stored; if it is refused, its file is removed (an event handler)."""
-    file, said = event.info['file'], parse_reference(event.info.get('reference'))
-    if said is None:
+    file, reference = event.info['file'], parse_reference(event.info.get('reference'))
+    if reference is None:
         return
     try:
-        session, fields = _open(said, User().load(file['creatorId'], force=True))
+        session, fields = _open(reference, User().load(file['creatorId'], force=True))
         new = patch_of_file(file, fields, session_limits.current())
         StitchPatch().put_file(session, new, file, replace=bool(fields.replace))
     except BaseException as error:
@@ -143,7 +143,7 @@ def drop_contents(event: Any) -> None:
     if path is None or not path.is_file():
         return
     same = {'sha512': digest, 'assetstoreId': upload['assetstoreId']}
-    # As Girder does it: who is about to use the contents has said so in a document before it takes this lock.
+    # As Girder does it: a request that will use the contents saves its document before it takes this lock.
     with FileLock(f'{path}.deleteLock'):
         others = Upload().findOne({**same, '_id': {'$ne': upload['_id']}})
         if others is None and File().findOne(same) is None:
@@ -159,7 +159,7 @@ def add_files(
 ) -> list[Outcome]:
     """Let files be patches of a session, each accepted or refused on its own.
 
-    The files are not copied: whoever asks needs READ on each, and a job that finds one gone or changed ends
+    The files are not copied: the user needs READ on each, and a job that finds one gone or changed ends
     with an error that names it.
     """
     outcomes = []

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: The largest extended header of a member of a tar, and the headers of a part of a multipart body together.
-#: Names and what is said of a patch take some hundred bytes; a header is held in memory while it is parsed.
+#: Names and fields of a patch take some hundred bytes; a header is in memory while it is parsed.
 MAX_HEADER_BYTES = 2**16
 #: Members are read in pieces of this size.
 PIECE_BYTES = 2**16

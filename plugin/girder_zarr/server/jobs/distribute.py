@@ -49,11 +49,11 @@ logger = logging.getLogger(__name__)
 
 #: An image of more than so many parts is distributed; below, handing parts around costs more than it saves.
 MAX_PARTS_ALONE = 4
-#: How many helpers are asked for at most: more workers than any installation that we know of has, and few
+#: The most helper messages: more workers than any installation that we know of has, and few
 #: enough messages not to fill a queue.
 MAX_HELPERS = 64
-#: After so long a helper queues again behind the tasks of others, so that one large image does not keep all
-#: workers from small ones.
+#: After so long a helper queues again behind the tasks of others, so that one large image does not block
+#: the workers for small ones.
 HELP_SECONDS = 60.0
 #: How often a part is tried before the image is given up: often enough for workers that were restarted, and
 #: few enough that a part that kills its worker (for lack of memory, say) does not go on to kill all of them.

@@ -90,7 +90,7 @@ def _dispatch(session: Document, user: Document) -> None:
     except Exception as error:
         if database.was_lost(error):
             raise  # the reaper sends the message once the database is back
-        # Where tasks run at once, in this process, it is the job's own error, and the session is settled.
+        # Where tasks run in this process, it is the job's own error, and the session has ended already.
         logger.exception('The job of stitch session %s ended with an error', session['_id'])
         failed = StitchSession().fail({**session, 'run': None}, f'The job could not be started: {error}')
         if failed is not None:
@@ -126,8 +126,8 @@ def job_changed(event: Any) -> None:
     session = StitchSession().load(meta['stitchSessionId'], force=True)
     if session is None or session['state'] != FINALIZING or session['attempt'] != meta['attempt']:
         return
-    session = {**session, 'run': None}  # whichever worker runs it
+    session = {**session, 'run': None}  # any run of the attempt
     if job['status'] == JobStatus.ERROR:
-        StitchSession().settle(session, ERROR, error='The job ended with an error; its log says which.')
+        StitchSession().end_finalizing(session, ERROR, error='The job ended with an error; see its log.')
     else:
-        StitchSession().settle(session, CANCELLED)
+        StitchSession().end_finalizing(session, CANCELLED)

@@ -55,7 +55,7 @@ def load(job_id: Any) -> Document | None:
 
 
 def is_stopped(job_id: Any) -> bool:
-    """Return whether somebody stopped or removed a job that there was."""
+    """Return whether a job was stopped or removed."""
     job = load(job_id)
     return job_id is not None and (job is None or job['status'] in STOPPED)
 

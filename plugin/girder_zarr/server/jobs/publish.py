@@ -15,6 +15,7 @@ from girder_zarr.server.sessions.access import may_write
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.storage.durable_files import make_durable
 from girder_zarr.server.storage.transfer import send_path
+from girder_zarr.server.tile_sources.item_image import set_large_image
 from girder_zarr.stitch.spec.outputs import OUTPUTS, Output
 
 from . import cleanup
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
 
 #: Permissions may have changed since the user asked for the image.
-NO_ACCESS = 'Whoever asked for the image may no longer write into the folder.'
+NO_ACCESS = 'The user who asked for the image may no longer write into the folder.'
 
 
 def file_name(session: Document) -> str:
@@ -51,14 +52,14 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
     :param check: called before each piece of the file; raises to stop.
     :raises CancelledError: the session did not wait for this attempt any more; the item is removed again.
     :raises InvalidInputError: the user may no longer write into the folder.
-    :raises LimitExceededError: a quota has no room for the file.
+    :raises LimitExceededError: the file would exceed a quota.
     """
     check()
     if not may_write(session, user):
         raise InvalidInputError(NO_ACCESS)
     folder = Folder().load(session['folderId'], force=True)
     size = path.stat().st_size
-    quota.check_room(folder, user, size)
+    quota.check_size(folder, user, size)
     item: Document = Item().createItem(
         session['name'], user, folder, description=cleanup.item_description(session)
     )
@@ -72,20 +73,10 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
         raise
     # Once the session is complete its patches may go; by then the image is on the disk.
     make_durable(file)
-    _set_large_image(item, file, output_of(session).source)
+    set_large_image(item, file, output_of(session).source, replace_source=True)
     if StitchSession().complete(session, item, file) is None:
         cleanup.remove_item(item)
         msg = 'The session was cancelled while its image was stored.'
         raise CancelledError(msg)
     cleanup.clear_description(item)
     return item
-
-
-def _set_large_image(item: Document, file: Document, source: str) -> None:
-    """Let large_image open the file with its own source, whatever it chose when the file came in."""
-    fields = {'largeImage': {'fileId': file['_id'], 'sourceName': source}}
-    query = {
-        '_id': item['_id'],
-        '$or': [{'largeImage.fileId': {'$exists': False}}, {'largeImage.fileId': file['_id']}],
-    }
-    Item().update(query, {'$set': fields}, multi=False)

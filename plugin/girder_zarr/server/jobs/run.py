@@ -71,7 +71,7 @@ def _run(session: Document, cancellation: CancellationCheck) -> None:
         with work_folder(str(session['_id'])) as folder:
             _make_image(session, folder, reporter, cancellation)
     except CancelledError as error:
-        StitchSession().settle(session, CANCELLED)
+        StitchSession().end_finalizing(session, CANCELLED)
         reporter.log(f'Stopped: {error}')
     except Exception as error:
         if database.was_lost(error):

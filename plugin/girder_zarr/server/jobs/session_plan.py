@@ -36,7 +36,7 @@ def build_plan(
     :param planned: the plan document of the attempt (`StitchPart.plan`): patches are not registered twice.
     :param check: raises to stop.
     :param on_progress: called with a message before a step that takes long.
-    :raises LimitExceededError: the image would be larger than the limits that hold now.
+    :raises LimitExceededError: the image would be larger than the limits in force.
     """
     spec, references = spec_of(session), references_of(session)
     patches = [to_patch(document) for document in StitchPatch().list_unlocked(session)]

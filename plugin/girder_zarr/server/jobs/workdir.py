@@ -35,7 +35,7 @@ def work_folder(name: str) -> Iterator[Path]:
 
 
 def sweep() -> None:
-    """Remove the folders of processes that are gone: nobody holds their locks any more."""
+    """Remove the folders of processes that have ended, whose locks are free."""
     WORK_FOLDERS.sweep(Path(tempfile.gettempdir()))
 
 

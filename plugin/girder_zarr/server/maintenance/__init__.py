@@ -1,1 +1,1 @@
-"""What is removed or started again without a request: lost runs, expired sessions, orphans."""
+"""Maintenance without a request: lost runs are dispatched again, expired sessions and orphans removed."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How often a server looks for expired sessions, when sessions are created or listed.
+#: Seconds between two sweeps of a server.
 INTERVAL_SECONDS = 600
 #: A removal that a dead server left unfinished is finished after so long.
 _REMOVAL_HOURS = 1
@@ -53,13 +53,13 @@ def sweep(now: dt.datetime | None = None) -> int:
 
 
 def sweep_if_due() -> None:
-    """Look for expired sessions if that was long ago; remove them in a thread of its own."""
+    """Sweep if the last sweep was `INTERVAL_SECONDS` ago, in a thread of its own."""
     global _looked  # noqa: PLW0603 - one time for the process
     with _lock:
         if time.monotonic() - _looked < INTERVAL_SECONDS:
             return
         _looked = time.monotonic()
-    # A removal that a dead server has left unfinished is somebody's to finish, too.
+    # Removals that a crashed server left unfinished are finished too.
     if _expired(dt.datetime.now(dt.UTC)) or StitchSession().findOne({'deleting': True}):
         threading.Thread(target=sweep, name='expired stitch sessions', daemon=True).start()
 

@@ -1,7 +1,7 @@
-"""What dead servers leave behind: files that no patch names, holds, half of uploads, wrong counts.
+"""Orphans of crashed servers: files that no patch names, stale locks, unfinished uploads, wrong counts.
 
-None of it was ever acknowledged. A file is a request's that is still under way until it is older than
-``ORPHAN_SECONDS``; a request that takes half as long gives up by itself (`keyed.KeyedModel.check_fresh`).
+None of it was acknowledged to a client. A file younger than ``ORPHAN_SECONDS`` may belong to a request under
+way; a request that takes half as long fails by itself (`keyed.KeyedModel.check_fresh`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How often a server looks.
+#: Seconds between two sweeps of a server.
 INTERVAL_SECONDS = 600
 _AT_ONCE = 1000
 

@@ -2,7 +2,7 @@
 
 A message that is lost with its broker, a worker killed with SIGKILL, a machine that is gone: sooner or later
 the lease of a finalizing session's run expires, or no run has begun. The reaper that is first to claim the
-dispatch sends the message again. It also removes what ended attempts have left, and expired sessions. Any
+dispatch sends the message again. It also removes leftovers of ended attempts, and expired sessions. Any
 number of reapers may scan at the same time.
 """
 

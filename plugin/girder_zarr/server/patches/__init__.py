@@ -1,1 +1,1 @@
-"""What is stored under a key of a session: patches, batches and reference images."""
+"""Documents stored under a key of a session: patches, batches and reference images."""

@@ -86,7 +86,7 @@ def _sort(
 
 
 def _with(session: Document, new: NewPatch) -> Document:
-    """Return what the session will be with a patch, as far as the next one is held against it."""
+    """Return the session as it will be with a patch, with the fields that the check of the next one reads."""
     return {**session, **new.kind, 'extent': grown(session['extent'], new.box)}
 
 
@@ -98,15 +98,15 @@ def _put(session: Document, entry: BatchEntry, user: Document) -> Result:
         return error
 
 
-def _store(session: Document, news: Sequence[NewPatch], user: Document) -> dict[str, Result]:
+def _store(session: Document, patches: Sequence[NewPatch], user: Document) -> dict[str, Result]:
     """Store patches in one file; return those for which this was possible, by key."""
     try:
-        file, offsets = store_pack(session, news, user)
+        file, offsets = store_pack(session, patches, user)
     except (GirderZarrError, ValidationException, AccessException, GirderException):
         # Too much for a quota, maybe; one by one those that fit are stored, and the others get the reason.
         return {}
     try:
-        stored = StitchPatch().put_together(session, news, file, offsets)
+        stored = StitchPatch().put_together(session, patches, file, offsets)
     except GirderZarrError:
         return {}
     return {

@@ -37,19 +37,19 @@ _MIME_TYPES = {
 def store_file(session: Document, new: NewPatch, user: Document) -> Document:
     """Store the bytes of a patch as a Girder file attached to the session; on any error nothing remains.
 
-    When it returns, they are there to stay, whatever happens to the server or its machine.
+    When it returns, they survive a crash of the server or its machine.
     """
     name, mime_type = f'patch.{new.info.format}', _MIME_TYPES[new.info.format]
     return _store(session, name, mime_type, new.size, new.stream, user)
 
 
-def store_pack(session: Document, news: Sequence[NewPatch], user: Document) -> tuple[Document, list[int]]:
+def store_pack(session: Document, patches: Sequence[NewPatch], user: Document) -> tuple[Document, list[int]]:
     """Store the bytes of patches one after the other in one Girder file attached to the session.
 
-    :returns: the file, and where in it each patch begins. It is held in memory: keep it small.
+    :returns: the file, and where in it each patch begins. All bytes are in memory at once: keep it small.
     """
     pack, offsets = io.BytesIO(), []
-    for new in news:
+    for new in patches:
         offsets.append(pack.tell())
         new.stream.seek(0)
         shutil.copyfileobj(new.stream, pack, 2**20)
@@ -67,7 +67,7 @@ def _store(
     adapter = durable_files.adapter_of(assetstore)
     if adapter is None:
         return _upload(session, folder, assetstore, user, (name, mime_type, size), stream)
-    quota.check_room(folder, user, size)
+    quota.check_size(folder, user, size)
     file = File().createFile(user, None, name, size, assetstore, mimeType=mime_type, saveFile=False)
     file.update(attachedToType=list(ATTACHED_TO), attachedToId=session['_id'])
     file = durable_files.store(adapter, file, stream, session['_id'])

@@ -1,7 +1,7 @@
-"""Whom the patches notify of their changes: rooms above subscribe, so that patches need not know them.
+"""Hooks for changes of patches: packages above subscribe, so that patches need not import them.
 
 Subscribers are called in the process that made the change, after the database has it. An error in one is
-logged and changes no answer: what subscribers keep can be made again from the patches.
+logged and changes no answer: what subscribers cache can be computed again from the patches.
 """
 
 from __future__ import annotations

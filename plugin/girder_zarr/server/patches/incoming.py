@@ -38,7 +38,7 @@ class NewPatch:
 
     @property
     def fields(self) -> Document:
-        """What the patch's document will hold, its file aside."""
+        """The fields of the patch's document without its file."""
         return {
             'digest': self.digest,
             'size': self.size,
@@ -52,12 +52,12 @@ class NewPatch:
 
     @property
     def kind(self) -> Document:
-        """What all patches of a session have in common."""
+        """The fields that all patches of a session share: dtype, bands and axes."""
         return {'dtype': self.info.dtype, 'bands': self.info.shape[2], 'axes': list(self.placement.axes)}
 
     @property
     def box(self) -> session_extent.Box:
-        """What it covers of the image."""
+        """The part of the image that it covers."""
         return session_extent.box_of(self.placement.as_dict(), self.info.shape)
 
     def same_as(self, document: Document) -> bool:
@@ -85,8 +85,8 @@ def check_editable(session: Document) -> None:
 def check_fits(session: Document, new: NewPatch, limits: StitchLimits | None = None) -> None:
     """Check a new patch against the session.
 
-    :param limits: those that hold now, where the caller has them.
-    :raises ConflictError: the session is not editable, or dtype, bands or axes differ from what it holds.
+    :param limits: those in force, if the caller has them.
+    :raises ConflictError: the session is not editable, or dtype, bands or axes differ from its patches'.
     :raises InvalidInputError: it lies outside of the sizes that the spec declares.
     :raises LimitExceededError: the image would become too large.
     """
@@ -111,11 +111,11 @@ def check_fits(session: Document, new: NewPatch, limits: StitchLimits | None = N
 
 
 def decide(existing: Document, new: NewPatch, *, replace: bool) -> str:
-    """Return what becomes of a patch whose key is taken.
+    """Return what happens to a patch whose key exists: `UNCHANGED` or `REPLACED`.
 
-    One that reads a file of somebody else, which may be gone, is replaced by the same if this is asked for.
+    A patch that reads a file of an item, which may be gone, is replaced by the same bytes with ``replace``.
 
-    :raises ConflictError: it differs and shall not replace the other.
+    :raises ConflictError: it differs and ``replace`` is not set.
     """
     if new.same_as(existing):
         return REPLACED if replace and existing.get('shared') else UNCHANGED

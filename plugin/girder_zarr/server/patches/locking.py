@@ -99,7 +99,7 @@ class LockedModel(Model):
             if found is None or not is_locked(found):
                 return found
             if is_stale(found):
-                # Nobody was told that it was done.
+                # No client got a success for it.
                 self._unlock(found)
             time.sleep(PAUSE_SECONDS)
         msg = f'Another request is storing {self.noun} {key}; try again.'

@@ -1,6 +1,6 @@
 """Documents in the form of before 2026-12, brought to the form of now.
 
-The fields of a lock were called ``held`` and ``heldAt`` then. The index of ``held`` tells that such documents
+The fields of a lock were called ``held`` and ``heldAt`` then. The index of ``held`` shows that such documents
 may be there: without it nothing is looked through, with it the fields are renamed, and the index goes last.
 So any number of servers may do this at the same time, and one that dies meanwhile is followed by the next.
 A server of before that is started once more brings its index back, and with it the next renaming.

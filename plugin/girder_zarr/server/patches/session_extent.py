@@ -1,4 +1,4 @@
-"""What patches cover of the image of their session.
+"""The extent of a session: the part of the image that its patches cover.
 
 A *box* is ``{axis: (first, end)}``, in pixels along x and y and in indices along all other axes. The document
 of a session holds the same of all its patches together as ``{axis0: first, axis1: end}``.

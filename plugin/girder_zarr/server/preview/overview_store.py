@@ -115,6 +115,6 @@ def forget_session(session: Document) -> None:
 
 
 def subscribe() -> None:
-    """Remove what is kept of patches with them, in servers and in workers: either removes patches."""
+    """Remove overviews and blocks with their patches. For servers and workers, since both remove patches."""
     hooks.subscribe(hooks.removed, forget)
     hooks.subscribe(hooks.emptied, forget_session)

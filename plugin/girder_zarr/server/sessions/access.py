@@ -1,4 +1,4 @@
-"""Who may do what with a session: its access is that of its folder. See `StitchSession.require`."""
+"""Access to sessions: it is that of their folder. See `StitchSession.require`."""
 
 from __future__ import annotations
 

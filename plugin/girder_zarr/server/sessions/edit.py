@@ -1,4 +1,4 @@
-"""What a session is made with, and what of it may change while it is open."""
+"""The fields that a session is created with, and those that may change while it is open."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def split(spec: Any) -> tuple[Any, float | dt.datetime | None]:
 def edit(session: Document, body: Document) -> Document:
     """Change name and spec of a session; return it. Fields of the spec that are not named stay.
 
-    Another spec opens a complete session again that has kept its patches; its item stays as it is.
+    Another spec opens a complete session again if it still has its patches; its item stays as it is.
 
     :param body: ``{'name', 'spec'}``, each optional. A field of the spec that is null gets its default.
     :raises InvalidInputError: a field is unknown or malformed. After any error nothing has changed.
@@ -80,9 +80,9 @@ def edit(session: Document, body: Document) -> Document:
 
 
 def _can_be_made_again(session: Document) -> bool:
-    """Return whether a complete session still has its patches, for another image of another spec."""
-    kept = session['spec']['keepPatches'] and session['counts']['patches'] > 0
-    return bool(session['state'] == COMPLETE and kept)
+    """Return whether a session is complete and still has its patches, so that it can be made anew."""
+    has_patches = session['spec']['keepPatches'] and session['counts']['patches'] > 0
+    return bool(session['state'] == COMPLETE and has_patches)
 
 
 def check_patches_fit(session: Document, spec: StitchSpec) -> None:

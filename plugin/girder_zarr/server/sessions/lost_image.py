@@ -1,4 +1,4 @@
-"""What becomes of a complete session whose image was deleted: it can be finalized again."""
+"""A complete session whose image was deleted is opened again, so that it can be finalized anew."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _HANDLER = f'{HANDLER}.lost_image'
 
 
-def follow() -> None:
-    """Open a complete session again when its item or the file of its image is removed."""
+def bind() -> None:
+    """Bind the handlers that open a complete session again when its item or image file is removed."""
     events.bind('model.item.remove', _HANDLER, lambda event: _reopen('itemId', event.info['_id']))
     events.bind('model.file.remove', _HANDLER, lambda event: _reopen('fileId', event.info['_id']))
 

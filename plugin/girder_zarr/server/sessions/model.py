@@ -76,9 +76,9 @@ class StitchSession(AccessControlMixin, Model):
         :raises InvalidInputError: the name or the spec is not acceptable.
         :raises TooManyError: the user has as many open sessions as one may have.
         """
-        made = StitchSpec.from_json(spec)
-        made.check_installed()
-        session_limits.current().check_registration(made)
+        checked = StitchSpec.from_json(spec)
+        checked.check_installed()
+        session_limits.current().check_registration(checked)
         moment = now()
         session: Document = self.save(
             {
@@ -87,7 +87,7 @@ class StitchSession(AccessControlMixin, Model):
                 'creatorId': user['_id'],
                 'state': OPEN,
                 'deleting': False,
-                'spec': made.to_json(),
+                'spec': checked.to_json(),
                 'specRevision': 0,
                 'expires': expires,
                 'counts': {'patches': 0, 'bytes': 0},
@@ -115,7 +115,7 @@ class StitchSession(AccessControlMixin, Model):
         try:
             session_limits.current().check_open_sessions(self.collection.count_documents(unfinished))
         except BaseException:
-            # It holds nothing yet: its document is all there is to remove.
+            # A new session has no patches: only its document has to be removed.
             self.remove(session)
             raise
         return session
@@ -170,30 +170,30 @@ class StitchSession(AccessControlMixin, Model):
         }
         return self.change(session['_id'], {'state': {'$in': EDITABLE}}, {'$set': fields})
 
-    def settle(
-        self, session: Document, state: str, *, made: ObjectId | None = None, **fields: Any
+    def end_finalizing(
+        self, session: Document, state: str, *, item_id: ObjectId | None = None, **fields: Any
     ) -> Document | None:
-        """End the session's attempt in a state; None if it has ended already, in whichever way.
+        """Move the session from finalizing to a state; return it, or None if its attempt has ended already.
 
-        :param session: with a ``run``: None too if another run of the attempt has taken over.
-        :param made: an item that was made, and that nobody may take for something left behind from now on.
+        :param session: if it has a ``run``, None is returned also if another run has taken over.
+        :param item_id: the published item; recorded in ``made``, so that no cleanup removes it.
         """
         query = {'state': FINALIZING, 'attempt': session['attempt']}
         if session.get('run'):
             query['run.id'] = session['run']['id']
         update: Document = {'$set': {'state': state, **fields}}
-        if made is not None:
-            update['$push'] = {'made': made}
+        if item_id is not None:
+            update['$push'] = {'made': item_id}
         return self.change(session['_id'], query, update)
 
     def complete(self, session: Document, item: Document, file: Document) -> Document | None:
         """End the attempt with a published item."""
         fields = {'itemId': item['_id'], 'fileId': file['_id'], 'progress.message': 'Complete'}
-        return self.settle(session, COMPLETE, made=item['_id'], **fields)
+        return self.end_finalizing(session, COMPLETE, item_id=item['_id'], **fields)
 
     def fail(self, session: Document, sentence: str) -> Document | None:
-        """End the attempt with an error. Whoever may see the session reads it, so that it names no paths."""
-        return self.settle(session, ERROR, error=without_paths(sentence)[:MAX_ERROR])
+        """End the attempt with an error; paths of the server are taken out of the sentence, which users read."""
+        return self.end_finalizing(session, ERROR, error=without_paths(sentence)[:MAX_ERROR])
 
     def cancel(self, session: Document) -> Document:
         """Cancel an open or finalizing session.

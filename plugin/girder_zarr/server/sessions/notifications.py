@@ -1,7 +1,7 @@
 """Events of sessions for their creators, over Girder's notifications.
 
-They are delivered at most once, and only while the creator looks at a page; so a page polls as well, and what
-an event holds is a hint that something has changed. A change of state is sent at once; others at most once a
+They are delivered at most once, and only while the creator has a page open; so a page polls as well, and an
+event is only a hint that something has changed. A change of state is sent at once; others at most once a
 second for each session and process.
 """
 
@@ -31,7 +31,7 @@ _sent: LRU[Any, tuple[str, float]] = LRU(max_items=_MAX_SESSIONS)
 
 
 def announce(session: Document) -> bool:
-    """Send the creator of a session an event of its change; return whether that was due.
+    """Send the creator of a session an event of its change; return whether it was sent.
 
     :param session: as it is after the change.
     """

@@ -1,8 +1,8 @@
-"""The bytes of sessions count where Girder counts bytes, and what a quota refuses is answered as a limit.
+"""Sizes and quotas: the bytes of sessions count in Girder's sizes, and an exceeded quota is a limit error.
 
-Girder adds the size of an item's files to its folder and to the user or collection above, which is what the
-plugin user_quota looks at. Files that are attached to something else, as those of sessions are, it counts
-nowhere; so they are counted here, when they are stored and when they are removed.
+Girder adds the size of an item's files to its folder and to the user or collection above, which the plugin
+user_quota reads. It does not count files that are attached to other documents, such as sessions; so they are
+counted here, when they are stored and when they are removed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from bson import ObjectId
 
-#: What Girder's plugin binds its handlers as.
+#: The name under which the plugin user_quota binds its handlers.
 _QUOTA_HANDLER = 'userQuota'
-#: Of a file: the folder in whose size it is; None while it is being removed.
+#: Field of a file: the id of the folder whose size includes it; None while the file is being removed.
 COUNTED_IN = 'countedIn'
-#: Ours: a name of its own, since others of our handlers follow the same events.
+#: The name of our handlers: its own, since other handlers of ours are bound to the same events.
 _COUNTER = f'{HANDLER}.quota'
 
 
@@ -64,9 +64,9 @@ def install_in_worker() -> None:
 
 @contextlib.contextmanager
 def as_limit() -> Iterator[None]:
-    """Raise an error of ours where a quota refuses what is done inside.
+    """Turn the error of a quota that refuses an upload inside the ``with`` block into one of ours.
 
-    :raises LimitExceededError: a quota has no room; the message gives it.
+    :raises LimitExceededError: a quota would be exceeded; the message names it.
     """
     try:
         yield
@@ -74,14 +74,14 @@ def as_limit() -> Iterator[None]:
         # Quotas blame the size of an upload; anything else is not about them.
         if error.field != 'size':
             raise
-        msg = f'There is no room for it: {str(error).rstrip(".")}.'
+        msg = f'There is no space for it: {str(error).rstrip(".")}.'
         raise LimitExceededError(msg) from error
 
 
-def check_room(folder: Document, user: Document | None, size: int) -> None:
-    """Ask the quotas that watch uploads whether a file of a size may be stored in a folder.
+def check_size(folder: Document, user: Document | None, size: int) -> None:
+    """Check that the quotas of a folder and user allow a file of a size in bytes.
 
-    :raises LimitExceededError: a quota has no room for it; the message gives it.
+    :raises LimitExceededError: a quota would be exceeded; the message names it.
     """
     now = dt.datetime.now(dt.UTC)
     upload = {

@@ -170,7 +170,10 @@ def install() -> None:
     addresses.follow(
         PolledSetting(SettingKey.ALLOWED_HOSTS, _parse_hosts, addresses.Allowed(), fail_closed=True)
     )
-    style_functions.bind(PolledSetting(SettingKey.STYLE_FUNCTIONS, _parse_functions, (), fail_closed=True))
+    no_functions: tuple[str, ...] = ()
+    style_functions.bind(
+        PolledSetting(SettingKey.STYLE_FUNCTIONS, _parse_functions, no_functions, fail_closed=True)
+    )
 
 
 def _parse_hosts(raw: object) -> addresses.Allowed:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import GirderZarrError, InvalidInputError
 from girder_zarr.image.serve.answer import HttpAnswer, error_answer
 
-from .grants import held_grant
+from .grants import cached_grant
 from .reads import FLUSH_SECONDS, MAX_WAITING, Reader, counts
 from .requests import ZarrRequest, read_request, respond, respond_at_once, still_granted
 
@@ -113,7 +113,7 @@ class ZarrApp:
     ) -> None:
         """Send block after block, each when the one before it is on its way.
 
-        The right to read is asked for again as soon as what is known of it is too old. Where it ends, or
+        The right to read is checked again once the cached grant has expired. Where it ends, or
         where a block cannot be read, the connection ends before the length that was announced, which no
         client takes for the whole value.
         """
@@ -126,12 +126,12 @@ class ZarrApp:
                     return
                 await send({'type': 'http.response.body', 'body': block, 'more_body': True})
                 sent.size += len(block)
-                if held_grant(request.door) is None and not await self._run(still_granted, request):
+                if cached_grant(request.address) is None and not await self._run(still_granted, request):
                     return
                 block = await self._run(next, answer.rest, b'')
             await send({'type': 'http.response.body'})
         except GirderZarrError as error:
-            logger.warning('A value of %s %s broke off: %s', *request.door[:2], error)
+            logger.warning('A value of %s %s broke off: %s', *request.address[:2], error)
         finally:
             left.cancel()
             with suppress(ValueError):  # a thread is still reading; what is open closes after it

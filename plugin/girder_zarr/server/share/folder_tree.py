@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 #: Folders below each other, and what one folder shows.
 MAX_DEPTH, MAX_SHOWN = 20, 100_000
-#: Names that are remembered while the right to read holds.
+#: Names whose trees are cached, for as long as the grant.
 MAX_KNOWN = 1000
 
 
 class FolderTree:
     """What a user may read in a folder. A folder that is itself an uploaded hierarchy is that image.
 
-    :param user: whose rights count; None: anybody's.
+    :param user: the reader; None: the public.
     :param open_image: gives the tree of an item, or None where it is no image.
     """
 

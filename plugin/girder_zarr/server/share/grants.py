@@ -1,6 +1,6 @@
-"""Who may read what, asked of Girder once and held for seconds.
+"""Rights to read, checked in Girder once and cached for seconds.
 
-Whoever may not read, and whatever does not exist, gets one and the same answer.
+A reader without rights and a target that does not exist get the same answer.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from girder_zarr.image.store.entries import Entry
     from girder_zarr.server.common.names import Document
 
-#: Seconds that an answer holds. A link that is revoked, and rights that are taken, are gone after five.
-HOLD_SECONDS = 4.0
+#: Seconds that a grant is cached. A link that is revoked, and rights that are taken, are gone after five.
+GRANT_SECONDS = 4.0
 MAX_GRANTS = 2000
-#: Longer ones are no tokens of Girder, and are not looked for.
+#: Characters. Longer texts are no tokens of Girder; the database is not queried for them.
 MAX_TOKEN = 256
 #: Seconds that others may hand on a chunk of a public image without asking again.
 PUBLIC_SECONDS = 60
@@ -45,8 +45,8 @@ class RefusedError(Exception):
     """There is nothing that may be read: unknown, deleted, foreign, revoked or expired alike."""
 
 
-class Door(NamedTuple):
-    """What an address names, and who asks.
+class Address(NamedTuple):
+    """What the address of a request names, with the token of the reader.
 
     :param kind: 'item', 'session' or 'k'. :param name: an id or a share key.
     :param token: Girder's token; none with a share key.
@@ -61,7 +61,7 @@ class Door(NamedTuple):
 class Grant:
     """The right to read a tree for some seconds.
 
-    :param is_public: anybody may, so that anybody may store it.
+    :param is_public: everybody may read it, so that shared caches may store it.
     :param until: as of `time.monotonic`.
     """
 
@@ -71,7 +71,7 @@ class Grant:
     until: float
 
     def cache_control(self, key: str) -> str:
-        """Return the header for a value: what is private stays with the reader, who asks each time."""
+        """Return the header for a value. A private value is stored by the reader only, and validated."""
         if not self.is_public:
             return 'private, no-cache'
         return 'public, no-cache' if is_metadata(key) else f'public, max-age={PUBLIC_SECONDS}'
@@ -82,51 +82,52 @@ class Grant:
         return consolidated(self.tree) if found is None and key == ZMETADATA else found
 
 
-_grants: LRU[Door, Grant] = LRU(max_items=MAX_GRANTS)
+_grants: LRU[Address, Grant] = LRU(max_items=MAX_GRANTS)
 
 
-def held_grant(door: Door) -> Grant | None:
-    """Return what may be read if that is known and holds, without asking anybody."""
-    found = _grants.get(door)
+def cached_grant(address: Address) -> Grant | None:
+    """Return the cached grant of an address, or None without one that is valid; asks no database."""
+    found = _grants.get(address)
     return found if found is not None and time.monotonic() < found.until else None
 
 
-def grant_of(door: Door) -> Grant:
-    """Return what may be read.
+def grant_of(address: Address) -> Grant:
+    """Return the grant of an address, cached or checked now.
 
-    :raises RefusedError: nothing. :raises UnreadableImageError: it may be read, and cannot.
+    :raises RefusedError: there is no right to read it, or it does not exist.
+    :raises UnreadableImageError: it may be read but is damaged.
     """
-    found = held_grant(door)
+    found = cached_grant(address)
     if found is not None:
         return found
-    _grants.pop(door)
-    return _grants.fetch(door, lambda: _ask(door))
+    _grants.pop(address)
+    return _grants.fetch(address, lambda: _check_rights(address))
 
 
-def forget_grant(door: Door) -> None:
-    """Ask again for what an address names, and open it anew."""
-    _grants.pop(door)
+def forget_grant(address: Address) -> None:
+    """Drop the grant of an address, so that rights are checked and the image is opened anew."""
+    _grants.pop(address)
 
 
 def forget_grants() -> None:
-    """Ask again for everything."""
+    """Drop all grants."""
     _grants.clear()
 
 
-def _ask(door: Door) -> Grant:
-    until = time.monotonic() + HOLD_SECONDS
-    if door.kind == 'k':
-        return _by_link(door.name, until)
-    if door.kind not in ('item', 'session') or not ObjectId.is_valid(door.name):
+def _check_rights(address: Address) -> Grant:
+    until = time.monotonic() + GRANT_SECONDS
+    if address.kind == 'k':
+        return _by_link(address.name, until)
+    if address.kind not in ('item', 'session') or not ObjectId.is_valid(address.name):
         raise RefusedError
-    target = load_target(door.kind, ObjectId(door.name))
-    is_public = may_read(door.kind, target, None)
-    user = None if door.token is None else user_of_token(door.token)
-    if target is None or not (is_public or may_read(door.kind, target, user)):
+    target = load_target(address.kind, ObjectId(address.name))
+    is_public = may_read(address.kind, target, None)
+    user = None if address.token is None else user_of_token(address.token)
+    if target is None or not (is_public or may_read(address.kind, target, user)):
         raise RefusedError
-    is_public = is_public and door.kind == 'item'  # a session grows, so that others store nothing of it
-    reader = Reader(None, user['_id'] if user else None, door.kind, target['_id'])
-    return Grant(_tree_of(door.kind, target, user), is_public, reader, until)
+    is_public = is_public and address.kind == 'item'  # a session grows, so that others store nothing of it
+    reader = Reader(None, user['_id'] if user else None, address.kind, target['_id'])
+    return Grant(_tree_of(address.kind, target, user), is_public, reader, until)
 
 
 def _by_link(key: str, until: float) -> Grant:
@@ -147,7 +148,7 @@ def _by_link(key: str, until: float) -> Grant:
 def _tree_of(kind: str, target: Document, user: Document | None) -> Tree:
     """Return the keys of a target.
 
-    :param user: who may read it, and whose rights count for what lies in it.
+    :param user: the reader, who needs rights on the items inside too.
     """
     if kind == 'folder':
         return FolderTree(target, user, open_item)
@@ -165,7 +166,7 @@ def _tree_of(kind: str, target: Document, user: Document | None) -> Tree:
 
 
 def user_of_token(text: str) -> Document | None:
-    """Return whose token it is, or None: nobody's, one that has expired or that does not let data be read."""
+    """Return the user of a token, or None: unknown, expired, or without the scope to read data."""
     if len(text) > MAX_TOKEN:
         return None
     token = Token().load(text, force=True, objectId=False)

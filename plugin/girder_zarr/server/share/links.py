@@ -1,4 +1,4 @@
-"""Share links: keys by which anybody reads what the maker of the link may read.
+"""Share links: keys that give their bearer the maker's right to read one target.
 
 A key is 160 bits of chance and is shown once; what is stored is its SHA-256. It needs no salt: nobody guesses
 a key of that length, whatever tables there are.
@@ -21,9 +21,10 @@ from girder.models.model_base import Model
 from girder.models.user import User
 
 from girder_zarr.errors import InvalidInputError, NotFoundError, TooManyError
+from girder_zarr.server.common.database import object_id
 from girder_zarr.server.common.names import Document, now
 from girder_zarr.server.sessions.access import is_disabled
-from girder_zarr.server.sessions.model import StitchSession, object_id
+from girder_zarr.server.sessions.model import StitchSession
 
 if TYPE_CHECKING:
     from bson import ObjectId
@@ -40,7 +41,7 @@ _NOT_THERE = 'There is no such share link.'
 
 
 class ZarrLink(Model):
-    """Share links. Whoever makes one, and whoever administers its target, sees and revokes it."""
+    """Share links. The maker of one, and administrators of its target, see and revoke it."""
 
     def initialize(self) -> None:
         """Name the collection and its indexes."""
@@ -54,7 +55,7 @@ class ZarrLink(Model):
     def create(
         self, maker: Document, kind: str, target: Document, label: str, expires: dt.datetime | None
     ) -> tuple[Document, str]:
-        """Make a link; return it with its key, which nobody can tell later.
+        """Make a link; return it with its key, which is not stored.
 
         :param target: the document of an item, folder or session, which the maker may read.
         :raises TooManyError: the maker has as many links as one may have.
@@ -83,10 +84,10 @@ class ZarrLink(Model):
         return link, key
 
     def of_key(self, key: str) -> Document | None:
-        """Return the link of a key if it counts now, whoever asks."""
+        """Return the link of a key if it is valid now; permissions are not checked."""
         if not KEY.fullmatch(key):
             return None
-        found = self.findOne({'digest': digest_of(key)})
+        found: Document | None = self.findOne({'digest': digest_of(key)})
         if found is None or (found['expires'] is not None and found['expires'] <= now()):
             return None
         return found
@@ -107,7 +108,7 @@ class ZarrLink(Model):
 
         :raises NotFoundError: there is none, or it is none of the user's business.
         """
-        link = self.findOne({'_id': object_id(link_id, 'share link')})
+        link: Document | None = self.findOne({'_id': object_id(link_id, 'share link')})
         if link is not None and link['makerId'] != user['_id'] and not user.get('admin'):
             kind, target = target_of(link)
             if not may_read(kind, target, user, AccessType.ADMIN):
@@ -129,14 +130,14 @@ def target_of(link: Document) -> tuple[str, Document | None]:
 
 
 def load_target(kind: str, target_id: ObjectId) -> Document | None:
-    """Return an item, folder or session, whoever asks."""
+    """Return an item, folder or session, or None; permissions are not checked."""
     if kind == 'session':
         return StitchSession().findOne({'_id': target_id, 'deleting': False})  # type: ignore[no-any-return]
     return (Item() if kind == 'item' else Folder()).load(target_id, force=True)  # type: ignore[no-any-return]
 
 
 def may_read(kind: str, target: Document | None, user: Document | None, level: int = AccessType.READ) -> bool:
-    """Return whether a user (None: anybody) may read a target, or more where ``level`` says so."""
+    """Return whether a user (None: the public) has access of a level to a target."""
     if target is None or (user is not None and is_disabled(user)):
         return False
     if kind == 'item':
@@ -146,7 +147,7 @@ def may_read(kind: str, target: Document | None, user: Document | None, level: i
 
 
 def maker_of(link: Document) -> Document | None:
-    """Return the user who made a link, or None where the account has gone."""
+    """Return the user who made a link, or None if the account was removed."""
     return User().load(link['makerId'], force=True)  # type: ignore[no-any-return]
 
 
@@ -194,8 +195,8 @@ def view(link: Document) -> Document:
     return {name: link[name] for name in shown}
 
 
-def follow() -> None:
-    """Remove links with what they name, and with who made them."""
+def bind() -> None:
+    """Bind the handlers that remove links together with their target or their maker."""
     for kind, field in (*KINDS.items(), ('user', 'makerId')):
         model = 'stitch_session' if kind == 'session' else kind
         events.bind(f'model.{model}.remove', HANDLER, _remover(field))

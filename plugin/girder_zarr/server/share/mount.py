@@ -20,7 +20,7 @@ def install() -> None:
     """Add the routes to Girder's ASGI application. Called from the plugin's ``load``.
 
     Plugins load while ``girder.asgi`` is being imported, before it makes its application; so the routes are
-    added when the module is asked for the application for the first time. Nothing happens in processes that
+    added when the attribute is read for the first time. Nothing happens in processes that
     do not serve it: workers, and servers of the WSGI application.
     """
     module = sys.modules.get(_ASGI)
@@ -33,7 +33,7 @@ def install() -> None:
 
 
 class _AsgiModule(ModuleType):
-    """``girder.asgi`` until its application is asked for."""
+    """The module ``girder.asgi`` until its attribute ``app`` is read."""
 
     @property
     def app(self) -> Any:
@@ -41,7 +41,7 @@ class _AsgiModule(ModuleType):
         if found is None:
             msg = f'module {_ASGI!r} has no attribute "app" yet'
             raise AttributeError(msg)
-        self.__class__ = ModuleType
+        self.__class__ = ModuleType  # type: ignore[assignment]
         add_routes(found)
         return found
 

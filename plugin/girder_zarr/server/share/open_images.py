@@ -85,8 +85,8 @@ class ImageTree:
 def _stored(file: Document) -> KeyStore:
     """Return the keys as they are stored.
 
-    A directory of values that each cost a request is opened anew, so that nothing it has learned of them, and
-    of who may read them, is older than the right to read them.
+    A directory of values that each cost a request is opened anew, so that nothing cached of them, nor of
+    the rights to read them, is older than the grant.
     """
     location = open_location(file)
     key = str(file['_id']), location_identity(location)

@@ -1,4 +1,4 @@
-"""Who has read what, in counts by the hour: an audit record that does not grow with each chunk."""
+"""An audit record of reads: counts by hour, reader and target, which does not grow with each chunk."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two writes to the database.
 FLUSH_SECONDS = 5.0
-#: Days that counts are kept.
-KEPT_DAYS = 400
-#: Different readers and targets that make a write due at once.
+#: Days after which counts are removed: a year, and a month in which to look at it.
+RETENTION_DAYS = 400
+#: Different readers and targets that cause a write before `FLUSH_SECONDS`.
 MAX_WAITING = 10_000
 
 
 class Reader(NamedTuple):
-    """Who reads what.
+    """A reader and the target that is read.
 
-    :param link_id: of the share link, or None. :param user_id: of who is signed in; None: nobody, or a link.
+    :param link_id: of the share link, or None.
+    :param user_id: of the signed-in user; None: anonymous, or a link.
     :param kind: 'item', 'folder' or 'session'. :param target_id: what the address or the link names.
     """
 
@@ -124,7 +125,7 @@ class ReadCounts:
         now = dt.datetime.now(dt.UTC)
         if self._cleaned is None or now - self._cleaned > dt.timedelta(days=1):
             self._cleaned = now
-            ZarrRead().removeWithQuery({'hour': {'$lt': now - dt.timedelta(days=KEPT_DAYS)}})
+            ZarrRead().removeWithQuery({'hour': {'$lt': now - dt.timedelta(days=RETENTION_DAYS)}})
 
 
 counts = ReadCounts()

@@ -21,7 +21,7 @@ from girder_zarr.image.serve.s3_listing import XML, answer_bucket, is_listing
 from girder_zarr.image.serve.value_keys import is_possible
 from girder_zarr.server.common.database import was_lost
 
-from .grants import Door, Grant, RefusedError, forget_grant, grant_of, held_grant
+from .grants import Address, Grant, RefusedError, cached_grant, forget_grant, grant_of
 from .open_images import ImageTree
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ZarrRequest(NamedTuple):
     """
 
     method: str
-    door: Door
+    address: Address
     key: str | None
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -61,8 +61,8 @@ def read_request(method: str, path: str, query: bytes, headers: Mapping[str, str
     if len(parts) < 2 or parts[0] not in DOORS or not parts[1]:
         return None
     token = None if parts[0] == 'k' else _token(headers)
-    door = Door(parts[0], parts[1], token)
-    return ZarrRequest(method, door, parts[2] if len(parts) > 2 else None, _query(query), headers)
+    address = Address(parts[0], parts[1], token)
+    return ZarrRequest(method, address, parts[2] if len(parts) > 2 else None, _query(query), headers)
 
 
 def _query(text: bytes) -> dict[str, str]:
@@ -93,7 +93,7 @@ def respond_at_once(request: ZarrRequest) -> tuple[HttpAnswer, Reader] | None:
     Handing such a request to a thread and back takes as long as all the rest of it.
     """
     key = request.key
-    grant = held_grant(request.door) if key and request.method == 'GET' else None
+    grant = cached_grant(request.address) if key and request.method == 'GET' else None
     if grant is None or key is None or not is_possible(key):
         return None
     tree = grant.tree
@@ -108,35 +108,35 @@ def respond_at_once(request: ZarrRequest) -> tuple[HttpAnswer, Reader] | None:
 
 
 def respond(request: ZarrRequest) -> tuple[HttpAnswer, Reader | None]:
-    """Return the answer to a request, and who reads; whatever goes wrong has an answer, too."""
+    """Return the answer to a request, and its reader; errors have an answer too."""
     try:
         try:
             return _respond(request)
         except UnreadableImageError:
             # A file that was replaced is seen where it is opened anew.
-            forget_grant(request.door)
+            forget_grant(request.address)
             return _respond(request)
     except RefusedError:
         return error_answer(403), None
     except InvalidInputError as error:
         return error_answer(400, str(error)), None
-    except Exception as error:  # an answer is due, and the sentences of stores name paths
+    except Exception as error:  # the messages of stores name paths, so they are not sent
         if was_lost(error):
             logger.warning('The database was away when a key was read: %s', error)
             return error_answer(503), None
-        logger.exception('The key %r of %s %s cannot be read', request.key, *request.door[:2])
+        logger.exception('The key %r of %s %s cannot be read', request.key, *request.address[:2])
         return error_answer(500), None
 
 
 def _respond(request: ZarrRequest) -> tuple[HttpAnswer, Reader]:
-    grant = grant_of(request.door)
+    grant = grant_of(request.address)
     return _answer(request, grant), grant.reader
 
 
 def _answer(request: ZarrRequest, grant: Grant) -> HttpAnswer:
     key = request.key
     if not key and is_listing(request.query):
-        return text_answer(answer_bucket(grant.tree, request.door.name, request.query), XML)
+        return text_answer(answer_bucket(grant.tree, request.address.name, request.query), XML)
     if key is None:
         return _bucket(request)
     if key == '' or key.endswith('/'):
@@ -152,8 +152,8 @@ def _bucket(request: ZarrRequest) -> HttpAnswer:
     """HttpAnswer at the address without a slash: S3's clients ask there whether the bucket exists."""
     if request.method == 'HEAD':
         return text_answer(b'', XML)
-    # Relative, so that it holds behind whatever proxy.
-    return HttpAnswer(307, {'Location': f'./{quote(request.door.name)}/', 'Content-Length': '0'})
+    # Relative, so that it is right behind any proxy.
+    return HttpAnswer(307, {'Location': f'./{quote(request.address.name)}/', 'Content-Length': '0'})
 
 
 def _folder(grant: Grant, key: str) -> HttpAnswer:
@@ -167,7 +167,7 @@ def _folder(grant: Grant, key: str) -> HttpAnswer:
 def still_granted(request: ZarrRequest) -> bool:
     """Whether a request that is being answered could be made now."""
     try:
-        grant_of(request.door)
+        grant_of(request.address)
     except RefusedError:
         return False
     return True

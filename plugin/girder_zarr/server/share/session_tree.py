@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
     from girder_zarr.server.preview.session_source import SessionState
 
-#: Seconds that what is known of a session holds: a reader asks for many chunks in a moment.
-HOLD_SECONDS = 0.5
+#: Seconds that the state of a session is cached: a reader asks for many chunks at once.
+CACHE_SECONDS = 0.5
 
 
 class SessionTree:
@@ -53,7 +53,7 @@ class SessionTree:
     def _current(self) -> Tree | None:
         with self._lock:
             if time.monotonic() >= self._until:
-                until = time.monotonic() + HOLD_SECONDS
+                until = time.monotonic() + CACHE_SECONDS
                 self._refresh()
                 self._until = until
             return self._tree
@@ -70,7 +70,7 @@ class SessionTree:
         if state is None:
             self._tree = self._state = None
         elif state is not self._state or state.etag is None or state.image.problems:
-            # Something that is about to change has a name of its own each time, so that nobody keeps it.
-            settled = state.etag is not None and not state.image.problems
-            self._tree = SeriesTree(state.series, state.etag if settled else uuid.uuid4().hex)
+            # A state that is about to change gets a new identity each time, so that no cache stores it.
+            identity = None if state.image.problems else state.etag
+            self._tree = SeriesTree(state.series, identity or uuid.uuid4().hex)
             self._state = state

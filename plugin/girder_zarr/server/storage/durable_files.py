@@ -1,13 +1,13 @@
-"""Bytes in an assetstore on the file system that not even a failing machine takes back.
+"""Durable files in assetstores on the file system: what was acknowledged survives a crash of the machine.
 
 Girder writes such files without a sync to the disk, and by way of an upload document that is
 written five times. The patches of sessions go in here in one step instead. What must not happen:
 
-- that a file document counts on contents which somebody removes at the same moment: contents are shared by
+- that a file document names contents which another request removes at the same moment: contents are shared by
   all documents of one hash, and Girder removes them with the last of these. So the document is there first;
 - that half of anything has its final name: contents are written under another name, and moved.
 
-Other assetstores (S3) keep what they have confirmed; for them Girder's own way is taken.
+Other assetstores (S3) are durable once they confirm a write; for them Girder's own upload is used.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ def adapter_of(assetstore: Document) -> FilesystemAssetstoreAdapter | None:
 
 
 def check_space(adapter: FilesystemAssetstoreAdapter, nbytes: int) -> None:
-    """Make sure that Girder would store so many bytes more.
+    """Check that the assetstore has space for more bytes, with Girder's reserve.
 
-    :raises NoSpaceError: it would not.
+    :raises NoSpaceError: it has not.
     """
-    room = adapter.capacityInfo()
-    # Not known where the disk does not say it.
-    if room['free'] is not None and room['free'] <= nbytes:
+    capacity = adapter.capacityInfo()
+    # None: the file system does not report its free space.
+    if capacity['free'] is not None and capacity['free'] <= nbytes:
         root = adapter.assetstore['root']
         msg = (
-            f'There is no room for it: {nbytes} bytes are needed, and of the {shutil.disk_usage(root).free} '
-            f'bytes that are free in the assetstore {room["reserved"]:.0f} are kept free '
+            f'There is no space for it: {nbytes} bytes are needed, and of the {shutil.disk_usage(root).free} '
+            f'bytes that are free in the assetstore {capacity["reserved"]:.0f} are reserved '
             '(GIRDER_FILESYSTEMASSETSTORE_RESERVED_MBYTES).'
         )
         raise NoSpaceError(msg)
@@ -83,7 +83,7 @@ def store(
     :param file: a new document without ``_id``.
     :returns: the document. When this returns, document and contents are there to stay; after an error
         neither is.
-    :raises NoSpaceError: the assetstore has no room for it.
+    :raises NoSpaceError: the assetstore has no space for it.
     :raises ValidationException: the assetstore is not there.
     :raises NotFoundError: the session is being removed.
     """
@@ -129,7 +129,7 @@ def take_file(
 
     :param path: it is not there any more when this returns.
     :param check: called now and then; raises to stop.
-    :raises CancelledError: somebody has removed the upload.
+    :raises CancelledError: the upload was removed.
     """
     digest = hashlib.sha512()
     with path.open('rb') as stream:
@@ -170,7 +170,7 @@ def _place(temporary: Path, final: Path) -> bool:
     """Give contents their name, unless the same are there already; return whether these are used."""
     final.parent.mkdir(parents=True, exist_ok=True)
     if final.exists():
-        # Whoever removes the last file of these contents does so under this lock.
+        # Girder removes the last file of these contents under this lock.
         with FileLock(f'{final}.deleteLock'):
             there = final.is_file() and final.stat().st_size == temporary.stat().st_size
         if there:
@@ -184,7 +184,7 @@ def _sync_entries(path: Path, root: Path) -> None:
     for directory in path.parents:
         if root not in (directory, *directory.parents):
             break
-        # Girder never removes the 256 directories of the root: each is asked for once.
+        # Girder never removes the 256 directories of the root: each is synced once.
         if directory == root and path.parents[1] in _synced:
             break
         sync_path(directory)
@@ -205,9 +205,9 @@ def make_durable(file: Document) -> None:
 
 
 def remove_temporary(session_id: ObjectId | None = None, older_than: float = 0) -> int:
-    """Remove what dead servers have left of patches under temporary names; return how many that were.
+    """Remove temporary files of patches that crashed servers left; return their number.
 
-    :param session_id: whose patches; None: those of all sessions, whether they are still there or not.
+    :param session_id: the session of the patches; None: all sessions, removed ones too.
     :param older_than: seconds; what is younger may still be written.
     """
     removed = 0
@@ -221,7 +221,7 @@ def remove_temporary(session_id: ObjectId | None = None, older_than: float = 0) 
 
 
 def remove_unnamed(older_than: float) -> int:
-    """Remove what Girder has left of uploads of which it wrote down nothing; return how many that were.
+    """Remove temporary files of Girder without an upload document; return their number.
 
     It makes the temporary file first. A server that dies before the upload's document is saved leaves a file
     that nothing names.

@@ -34,7 +34,7 @@ MAX_DEPTH = 20
 class FolderHierarchy(ObjectStore):
     """The hierarchy in a folder and those below it.
 
-    Whoever may read the image reads all of it, so that folders which fewer people may read are no part of it.
+    A user who may read the image reads all of it, so folders with stricter access are no part of it.
 
     :param root: the folder that holds the root's metadata.
     :param identity: see the base class.
@@ -50,7 +50,7 @@ class FolderHierarchy(ObjectStore):
     def _folder(self, path: str) -> ObjectId | None:
         """Return the folder at a path, or None.
 
-        :raises UnreadableImageError: fewer people may read it than the image.
+        :raises UnreadableImageError: its access is stricter than that of the image.
         """
         if not path:
             root: ObjectId = self._root['_id']
@@ -66,7 +66,7 @@ class FolderHierarchy(ObjectStore):
         if found is None:
             return None
         if not as_open(found, self._root):
-            msg = f'The folder {path} of {self.name} may be read by fewer people than the image itself.'
+            msg = f'The folder {path} of {self.name} has stricter access than the image itself.'
             raise UnreadableImageError(msg)
         folder_id: ObjectId = found['_id']
         return folder_id

@@ -1,4 +1,4 @@
-"""Where the image lies that a Girder file stands for."""
+"""The location of the image that a Girder file stands for: path, address, object or folder."""
 
 from __future__ import annotations
 

@@ -60,11 +60,11 @@ class S3Bucket:
         """
         if start is not None and length == 0:
             return b''
-        asked = {}
+        extra = {}
         if start is not None:
-            asked['Range'] = f'bytes={start}-{start + length - 1}' if start >= 0 else f'bytes={start}'
+            extra['Range'] = f'bytes={start}-{start + length - 1}' if start >= 0 else f'bytes={start}'
         try:
-            answer = self._client.get_object(Bucket=self.name, Key=key, **asked)
+            answer = self._client.get_object(Bucket=self.name, Key=key, **extra)
             with answer['Body'] as body:
                 data: bytes = body.read(length + 1)
         except ClientError as error:
@@ -90,10 +90,10 @@ class S3Bucket:
         :param block: the most bytes of one piece.
         :raises UnreadableImageError: there are not that many, or S3 does not give them.
         """
-        asked = f'bytes={start}-{start + length - 1}'
+        extra = f'bytes={start}-{start + length - 1}'
         left = length
         try:
-            body = self._client.get_object(Bucket=self.name, Key=key, Range=asked)['Body']
+            body = self._client.get_object(Bucket=self.name, Key=key, Range=extra)['Body']
             try:
                 while left and (data := body.read(min(block, left))):
                     left -= len(data)

@@ -43,7 +43,7 @@ def send_path(upload: Document, path: Path, check: Callable[[], None] | None = N
     """Send a file into an upload, which may take it away from where it is; return the Girder file.
 
     :param check: called now and then; raises to stop.
-    :raises CancelledError: somebody has removed the upload.
+    :raises CancelledError: the upload was removed.
     """
     adapter = durable_files.adapter_of(Assetstore().load(upload['assetstoreId']))
     if adapter is not None:

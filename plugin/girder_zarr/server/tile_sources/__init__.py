@@ -1,1 +1,1 @@
-"""Which tile source opens an item, and why; our own source over items of Girder."""
+"""Choice of the tile source of an item and its explanation; our own source over items of Girder."""

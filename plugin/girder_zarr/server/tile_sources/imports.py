@@ -1,6 +1,6 @@
 """A zarr directory that is imported or uploaded becomes one image, not one a chunk.
 
-An import walks directories and makes a folder of each and an item of each file. Where a directory holds
+An import walks directories and makes a folder of each and an item of each file. Where a directory has
 zarr metadata, `install` makes it one item instead, with one imported file: the root's metadata, which stands
 for the whole directory (see `storage.locations.open_location`). This works in every process that imports, the
 workers of the queue ``local`` included.
@@ -29,6 +29,8 @@ from girder_zarr.image.ngff.parse import ome_attributes
 from girder_zarr.image.store.zarr_names import ROOT_ORDER
 from girder_zarr.server.storage.folder_store import open_folder
 from girder_zarr.server.storage.s3_store import S3Bucket
+
+from .item_image import set_large_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,7 +203,7 @@ def _s3_root(adapter: Any, path: str) -> str | None:
 def _without_folder(folder: dict[str, Any], kind: str) -> tuple[dict[str, Any], str]:
     """Return where the item belongs: beside the folder that the import has just made for the prefix.
 
-    That folder is removed. It stays where it is needed: it holds something, or lies in no folder.
+    That folder is removed. It stays where it is not empty, or where its parent is no folder.
     """
     if kind != 'folder' or folder['parentCollection'] != 'folder':
         return folder, kind
@@ -210,7 +212,7 @@ def _without_folder(folder: dict[str, Any], kind: str) -> tuple[dict[str, Any], 
         {'parentId': folder['_id'], 'parentCollection': 'folder'}
     )
     if above is None or is_used:
-        logger.warning('The folder %s stays beside its image, since it holds something.', folder['name'])
+        logger.warning('The folder %s stays beside its image, since it is not empty.', folder['name'])
         return (folder if above is None else above), kind
     Folder().remove(folder)
     return above, kind
@@ -244,19 +246,9 @@ def import_root(
         )  # fmt: skip
         file.update(s3Key=metadata, imported=True)
         file = File().save(file)
-    _set_large_image(item, file)
+    set_large_image(item, file, SOURCE)
     registered: dict[str, Any] = Item().load(item['_id'], force=True)
     return registered
-
-
-def _set_large_image(item: dict[str, Any], file: dict[str, Any]) -> None:
-    """Let our source open an item, unless it has been given an image by now.
-
-    Nothing is opened for it: of an upload not all may be there yet, and an import is to go on.
-    """
-    query = {'_id': item['_id'], 'largeImage.fileId': {'$exists': False}}
-    fields = {'largeImage': {'fileId': file['_id'], 'sourceName': SOURCE}}
-    Item().update(query, {'$set': fields}, multi=False)
 
 
 def _uploaded(event: Any) -> None:
@@ -276,7 +268,7 @@ def _uploaded(event: Any) -> None:
         return
     item = Item().load(file['itemId'], force=True)
     _forget_parts(item)
-    _set_large_image(item, file)
+    set_large_image(item, file, SOURCE)
 
 
 def _forget_parts(root: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The sources in the order in which they are asked whether they open a file.
+"""The tile sources in the order in which they are tried on a file.
 
 The order is that of `girder_large_image.girder_tilesource.getGirderTileSourceName`, which answers with
 a name only: sources that fit the file's geospatial nature first, then those that know its extension,
@@ -26,7 +26,7 @@ from . import priorities
 
 @dataclass(frozen=True)
 class Facts:
-    """What the choice is made from; `path` is where the bytes lie, if they are local."""
+    """The facts of a file that decide the choice; `path` is None where its bytes are not on this machine."""
 
     name: str
     extensions: tuple[str, ...]
@@ -50,7 +50,7 @@ class Facts:
 
 @dataclass
 class Candidate:
-    """One source: its rank, by what it matched, and whether it can read the file (None: it was not asked)."""
+    """One source: its rank, by what it matched, and whether it can read the file (None: not tried)."""
 
     source: str
     clash: bool

@@ -72,7 +72,7 @@ def prefer_ours() -> None:
         large_image.tilesource.loadTileSources = _preferring_ours(load)
     choose = girder_tilesource.getGirderTileSourceName
     if not hasattr(choose, 'before_girder_zarr'):
-        girder_tilesource.getGirderTileSourceName = _going_on(choose)
+        girder_tilesource.getGirderTileSourceName = _skip_sources_without_path(choose)
     try:
         version = importlib.metadata.version(OTHER_DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
@@ -98,10 +98,10 @@ def _preferring_ours(load: Callable[..., None]) -> Callable[..., None]:
     return load_tile_sources
 
 
-def _going_on(choose: Callable[..., str | None]) -> Callable[..., str | None]:
-    """Let the search for a source go on where one of them needs a file on this machine.
+def _skip_sources_without_path(choose: Callable[..., str | None]) -> Callable[..., str | None]:
+    """Wrap getGirderTileSourceName so that a source raising FilePathException is skipped.
 
-    Such a source fails with FilePathException, which ends large_image's search, as an error of the server.
+    Such a source needs a file on this machine; its error would end large_image's search, with status 500.
     """
 
     @functools.wraps(choose)

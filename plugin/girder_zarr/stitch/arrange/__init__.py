@@ -1,1 +1,1 @@
-"""From what positions say to patches of a session: counting, direction, sizes, and a map to look at."""
+"""From positions to patches of a session: counting, direction, sizes, and a map to look at."""

@@ -1,4 +1,4 @@
-"""Numbers as programs give them become indices from 0; the true numbers are kept as values of the axis."""
+"""Numbers as programs give them become indices from 0; the true numbers become values of the axis."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _STEP_UNITS = {'z': 'micrometer', 't': 'second'}
 
 @dataclass(frozen=True, slots=True)
 class Arranged:
-    """Entries that all have a place and indices from 0, and what the spec should say of them.
+    """Entries that all have a place and indices from 0, and the fields of the spec that describe them.
 
     :param entries: in the order of the source; rows and columns as they are counted in the result.
     :param spec: fields of a spec that follow from the positions; what the user says comes before them.
-    :param notes: what somebody who looks at the result should know.
+    :param notes: sentences for the user who looks at the result.
     """
 
     entries: tuple[PatchEntry, ...]
@@ -147,24 +147,24 @@ def _check_same_axes(entries: Sequence[PatchEntry]) -> None:
 def _axes(
     positions: PositionSet, entries: Sequence[PatchEntry], firsts: dict[str, int]
 ) -> dict[str, dict[str, Any]]:
-    """Return what the spec says of axes: the step where it is known, else the true numbers as values."""
+    """Return the spec's ``axes``: the step where it is known, else the true numbers as values."""
     axes: dict[str, dict[str, Any]] = {}
     for axis in sorted({axis for entry in entries for axis in entry.index}):
         numbers = {entry.index[axis] for entry in entries}
         first, last = firsts.get(axis, 0), max(numbers)
         known = positions.values.get(axis, {})
-        said: dict[str, Any] = {}
+        description: dict[str, Any] = {}
         if axis in positions.steps and axis in _STEP_UNITS:
-            said = {'step': positions.steps[axis], 'unit': _STEP_UNITS[axis]}
+            description = {'step': positions.steps[axis], 'unit': _STEP_UNITS[axis]}
         values: list[Any] = [
             known.get(number, None if known else number) for number in range(first, last + 1)
         ]
         if (known or first) and len(values) <= MAX_VALUES:
-            said['values'] = values
+            description['values'] = values
             if known and axis in positions.value_units:
-                said['unit'] = positions.value_units[axis]
-        if said:
-            axes[axis] = said
+                description['unit'] = positions.value_units[axis]
+        if description:
+            axes[axis] = description
     return axes
 
 

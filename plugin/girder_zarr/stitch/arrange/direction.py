@@ -1,4 +1,4 @@
-"""Whether the overlaps of a few neighbours say that the axes of the stage lie otherwise."""
+"""A check of the stage's axes: whether overlaps of a few neighbours match only with other directions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Pairs of neighbours along each axis that are looked at.
 PAIRS = 4
-#: Pixels that a pair must share along each axis; fewer say nothing.
+#: Pixels that a pair must share along each axis; fewer give no result.
 MIN_SHARED = 4
 #: Tiles of a frame among which pairs are looked for.
 MAX_TILES = 2000
@@ -44,7 +44,7 @@ class DirectionHint:
 
     @property
     def sentence(self) -> str:
-        """What is said to the user."""
+        """The sentence for the user."""
         return (
             f'The overlaps fit better with {self.orientation.options} (correlation {self.correlation:.2f} '
             f'instead of {self.given:.2f}).'
@@ -72,7 +72,7 @@ def better_direction(
                 if tile.key not in pixels:
                     pixels[tile.key] = read(positions, entries[tile.key])[..., 0].astype(np.float32)
         except GirderZarrError:
-            continue  # whoever uploads it is told
+            continue  # the upload reports it
         for orientation in ALL:
             x, y = orientation.of(other.x - one.x, other.y - one.y)
             score = correlation(pixels[one.key], pixels[other.key], round(x), round(y))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 #: The longer side of the drawing, in its own units.
 SIDE = 1000
-#: Patches that are drawn; more are not told apart at this size.
+#: Patches that are drawn; more cannot be distinguished at this size.
 MAX_DRAWN = 20_000
 _LINE = 22
 _COLORS = {'tile': '#3b7dd8', 'duplicate': '#c0392b', 'outlier': '#e67e22'}
@@ -19,7 +19,7 @@ _COLORS = {'tile': '#3b7dd8', 'duplicate': '#c0392b', 'outlier': '#e67e22'}
 def draw(found: PlacementMap, title: str = '') -> str:
     """Return an SVG of the places of all patches: overlaps darker, duplicates red, outliers orange.
 
-    Patches of one place in several channels or planes are drawn once; each tells its key when pointed at.
+    Patches of one place in several channels or planes are drawn once; each shows its key as a tooltip.
     """
     width, height = found.size
     scale = SIDE / max(width, height)

@@ -17,7 +17,7 @@ TURNS = (0, 90, 180, 270)
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """What is done to positions (pixels of patches stay as they are), in this order.
+    """Changes of positions (pixels of patches stay as they are), applied in this order.
 
     :param swap_xy: x and y change places.
     :param flip_x: x grows to the left.

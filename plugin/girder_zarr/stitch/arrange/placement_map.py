@@ -36,7 +36,7 @@ class MapTile:
 
 @dataclass
 class PlacementMap:
-    """What is known of an image from the places and sizes of its patches.
+    """Facts of an image that follow from the positions and sizes of its patches.
 
     :param tiles: all of them.
     :param origin: position ``(x, y)`` of the left upper corner, in pixels.
@@ -60,7 +60,7 @@ class PlacementMap:
 
     @property
     def warnings(self) -> list[str]:
-        """What somebody should know before the image is made, one sentence each."""
+        """Warnings to read before the image is made, one sentence each."""
         found = []
         if self.covered < MIN_COVERED:
             size = f'{self.size[0]} x {self.size[1]} pixels for {len(self.tiles)} patches'

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Preparation:
-    """What would be sent, and what is known of the result.
+    """The patches and spec to be sent, with checks of the result.
 
     :param arranged: the entries.
     :param spec: the document of the session's spec.
@@ -42,7 +42,7 @@ class Preparation:
 
     @property
     def warnings(self) -> list[str]:
-        """What should be known before the image is made, one sentence each."""
+        """Warnings to read before the image is made, one sentence each."""
         found: list[str] = []
         if self.placement_map is not None:
             found += self.placement_map.warnings
@@ -113,11 +113,11 @@ def _unit(entry: PatchEntry) -> str | None:
 
 
 def merged_spec(arranged: Arranged, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the spec of the session: what the user gives, and what the positions say of the rest."""
+    """Return the spec of the session: the user's fields, completed by those that follow from positions."""
     document = {**arranged.spec, **{name: value for name, value in given.items() if value is not None}}
     axes = {**arranged.spec.get('axes', {})}
-    for axis, said in (given.get('axes') or {}).items():
-        axes[axis] = {**axes.get(axis, {}), **(said or {})}
+    for axis, fields in (given.get('axes') or {}).items():
+        axes[axis] = {**axes.get(axis, {}), **(fields or {})}
     if axes:
         document['axes'] = axes
     return document

@@ -1,4 +1,4 @@
-"""What the headers of tiles say: size, bands and type of pixel; and which tiles do not fit the others."""
+"""The headers of tiles: size, bands and dtype; and which tiles do not fit the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a position file or a name says of one patch, and of a whole acquisition."""
+"""Positions and metadata of one patch and of a whole acquisition, read from files or names."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class PositionSet:
     :param values: what the numbers along an axis stand for (seconds, micrometers), by axis and number.
     :param value_units: the units of these values, by axis.
     :param steps: the distance of two planes along z (in micrometers) or t (in seconds).
-    :param notes: what somebody who looks at the result should know.
+    :param notes: sentences for the user who looks at the result.
     """
 
     program: str
@@ -99,11 +99,11 @@ class PositionSet:
 
         :raises InvalidInputError: there is no such well.
         """
-        kept = [entry for entry in self.entries if entry.well == well]
-        if not kept:
+        chosen = [entry for entry in self.entries if entry.well == well]
+        if not chosen:
             shown = ', '.join(self.wells[:12]) or 'none'
             raise InvalidInputError(f'well: expected one of {shown}; found {well!r:.40}.')
-        return replace(self, entries=tuple(replace(entry, well=None) for entry in kept))
+        return replace(self, entries=tuple(replace(entry, well=None) for entry in chosen))
 
     def path_of(self, entry: PatchEntry) -> Path:
         """Return where the file of an entry lies."""

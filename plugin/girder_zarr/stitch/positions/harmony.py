@@ -76,14 +76,14 @@ def _set(
     heights: dict[int, float],
     files: FileLookup,
 ) -> PositionSet:
-    kept = [
+    indexed = [
         replace(entry, index={axis: at for axis, at in entry.index.items() if axis not in lone})
         for entry in entries
     ]
     step = steady_step(heights.values())
     return PositionSet(
         'Harmony',
-        tuple(kept),
+        tuple(indexed),
         files.folder,
         pixel_size=PixelSize(*sizes.pop()) if len(sizes) == 1 else None,
         channel_names=names,

@@ -94,17 +94,17 @@ def read_metaxpress(names: Sequence[str], files: FileLookup) -> PositionSet:
 
 
 def _names(names: Sequence[str]) -> tuple[str, list[PatchEntry]]:
-    """Return the pattern that fits the names, and what they say; copies made for the screen are left out."""
-    kept = [name for name in names if not re.search(r'thumb', name, re.IGNORECASE)]
+    """Return the pattern that fits the names, and their entries; thumbnails are left out."""
+    images = [name for name in names if not re.search(r'thumb', name, re.IGNORECASE)]
     deep = [f'*ZStep_{{z}}*/{pattern}' for pattern in METAXPRESS_NAMES]
     timed = [f'*TimePoint_{{t}}*/{pattern}' for pattern in METAXPRESS_NAMES]
     both = [f'*TimePoint_{{t}}*/*ZStep_{{z}}*/{pattern}' for pattern in METAXPRESS_NAMES]
     for pattern in (*both, *deep, *timed, *METAXPRESS_NAMES):
-        found = match_names(kept, pattern)
-        if len(found) == len(kept) and kept:
+        found = match_names(images, pattern)
+        if len(found) == len(images) and images:
             return pattern, found
     expected = 'names such as A01_s1_w1.TIF'
-    raise InvalidInputError(f'The images of MetaXpress: expected {expected}, found {", ".join(kept[:3])}.')
+    raise InvalidInputError(f'The images of MetaXpress: expected {expected}, found {", ".join(images[:3])}.')
 
 
 def is_xdce(text: str) -> bool:
@@ -150,12 +150,12 @@ def read_xdce(text: str, where: str, files: FileLookup) -> PositionSet:
         )
         entries += expand(entry, files)
     lone = {axis for axis in _AXES if len({entry.index[axis] for entry in entries}) == 1}
-    kept = [
+    indexed = [
         replace(entry, index={axis: at for axis, at in entry.index.items() if axis not in lone})
         for entry in entries
     ]
     positions = PositionSet(
-        'IN Cell', tuple(kept), files.folder, pixel_size=_objective(root, where), channel_names=names
+        'IN Cell', tuple(indexed), files.folder, pixel_size=_objective(root, where), channel_names=names
     )
     return finish(positions, where)
 

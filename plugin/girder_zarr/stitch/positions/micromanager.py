@@ -1,4 +1,4 @@
-"""What Micro-Manager writes: position lists, metadata.txt, and the tags of the TIFFs of an MMStack.
+"""Files of Micro-Manager: position lists, metadata.txt, and the tags of the TIFFs of an MMStack.
 
 Forms: https://micro-manager.org/Micro-Manager_File_Formats and the files on disk of versions 1.4 and 2.0
 (position lists of 1.4 have capital names, those of 2.0 are property maps).
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _UNIT = 'micrometer'
-#: The tag of a page that holds what Micro-Manager knows of it, as JSON.
+#: The tag of a page with Micro-Manager's metadata of it, as JSON.
 PAGE_TAG = 51123
 #: The number before the summary in the first bytes of an MMStack.
 _SUMMARY_HEADER = 2355492
@@ -130,7 +130,7 @@ def is_metadata(text: str) -> bool:
 def read_metadata(text: str, where: str, files: FileLookup) -> PositionSet:
     """Return the patches that a metadata.txt of version 1.4 or 2.0 describes.
 
-    Where several planes lie in one file, the tags of that file say which page is which.
+    Where several planes lie in one file, the tags of that file give the plane of each page.
 
     :raises InvalidInputError: it is not such a file, or an image or its position is missing.
     """
@@ -255,14 +255,14 @@ def _set(
         entries.append(PatchEntry(file, page=page, x=x, y=y, unit=_UNIT, index=index))
     entries = _without_lone_axes(entries)
     step = steady_step(heights.values()) if len(set(heights.values())) == len(heights) else None
-    kept = {axis for entry in entries for axis in entry.index}
+    varying = {axis for entry in entries for axis in entry.index}
     positions = PositionSet(
         'Micro-Manager',
         tuple(entries),
         files.folder,
         pixel_size=PixelSize(side := sizes.pop(), side) if len(sizes) == 1 else None,
-        channel_names=channels if 'c' in kept or len(channels) == 1 else {},
-        steps={'z': step} if step and 'z' in kept else {},
+        channel_names=channels if 'c' in varying or len(channels) == 1 else {},
+        steps={'z': step} if step and 'z' in varying else {},
     )
     return finish(positions, where)
 
@@ -294,8 +294,8 @@ def _without_lone_axes(entries: list[PatchEntry]) -> list[PatchEntry]:
     for entry in entries:
         for axis, found in numbers.items():
             found.add(entry.index.get(axis))
-    kept = {axis for axis, found in numbers.items() if len(found) > 1 and None not in found}
+    varying = {axis for axis, found in numbers.items() if len(found) > 1 and None not in found}
     return [
-        replace(entry, index={axis: at for axis, at in entry.index.items() if axis in kept})
+        replace(entry, index={axis: at for axis, at in entry.index.items() if axis in varying})
         for entry in entries
     ]

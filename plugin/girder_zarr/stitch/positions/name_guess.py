@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .entry import PatchEntry
 
-#: Patterns by program, the most telling first. ``{zr}`` and such are numbers that say nothing of a place.
+#: Patterns by program, the most specific first. ``{zr}`` and such are numbers without a position.
 PRESETS: dict[str, tuple[str, ...]] = {
     'cellvoyager': ('*_{well}_T{t}F{field}L{l_}A{a_}Z{z}C{c}.*',),
     'incell': (
@@ -67,7 +67,7 @@ _NOTHING = re.compile('_$')
 
 @dataclass(frozen=True)
 class NameGuess:
-    """What the names of files seem to say.
+    """A guess at the positions in the names of files.
 
     :param program: whose form it is, or ``names``.
     :param pattern: as for `match_names`.
@@ -81,15 +81,15 @@ class NameGuess:
     unmatched: tuple[str, ...]
 
     def lines(self) -> Iterator[str]:
-        """Yield what is shown of it: the pattern, and what the first names say."""
+        """Yield the lines that are shown of it: the pattern, and the fields of the first names."""
         total = len(self.entries) + len(self.unmatched)
         yield f'Names were read as {self.pattern} ({self.program}): {len(self.entries)} of {total} files.'
         for entry in self.entries[:_SHOWN]:
-            said = {
+            fields = {
                 'x': entry.x, 'y': entry.y, 'row': entry.row, 'column': entry.column, 'well': entry.well,
                 'field': entry.field, **entry.index,
             }  # fmt: skip
-            shown = ', '.join(f'{name} {value}' for name, value in said.items() if value is not None)
+            shown = ', '.join(f'{name} {value}' for name, value in fields.items() if value is not None)
             yield f'  {entry.file}: {shown}'
         if len(self.entries) > _SHOWN:
             yield f'  ... and {len(self.entries) - _SHOWN} more'
@@ -100,7 +100,7 @@ class NameGuess:
 
 
 def guess(names: Sequence[str]) -> NameGuess | None:
-    """Return what names of images seem to say, or None where nothing fits at least half of them."""
+    """Return a guess at the names of images, or None where no pattern fits at least half of them."""
     if not names:
         return None
     for program in PRESETS:
@@ -128,7 +128,7 @@ def of_preset(names: Sequence[str], program: str) -> NameGuess | None:
 
 
 def _clean(entry: PatchEntry, program: str) -> PatchEntry:
-    """Return an entry without the numbers that say nothing of a place; Harmony's become the well."""
+    """Return an entry without the numbers that are no position; Harmony's become the well."""
     index = {axis: at for axis, at in entry.index.items() if not _NOTHING.search(axis)}
     well = entry.well
     if program == 'harmony':

@@ -1,4 +1,4 @@
-"""What the names of files say: patterns such as ``r{row}_c{col}_ch{c}.tif``."""
+"""Positions from the names of files: patterns such as ``r{row}_c{col}_ch{c}.tif``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def match_names(names: Sequence[str], pattern: str) -> list[PatchEntry]:
         ``{order}`` and ``{page}`` stand for numbers (a row may be letters), ``{well}`` for such as B03,
         ``{channel}`` for a name, other names in braces for positions along axes of these names, ``*`` for
         anything but a slash.
-        A pattern with slashes is held against paths, others against the name of the file; one without a
+        A pattern with slashes is matched with paths, others with the name of the file; one without a
         suffix fits any suffix.
     :raises InvalidInputError: the pattern is malformed, or the names of channels cannot be numbered.
     """
@@ -46,8 +46,8 @@ def match_names(names: Sequence[str], pattern: str) -> list[PatchEntry]:
     deep = pattern.count('/')
     found = []
     for name in sorted(names, key=natural):
-        held = '/'.join(name.split('/')[-deep - 1 :])
-        match = form.fullmatch(held)
+        compared = '/'.join(name.split('/')[-deep - 1 :])
+        match = form.fullmatch(compared)
         if match is not None:
             found.append((name, match.groupdict()))
     channels = dict.fromkeys(groups['channel'] for _, groups in found if 'channel' in groups)
@@ -105,25 +105,25 @@ def no_match(where: str, names: Sequence[str], pattern: str) -> InvalidInputErro
 
 def _entry(name: str, groups: Mapping[str, str], channels: Mapping[str, int]) -> PatchEntry:
     where = f'The file {name}'
-    said: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     index: dict[str, int] = {}
     for axis, text in groups.items():
         if axis in {'x', 'y'}:
-            said[axis] = number(where, axis, text)
-            said['unit'] = PIXEL
+            fields[axis] = number(where, axis, text)
+            fields['unit'] = PIXEL
         elif axis == 'row':
-            said['row'] = int(text) if re.fullmatch(_NUMBER, text) else _letters(text)
+            fields['row'] = int(text) if re.fullmatch(_NUMBER, text) else _letters(text)
         elif axis == 'well':
-            said['well'] = plain_well(text)
+            fields['well'] = plain_well(text)
         elif axis == 'channel':
             index['c'] = channels[text]
         elif axis in {'column', 'field', 'page'}:
-            said[axis] = int(text)
+            fields[axis] = int(text)
         elif axis == 'order':
-            said['options'] = {'order': int(text)}
+            fields['options'] = {'order': int(text)}
         else:
             index[axis] = int(text)
-    return PatchEntry(name, index=index, **said)
+    return PatchEntry(name, index=index, **fields)
 
 
 def plain_well(text: str) -> str:

@@ -31,7 +31,7 @@ _MAX_PLANES = 10_000_000
 
 @dataclass
 class _Found:
-    """What the images of one or several documents have told so far."""
+    """The metadata collected so far from the images of one or several documents."""
 
     entries: list[PatchEntry] = field(default_factory=list)
     sizes: set[tuple[float, float]] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""What all readers of position files need: text, numbers, units, XML, JSON, and finding files by name."""
+"""Shared by all readers of position files: text, numbers, units, XML, JSON, and finding files by name."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from .tiff_pages import expand, is_tiff
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: Files that may hold positions. Which program wrote one is told by its content, not by its name.
+#: Files that may hold positions. The program that wrote one is recognised by its content, not by its name.
 _TEXT_SUFFIXES = {'.txt', '.csv', '.tsv', '.xml', '.ome', '.xdce', '.pos', '.json'}
 #: How deep in a folder a position file may lie: exports put images and index a level or two below.
 _MAX_DEPTH = 3
@@ -66,7 +66,7 @@ class Recognised:
 def recognise(source: Path, *, pattern: str | None = None, preset: str | None = None) -> Recognised:
     """Return the patches of a position file, of a TIFF with positions, or of a folder.
 
-    :param pattern: the names in the folder say where patches lie; no position file is looked for.
+    :param pattern: the names in the folder give the positions; no position file is looked for.
     :param preset: the same with the names of a program, one of `name_guess.PRESETS`.
     :raises InvalidInputError: nothing says where they lie; or what does is malformed, with file and line.
     """
@@ -81,7 +81,7 @@ def recognise(source: Path, *, pattern: str | None = None, preset: str | None = 
         found = _of_tiffs([source.name], FileLookup(source.parent))
         if found is None:
             raise InvalidInputError(
-                f'{source}: expected a TIFF that tells where its pages lie (OME, Micro-Manager); found none.'
+                f'{source}: expected a TIFF with the positions of its pages (OME, Micro-Manager); found none.'
             )
         return Recognised(found, source)
     return Recognised(read_position_file(source), source)
@@ -111,7 +111,7 @@ def _form_of(text: str) -> _Form | None:
 def by_names(
     files: FileLookup, where: str, *, pattern: str | None = None, preset: str | None = None
 ) -> Recognised:
-    """Return the patches of files whose names say where they lie.
+    """Return the patches of files whose names give their positions.
 
     :raises InvalidInputError: no name fits, or none says it.
     """
@@ -126,7 +126,7 @@ def by_names(
         if maybe is None:
             form = f'names of {preset}' if preset else "--pattern such as 'x{x}_y{y}.tif'"
             raise InvalidInputError(
-                f'{where}: expected {form}, a position file, or names that say where patches lie; '
+                f'{where}: expected {form}, a position file, or names that give the positions of patches; '
                 f'found {", ".join(files.images[:3]) or "no image"}.'
             )
         found = maybe
@@ -137,7 +137,7 @@ def by_names(
     )
     positions = replace(positions, entries=_without_lone_numbers(positions))
     shown = found if pattern is None else None
-    return Recognised(finish(positions, where, 'let the pattern tell them apart'), files.folder, shown)
+    return Recognised(finish(positions, where, 'add the missing axis to the pattern'), files.folder, shown)
 
 
 def _without_lone_numbers(positions: PositionSet) -> tuple[PatchEntry, ...]:
@@ -245,7 +245,7 @@ def _together(folder: Path, found: Sequence[tuple[_Form, str, str]]) -> Position
 
 
 def _of_tiffs(names: Sequence[str], files: FileLookup) -> PositionSet | None:
-    """Return the patches that the tags of TIFFs describe, or None where these tell no positions."""
+    """Return the patches that the tags of TIFFs describe, or None where these have no positions."""
     if not names:
         return None
     first = Path(files.folder or '.', names[0])

@@ -40,7 +40,7 @@ _ALIASES = {
 }
 _NAMES = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
 _NAMES |= {name.lower(): name for name in COLUMNS}
-#: Words in the name of a column that say where a patch lies; passed over, the image would be wrong.
+#: Words in the name of a column that give the position of a patch: without it the image would be wrong.
 _AXIS_WORDS = {
     *('angle', 'view', 'illumination', 'phase', 'round', 'cycle', 'scene', 'series', 'section', 'stack'),
     *('position', 'pos', 'stage', 'axis', 'offset', 'location', 'coordinate', 'coord', 'layer', 'lambda'),
@@ -52,7 +52,7 @@ _UNIT_WORD = re.compile(r'^(.+)_(px|pixels?|nm|um|\u00b5m|\u03bcm|microns?|micro
 
 @dataclass
 class _Header:
-    """What the header line says: the column of each cell ('' for those passed over), units by column."""
+    """The header line: the column of each cell ('' for ignored ones), units by column."""
 
     names: list[str]
     units: dict[str, str] = field(default_factory=dict)
@@ -205,19 +205,19 @@ def _entry(
         if axis not in cells:
             raise InvalidInputError(f'{line}: {axis}: expected a number, found nothing.')
     x, y = (number(line, axis, cells[axis], comma=comma) if axis in cells else None for axis in 'xy')
-    said = {axis: whole(line, axis, cells[axis]) for axis in _WHOLE if axis in cells}
+    numbers = {axis: whole(line, axis, cells[axis]) for axis in _WHOLE if axis in cells}
     unit = unit_of(line, cells['unit']) if 'unit' in cells else header.units.get('x')
-    index: dict[str, int] = {axis: said.pop(axis) for axis in ('t', 'c', 'z') if axis in said}
+    index: dict[str, int] = {axis: numbers.pop(axis) for axis in ('t', 'c', 'z') if axis in numbers}
     more = _index(line, cells['index']) if 'index' in cells else {}
     options: dict[str, Any] = {name: cells[name] for name in _TEXTS if name in cells}
-    if 'order' in said:
-        options['order'] = said.pop('order')
+    if 'order' in numbers:
+        options['order'] = numbers.pop('order')
     if 'weight' in cells:
         options['weight'] = number(line, 'weight', cells['weight'], comma=comma)
     if 'shape' in cells:
         sides = re.split(r'[,x ]+', cells['shape'])
         options['shape'] = tuple(whole(line, 'shape', side) for side in sides)
-    place: dict[str, Any] = {'x': x, 'y': y, 'unit': None if x is None else unit, **said}
+    place: dict[str, Any] = {'x': x, 'y': y, 'unit': None if x is None else unit, **numbers}
     return PatchEntry(
         file, cells.get('key', ''), index={**more, **index}, well=cells.get('well'), options=options,
         **place,

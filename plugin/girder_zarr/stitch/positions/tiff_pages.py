@@ -64,7 +64,7 @@ def expand(
     try:
         found = pages_of(path, series or 0)
     except UnsupportedFormatError:
-        return [whole]  # whoever reads its header says what is wrong with it
+        return [whole]  # the reader of its header reports what is wrong with it
     if len(found) == 1 and not (series and found[0].page):
         return [whole]
     entries = []
@@ -83,7 +83,7 @@ def expand(
 def pages_of(path: Path, series: int = 0) -> tuple[PageIndex, ...]:
     """Return the pages of one image of a TIFF, with their place along t, c and z.
 
-    The axes are those of OME-XML, ImageJ or Micro-Manager's summary, as tifffile tells them; pages of
+    The axes are those of OME-XML, ImageJ or Micro-Manager's summary, as tifffile gives them; pages of
     which nothing is known are planes along z. Reduced copies after an image do not count.
 
     :raises InvalidInputError: the file has no such image, or axes that are not known.

@@ -1,4 +1,4 @@
-"""What registration found: which pairs of patches were compared, and how each patch is corrected.
+"""Results of registration: the pairs of patches that were compared, and the correction of each patch.
 
 Below the plan, which carries it, while `register` is above the plan, whose patches it compares.
 """

@@ -1,1 +1,1 @@
-"""What a client may ask for: the spec of a session and the parameters of a patch, checked."""
+"""Input of clients, checked: the spec of a session and the parameters of a patch."""

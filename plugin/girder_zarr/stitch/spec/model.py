@@ -71,7 +71,7 @@ MAX_BLOCK_BYTES = 2**26
 
 @dataclass(frozen=True, slots=True)
 class StitchSpec:
-    """What a stitched image shall be; the section "Spec" of docs/rest.md describes each field.
+    """The description of a stitched image; the section "Spec" of docs/rest.md describes each field.
 
     ``version`` is ``ngffVersion`` there, ``resample_name`` is ``resample``; ``size`` is ``(x, y)`` in pixels.
     """
