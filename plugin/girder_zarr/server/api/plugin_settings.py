@@ -9,6 +9,7 @@ from girder.api import access
 from girder.api.describe import Description, describeRoute
 from girder.constants import TokenScope
 
+from girder_zarr.common import budget, chunk_cache
 from girder_zarr.image.limits import Limits
 from girder_zarr.server.settings import session_limits, viewers
 from girder_zarr.server.settings.define import SettingKey
@@ -29,6 +30,8 @@ def _defaults() -> dict[str, Any]:
         SettingKey.SOURCE_PRIORITIES: {},
         SettingKey.STYLE_FUNCTIONS: [],
         SettingKey.VIEWERS: viewers.DEFAULT,
+        SettingKey.MEMORY_BUDGET: budget.DEFAULT_BYTES,
+        SettingKey.CHUNK_CACHE_BYTES: chunk_cache.DEFAULT_BYTES,
     }
 
 

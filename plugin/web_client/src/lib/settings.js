@@ -37,6 +37,14 @@ const SETTINGS = [
         help: 'What is refused before anything is read of a file. What is empty has the value that is shown in gray.'
     },
     {
+        key: 'zarr.memory_budget', title: 'Memory for pixels', kind: 'number',
+        help: 'Bytes that one process decodes pixels into at a time; what needs more waits.'
+    },
+    {
+        key: 'zarr.chunk_cache_bytes', title: 'Memory for decoded chunks', kind: 'number',
+        help: 'Bytes of decoded chunks that one process keeps, since they are often needed again.'
+    },
+    {
         key: 'zarr.style_functions', title: 'Functions that styles may call', kind: 'lines',
         help: 'One a line, besides those of large_image: package.module.function or package.module.*.'
     }
