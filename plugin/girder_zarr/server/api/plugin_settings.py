@@ -26,7 +26,7 @@ def _defaults() -> dict[str, Any]:
         SettingKey.ALLOWED_HOSTS: [],
         SettingKey.LINK_ROOTS: [],
         SettingKey.LIMITS: asdict(Limits()),
-        SettingKey.STYLE_FUNCTIONS: [],
+        SettingKey.SOURCE_PRIORITIES: {},
         SettingKey.STYLE_FUNCTIONS: [],
         SettingKey.VIEWERS: viewers.DEFAULT,
         SettingKey.MEMORY_BUDGET: budget.DEFAULT_BYTES,
