@@ -13,7 +13,7 @@ pytestmark = pytest.mark.plugin('zarr')
 
 @pytest.mark.parametrize('value', [0, -1, 1.5, True, '2 GB', 2**20, 2**60, []])
 def test_only_reasonable_budgets_are_taken(db, value):
-    with pytest.raises(ValidationException, match='zarr.memory_budget: expected an integer'):
+    with pytest.raises(ValidationException, match=r'zarr\.memory_budget: expected an integer'):
         Setting().set(SettingKey.MEMORY_BUDGET, value)
 
 

@@ -21,8 +21,8 @@ from girder_zarr.image.chunk.jxl_header import CODESTREAM, CONTAINER
 from . import jpeg, jxl, npy, png, raw, tiff, webp
 from .expand import compression_of, expanded
 from .info import BAND_COUNTS, DEFAULT_LIMITS, DTYPES, PROMOTED, Format, PatchInfo, PatchLimits, check_info
-from .orientation import TRANSPOSING, upright
 from .raw import Layout
+from .upright import TRANSPOSING, upright
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
