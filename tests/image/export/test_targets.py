@@ -11,7 +11,7 @@ import zarr
 
 import girder_zarr.image as gz
 from girder_zarr.errors import EditError
-from tests.support.images import level_0, opened, region
+from support.images import level_0, opened, region
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -44,7 +44,9 @@ def problems(source: gz.ZarrFileTileSource) -> list[str]:
 
 @pytest.mark.parametrize('version', [2, 3])
 @pytest.mark.parametrize('suffix', ['', '.zip'])
-def test_arrays_that_exist_are_shown_for_levels_that_do_not(tmp_path: Path, version: int, suffix: str) -> None:
+def test_arrays_that_exist_are_shown_for_levels_that_do_not(
+    tmp_path: Path, version: int, suffix: str
+) -> None:
     path = stored(tmp_path / 'image.zarr', ['0', '1'], ['s0', 's1', 's2'], version)
     if suffix:
         path = shutil.make_archive(str(tmp_path / 'image'), 'zip', path)  # type: ignore[assignment]

@@ -50,7 +50,9 @@ def test_names_stay_different() -> None:
     assert len(set(named(*[(name, S) for name in 'abcde']))) == 5
 
 
-def stored(path: Path, axes: list[Any], shape: tuple[int, ...], names: Any = None, numbers: Any = None) -> np.ndarray:
+def stored(
+    path: Path, axes: list[Any], shape: tuple[int, ...], names: Any = None, numbers: Any = None
+) -> np.ndarray:
     pixels = np.random.default_rng(0).integers(1, 255, shape, np.uint8)
     group = zarr.open_group(path, mode='w', zarr_format=3)
     group.create_array('0', data=pixels, dimension_names=names)
@@ -69,7 +71,11 @@ def test_an_image_of_other_names_is_read_and_edited_under_them(tmp_path: Path) -
     pixels = stored(path, axes, (2, 3, 60, 80), ['stain', 'plane', 'row', 'col'], [1, 2, 0.5, 0.25])
     source = gz.open(str(path), editable=True)
     metadata = source.getMetadata()
-    assert (metadata['sizeX'], metadata['sizeY'], metadata['IndexRange']) == (80, 60, {'IndexC': 2, 'IndexZ': 3})
+    assert (metadata['sizeX'], metadata['sizeY'], metadata['IndexRange']) == (
+        80,
+        60,
+        {'IndexC': 2, 'IndexZ': 3},
+    )
     assert (metadata['mm_x'], metadata['mm_y'], source.mm_z) == (0.00025, 0.0005, 0.002)
     source.addTile(np.zeros((5, 5), np.uint8), c=1, z=2)
     source.write(path)
@@ -114,7 +120,10 @@ def test_the_nearest_slice_of_a_level_with_fewer(tmp_path: Path, way: str, neare
     group.create_array('1', data=low, chunks=(1, 256, 256))
     steps = [
         [{'type': 'scale', 'scale': [2, 1, 1]}],
-        [{'type': 'scale', 'scale': [2 * factor, 2, 2]}, {'type': 'translation', 'translation': [2 * shift, 0.5, 0.5]}],
+        [
+            {'type': 'scale', 'scale': [2 * factor, 2, 2]},
+            {'type': 'translation', 'translation': [2 * shift, 0.5, 0.5]},
+        ],
     ]
     axes = [{'name': name, 'type': S, 'unit': 'micrometer'} for name in 'zyx']
     datasets = [{'path': str(at), 'coordinateTransformations': one} for at, one in enumerate(steps)]

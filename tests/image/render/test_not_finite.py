@@ -89,7 +89,9 @@ def test_numbers_at_the_ends_of_the_type(tmp_path: Path, scale: float) -> None:
 
 def test_metadata_holds_null(tmp_path: Path) -> None:
     channels = [{'label': 'a', 'window': {'start': np.nan, 'end': 5, 'min': 0, 'max': np.inf}}]
-    source = stored(tmp_path / 'image.zarr', np.zeros((100, 120)), quality=np.nan, omero={'channels': channels})
+    source = stored(
+        tmp_path / 'image.zarr', np.zeros((100, 120)), quality=np.nan, omero={'channels': channels}
+    )
     found = json.loads(json.dumps(source.getInternalMetadata(), allow_nan=False, default=str))['zarr']
     assert found['main']['quality'] is None
     assert found['main']['omero']['channels'][0]['window']['start'] is None

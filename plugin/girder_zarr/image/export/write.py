@@ -68,9 +68,7 @@ def write(
     """
     suffix = container or path.suffix.lower()
     if suffix not in (*SUFFIXES, *TIFF_SUFFIXES):
-        raise EditError(
-            f'The name must end in {", ".join((*SUFFIXES, *TIFF_SUFFIXES))}; found {path.name!r}'
-        )
+        raise EditError(f'The name must end in {", ".join((*SUFFIXES, *TIFF_SUFFIXES))}; found {path.name!r}')
     check_target(path, overwrite=overwrite)
     with folders_above(path):
         _write(image, path, suffix, lossy, alpha, overwrite, resample, params)

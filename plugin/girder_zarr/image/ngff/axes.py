@@ -1,4 +1,4 @@
-"""Axes by their type: NGFF leaves names to whoever writes (0.6 says so), and readers want x, y, z, c and t."""
+"""Axes by their type: NGFF leaves the names to programs, and large_image knows x, y, z, c and t."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def read_axes(raw: Sequence[object]) -> tuple[Axis, ...]:
             names[index] = free.pop()
         elif kind in ('time', 'channel'):
             name = 't' if kind == 'time' else 'c'
-            first = next(at for at, axis in enumerate(axes) if axis.type == kind and names[at] in (None, name))
+            first = next(
+                at for at, axis in enumerate(axes) if axis.type == kind and names[at] in (None, name)
+            )
             names[index] = name if name not in names and first == index else None
     for index in reversed(range(len(axes))):
         one = raw[index]
@@ -107,6 +109,8 @@ def completed(raw: list[Any], names: Sequence[str | None] | None, count: int) ->
                 found[place] = axis
             return found, places
     # dimensions without a name come first, as they do where numpy adds some
-    ahead = [known[index] if len(known) == count and known[index] else f'dim{index}' for index in range(missing)]
+    ahead = [
+        known[index] if len(known) == count and known[index] else f'dim{index}' for index in range(missing)
+    ]
     ahead = [name if name not in declared else f'dim{index}' for index, name in enumerate(ahead)]
     return [*ahead, *raw], list(range(missing, count))

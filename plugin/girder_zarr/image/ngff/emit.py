@@ -103,9 +103,7 @@ def _systems_06(multiscale: Multiscale) -> dict[str, Any]:
         steps = _transforms(level)
         ends = {'input': {'path': level.path}, 'output': {'name': name}}
         whole = steps[0] | ends if len(steps) == 1 else {'type': 'sequence', 'transformations': steps} | ends
-        datasets.append(
-            {**carried.dataset(index), 'path': level.path, 'coordinateTransformations': [whole]}
-        )
+        datasets.append({**carried.dataset(index), 'path': level.path, 'coordinateTransformations': [whole]})
     axes = [_axis(axis, carried) for axis in multiscale.axes]
     found = {'coordinateSystems': [{'name': name, 'axes': axes}, *carried.systems], 'datasets': datasets}
     return found | ({'coordinateTransformations': list(carried.transforms)} if carried.transforms else {})
@@ -130,7 +128,7 @@ def _channel(channel: Channel, index: int, carried: Mapping[str, Any]) -> dict[s
     shown: dict[str, float] = {'min': 0, 'max': 1, 'start': 0, 'end': 1}
     if window is not None:
         shown = {key: _number(getattr(window, key)) for key in shown}
-    found = {
+    return {
         'active': channel.active,
         'coefficient': 1,
         'family': 'linear',
@@ -140,7 +138,6 @@ def _channel(channel: Channel, index: int, carried: Mapping[str, Any]) -> dict[s
         'color': (channel.color or 'FFFFFF').upper(),
         'window': {**carried.get('window', {}), **shown},
     }
-    return found
 
 
 def _number(value: float) -> int | float:
