@@ -15,11 +15,14 @@ from girder_zarr.errors import UnreadableImageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Its types say that an array may be a group, and JSON anything.
+ZARR: Any = zarr
+
 PIXELS = np.random.default_rng(0).integers(1, 255, (3, 600, 700), np.uint8)
 
 
 def stored(path: Path, declared: list[str], names: list[str], version: int, axes: str = 'zyx') -> Path:
-    group = zarr.open_group(path, mode='w', zarr_format=version)
+    group = ZARR.open_group(path, mode='w', zarr_format=version)
     for step, name in enumerate(names):
         pixels = PIXELS[:, :: 2**step, :: 2**step]
         group.create_array(name, data=pixels, chunks=(1, 256, 256))

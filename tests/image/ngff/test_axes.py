@@ -14,6 +14,9 @@ from girder_zarr.image.ngff.axes import read_axes
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Its types say that an array may be a group, and JSON anything.
+ZARR: Any = zarr
+
 pytestmark = pytest.mark.usefixtures('temporary_directory')
 S, T, C = 'space', 'time', 'channel'
 
@@ -54,7 +57,7 @@ def stored(
     path: Path, axes: list[Any], shape: tuple[int, ...], names: Any = None, numbers: Any = None
 ) -> np.ndarray:
     pixels = np.random.default_rng(0).integers(1, 255, shape, np.uint8)
-    group = zarr.open_group(path, mode='w', zarr_format=3)
+    group = ZARR.open_group(path, mode='w', zarr_format=3)
     group.create_array('0', data=pixels, dimension_names=names)
     numbers = numbers or [1] * len(axes)
     datasets = [{'path': '0', 'coordinateTransformations': [{'type': 'scale', 'scale': numbers}]}]
@@ -79,7 +82,7 @@ def test_an_image_of_other_names_is_read_and_edited_under_them(tmp_path: Path) -
     assert (metadata['mm_x'], metadata['mm_y'], source.mm_z) == (0.00025, 0.0005, 0.002)
     source.addTile(np.zeros((5, 5), np.uint8), c=1, z=2)
     source.write(path)
-    group = zarr.open_group(path, mode='r')
+    group = ZARR.open_group(path, mode='r')
     assert group.attrs['ome']['multiscales'][0]['axes'] == axes
     assert group['0'].metadata.dimension_names == ('stain', 'plane', 'row', 'col')
     pixels[1, 2, :5, :5] = 0
@@ -113,7 +116,7 @@ def test_the_nearest_slice_of_a_level_with_fewer(tmp_path: Path, way: str, neare
     factor = 3 if way == 'every third' else 2
     shift = 0.5 if way == 'mean of two' else 0
     count = -(-9 // factor)
-    group = zarr.open_group(tmp_path / 'image.zarr', mode='w', zarr_format=3)
+    group = ZARR.open_group(tmp_path / 'image.zarr', mode='w', zarr_format=3)
     full = np.repeat(np.arange(9, dtype=np.uint8)[:, None, None] * 20, 600, 1).repeat(700, 2)
     low = np.repeat(np.arange(count, dtype=np.uint8)[:, None, None], 300, 1).repeat(350, 2)
     group.create_array('0', data=full, chunks=(1, 256, 256))

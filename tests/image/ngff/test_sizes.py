@@ -16,6 +16,9 @@ from girder_zarr.image.ngff.units import from_millimeters, to_millimeters
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Its types say that an array may be a group, and JSON anything.
+ZARR: Any = zarr
+
 pytestmark = pytest.mark.usefixtures('temporary_directory')
 KINDS = {'t': 'time', 'c': 'channel'}
 
@@ -25,7 +28,7 @@ def stored(
 ) -> Path:
     """Write an image of NGFF 0.4 with zarr-python."""
     units = dict.fromkeys('zyx', 'micrometer') if units is None else units
-    group = zarr.open_group(path, mode='w', zarr_format=2)
+    group = ZARR.open_group(path, mode='w', zarr_format=2)
     shape = tuple({'y': 40, 'x': 50}.get(name, 3) for name in names)
     group.create_array('0', data=np.zeros(shape, np.uint8), chunks=shape)
     axes = [
@@ -108,7 +111,7 @@ def test_systems_beyond_the_intrinsic_one_do_not_count(tmp_path: Path, name: str
         'coordinateTransformations': transforms,
     }
     path = tmp_path / 'image.zarr'
-    group = zarr.open_group(path, mode='w', zarr_format=3)
+    group = ZARR.open_group(path, mode='w', zarr_format=3)
     group.create_array('0', data=np.zeros((40, 50), np.uint8))
     group.attrs['ome'] = {'version': '0.6', 'multiscales': [item]}
     assert sizes(path)[:2] == (0.00025, 0.0005)
@@ -116,7 +119,7 @@ def test_systems_beyond_the_intrinsic_one_do_not_count(tmp_path: Path, name: str
     source.addTile(np.ones((5, 5), np.uint8))
     source.write(path)
     assert sizes(path)[:2] == (0.00025, 0.0005)
-    found = zarr.open_group(path, mode='r').attrs['ome']['multiscales'][0]
+    found = ZARR.open_group(path, mode='r').attrs['ome']['multiscales'][0]
     assert found['coordinateTransformations'] == transforms
     assert sorted(one['name'] for one in found['coordinateSystems']) == sorted([name, 'array'])
 
@@ -132,7 +135,7 @@ def test_a_negative_scale_is_a_size_all_the_same(tmp_path: Path, names: str) -> 
     source = gz.open(str(path), editable=True)
     source.addTile(np.ones((5, 5), np.uint8))
     source.write(path)
-    found = zarr.open_group(path, mode='r').attrs['multiscales'][0]['datasets'][0]
+    found = ZARR.open_group(path, mode='r').attrs['multiscales'][0]['datasets'][0]
     assert found['coordinateTransformations'][0]['scale'][-2:] == [-0.5, 0.5]
 
 
@@ -146,11 +149,11 @@ def test_a_negative_scale_is_a_size_all_the_same(tmp_path: Path, names: str) -> 
 )
 def test_an_edit_keeps_units_and_sizes_of_all_axes(tmp_path: Path, units: dict[str, str]) -> None:
     path = stored(tmp_path / 'image.zarr', 'tzyx', scale(3, 2.5, 0.1, 0.325), units)
-    before = zarr.open_group(path, mode='r').attrs['multiscales'][0]
+    before = ZARR.open_group(path, mode='r').attrs['multiscales'][0]
     source = gz.open(str(path), editable=True)
     source.addTile(np.ones((5, 5), np.uint8), z=1)
     source.write(path)
-    after = zarr.open_group(path, mode='r').attrs['multiscales'][0]
+    after = ZARR.open_group(path, mode='r').attrs['multiscales'][0]
     assert after['axes'] == before['axes']
     assert after['datasets'][0] == before['datasets'][0]
 
@@ -160,7 +163,7 @@ def test_a_size_that_is_set_goes_into_the_unit_of_the_file(tmp_path: Path) -> No
     source = gz.open(str(path), editable=True)
     source.mm_x, source.mm_y, source.mm_z = 0.5, 0.000325, 0.002
     source.write(path)
-    after = zarr.open_group(path, mode='r').attrs['multiscales'][0]
+    after = ZARR.open_group(path, mode='r').attrs['multiscales'][0]
     assert [axis['unit'] for axis in after['axes']] == ['nanometer', 'micrometer', 'meter']
     assert after['datasets'][0]['coordinateTransformations'][0]['scale'] == [2000, 0.325, 0.0005]
     assert sizes(path)[:3] == (0.5, 0.000325, 0.002)
@@ -173,7 +176,7 @@ def test_new_images_are_written_in_micrometers(tmp_path: Path, size: float) -> N
     source.mm_x = source.mm_y = source.mm_z = size
     assert source.mm_z == size
     source.write(tmp_path / 'image.zarr')
-    item = zarr.open_group(tmp_path / 'image.zarr', mode='r').attrs['ome']['multiscales'][0]
+    item = ZARR.open_group(tmp_path / 'image.zarr', mode='r').attrs['ome']['multiscales'][0]
     assert [axis['unit'] for axis in item['axes']] == ['micrometer'] * 3
     assert item['datasets'][0]['coordinateTransformations'][0]['scale'] == pytest.approx([size * 1000] * 3)
     assert sizes(tmp_path / 'image.zarr')[:3] == (size, size, size)
@@ -193,7 +196,7 @@ def test_equal_steps_become_scale_and_translation(tmp_path: Path) -> None:
             source.addTile(tile, z=z, t=t, z_value=10 + z * 0.5, t_value=round(0.1 + 0.1 * t, 1))
     source.frameUnits = {'z': 'micrometer', 't': 'second'}
     source.write(tmp_path / 'image.zarr')
-    item = zarr.open_group(tmp_path / 'image.zarr', mode='r').attrs['ome']['multiscales'][0]
+    item = ZARR.open_group(tmp_path / 'image.zarr', mode='r').attrs['ome']['multiscales'][0]
     assert [axis['name'] for axis in item['axes']] == ['t', 'z', 'y', 'x']
     for dataset in item['datasets']:
         steps, first = dataset['coordinateTransformations'][:2]
@@ -211,7 +214,7 @@ def test_other_values_are_no_steps(tmp_path: Path, values: list[Any]) -> None:
     for z, value in enumerate(values):
         source.addTile(np.zeros((40, 50), np.uint8), z=z, z_value=value)
     source.write(tmp_path / 'image.zarr')
-    item = zarr.open_group(tmp_path / 'image.zarr', mode='r').attrs['ome']['multiscales'][0]
+    item = ZARR.open_group(tmp_path / 'image.zarr', mode='r').attrs['ome']['multiscales'][0]
     assert item['datasets'][0]['coordinateTransformations'] == scale(1, 1, 1)
     frames = gz.open(str(tmp_path / 'image.zarr')).getMetadata()['frames']
     assert [frame['ValueZ'] for frame in frames] == values

@@ -15,9 +15,12 @@ import girder_zarr.image as gz
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Its types say that an array may be a group, and JSON anything.
+ZARR: Any = zarr
+
 
 def stored(path: Path, pixels: np.ndarray, **ome: Any) -> gz.ZarrFileTileSource:
-    group = zarr.open_group(path, mode='w', zarr_format=3)
+    group = ZARR.open_group(path, mode='w', zarr_format=3)
     group.create_array('0', data=pixels, chunks=(100, 100))
     axes = [{'name': name, 'type': 'space'} for name in 'yx']
     datasets = [{'path': '0', 'coordinateTransformations': [{'type': 'scale', 'scale': [1, 1]}]}]

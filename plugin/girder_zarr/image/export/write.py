@@ -133,8 +133,7 @@ def _write_zarr(
         spec = _with_windows_of_data(spec, reader, options.threads, together=True)
     documents = metadata_documents(spec) | associated_documents(image.associated, options)
     documents = dict(options.documents) | documents
-    target_form = {'version': options.version, 'overwrite': overwrite, 'container': suffix}
-    with outlet_for(path, **target_form) as target:
+    with outlet_for(path, version=options.version, overwrite=overwrite, container=suffix) as target:
         outlet = DocumentsFirst(target, documents)
         write_image(
             outlet,

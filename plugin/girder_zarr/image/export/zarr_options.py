@@ -39,8 +39,9 @@ class ZarrOptions:
         .ozx, and no shards elsewhere.
     :param codec: a Codec, or the name of one: blosc, zstd, none; with ``lossy`` also jpeg or jpegxl.
     :param quality: 1 to 100, of jpeg and jpegxl.
-    :param windows: (start, end) of each channel, to be displayed; by default all values of an
-        integer type, and of floats those that there are, together for the colours of a pixel; ``'data'``: from the smallest to the largest value of each channel.
+    :param windows: (start, end) of each channel, to be displayed; by default all values of an integer type,
+        and of floats those that there are, together for the colours of a pixel; ``'data'``: from the
+        smallest to the largest value of each channel.
     :param factor: how many times smaller each level is than the one before: 2, 4, 8, ...
     :param maxLevels: the number of levels at most.
     :param threads: how many; None: one a processor.

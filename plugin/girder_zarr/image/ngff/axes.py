@@ -1,4 +1,4 @@
-"""Axes by their type: NGFF leaves names to whoever writes (0.6 says so), and readers want x, y, z, c and t."""
+"""Axes by their type: NGFF leaves the names to programs, and large_image knows x, y, z, c and t."""
 
 from __future__ import annotations
 

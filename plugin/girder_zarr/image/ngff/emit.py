@@ -128,7 +128,7 @@ def _channel(channel: Channel, index: int, carried: Mapping[str, Any]) -> dict[s
     shown: dict[str, float] = {'min': 0, 'max': 1, 'start': 0, 'end': 1}
     if window is not None:
         shown = {key: _number(getattr(window, key)) for key in shown}
-    found = {
+    return {
         'active': channel.active,
         'coefficient': 1,
         'family': 'linear',
@@ -138,7 +138,6 @@ def _channel(channel: Channel, index: int, carried: Mapping[str, Any]) -> dict[s
         'color': (channel.color or 'FFFFFF').upper(),
         'window': {**carried.get('window', {}), **shown},
     }
-    return found
 
 
 def _number(value: float) -> int | float:

@@ -49,7 +49,7 @@ def finite_histogram(tiles: Callable[[], Iterable[np.ndarray]], options: Mapping
         if wanted is not None and tile.dtype != wanted:
             continue
         for entry, plane in zip(result['histogram'], np.moveaxis(tile, -1, 0), strict=False):
-            ends = tuple(float(end) for end in entry['range'])
+            ends = float(entry['range'][0]), float(entry['range'][1])
             # half floats would be put between edges that are rounded as they are
             values = plane[np.isfinite(plane)].astype(np.float64)
             entry['hist'] += np.histogram(values, count, ends)[0]

@@ -156,7 +156,7 @@ def _in_unit(size: float | None, axis: Axis, old: float | None) -> float | None:
 
 
 def equal_steps(axis: Axis) -> tuple[float, float] | None:
-    """Return the first value and the step where the values of an axis of space or time rise by equal steps."""
+    """Return the first value and the step where values of space or time rise by equal steps, or None."""
     values: Sequence[Any] = axis.values or ()
     if axis.type not in {'space', 'time'} or len(values) < 2:
         return None

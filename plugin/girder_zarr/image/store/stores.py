@@ -36,7 +36,7 @@ def open_store(
     :param location: a directory; the ``zarr.json``, ``.zgroup``, ``.zattrs`` or ``.zarray`` in it; a zip or
         SQLite file of any name; the address of any of these (http, https, s3, gs) on a host that
         ``addresses.py`` allows; a zip or SQLite file as a ByteSource; or a store that is open already.
-    :param follow_links: read links in a directory that lead out of it, as the system would: git-annex, datalad
+    :param follow_links: read links in a directory that lead out of it, as the system does: git-annex, datalad
         and workflow engines keep every chunk so. Only for a path that the user of this process chose.
     :raises MissingImageError: there is nothing.
     :raises UnreadableImageError: it is something else.

@@ -136,9 +136,9 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     """
     if not overwrite and os.path.lexists(target):
         raise EditError(f'{target} exists and may not be replaced (overwriteAllowed is False)')
-    if target.is_dir():
-        if not any((target / key).is_file() for key in METADATA_KEYS) and any(target.iterdir()):
-            raise EditError(f'{target} is a folder that holds no zarr image; it is not replaced')
+    is_zarr = any((target / key).is_file() for key in METADATA_KEYS)
+    if target.is_dir() and not is_zarr and any(target.iterdir()):
+        raise EditError(f'{target} is a folder that holds no zarr image; it is not replaced')
 
 
 @contextlib.contextmanager
