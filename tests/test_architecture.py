@@ -25,6 +25,7 @@ ROOMS = [
     'image.chunk',
     'image.series',
     'image.hierarchy',
+    'image.validate',
     'image.render',
     'image.write',
     'image.virtual',

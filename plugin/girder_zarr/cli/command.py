@@ -1,4 +1,4 @@
-"""`girder-zarr serve | demo | stitch | info`: the command line.
+"""`girder-zarr serve | demo | stitch | info | validate`: the command line.
 
 Each command imports its modules when it runs, so that ``--help`` is fast and a command needs only its own
 extras. Exit codes: 0 success, 1 failure (one sentence on stderr), 2 wrong arguments, 130 interrupted.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import stitch as cli_stitch
+from . import validation
 from .stitch import positive, print_line
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_demo(commands)
     cli_stitch.add_parser(commands)
     add_info(commands)
+    validation.add_parser(commands)
     return parser
 
 

@@ -38,6 +38,8 @@ from girder_zarr.image.store.stores import location_identity, open_store
 
 from .limits import DEFAULT
 from .style_functions import restrict
+from .validate.hierarchy import validate_store
+from .validate.report import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
     from girder_zarr.image.hierarchy.opening import Opened
     from girder_zarr.image.series.series import Series
     from girder_zarr.image.store.keystore import KeyStore
+
+#: What internal metadata look at, which anybody may ask for: some hundredths of a second.
+VALIDATION_BOUNDS = Bounds(groups=10, keys=200, all_keys=1000, findings=50)
 
 
 class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSource, metaclass=SourceMeta):
@@ -226,10 +231,15 @@ class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSour
         return None if count is None else [f'Band {number + 1}' for number in range(count)]
 
     def getInternalMetadata(self, **kwargs: Any) -> dict[str, Any]:
-        """Return all that is known: ``zarr`` holds the attributes as stored, and what was read from them."""
+        """Return all that is known: ``zarr`` holds the attributes as stored, and what was read from them.
+
+        ``zarr.validation`` says what is wrong by the specification, as far as little work tells it.
+        """
         del kwargs
         texts = {'description': self._imageDescription, 'additionalMetadata': self._additionalMetadata}
         found = describe(self._opened, self._series, self._layout, self._store, texts)
+        if self._store is not None and not self._editable:
+            found['validation'] = validate_store(self._store, VALIDATION_BOUNDS).to_json()
         return {'zarr': as_json(found)}
 
     def getAssociatedImagesList(self) -> list[str]:

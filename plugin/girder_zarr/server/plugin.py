@@ -27,7 +27,7 @@ from .patches.model import register_models
 from .preview import builder, overview_store
 from .sessions import lost_image, quota
 from .settings import polled
-from .share import links, mount
+from .share import downloads, links, mount
 from .tile_sources import imports, tile_source, upload_check
 
 
@@ -71,4 +71,5 @@ def _bind_events() -> None:
     events.bind('model.file.finalizeUpload.before', HANDLER, patch_files.attach_upload)
     imports.install()
     imports.bind()
+    downloads.install()
     events.bind('jobs.job.update.after', HANDLER, finalize.job_changed)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from girder_zarr.server.api.sessions import StitchSessionResource
-from girder_zarr.server.api.strict_resource import COMMON_RESPONSES
+from girder_zarr.server.common.strict_resource import COMMON_RESPONSES
 from girder_zarr.server.sessions.states import EDITABLE
 from girder_zarr.stitch.spec.model import StitchSpec
 

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 EXTRA = "pip install 'girder-zarr[validate]'"
 #: The schemas by the key that a document of their kind has.
-MODELS = {'multiscales': 'image', 'plate': 'plate', 'well': 'well', 'image-label': 'label'}
+MODELS = {
+    'multiscales': 'image',
+    'plate': 'plate',
+    'well': 'well',
+    'image-label': 'label',
+    'bioformats2raw.layout': 'bf2raw',
+    'series': 'ome',
+    'scene': 'scene',
+}
 #: Objects, lists and values of a document; larger ones (plates) take seconds and repeat one problem.
 MAX_VALUES = 20_000
 #: Problems that are listed, and the length of one: the page of an item shows all of them.

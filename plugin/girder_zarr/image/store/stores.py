@@ -238,7 +238,10 @@ class DirectoryStore(KeyStore):
         return FileEntry(descriptor, f'{key} in {self.name}', file_identity(status), status)
 
     def listed(self, folder: str) -> list[Listed]:
-        """Return what lies directly in a folder; see the base class. Links are left out."""
+        """Return what lies directly in a folder; see the base class.
+
+        Links are left out, but for those of files where an administrator or program lets them lead out.
+        """
         if folder:
             self._check_inside(os.path.realpath(self._prefix + folder), folder)
         found = []
@@ -247,7 +250,7 @@ class DirectoryStore(KeyStore):
                 for entry in inside:
                     if entry.is_dir(follow_symlinks=False):
                         found.append(Listed(entry.name + '/'))
-                    elif entry.is_file(follow_symlinks=False):
+                    elif entry.is_file(follow_symlinks=False) or self._is_followed(entry, folder):
                         found.append(Listed(entry.name))
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return []
@@ -256,6 +259,11 @@ class DirectoryStore(KeyStore):
                 return []
             raise self._unreadable(folder, error) from None
         return found
+
+    def _is_followed(self, entry: os.DirEntry[str], folder: str) -> bool:
+        if not entry.is_symlink() or not self._link_roots():
+            return False
+        return self.has(f'{folder}/{entry.name}' if folder else entry.name)
 
     def _unreadable(self, key: str, error: OSError) -> UnreadableImageError:
         return UnreadableImageError(f'{key} in {self.name} cannot be read: {error.strerror or error}.')

@@ -13,6 +13,7 @@ from girder.exceptions import AccessException
 
 from girder_zarr.errors import InvalidInputError
 from girder_zarr.server.common.http_errors import answers_errors
+from girder_zarr.server.common.strict_resource import StrictResource
 from girder_zarr.server.jobs import finalize
 from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import orphans
@@ -29,7 +30,6 @@ from .patches import PatchRoutes
 from .plan_route import PlanRoutes
 from .preview import PreviewRoutes
 from .reference_images import ReferenceRoutes
-from .strict_resource import StrictResource
 
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import InvalidInputError
 from girder_zarr.image.style_functions import functions_of
-
-from .strict_resource import GENERAL_PARAMETERS
+from girder_zarr.server.common.strict_resource import GENERAL_PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Routes that say which tile source opens what: ``GET /zarr/source`` and ``GET /zarr/item/{id}/source``."""
+"""Routes about what opens what, and whether it is valid: ``/zarr/source``, ``/zarr/item/{id}/...``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from girder.models.item import Item
 from large_image.constants import SourcePriority
 
 from girder_zarr.errors import NotFoundError
+from girder_zarr.image.validate.hierarchy import validate
+from girder_zarr.image.validate.report import Bounds
 from girder_zarr.server.common.http_errors import answers_errors
+from girder_zarr.server.common.strict_resource import StrictResource
+from girder_zarr.server.storage.locations import open_location
 from girder_zarr.server.tile_sources import explain as explanation
 from girder_zarr.server.tile_sources import priorities
 
-from .strict_resource import StrictResource
+#: What one request looks at: some seconds of work.
+VALIDATION_BOUNDS = Bounds(groups=2000, keys=5000, all_keys=50_000)
 
 
 class ZarrResource(StrictResource):
@@ -28,6 +33,7 @@ class ZarrResource(StrictResource):
         self.resourceName = 'zarr'
         self.route('GET', ('source',), self.listSources)
         self.route('GET', ('item', ':id', 'source'), self.explainItem)
+        self.route('GET', ('item', ':id', 'validation'), self.validateItem)
 
     @access.user(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -69,14 +75,37 @@ class ZarrResource(StrictResource):
     def explainItem(self, id: str, fileId: str | None, probe: bool) -> dict[str, Any]:  # noqa: A002
         """Answer ``GET /zarr/item/{id}/source``."""
         user = self.getCurrentUser()
-        item = None
-        if ObjectId.is_valid(id):
-            item = Item().load(id, user=user, level=AccessType.READ)
-        if item is None:
-            msg = f'Expected the id of an item, found "{id}": there is no such item.'
-            raise NotFoundError(msg)
+        item = _item_of(id, user)
         file = _file_of(item, fileId)
         return explanation.explain(item, file, probe=probe, show_paths=bool(user and user.get('admin')))
+
+    @access.user(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('Say what is wrong with the OME-Zarr of an item, by the specification.')
+        .notes(
+            'Errors are what it forbids, hints what it advises against and what was not looked at. '
+            'girder-zarr validate says the same of a path or an address.'
+        )
+        .param('id', 'The id of the item.', paramType='path')
+        .param('fileId', 'The file of the item to look at.', required=False)
+        .errorResponse('Read access was denied for the item.', 403)
+        .errorResponse('There is no such item, or no such file in it.', 404)
+        .errorResponse('The file is no zarr.', 415)
+    )
+    @answers_errors
+    def validateItem(self, id: str, fileId: str | None) -> dict[str, Any]:  # noqa: A002
+        """Answer ``GET /zarr/item/{id}/validation``."""
+        file = _file_of(_item_of(id, self.getCurrentUser()), fileId)
+        return validate(open_location(file), VALIDATION_BOUNDS).to_json()
+
+
+def _item_of(item_id: str, user: dict[str, Any] | None) -> dict[str, Any]:
+    """Return an item that the user may read. NotFoundError where there is none."""
+    item = Item().load(item_id, user=user, level=AccessType.READ) if ObjectId.is_valid(item_id) else None
+    if item is None:
+        msg = f'Expected the id of an item, found "{item_id[:80]}": there is no such item.'
+        raise NotFoundError(msg)
+    return dict(item)
 
 
 def _file_of(item: dict[str, Any], file_id: str | None) -> dict[str, Any]:

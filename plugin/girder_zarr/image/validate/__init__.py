@@ -1,0 +1,1 @@
+"""What is wrong with a hierarchy, by the official schemas and by its own arrays."""
