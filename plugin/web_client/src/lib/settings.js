@@ -33,6 +33,10 @@ const SETTINGS = [
         help: 'What is refused before anything is read of a file. What is empty has the value that is shown in gray.'
     },
     {
+        key: 'zarr.chunk_cache_bytes', title: 'Cache of chunks', kind: 'number',
+        help: 'Bytes that each process uses for decoded chunks of images; 0: none.'
+    },
+    {
         key: 'zarr.style_functions', title: 'Functions that styles may call', kind: 'lines',
         help: 'One a line, besides those of large_image, such as package.module:function.'
     }
