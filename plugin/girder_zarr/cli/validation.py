@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from .stitch import say
+from .stitch import print_line
 
 if TYPE_CHECKING:
     import argparse
@@ -49,16 +49,16 @@ def validate(options: argparse.Namespace) -> int:
             raise
         except UnreadableImageError as error:
             found = {'valid': False, 'message': str(error)}
-        say(json.dumps(found))
+        print_line(json.dumps(found))
         return 0
     report = check(options.path)
     if options.json:
-        say(json.dumps(report.to_json(), indent=2))
+        print_line(json.dumps(report.to_json(), indent=2))
     else:
         for sentence in report.errors:
-            say(f'error  {sentence}')
+            print_line(f'error  {sentence}')
         for sentence in report.hints:
-            say(f'hint   {sentence}')
+            print_line(f'hint   {sentence}')
         looked = f'{report.groups} groups, {report.arrays} arrays, {report.keys} keys'
-        say(f'{"valid" if report.valid else "not valid"} ({looked} looked at)')
+        print_line(f'{"valid" if report.valid else "not valid"} ({looked} looked at)')
     return 0 if report.valid else 1

@@ -6,7 +6,8 @@ of the next part. So parts are what brings a chunk in here; see ``image/chunk/ch
 
 One pass over an image that is larger than the cache must not push out what is used all the time. This is
 the 2Q algorithm (Johnson and Shasha, VLDB 1994): a new chunk goes to a small list of recent ones, and only
-one that comes back after it has left that list goes to the main one. A pass goes through the small list.
+one that comes back after it has left that list goes to the main one. A pass goes through the small list. In
+addition, a recent chunk that is read more often than any one pass by tiles would goes to the main list.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 DEFAULT_BYTES = 256 * 2**20
 #: One part in so many is for recent chunks (2Q's authors found a quarter to be good for most traces).
 RECENT_PART = 4
+#: A recent chunk that is read more often goes to the main list; one of 2048 x 2048 has 16 tiles of 512.
+MANY_READS = 16
 #: What an entry takes beside its pixels: key, array object and places in dictionaries.
 ENTRY_BYTES = 1024
 
@@ -41,6 +44,14 @@ def _size(chunk: Chunk) -> int:
     return kept + ENTRY_BYTES
 
 
+@dataclass(slots=True)
+class _Recent:
+    """A recent chunk, and how often it was read."""
+
+    chunk: Chunk
+    reads: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Lists:
     """The lists of 2Q.
@@ -51,7 +62,7 @@ class _Lists:
     """
 
     limit: int
-    recent: LRU[Hashable, Chunk]
+    recent: LRU[Hashable, _Recent]
     main: LRU[Hashable, Chunk]
     seen: LRU[Hashable, int]
 
@@ -60,7 +71,7 @@ def _lists(limit: int) -> _Lists:
     recent = limit // RECENT_PART
     return _Lists(
         limit,
-        LRU(max_bytes=recent, size_of=_size),
+        LRU(max_bytes=recent, size_of=lambda entry: _size(entry.chunk)),
         LRU(max_bytes=limit - recent, size_of=_size),
         LRU(max_bytes=limit, size_of=lambda size: size),
     )
@@ -96,7 +107,10 @@ class ChunkCache:
         """Return a chunk, or ``default`` if it is not cached."""
         lists = self._lists
         found = lists.main.get(key, default)
-        return lists.recent.get(key, default) if found is default else found
+        if found is not default:
+            return found
+        entry = lists.recent.get(key)
+        return default if entry is None else _read(lists, key, entry)
 
     def fetch(self, key: Hashable, make: Callable[[], Chunk]) -> Chunk:
         """Return a chunk; if it is not cached, make it in this thread, for others that ask as well.
@@ -111,21 +125,30 @@ class ChunkCache:
             limit = self._source()
             if limit != lists.limit:
                 lists = self._lists = _lists(limit)
-        return lists.recent.fetch(key, lambda: _make(lists, key, make))
+        return _read(lists, key, lists.recent.fetch(key, lambda: _make(lists, key, make)))
 
 
-def _make(lists: _Lists, key: Hashable, make: Callable[[], Chunk]) -> Chunk | Uncached[Chunk]:
+def _read(lists: _Lists, key: Hashable, entry: _Recent) -> Chunk:
+    """Count a read of a recent chunk, which may put it on the main list; return it."""
+    entry.reads += 1
+    if entry.reads > MANY_READS and key in lists.recent:
+        lists.main.put(key, entry.chunk)
+        lists.recent.pop(key)
+    return entry.chunk
+
+
+def _make(lists: _Lists, key: Hashable, make: Callable[[], Chunk]) -> _Recent | Uncached[_Recent]:
     found = lists.main.get(key, lists)
     if not isinstance(found, _Lists):  # another thread has just made it
-        return Uncached(found)
+        return Uncached(_Recent(found))
     chunk = make()
     if chunk is not None:
         chunk.flags.writeable = False
     if lists.seen.pop(key) is not None:
         lists.main.put(key, chunk)
-        return Uncached(chunk)
+        return Uncached(_Recent(chunk))
     lists.seen.put(key, _size(chunk))
-    return chunk
+    return _Recent(chunk)
 
 
 #: That of this process.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Hashable, Sequence
 
 T = TypeVar('T')
 
@@ -83,7 +83,7 @@ class RequestPool:
         """The bytes of answers that are accounted for now."""
         return self._bytes
 
-    def run(self, source: Hashable, requests: Sequence[Request[T]]) -> Iterator[T]:
+    def run(self, source: Hashable, requests: Sequence[Request[T]]) -> Generator[T]:
         """Yield the answers as they come, in whichever order.
 
         The reader must not wait for other requests of this pool before it has taken the last answer or closed
@@ -150,7 +150,15 @@ class RequestPool:
                 self._bytes -= request.nbytes
             else:
                 batch.answers.put((request, answer, error))
+            if error is not None:
+                self._drop(batch)
             self._start()
+
+    def _drop(self, batch: _Batch) -> None:
+        """Forget the requests that have not begun. The lock is held."""
+        batch.waiting.clear()
+        if batch in self._batches:
+            self._batches.remove(batch)
 
     def _release(self, request: Request[Any]) -> None:
         with self._lock:
@@ -160,9 +168,7 @@ class RequestPool:
     def _close(self, batch: _Batch) -> None:
         with self._lock:
             batch.is_closed = True
-            batch.waiting.clear()
-            if batch in self._batches:
-                self._batches.remove(batch)
+            self._drop(batch)
             while not batch.answers.empty():
                 self._bytes -= batch.answers.get()[0].nbytes
             self._start()

@@ -1,9 +1,11 @@
 """The settings that floors below look at: what is taken, and that it holds from then on."""
 
+import numpy as np
 import pytest
 from girder.exceptions import ValidationException
 from girder.models.setting import Setting
 
+from girder_zarr.common.chunk_cache import CHUNKS, DEFAULT_BYTES
 from girder_zarr.image import limits, style_functions
 from girder_zarr.image.store import addresses
 from girder_zarr.server.settings import polled
@@ -20,6 +22,7 @@ def following(db, monkeypatch):
     limits.follow(limits.Limits)
     addresses.follow(None)
     style_functions.bind(tuple)
+    CHUNKS.bind(lambda: DEFAULT_BYTES)
 
 
 def test_limits_follow_the_setting(following):
@@ -33,6 +36,28 @@ def test_limits_follow_the_setting(following):
     assert (limits.DEFAULT.frames, limits.DEFAULT.chunk_bytes) == (own.frames, 1000)
     Setting().unset(KEY)
     assert limits.DEFAULT.chunk_bytes == own.chunk_bytes
+
+
+def test_the_cache_of_chunks_follows_the_setting(following):
+    CHUNKS.clear()
+
+    def cached(key):
+        CHUNKS.fetch(key, lambda: np.zeros(1000, np.uint8))
+        return CHUNKS.size
+
+    assert cached('a') >= 1000
+    Setting().set(SettingKey.CHUNK_CACHE_BYTES, 0)
+    assert cached('b') == 0
+    Setting().set(SettingKey.CHUNK_CACHE_BYTES, 2**20)
+    assert cached('c') >= 1000
+    Setting().set(SettingKey.CHUNK_CACHE_BYTES, '')
+    assert Setting().get(SettingKey.CHUNK_CACHE_BYTES) == DEFAULT_BYTES
+
+
+@pytest.mark.parametrize('value', [-1, 1.5, True, '1000', [], 2**60])
+def test_what_is_no_size_of_the_cache(db, value):
+    with pytest.raises(ValidationException, match=r'zarr\.chunk_cache_bytes: expected a whole number'):
+        Setting().set(SettingKey.CHUNK_CACHE_BYTES, value)
 
 
 BAD = ['frames', [], {'frame': 1}, {'frames': 0}, {'frames': '10'}, '{"frames": -1}']

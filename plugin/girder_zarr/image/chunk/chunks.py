@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +22,7 @@ from girder_zarr.image.store.coalesce import ByteRange, runs
 from girder_zarr.image.store.keystore import KeyRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
 
     from girder_zarr.image.store.keystore import Bytes, KeyStore
 
@@ -140,16 +140,18 @@ class StoredLevel:
         if all(len(along) == 1 for along in parts):
             return self._read_one([along[0] for along in parts], shape)
         out = None
-        for piece, pixels in self._pieces(itertools.product(*parts)):
-            if pixels is None:
-                continue
-            if out is None:
-                out = self._filled(shape)
-            out[tuple(one.target for one in piece)] = pixels[tuple(one.source for one in piece)]
-            del pixels  # before the next one is decoded
+        # Closed at once where a chunk cannot be read, so that no more of a far store is asked for.
+        with closing(self._pieces(itertools.product(*parts))) as pieces:
+            for piece, pixels in pieces:
+                if pixels is None:
+                    continue
+                if out is None:
+                    out = self._filled(shape)
+                out[tuple(one.target for one in piece)] = pixels[tuple(one.source for one in piece)]
+                del pixels  # before the next one is decoded
         return np.broadcast_to(self.info.fill, shape) if out is None else out
 
-    def _pieces(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, np.ndarray | None]]:
+    def _pieces(self, pieces: Iterable[Piece]) -> Generator[tuple[Piece, np.ndarray | None]]:
         """Yield the chunk of each piece, in whichever order; those of a far store as they come."""
         if self.is_large or not (self.store.is_remote and self.store.supports_batch):
             for piece in pieces:
@@ -163,11 +165,12 @@ class StoredLevel:
                 missing[chunk] = piece
             else:
                 yield piece, found
-        for chunk, data in self._fetched(missing):
-            piece = missing[chunk]
-            yield piece, self._chunk(chunk, data, is_whole=_is_whole(piece))
+        with closing(self._fetched(missing)) as fetched:
+            for chunk, data in fetched:
+                piece = missing[chunk]
+                yield piece, self._chunk(chunk, data, is_whole=_is_whole(piece))
 
-    def _fetched(self, chunks: Iterable[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], Bytes | None]]:
+    def _fetched(self, chunks: Iterable[tuple[int, ...]]) -> Generator[tuple[tuple[int, ...], Bytes | None]]:
         """Yield the stored bytes of chunks in a far store, asked for side by side."""
         if self._shards is None:
             keys = {self._key(chunk): chunk for chunk in chunks}
@@ -178,9 +181,10 @@ class StoredLevel:
         else:
             keys, requests = self._shards.requests(self.info, chunks, self._max_stored)
         ordered = [Request(one.nbytes, partial(self._asked, one)) for one in requests]
-        for answer in REQUESTS.run(self.store.source, ordered):
-            for key, data in answer.items():
-                yield keys[key], data
+        with closing(REQUESTS.run(self.store.source, ordered)) as answers:
+            for answer in answers:
+                for key, data in answer.items():
+                    yield keys[key], data
 
     def _asked(self, request: KeyRequest) -> dict[str, bytes | None]:
         try:
