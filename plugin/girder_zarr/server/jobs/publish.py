@@ -84,8 +84,6 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
 def _set_large_image(item: Document, file: Document, source: str) -> None:
     """Let large_image open the file with its own source, whatever it chose when the file came in."""
     fields = {'largeImage': {'fileId': file['_id'], 'sourceName': source}}
-    query = {
-        '_id': item['_id'],
-        '$or': [{'largeImage.fileId': {'$exists': False}}, {'largeImage.fileId': file['_id']}],
-    }
+    # None of them, or this one already. For `$or` the embedded database would read all items.
+    query = {'_id': item['_id'], 'largeImage.fileId': {'$in': [None, file['_id']]}}
     Item().update(query, {'$set': fields}, multi=False)
