@@ -31,6 +31,7 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
         from girder_zarr.server.settings import polled
         from girder_zarr.server.tile_sources import imports, priorities, tile_source
 
+        _outlive_closed_channels(self.app)
         tile_source.prefer_ours()
         register_models()
         priorities.install()
@@ -48,6 +49,14 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
     def task_imports(self) -> list[str]:
         """Return the modules that hold tasks."""
         return ['girder_zarr.server.jobs.tasks'] if girder3.has_sessions() else []
+
+
+def _outlive_closed_channels(app: Any) -> None:
+    """Let a worker connect again when RabbitMQ closes its channel, where Celery ends it by default.
+
+    RabbitMQ does so when a message waits in the worker, behind others, for longer than ``consumer_timeout``.
+    """
+    app.conf.broker_channel_error_retry = True
 
 
 def _allow_job_transitions() -> None:

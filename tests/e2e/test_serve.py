@@ -165,7 +165,8 @@ def test_a_data_folder_that_is_a_file_is_refused(tmp_path):
             ['--mongo-uri', 'mongodb://127.0.0.1:1/girder'],
             'The database at mongodb://127.0.0.1:1/girder does not answer',
         ),
-        (['--broker', 'amqp://127.0.0.1'], '--broker has to be like redis://host:6379/0'),
+        (['--broker', 'http://127.0.0.1'], '--broker has to be like redis://host:6379/0'),
+        (['--broker', 'amqp://u:secret@127.0.0.1:1'], 'The broker at amqp://...@127.0.0.1:1 does not answer'),
         (
             ['--broker', 'redis://u:secret@127.0.0.1:1'],
             'The broker at redis://...@127.0.0.1:1 does not answer',

@@ -7,7 +7,7 @@ import pytest
 
 from girder_zarr.errors import StackError
 from girder_zarr.stack import options
-from girder_zarr.stack.options import Options, redis_databases, without_password
+from girder_zarr.stack.options import Options, check_broker, redis_databases, without_password
 
 
 def without_packages(monkeypatch, *names):
@@ -27,10 +27,21 @@ def test_three_databases_of_a_broker_follow_each_other():
     assert redis_databases('rediss://u:p@host/4')[2] == 'rediss://u:p@host/6'
 
 
-@pytest.mark.parametrize('url', ['host:6379', 'redis:///1', 'redis://host/one', 'amqp://host/1', ''])
+@pytest.mark.parametrize('url', ['host:6379', 'redis:///1', 'redis://host/one', 'http://host/1', ''])
 def test_other_brokers_are_refused(url):
     with pytest.raises(StackError, match='--broker has to be like'):
         redis_databases(url)
+
+
+@pytest.mark.parametrize('url', ['amqp://host', 'amqps://u:p@host:5671//', 'redis://host'])
+def test_redis_and_rabbitmq_are_taken(url):
+    check_broker(url)
+
+
+@pytest.mark.parametrize('url', ['amqp://', 'amqp:host', 'host:5672'])
+def test_other_addresses_of_brokers_are_refused_with_an_example(url):
+    with pytest.raises(StackError, match='--broker has to be like'):
+        check_broker(url)
 
 
 @pytest.mark.parametrize(

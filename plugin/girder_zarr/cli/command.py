@@ -91,7 +91,7 @@ def add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         '--mongo-uri', metavar='URI', help='a MongoDB server instead of the embedded database'
     )
     parser.add_argument(
-        '--broker', metavar='URL', help='a Redis or Valkey server instead of the embedded broker'
+        '--broker', metavar='URL', help='a Redis, Valkey or RabbitMQ server instead of the embedded broker'
     )
     parser.add_argument(
         '--workers', type=positive, metavar='N', help='jobs at the same time (default: processors, at most 4)'

@@ -17,7 +17,7 @@ from .api import tile_sources as tile_source_routes
 from .api import zarr_links
 from .common.names import HANDLER
 from .ingest import girder_uploads
-from .jobs import celery_json, finalize, tasks
+from .jobs import celery_json, finalize, girder_job, tasks
 from .leases import part_lease
 from .maintenance import reaper
 from .maintenance.folder_removal import bind_folder_removal
@@ -28,6 +28,7 @@ from .preview import builder, overview_store
 from .sessions import lost_image, quota
 from .settings import polled
 from .share import downloads, links, mount
+from .storage import target
 from .tile_sources import imports, tile_source, upload_check
 
 
@@ -40,6 +41,7 @@ def load(info: dict[str, Any]) -> None:
         getPlugin(required).load(info)
     tile_source.take_over()
     register_models()
+    girder_job.ensure_index()
     migration.rename_lock_fields()
     session_routes.register(info)
     tile_source_routes.register(info)
@@ -66,6 +68,8 @@ def _bind_events() -> None:
     events.bind(upload_check.EVENT, HANDLER, upload_check.refuse_unreadable)
     events.bind('rest.post.file.before', HANDLER, girder_uploads.check_upload)
     events.bind('model.upload.finalize', HANDLER, girder_uploads.take_upload)
+    for change in ('save.after', 'remove'):
+        events.bind(f'model.assetstore.{change}', HANDLER, target.forget)
     events.bind('data.process', HANDLER, girder_uploads.make_patch)
     events.bind('model.upload.remove', HANDLER, girder_uploads.drop_contents)
     events.bind('model.file.finalizeUpload.before', HANDLER, patch_files.attach_upload)

@@ -47,7 +47,7 @@ class Options:
         if self.mongo_uri is not None:
             check_mongo_uri(self.mongo_uri)
         if self.broker is not None:
-            redis_databases(self.broker)
+            check_broker(self.broker)
         check_packages(self)
         return replace(self, workers=self.workers or min(4, os.cpu_count() or 1))
 
@@ -61,7 +61,8 @@ def check_packages(options: Options) -> None:
     ):
         extras.append('girder')
     needs_database = options.mongo_uri is None and importlib.util.find_spec('secantus') is None
-    needs_broker = options.broker is None and find_broker_program() is None
+    # RabbitMQ has no notifications: the embedded server has these and the results then.
+    needs_broker = (options.broker is None or is_amqp(options.broker)) and find_broker_program() is None
     if needs_database or needs_broker:
         extras.append('embedded')
     if extras:
@@ -93,6 +94,20 @@ def check_mongo_uri(uri: str) -> None:
         raise StackError(msg)
 
 
+def is_amqp(url: str) -> bool:
+    """Whether an address is that of RabbitMQ."""
+    return urlsplit(url).scheme in ('amqp', 'amqps')
+
+
+def check_broker(url: str) -> None:
+    """Raise StackError unless `url` is the address of a Redis server or of RabbitMQ."""
+    if not is_amqp(url):
+        redis_databases(url)
+    elif not urlsplit(url).hostname:
+        msg = f'--broker has to be like amqp://user:password@host:5672//, not {without_password(url)}.'
+        raise StackError(msg)
+
+
 def redis_databases(url: str) -> tuple[str, str, str]:
     """Return the addresses of the databases for notifications, for the broker and for results.
 
@@ -101,7 +116,9 @@ def redis_databases(url: str) -> tuple[str, str, str]:
     parts = urlsplit(url)
     number = parts.path.strip('/') or '0'
     if parts.scheme not in ('redis', 'rediss') or not parts.hostname or not number.isdecimal():
-        msg = f'--broker has to be like redis://host:6379/0, not {without_password(url)}.'
+        msg = (
+            f'--broker has to be like redis://host:6379/0 or amqp://host:5672//, not {without_password(url)}.'
+        )
         raise StackError(msg)
     first, second, third = (
         urlunsplit(parts._replace(path=f'/{int(number) + offset}')) for offset in range(3)

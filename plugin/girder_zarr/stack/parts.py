@@ -12,7 +12,7 @@ from girder_zarr.errors import StackError
 
 from .environment import SECRETS, inherited
 from .folder import free_port
-from .options import find_broker_program, redis_databases, without_password
+from .options import find_broker_program, is_amqp, redis_databases, without_password
 from .part import Part
 
 if TYPE_CHECKING:
@@ -41,9 +41,15 @@ def plan_parts(
         if not mongo_answers(mongo_uri, 5000):
             msg = f'The database at {without_password(mongo_uri)} does not answer.'
             raise StackError(msg)
-    if options.broker is None:
+    if options.broker is None or is_amqp(options.broker):
         broker, addresses = embedded_broker(folder, environment)
         servers.append(broker)
+        if options.broker is not None:
+            # The embedded server has the notifications and the results.
+            if not amqp_answers(options.broker):
+                msg = f'The broker at {without_password(options.broker)} does not answer.'
+                raise StackError(msg)
+            addresses = (addresses[0], options.broker, addresses[2])
     else:
         addresses = redis_databases(options.broker)
         if not redis_answers(addresses[0]):
@@ -180,6 +186,18 @@ def mongo_answers(uri: str, milliseconds: int) -> bool:
         with pymongo.MongoClient(uri, serverSelectionTimeoutMS=milliseconds) as client:
             client.admin.command('ping')
     except PyMongoError:
+        return False
+    return True
+
+
+def amqp_answers(url: str) -> bool:
+    """Whether a RabbitMQ server lets a client in."""
+    from kombu import Connection
+
+    try:
+        with Connection(url, connect_timeout=3) as connection:
+            connection.connect()
+    except Exception:  # noqa: BLE001 - which errors there are depends on the transport
         return False
     return True
 

@@ -310,7 +310,7 @@ def test_a_part_that_is_made_while_others_clear_up_after_it_leaves_no_file(
 
     def find_and_make(self, query, *args, **kwargs):
         found = list(find(self, query, *args, **kwargs))
-        if 'stitchPartOf' in query and not claimed:
+        if 'stitchPartOf.sessionId' in query and not claimed:
             claimed.append(StitchPart().claim(begun))
             if claimed[0] is not None:
                 file = StitchPart().store(begun, b'late', {'_id': begun['finalizerId']})

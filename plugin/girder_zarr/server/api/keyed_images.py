@@ -39,7 +39,7 @@ def put(
     :raises GirderZarrError: a parameter, the session or the body is not acceptable.
     """
     user = getCurrentUser()
-    session = StitchSession().require(session_id, user, AccessType.WRITE)
+    session, folder = StitchSession().require_both(session_id, user, AccessType.WRITE)
     check_key(key)
     placement, order, options = parse(session)
     announced = parse_digest(cherrypy.request.headers.get('Content-Digest', ''))
@@ -49,7 +49,7 @@ def put(
     with body.stream as stream:
         info = formats.inspect(stream, limits.for_formats, **options.for_formats)
         new = NewPatch(key, placement, order, body.digest, body.size, info, stream, options)
-        document, status = model.put(session, new, user, replace=replace)
+        document, status = model.put(session, new, user, replace=replace, limits=limits, folder=folder)
     if status == CREATED:
         cherrypy.response.status = 201
     return document, status

@@ -19,7 +19,8 @@ from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import orphans
 from girder_zarr.server.maintenance.removal import delete_session
 from girder_zarr.server.sessions import edit as editing
-from girder_zarr.server.sessions.access import readable_folders, require_folder
+from girder_zarr.server.sessions import listing
+from girder_zarr.server.sessions.access import require_folder
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.view import to_json
 
@@ -156,13 +157,10 @@ class StitchSessionResource(StrictResource):
             raise InvalidInputError(msg)
         query = self._listed(folderId, everybody=everybody)
         expiry.sweep_if_due()
-        changed = {**query, 'updated': {'$gte': list_params.moment('since', since)}} if since else query
+        moment = list_params.moment('since', since) if since else None
         order = [sort[0], ('_id', SortDir.ASCENDING)]
-        found = [
-            to_json(one) for one in StitchSession().find(changed, limit=limit, offset=offset, sort=order)
-        ]
-        total = StitchSession().collection.count_documents(query)
-        cherrypy.response.headers['Girder-Total-Count'] = str(total)
+        found = [to_json(one) for one in listing.find(query, moment, order, limit, offset)]
+        cherrypy.response.headers['Girder-Total-Count'] = str(listing.count(query))
         return only_if_new(found)
 
     def _listed(self, folder_id: str | None, *, everybody: bool) -> Document:
@@ -178,9 +176,7 @@ class StitchSessionResource(StrictResource):
             msg = 'folderId: expected the id of a folder, because nobody is logged in; found nothing.'
             raise AccessException(msg)
         if not everybody:
-            own = {'creatorId': user['_id'], 'deleting': False}
-            folders = StitchSession().collection.distinct('folderId', own)
-            return {**own, 'folderId': {'$in': list(readable_folders(folders, user))}}
+            return listing.own(user)
         requireAdmin(user)
         return {'deleting': False}
 

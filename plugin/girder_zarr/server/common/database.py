@@ -1,14 +1,18 @@
-"""Ids of documents, and how it is noticed that the database went away."""
+"""Ids of documents, updates of single documents, and how it is noticed that the database went away."""
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo.errors import ConnectionFailure, CursorNotFound
 
 from girder_zarr.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from .names import Document
 
 #: What calls raise while the database is away, and after it has come back without the cursors of before.
 CONNECTION_ERRORS = (ConnectionFailure, CursorNotFound)
@@ -31,3 +35,50 @@ def object_id(value: Any, what: str) -> ObjectId:
     except (InvalidId, TypeError):
         msg = f'There is no {what} {str(value)[:80]}.'
         raise NotFoundError(msg) from None
+
+
+def update_and_find(collection: Any, query: Document, update: Document) -> Document | None:
+    """Update the document of an id if it matches the query; return it afterwards, or None if it did not.
+
+    MongoDB's ``find_one_and_update`` does both in one command, but the embedded database reads the whole
+    collection for it, where an update by ``_id`` reads one document. So the document is read after the
+    update: it has what the update has set, and in other fields what others may have changed since.
+
+    :param query: with an ``_id`` and without ``$or``, for which the embedded database reads everything too.
+    """
+    if not collection.update_one(query, update).matched_count:
+        return None
+    found: Document | None = collection.find_one({'_id': query['_id']})
+    return None if found is None else updated(found, {'$set': update.get('$set', {})})
+
+
+def updated(document: Document, update: Document) -> Document:
+    """Return what an update makes of a document; of its operators those that are used here are known.
+
+    :param update: of ``$set``, ``$unset``, ``$inc``, ``$min`` and ``$max``, with dotted names.
+    """
+    made = copy.deepcopy(document)
+    for operator, fields in update.items():
+        for path, value in fields.items():
+            *above, name = path.split('.')
+            place = made
+            for step in above:
+                place = place.setdefault(step, {})
+            _apply(operator, place, name, value)
+    return made
+
+
+def _apply(operator: str, place: Document, name: str, value: Any) -> None:
+    if operator == '$unset':
+        place.pop(name, None)
+    elif operator == '$set' or name not in place:
+        place[name] = value
+    elif operator == '$inc':
+        place[name] += value
+    elif operator == '$min':
+        place[name] = min(place[name], value)
+    elif operator == '$max':
+        place[name] = max(place[name], value)
+    else:
+        msg = f'{operator} is not known here.'
+        raise NotImplementedError(msg)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from bson import ObjectId
@@ -86,8 +85,10 @@ def remove_leftovers(session: Document, *, own: bool = False) -> None:
     :param own: only those of this very run.
     """
     pattern = item_description(session) if own else f'Being stitched by session {session["_id"]}, '
-    query = {'folderId': session['folderId'], 'description': {'$regex': f'^{re.escape(pattern)}'}}
-    for item in list(Item().find(query)):
+    # Filtered here: the index has no descriptions.
+    listed = Item().find({'folderId': session['folderId']}, fields=['description'])
+    named = [item['_id'] for item in listed if (item.get('description') or '').startswith(pattern)]
+    for item in list(Item().find({'_id': {'$in': named}})) if named else ():
         current = StitchSession().findOne({'_id': session['_id']}) or {}
         if item['_id'] not in current.get('made', ()):
             remove_item(item)

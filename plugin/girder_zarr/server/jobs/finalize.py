@@ -51,6 +51,8 @@ def finalize(session: Document, user: Document, *, force: bool) -> Document:
     begun = StitchSession().begin_finalizing(session, user)
     if begun is None:
         return StitchSession().get(session['_id'])
+    # A client that tries until the broker is back leaves one failed job, not one for each time.
+    girder_job.remove_unsent(session['jobId'])
     _dispatch(begun, user)
     return StitchSession().get(session['_id'])
 
@@ -95,6 +97,7 @@ def _dispatch(session: Document, user: Document) -> None:
         failed = StitchSession().fail({**session, 'run': None}, f'The job could not be started: {error}')
         if failed is not None:
             girder_job.end(failed)
+            girder_job.mark_unsent(failed['jobId'])
             msg = 'The job could not be started: the queue of the workers cannot be reached.'
             raise RestException(msg, code=503) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from girder.constants import SortDir
 from girder.exceptions import ValidationException
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
@@ -20,6 +21,11 @@ JOB_TYPE = 'girder_zarr_stitch'
 CREATOR = 'girder_zarr'
 STOPPED = (WorkerJobStatus.CANCELING, JobStatus.CANCELED)
 ENDED = (JobStatus.SUCCESS, JobStatus.ERROR, JobStatus.CANCELED)
+
+
+def ensure_index() -> None:
+    """Make the index by which the reaper finds the jobs that have not ended."""
+    Job().ensureIndex(([(name, SortDir.ASCENDING) for name in ('type', 'status')], {}))
 
 
 def create(session: Document, user: Document) -> Document:
@@ -52,6 +58,19 @@ def load(job_id: Any) -> Document | None:
     """Return a job, or None."""
     job: Document | None = Job().load(job_id, force=True) if job_id else None
     return job
+
+
+def mark_unsent(job_id: Any) -> None:
+    """Note that no worker ever heard of a job."""
+    if job_id:
+        Job().update({'_id': job_id}, {'$set': {'meta.unsent': True}}, multi=False)
+
+
+def remove_unsent(job_id: Any) -> None:
+    """Remove a job of which no worker ever heard."""
+    job = load(job_id)
+    if job is not None and job['meta'].get('unsent'):
+        Job().remove(job)
 
 
 def is_stopped(job_id: Any) -> bool:
@@ -87,7 +106,9 @@ def end(session: Document) -> None:
 
 def list_open() -> list[Document]:
     """Return the jobs of all sessions that have not ended."""
-    return list(Job().find({'type': JOB_TYPE, 'status': {'$nin': list(ENDED)}}))
+    # Two ranges of the index; workers have statuses of their own above Girder's.
+    others = ({'$lt': min(ENDED)}, {'$gt': max(ENDED)})
+    return [job for status in others for job in Job().find({'type': JOB_TYPE, 'status': status})]
 
 
 def close(job_id: Any, status: int = JobStatus.CANCELED) -> None:

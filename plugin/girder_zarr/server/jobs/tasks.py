@@ -7,8 +7,10 @@ from girder_worker.app import app
 from . import dispatch, run
 from .celery_json import PlainTask
 
-#: A message is acknowledged when the task ends, so that the broker gives it to another worker if one dies.
-_OPTIONS = {'base': PlainTask, 'acks_late': True, 'reject_on_worker_lost': True, 'ignore_result': True}
+#: A message is acknowledged when a process takes it: it only wakes a worker, and what a worker that dies has
+#: not done the reaper sends again. RabbitMQ takes a message that is acknowledged when the task ends for lost
+#: after half an hour, closes the channel, and gives it to others while the job still runs.
+_OPTIONS = {'base': PlainTask, 'acks_late': False, 'ignore_result': True}
 
 
 @app.task(name=dispatch.STITCH, **_OPTIONS)

@@ -18,8 +18,8 @@ from girder.models.file import File
 from girder.models.folder import Folder
 from girder.models.model_base import Model
 from girder.models.upload import Upload
-from pymongo import ReturnDocument
 
+from girder_zarr.server.common.database import updated
 from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document, now
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import FINALIZING
@@ -38,6 +38,16 @@ WAITING, DONE, DROPPED = 'waiting', 'done', 'dropped'
 #: The document that stands for all parts of an attempt has this index. While it is there, so are they.
 _PLAN = -1
 _LONG_AGO = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+#: What files are looked for by: their session, their part, what was stored lately; and, by Girder when one is
+#: removed, others of the same contents.
+_FILE_INDEXES: tuple[tuple[tuple[str, ...], dict[str, bool]], ...] = (
+    (('attachedToId',), {'sparse': True}),
+    (('stitchPartOf.sessionId',), {'sparse': True}),
+    (('created',), {}),
+    (('sha512', 'assetstoreId'), {'sparse': True}),
+)
+#: How many parts a claim reads at once: more than one, as other workers try for the first of them too.
+_CANDIDATES = 16
 
 
 class StitchPart(Model):
@@ -47,8 +57,10 @@ class StitchPart(Model):
         """Name the collection and its indexes; files are found by the session that they are attached to."""
         self.name = 'stitch_part'
         keys = [(name, SortDir.ASCENDING) for name in ('sessionId', 'attempt', 'index')]
-        self.ensureIndex((keys, {'unique': True}))
-        File().ensureIndex(([('attachedToId', SortDir.ASCENDING)], {'sparse': True}))
+        leased = [*keys[:2], *((name, SortDir.ASCENDING) for name in ('state', 'leaseUntil'))]
+        self.ensureIndices([(keys, {'unique': True}), (leased, {})])
+        for names, options in _FILE_INDEXES:
+            File().ensureIndex(([(name, SortDir.ASCENDING) for name in names], options))
 
     def validate(self, doc: Document) -> Document:
         """Accept the document; only we make them."""
@@ -63,7 +75,7 @@ class StitchPart(Model):
 
     def set_plan(self, session: Document, parts: Sequence[ImagePart], values: int, file_id: Any) -> None:
         """Store the plan of an attempt with all of its parts."""
-        self.collection.delete_many({**_of(session), 'index': {'$ne': _PLAN}})
+        self.collection.delete_many({**_of(session), 'index': {'$gt': _PLAN}})
         new = {**_of(session), 'state': WAITING, 'lease': None, 'leaseUntil': _LONG_AGO, 'worker': None}
         documents = [
             {**new, 'index': at, 'region': [part.first, part.end], 'values': part.values}
@@ -79,21 +91,26 @@ class StitchPart(Model):
 
     def claim(self, session: Document) -> Document | None:
         """Lease a part that no worker makes to the caller and return it, or None if there is none."""
-        moment = now()
-        query = {**_of(session), 'state': WAITING, 'leaseUntil': {'$lt': moment}}
+        query = {**_of(session), 'state': WAITING, 'leaseUntil': {'$lt': now()}}
+        order = [('index', SortDir.ASCENDING)]
+        while candidates := list(self.find(query, limit=_CANDIDATES, sort=order)):
+            for part in candidates:
+                if (claimed := self._claim(part)) is not None:
+                    return claimed
+        return None
+
+    def _claim(self, part: Document) -> Document | None:
+        """Lease a part as it was found; None if another worker was faster."""
         fields = {
             'lease': uuid.uuid4().hex,
             'worker': process_identity.current(),
             'leaseUntil': _expiry(),
             'made': 0,
         }
-        found: Document | None = self.collection.find_one_and_update(
-            query,
-            {'$set': fields, '$inc': {'tries': 1}},
-            sort=[('index', SortDir.ASCENDING)],
-            return_document=ReturnDocument.AFTER,
-        )
-        return found
+        update = {'$set': fields, '$inc': {'tries': 1}}
+        # Each claim counts a try, and what it does not change is changed by nobody else.
+        query = {**_leased(part), 'leaseUntil': part['leaseUntil'], 'tries': part['tries']}
+        return updated(part, update) if self.collection.update_one(query, update).matched_count else None
 
     def renew(self, part: Document) -> bool:
         """Renew the lease on a part; return whether the caller still holds it."""
@@ -119,9 +136,9 @@ class StitchPart(Model):
 
     def release_exited(self, session: Document) -> None:
         """End the leases of workers of this machine that have exited, without waiting for their expiry."""
-        query = {**_of(session), 'state': WAITING, 'lease': {'$ne': None}}
+        query = {**_of(session), 'state': WAITING, 'leaseUntil': {'$gt': _LONG_AGO}}
         for part in list(self.find(query)):
-            if process_identity.has_exited(part['worker']):
+            if part['lease'] is not None and process_identity.has_exited(part['worker']):
                 self.release(part)
 
     def _change(self, part: Document, fields: Document) -> bool:
@@ -148,8 +165,8 @@ class StitchPart(Model):
 
     def find_done(self, session: Document, index: int) -> Document | None:
         """Return a part if it is stored."""
-        found: Document | None = self.findOne({**_of(session), 'index': index, 'state': DONE})
-        return found
+        found: Document | None = self.findOne({**_of(session), 'index': index})
+        return found if found is not None and found['state'] == DONE else None
 
     # Files and removal
 
@@ -187,20 +204,32 @@ class StitchPart(Model):
 
         :param keep: an attempt whose parts stay.
         """
-        over = {'sessionId': session_id, 'attempt': {'$ne': keep}}
-        # From here on no part can be claimed or be done, so that no file of one comes after they are listed.
-        self.collection.update_many({**over, 'state': WAITING}, {'$set': {'state': DROPPED}})
-        leased = {**over, 'state': DROPPED, 'leaseUntil': {'$gt': now()}}
-        still_leased = [
-            part['_id'] for part in self.find(leased) if not process_identity.has_exited(part['worker'])
+        attempts = [
+            one for one in self.collection.distinct('attempt', {'sessionId': session_id}) if one != keep
         ]
+        over = [{'sessionId': session_id, 'attempt': attempt} for attempt in attempts]
+        # From here on no part can be claimed or be done, so that no file of one comes after they are listed.
+        for of in over:
+            self.collection.update_many({**of, 'state': WAITING}, {'$set': {'state': DROPPED}})
         for upload in list(Upload().find({'stitchPartOf.sessionId': session_id})):
             if upload['stitchPartOf']['attempt'] != keep:
                 Upload().cancelUpload(upload)
-        for file in list(File().find({'attachedToId': session_id, 'stitchPartOf': {'$exists': True}})):
+        for file in list(File().find({'stitchPartOf.sessionId': session_id})):
             if file['stitchPartOf']['attempt'] != keep:
                 File().remove(file)
-        self.collection.delete_many({**over, '_id': {'$nin': still_leased}})
+        for of in over:
+            self._delete_unleased(of)
+
+    def _delete_unleased(self, of: Document) -> None:
+        """Delete the parts of an attempt that is over, but for those that a worker has leased."""
+        leased = {**of, 'state': DROPPED, 'leaseUntil': {'$gt': now()}}
+        still = [part['_id'] for part in self.find(leased) if not process_identity.has_exited(part['worker'])]
+        if not still:
+            self.collection.delete_many(of)
+            return
+        for part in list(self.find(of, fields=['_id'])):
+            if part['_id'] not in still:
+                self.collection.delete_one({'_id': part['_id']})
 
     def list_ended(self) -> list[ObjectId]:
         """Return the sessions that have parts of an attempt that is over."""

@@ -66,10 +66,14 @@ def sweep_if_due() -> None:
 
 def _expired(now: dt.datetime) -> list[Document]:
     general = Setting().get(SettingKey.STITCH_EXPIRES_HOURS)
-    query: Document = {'deleting': False, 'state': {'$ne': FINALIZING}}
-    if general is None:
-        query['expires'] = {'$nin': [None]}
-    return [session for session in StitchSession().find(query) if _has_expired(session, general, now)]
+    # Hours of their own, a date, and the hours of the setting, each by the index.
+    queries: list[Document] = [{'expires': {'$gte': 0}}, {'expires': {'$lte': now}}]
+    if general is not None:
+        queries.append({'expires': None, 'updated': {'$lte': now - dt.timedelta(hours=general)}})
+    found = [session for query in queries for session in StitchSession().find({'deleting': False, **query})]
+    return [
+        session for session in found if session['state'] != FINALIZING and _has_expired(session, general, now)
+    ]
 
 
 def _has_expired(session: Document, general: float | None, now: dt.datetime) -> bool:

@@ -23,6 +23,7 @@ from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.references import StitchReference
 from girder_zarr.server.patches.session_extent import extent_of
 from girder_zarr.server.preview.block_store import PreviewBlock
+from girder_zarr.server.sessions import quota
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import EDITABLE, FINALIZING
 from girder_zarr.server.storage import durable_files
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 #: Seconds between two sweeps of a server.
 INTERVAL_SECONDS = 600
 _AT_ONCE = 1000
+#: No document has it: all are greater.
+_FIRST_ID = ObjectId(bytes(12))
 
 _lock = threading.Lock()
 _due = float('-inf')
@@ -49,15 +52,16 @@ def sweep_orphans(session: Document, older_than: float = ORPHAN_SECONDS) -> int:
     """
     removed = StitchPatch().release_stale(session) + StitchReference().release_stale(session)
     removed += remove_uploads(session, older_than)
-    own = {'attachedToType': ATTACHED_TO, 'attachedToId': session['_id']}
-    removed += _remove_parts(session, own, older_than)
-    query = {**own, 'stitchPartOf': {'$exists': False}, **_older(older_than)}
-    for some in _batches(File().collection.find(query, {'_id': 1})):
-        ids = {document['_id'] for document in some}
+    removed += _remove_parts(session, older_than)
+    for some in _batches(_files_of(session['_id'], older_than)):
+        ids = {file['_id'] for file in some if 'stitchPartOf' not in file}
         for model in (StitchPatch(), StitchReference()):
             named = model.collection.find({'fileId': {'$in': list(ids)}}, {'fileId': 1})
             ids -= {document['fileId'] for document in named}
         removed += _remove(ids)
+        for file in some:
+            if file['_id'] not in ids and quota.COUNTED_IN not in file:
+                quota.count(file, session['folderId'])
     removed += durable_files.remove_temporary(session['_id'], older_than)
     _mend_counts(session)
     if removed:
@@ -65,15 +69,35 @@ def sweep_orphans(session: Document, older_than: float = ORPHAN_SECONDS) -> int:
     return removed
 
 
-def _remove_parts(session: Document, own: Document, older_than: float) -> int:
+def _stored_into(since: dt.datetime | None) -> set[ObjectId]:
+    """Return the sessions that have files, or into which some were stored since a moment."""
+    query = {'attachedToId': {'$gt': _FIRST_ID}} if since is None else {'created': {'$gte': since}}
+    files = File().collection.find(query, {'attachedToType': 1, 'attachedToId': 1})
+    return {file['attachedToId'] for file in files if file.get('attachedToType') == ATTACHED_TO}
+
+
+def _files_of(session_id: ObjectId, older_than: float) -> Iterator[Document]:
+    """Yield the files that are attached to a session, or were when there was one, and are old enough.
+
+    Filtered here, since no index has more than the session.
+    """
+    limit = now() - dt.timedelta(seconds=older_than)
+    fields = {'created': 1, 'stitchPartOf': 1, 'size': 1, quota.COUNTED_IN: 1}
+    for file in File().collection.find({'attachedToId': session_id}, fields):
+        if not older_than or file['created'] < limit:
+            yield file
+
+
+def _remove_parts(session: Document, older_than: float) -> int:
     """Remove parts of a result whose attempt is over; those of the running one belong to its workers."""
     current = StitchSession().findOne({'_id': session['_id']}) or {}
     running = current.get('attempt') if current.get('state') == FINALIZING else None
-    query = {**own, 'stitchPartOf.attempt': {'$exists': True, '$ne': running}, **_older(older_than)}
-    return sum(
-        _remove({document['_id'] for document in some})
-        for some in _batches(File().collection.find(query, {'_id': 1}))
-    )
+    over = {
+        file['_id']
+        for file in _files_of(session['_id'], older_than)
+        if 'stitchPartOf' in file and file['stitchPartOf']['attempt'] != running
+    }
+    return _remove(over)
 
 
 def sweep_all(older_than: float = ORPHAN_SECONDS) -> int:
@@ -86,16 +110,12 @@ def sweep_all(older_than: float = ORPHAN_SECONDS) -> int:
     removed = durable_files.remove_temporary(older_than=older_than) + durable_files.remove_unnamed(older_than)
     removed += PreviewBlock().remove_lost()
     durable_files.remove_locks(older_than)
-    query: Document = {'attachedToType': ATTACHED_TO}
-    if _swept is not None:
-        query['_id'] = {'$gte': ObjectId.from_datetime(_swept)}
-    for session_id in File().collection.distinct('attachedToId', query):
+    for session_id in _stored_into(_swept):
         session = StitchSession().findOne({'_id': session_id})
         if session is not None:
             removed += sweep_orphans(session, older_than)
         else:
-            lost = {'attachedToType': ATTACHED_TO, 'attachedToId': session_id, **_older(older_than)}
-            removed += _remove({file['_id'] for file in File().find(lost, fields=['_id'])})
+            removed += _remove({file['_id'] for file in _files_of(session_id, older_than)})
     # Files that were too young are looked at again.
     _swept = begun - dt.timedelta(seconds=2 * older_than)
     return removed
@@ -109,10 +129,6 @@ def sweep_if_due() -> None:
             return
         _due = time.monotonic() + INTERVAL_SECONDS
     sweep_all()
-
-
-def _older(seconds: float) -> Document:
-    return {'created': {'$lt': now() - dt.timedelta(seconds=seconds)}} if seconds else {}
 
 
 def _remove(ids: Iterable[ObjectId]) -> int:

@@ -63,8 +63,8 @@ def scan() -> None:
     try:
         for session in list(StitchSession().find({'state': FINALIZING, 'deleting': False})):
             _logging_errors(dispatch.send_again, session)
-        ended = {'state': {'$ne': FINALIZING}, 'run.id': {'$exists': True}}
-        for session in list(StitchSession().find(ended)):
+        # Few have a run; those that are finalizing as well are passed over.
+        for session in list(StitchSession().find({'run.id': {'$gt': ''}})):
             _logging_errors(cleanup.clean_up_if_abandoned, session)
         for job in girder_job.list_open():
             _logging_errors(cleanup.end_job_of_ended_attempt, job)

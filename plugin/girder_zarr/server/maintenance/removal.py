@@ -8,7 +8,7 @@ from girder_zarr.errors import ConflictError
 from girder_zarr.server.jobs import girder_job
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.sessions.model import StitchSession, counted
 from girder_zarr.server.sessions.states import FINALIZING
 
 if TYPE_CHECKING:
@@ -24,10 +24,12 @@ def remove_session(session: Document) -> None:
     that dies meanwhile leaves is removed by `expired.sweep`, which looks for the mark.
     """
     StitchSession().collection.update_one({'_id': session['_id']}, {'$set': {'deleting': True}})
+    counted.forget()
     StitchPatch().remove_all(session)
     StitchPart().discard(session['_id'])
     girder_job.close(session['jobId'])
     StitchSession().remove(session)
+    counted.forget()
 
 
 def delete_session(session_id: Any) -> None:

@@ -14,7 +14,7 @@ from girder.models.upload import Upload
 from girder_zarr.errors import NotFoundError
 from girder_zarr.server.common.names import ATTACHED_TO, Document
 from girder_zarr.server.sessions import quota
-from girder_zarr.server.storage import durable_files
+from girder_zarr.server.storage import durable_files, target
 from girder_zarr.server.storage.transfer import send_file
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ _MIME_TYPES = {
 }
 
 
-def store_file(session: Document, new: NewPatch, user: Document) -> Document:
+def store_file(session: Document, new: NewPatch, user: Document, folder: Document | None = None) -> Document:
     """Store the bytes of a patch as a Girder file attached to the session; on any error nothing remains.
 
     When it returns, they survive a crash of the server or its machine.
     """
     name, mime_type = f'patch.{new.info.format}', _MIME_TYPES[new.info.format]
-    return _store(session, name, mime_type, new.size, new.stream, user)
+    return _store(session, name, mime_type, new.size, new.stream, user, folder)
 
 
 def store_pack(session: Document, patches: Sequence[NewPatch], user: Document) -> tuple[Document, list[int]]:
@@ -57,13 +57,19 @@ def store_pack(session: Document, patches: Sequence[NewPatch], user: Document) -
 
 
 def _store(
-    session: Document, name: str, mime_type: str, size: int, stream: IO[bytes], user: Document
+    session: Document,
+    name: str,
+    mime_type: str,
+    size: int,
+    stream: IO[bytes],
+    user: Document,
+    folder: Document | None = None,
 ) -> Document:
-    folder = Folder().load(session['folderId'], force=True)
+    folder = folder or Folder().load(session['folderId'], force=True)
     if folder is None:
         msg = 'The folder of the session is gone.'
         raise NotFoundError(msg)
-    assetstore = Upload().getTargetAssetstore('folder', folder)
+    assetstore = target.assetstore_of(folder)
     adapter = durable_files.adapter_of(assetstore)
     if adapter is None:
         return _upload(session, folder, assetstore, user, (name, mime_type, size), stream)

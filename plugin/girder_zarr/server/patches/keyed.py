@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from girder.models.file import File
 
+from girder_zarr.common.cache import LRU
 from girder_zarr.errors import ConflictError
 from girder_zarr.server.common.names import now
 from girder_zarr.server.sessions.model import StitchSession
@@ -39,12 +40,18 @@ from .locking import LockedModel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from bson import ObjectId
+
     from girder_zarr.server.common.names import Document
     from girder_zarr.server.settings.session_limits import StitchLimits
 
     from .incoming import NewPatch
 
 logger = logging.getLogger(__name__)
+
+#: The revisions of sessions after the last commit of this process: a session that was read since and has
+#: another one is changed by several requests at once. One that is forgotten costs a command.
+_revisions: LRU[ObjectId, int] = LRU(max_items=1000)
 
 #: How often a change of the session is tried while others change it.
 MAX_TRIES = 20
@@ -117,10 +124,12 @@ class KeyedModel(LockedModel):
         *,
         replace: bool,
         limits: StitchLimits | None = None,
+        folder: Document | None = None,
     ) -> tuple[Document, str]:
         """Store something under its key; return its document and what became of it.
 
         :param limits: those that hold now, where the caller has them.
+        :param folder: the session's, where the caller has it.
         :returns: the document, and CREATED, UNCHANGED or REPLACED.
         :raises ConflictError: the session is not editable, the key holds something else, or it does not fit.
         :raises LimitExceededError: the session would hold too much. After any error nothing is stored.
@@ -131,7 +140,7 @@ class KeyedModel(LockedModel):
         outcome = self.decide(session, existing, new, replace=replace, limits=limits)
         if existing is not None and outcome == UNCHANGED:
             return existing, UNCHANGED
-        file = files.store_file(session, new, user)
+        file = files.store_file(session, new, user, folder)
         try:
             return self._store(session, new, file, existing, replace=replace, limits=limits)
         except BaseException:
@@ -266,15 +275,22 @@ class KeyedModel(LockedModel):
         """
         limits = limits or limits_now()
         patches = count if self.is_counted else 0
+        # What a request changes that is alone with its session is known without reading the session again.
+        alone = _revisions.get(session['_id'], session['revision']) == session['revision']
         for _ in range(MAX_TRIES):
             demanded, changes = self.session_change(session, news)
             query = {'state': {'$in': EDITABLE}, **limits.room_for(patches, nbytes), **demanded}
             counts = {'counts.patches': patches, 'counts.bytes': nbytes, 'revision': max(1, len(news))}
             update = {**changes, '$inc': counts}
             update['$set'] = {'state': OPEN, 'error': None, **changes.get('$set', {})}
-            changed = StitchSession().change(session['_id'], query, update)
+            if alone:
+                changed = StitchSession().change_as_read(session, query, update)
+            else:
+                changed = StitchSession().change(session['_id'], query, update)
             if changed is not None:
+                _revisions.put(session['_id'], changed['revision'])
                 return changed
+            alone = False
             session = StitchSession().get(session['_id'])
             check_editable(session)
             for new in news:
@@ -294,7 +310,8 @@ class KeyedModel(LockedModel):
 
     def drop_unnamed(self, file: Document) -> None:
         """Remove a file after an error, unless a document names it and only the answer failed."""
-        if self.findOne({'fileId': file['_id'], 'stored': True}, fields=['_id']) is None:
+        named = self.find({'fileId': file['_id']}, fields=['stored'])
+        if not any(document['stored'] for document in named):
             _remove(file)
 
     def _update_many(

@@ -12,10 +12,10 @@ import uuid
 from typing import TYPE_CHECKING
 
 from girder.models.model_base import Model
-from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from girder_zarr.errors import ConflictError, NotFoundError
+from girder_zarr.server.common.database import updated
 from girder_zarr.server.common.names import now
 from girder_zarr.server.sessions.model import StitchSession
 
@@ -53,8 +53,8 @@ class LockedModel(Model):
 
     def find_key(self, session: Document, key: str) -> Document | None:
         """Return what is stored under a key, or None."""
-        found: Document | None = self.findOne({'sessionId': session['_id'], 'key': key, 'stored': True})
-        return found
+        found: Document | None = self.findOne({'sessionId': session['_id'], 'key': key})
+        return found if found is not None and found['stored'] else None
 
     def get(self, session: Document, key: str) -> Document:
         """Return what is stored under a key.
@@ -80,8 +80,8 @@ class LockedModel(Model):
     def release_stale(self, session: Document) -> int:
         """Undo what dead servers were about to do in a session; return how many locks that were."""
         limit = now() - dt.timedelta(seconds=STALE_SECONDS)
-        query = {'sessionId': session['_id'], 'lockedBy': {'$gt': ''}, 'lockedAt': {'$lt': limit}}
-        found = list(self.find(query))
+        locked = self.find({'sessionId': session['_id'], 'lockedBy': {'$gt': ''}})
+        found = [document for document in locked if document['lockedAt'] < limit]
         for document in found:
             self._unlock(document)
         return len(found)
@@ -139,13 +139,13 @@ class LockedModel(Model):
 
     def _lock(self, document: Document) -> Document | None:
         """Lock a stored document as it was found; None if it has changed."""
-        query = {'_id': document['_id'], 'lockedBy': None, 'fileId': document['fileId']}
-        found: Document | None = self.collection.find_one_and_update(
-            query,
-            {'$set': {'lockedBy': uuid.uuid4().hex, 'lockedAt': now()}},
-            return_document=ReturnDocument.AFTER,
-        )
-        return found
+        # Every change of a document gives it another arrival, so that it is still the one that was found.
+        seen = {name: document.get(name) for name in ('fileId', 'arrival')}
+        query = {'_id': document['_id'], 'lockedBy': None, **seen}
+        update = {'$set': {'lockedBy': uuid.uuid4().hex, 'lockedAt': now()}}
+        if not self.collection.update_one(query, update).matched_count:
+            return None
+        return updated(document, update)
 
     def _unlock(self, locked: Document) -> None:
         """Undo a lock: a document that was never stored disappears."""
@@ -162,13 +162,11 @@ class LockedModel(Model):
         :raises ConflictError: this took so long that another request took over.
         """
         query = {'_id': locked['_id'], 'lockedBy': locked['lockedBy']}
-        found: Document | None = self.collection.find_one_and_update(
-            query, update, return_document=ReturnDocument.AFTER
-        )
-        if found is None:
+        if not self.collection.update_one(query, update).matched_count:
             StitchSession().get(locked['sessionId'])
             raise self._taken_over(locked['key'])
-        return found
+        # Nobody else has changed it since it was locked.
+        return updated(locked, update)
 
     def _taken_over(self, key: str) -> ConflictError:
         return ConflictError(f'{self.noun.capitalize()} {key} was taken over by another request; try again.')

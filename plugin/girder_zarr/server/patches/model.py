@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 
     from .incoming import NewPatch
 
-#: How many keys one query of `StitchPatch.compare` names: 1 MB of the 16 MB that MongoDB takes.
-_MAX_KEYS = 5000
+#: Where fewer keys are asked for than one of so many in the session, each is looked up by itself: that costs
+#: the embedded database several times as much for a key as reading all documents of a session in turn.
+_LOOK_UP_SHARE = 8
+#: How many keys such a query names.
+_MAX_LOOKED_UP = 500
 
 
 class StitchPatch(KeyedModel):
@@ -43,12 +46,13 @@ class StitchPatch(KeyedModel):
     is_counted = True
 
     def initialize(self) -> None:
-        """Name the collection and its unique index."""
+        """Name the collection and its indexes: one for each query, with all fields of it."""
         self.name = 'stitch_patch'
         keys = [('sessionId', SortDir.ASCENDING), ('key', SortDir.ASCENDING)]
         # Previews ask for what is changing and what has changed.
         polled: list[Any] = [([keys[0], (name, SortDir.ASCENDING)], {}) for name in ('lockedBy', 'arrival')]
-        self.ensureIndices([(keys, {'unique': True}), 'fileId', *polled])
+        listed: list[Any] = [([keys[0], ('stored', SortDir.ASCENDING), keys[1]], {})]
+        self.ensureIndices([(keys, {'unique': True}), 'fileId', *polled, *listed])
 
     # Reading
 
@@ -65,21 +69,35 @@ class StitchPatch(KeyedModel):
 
     def compare(self, session: Document, asked: Mapping[str, str | None]) -> Document:
         """Return which of the asked keys are missing, and which have another digest than the one given."""
-        keys, missing, different = list(asked), [], []
-        for at in range(0, len(keys), _MAX_KEYS):
-            some = keys[at : at + _MAX_KEYS]
-            query = {'sessionId': session['_id'], 'key': {'$in': some}, 'stored': True}
-            found = self.collection.find(query, {'_id': 0, 'key': 1, 'digest': 1})
-            there = {document['key']: document['digest'] for document in found}
-            missing += [key for key in some if key not in there]
-            different += [key for key in some if key in there and asked[key] not in {None, there[key]}]
-        present = len(keys) - len(missing) - len(different)
+        there = self._digests(session, list(asked))
+        missing = [key for key in asked if key not in there]
+        different = [
+            key for key, digest in asked.items() if key in there and digest not in {None, there[key]}
+        ]
+        present = len(asked) - len(missing) - len(different)
         return {'missing': missing, 'different': different, 'present': present}
+
+    def _digests(self, session: Document, keys: Sequence[str]) -> dict[str, str]:
+        """Return the digests of what is stored by key: of some keys, or of all keys of the session."""
+        own = {'sessionId': session['_id']}
+        queries: list[Document] = [{**own, 'stored': True}]
+        if len(keys) * _LOOK_UP_SHARE < session['counts']['patches']:
+            some = [keys[at : at + _MAX_LOOKED_UP] for at in range(0, len(keys), _MAX_LOOKED_UP)]
+            queries = [{**own, 'key': {'$in': list(named)}} for named in some]
+        fields = {'_id': 0, 'key': 1, 'digest': 1, 'stored': 1}
+        return {
+            document['key']: document['digest']
+            for query in queries
+            for document in self.collection.find(query, fields)
+            if document['stored']
+        }
 
     def mask_keys(self, session: Document) -> list[str]:
         """Return the keys of the reference images that patches name as their masks."""
-        query = {'sessionId': session['_id'], 'stored': True, 'options.maskKey': {'$exists': True}}
-        return list(self.collection.distinct('options.maskKey', query))
+        query = {'sessionId': session['_id'], 'stored': True}
+        found = self.collection.find(query, {'_id': 0, 'options.maskKey': 1})
+        named = {document.get('options', {}).get('maskKey') for document in found}
+        return sorted(named - {None})
 
     def count(self, session: Document) -> int:
         """Return how many patches are stored."""
@@ -115,7 +133,10 @@ class StitchPatch(KeyedModel):
             return {}, {}
         kind = news[0].kind
         lows, highs = edges([new.box for new in news])
-        demanded = {'specRevision': session.get('specRevision'), '$or': [{'dtype': None}, kind]}
+        # They were checked against what the session has. `$or` would allow a first patch meanwhile, but for
+        # it the embedded database reads all sessions.
+        has = {'dtype': None} if session['dtype'] is None else kind
+        demanded = {'specRevision': session.get('specRevision'), **has}
         changes = {
             '$set': kind,
             '$min': {f'extent.{axis}0': low for axis, low in lows.items()},
@@ -147,7 +168,7 @@ class StitchPatch(KeyedModel):
         hooks.notify(hooks.removed, source_of(document))
         if document.get('shared') or not document['fileId']:
             return
-        others = {'sessionId': document['sessionId'], 'fileId': document['fileId']}
+        others = {'fileId': document['fileId']}
         if document.get('offset') is None or self.findOne(others) is None:
             remove_file(document['fileId'])
 
@@ -183,7 +204,7 @@ class StitchPatch(KeyedModel):
     def remove_all(self, session: Document) -> None:
         """Remove all patches and reference images of a session, with their files and what is on its way."""
         remove_uploads(session)
-        for file in list(File().find({'attachedToType': ATTACHED_TO, 'attachedToId': session['_id']})):
+        for file in list(File().find({'attachedToId': session['_id']})):
             File().remove(file)
         self.collection.delete_many({'sessionId': session['_id']})
         StitchReference().remove_session(session)

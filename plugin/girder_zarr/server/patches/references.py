@@ -36,8 +36,9 @@ class StitchReference(KeyedModel):
         """Name the collection and its unique index."""
         self.name = 'stitch_reference'
         keys = [('sessionId', SortDir.ASCENDING), ('key', SortDir.ASCENDING)]
-        # A sweep asks which of many files are named.
-        self.ensureIndices([(keys, {'unique': True}), 'fileId'])
+        # A sweep asks which of many files are named, and for what dead servers have left locked.
+        listed: list[Any] = [([keys[0], (name, SortDir.ASCENDING)], {}) for name in ('lockedBy', 'stored')]
+        self.ensureIndices([(keys, {'unique': True}), 'fileId', *listed])
 
     def list_session(self, session: Document) -> list[Document]:
         """Return the reference images of a session, ordered by key."""

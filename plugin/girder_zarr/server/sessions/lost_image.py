@@ -40,7 +40,9 @@ def reopen_if_lost(session: Document) -> Document:
 
 
 def _reopen(field: str, value: ObjectId, **more: Any) -> None:
-    query = {field: value, 'state': COMPLETE, **more}
+    query = {field: value}
     fields = {'state': OPEN, 'jobId': None, 'itemId': None, 'fileId': None, 'error': None}
-    for session in StitchSession().find(query, fields=['_id']):
+    for session in StitchSession().find(query, fields=['_id', 'state']):
+        if session['state'] != COMPLETE:
+            continue
         StitchSession().change(session['_id'], {'state': COMPLETE, **more}, {'$set': fields})

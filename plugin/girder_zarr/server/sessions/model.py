@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from girder.constants import SortDir
 from girder.models.model_base import Model
 from girder.utility.acl_mixin import AccessControlMixin
-from pymongo import ReturnDocument
 
 from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError
-from girder_zarr.server.common.database import object_id
+from girder_zarr.server.common.costly import CostlyAnswers
+from girder_zarr.server.common.database import object_id, update_and_find, updated
 from girder_zarr.server.common.hidden_paths import without_paths
 from girder_zarr.server.common.names import Document, now
 from girder_zarr.server.settings import session_limits
@@ -25,7 +25,7 @@ from girder_zarr.stitch.spec.model import StitchSpec
 
 from . import notifications
 from .access import require_folder
-from .states import CANCELLED, COMPLETE, EDITABLE, ERROR, FINALIZING, OPEN
+from .states import CANCELLED, COMPLETE, EDITABLE, ERROR, FINALIZING, OPEN, UNFINISHED
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -39,6 +39,9 @@ MAX_RUNS = 3
 MAX_NAME = 200
 MAX_ERROR = 1000
 
+#: What is known of how many sessions there are.
+counted = CostlyAnswers()
+
 _NO_PROGRESS = {'current': 0, 'total': 0, 'message': '', 'timeLeft': None}
 
 
@@ -46,16 +49,23 @@ class StitchSession(AccessControlMixin, Model):
     """A folder's stitch sessions. Access is that of the folder."""
 
     def initialize(self) -> None:
-        """Name the collection and its indexes."""
+        """Name the collection and its indexes: one for each query, with all fields of it."""
         self.name = 'stitch_session'
         self.resourceColl = 'folder'
         self.resourceParent = 'folderId'
-        self.ensureIndices(
-            [
-                ([('folderId', SortDir.ASCENDING), ('updated', SortDir.DESCENDING)], {}),
-                *('jobId', 'creatorId', 'itemId', 'fileId'),
-            ]
+        together = (
+            # Lists of a folder, of a user, of everybody.
+            ('folderId', 'deleting', 'updated'),
+            ('creatorId', 'deleting', 'updated'),
+            ('creatorId', 'deleting', 'folderId', 'updated'),
+            ('deleting', 'updated'),
+            # How many sessions a user has open; the reaper; what expires.
+            ('creatorId', 'deleting', 'state'),
+            ('state', 'deleting'),
+            ('deleting', 'expires', 'updated'),
         )
+        indices = [([(name, SortDir.ASCENDING) for name in names], {}) for names in together]
+        self.ensureIndices([*indices, 'run.id', 'jobId', 'itemId', 'fileId'])
 
     def validate(self, doc: Document) -> Document:
         """Accept the document; everything in it was checked where it came in."""
@@ -110,8 +120,9 @@ class StitchSession(AccessControlMixin, Model):
                 'updated': moment,
             }
         )
+        counted.forget()
         # Counted afterwards: of two that are created at once neither passes over the limit.
-        unfinished = {'creatorId': user['_id'], 'state': {'$ne': COMPLETE}, 'deleting': False}
+        unfinished = {'creatorId': user['_id'], 'deleting': False, 'state': {'$in': UNFINISHED}}
         try:
             session_limits.current().check_open_sessions(self.collection.count_documents(unfinished))
         except BaseException:
@@ -136,19 +147,37 @@ class StitchSession(AccessControlMixin, Model):
 
         :raises NotFoundError: there is none, or its folder is gone. :raises AccessException: no access.
         """
+        return self.require_both(session_id, user, level)[0]
+
+    def require_both(self, session_id: Any, user: Document | None, level: int) -> tuple[Document, Document]:
+        """Return a session and its folder if the user has that access; raises as :meth:`require`."""
         session = self.get(session_id)
-        require_folder(session['folderId'], user, level)
-        return session
+        return session, require_folder(session['folderId'], user, level)
 
     def change(self, session_id: ObjectId, query: Document, update: Document) -> Document | None:
         """Update the session if it still matches the query; return it afterwards, or None if it did not."""
         update = dict(update)
         update['$set'] = {**update.get('$set', {}), 'updated': now()}
-        found: Document | None = self.collection.find_one_and_update(
-            {'_id': session_id, 'deleting': False, **query}, update, return_document=ReturnDocument.AFTER
-        )
+        demanded = {'_id': session_id, 'deleting': False, **query}
+        found = update_and_find(self.collection, demanded, update)
         if found is not None:
+            if found['deleting']:
+                counted.forget()
             notifications.announce(found)
+        return found
+
+    def change_as_read(self, session: Document, query: Document, update: Document) -> Document | None:
+        """Update a session that has not changed its revision since it was read, with one command.
+
+        :param session: as it was read; what no revision counts, such as its name, may be out of date in what
+            is returned as well.
+        """
+        update = {**update, '$set': {**update.get('$set', {}), 'updated': now()}}
+        demanded = {'_id': session['_id'], 'deleting': False, **query, 'revision': session['revision']}
+        if not self.collection.update_one(demanded, update).matched_count:
+            return None
+        found = updated(session, update)
+        notifications.announce(found)
         return found
 
     # States

@@ -7,9 +7,12 @@ counted here, when they are stored and when they are removed.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import datetime as dt
 import importlib.util
+import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from girder import events
@@ -34,6 +37,13 @@ _QUOTA_HANDLER = 'userQuota'
 COUNTED_IN = 'countedIn'
 #: The name of our handlers: its own, since other handlers of ours are bound to the same events.
 _COUNTER = f'{HANDLER}.quota'
+#: Seconds after which sizes have what was stored.
+DELAY_SECONDS = 1.0
+
+_lock = threading.Lock()
+#: Sizes of files by folder and file, not counted yet.
+_pending: dict[ObjectId, dict[ObjectId, int]] = {}
+_timer: threading.Timer | None = None
 
 
 def bind() -> None:
@@ -110,7 +120,58 @@ def recount() -> None:
 
 
 def count(file: Document, folder_id: ObjectId) -> None:
-    """Count a file that was stored and attached to a session, unless it has been removed by now."""
+    """Count a file that was stored and attached to a session, unless it has been removed by now.
+
+    Where no quota looks at sizes, the files of a moment are counted together. What a server that dies has not
+    counted, the sweep counts.
+    """
+    if not may_wait():
+        _count_now(file, folder_id)
+        return
+    global _timer  # noqa: PLW0603 - one for the process
+    with _lock:
+        _pending.setdefault(folder_id, {})[file['_id']] = file['size']
+        if _timer is None:
+            _timer = threading.Timer(DELAY_SECONDS, flush)
+            _timer.daemon = True
+            _timer.start()
+
+
+@cache
+def may_wait() -> bool:
+    """Return whether sizes may lag behind: the quota plugin compares them with each upload."""
+    return importlib.util.find_spec('girder_user_quota') is None
+
+
+def flush() -> None:
+    """Count what was stored since the last time, with three writes for a folder."""
+    global _timer  # noqa: PLW0603
+    with _lock:
+        taken = dict(_pending)
+        _pending.clear()
+        _timer = None
+    for folder_id, sizes in taken.items():
+        query = {'_id': {'$in': list(sizes)}, COUNTED_IN: {'$exists': False}}
+        changed = File().collection.update_many(query, {'$set': {COUNTED_IN: folder_id}}).modified_count
+        if changed != len(sizes):
+            # Another process has removed some of them.
+            mine = File().collection.find({'_id': {'$in': list(sizes)}}, {COUNTED_IN: 1})
+            there = [file['_id'] for file in mine if file.get(COUNTED_IN) == folder_id]
+            sizes = {file_id: sizes[file_id] for file_id in there}  # noqa: PLW2901
+        if sizes:
+            _count(folder_id, sum(sizes.values()))
+
+
+def _flush_at_exit() -> None:
+    with contextlib.suppress(Exception):  # the sweep of another server counts them
+        if _pending:
+            flush()
+
+
+atexit.register(_flush_at_exit)
+
+
+def _count_now(file: Document, folder_id: ObjectId) -> None:
     query = {'_id': file['_id'], COUNTED_IN: {'$exists': False}}
     if File().collection.update_one(query, {'$set': {COUNTED_IN: folder_id}}).modified_count:
         _count(folder_id, file['size'])
@@ -122,12 +183,15 @@ def _stored(event: Any) -> None:
         return
     session = StitchSession().findOne({'_id': file['attachedToId']}, fields=['folderId'])
     if session is not None:
-        count(file, session['folderId'])
+        _count_now(file, session['folderId'])
 
 
 def _removed(event: Any) -> None:
     if event.info.get('attachedToType') != ATTACHED_TO:
         return
+    with _lock:
+        for sizes in _pending.values():
+            sizes.pop(event.info['_id'], None)
     if not _uncount(event.info['_id']) and not _close(event.info['_id']):
         _uncount(event.info['_id'])  # it was counted between the two
 
@@ -137,11 +201,14 @@ def _uncount(file_id: ObjectId) -> bool:
 
     Two requests may remove it at the same time, such as one that fails while its session is deleted.
     """
-    query = {'_id': file_id, COUNTED_IN: {'$ne': None}}
-    counted = File().collection.find_one_and_update(query, {'$set': {COUNTED_IN: None}})
-    if counted is not None:
-        _count(counted[COUNTED_IN], -counted['size'])
-    return counted is not None
+    counted = File().collection.find_one({'_id': file_id})
+    if counted is None or counted.get(COUNTED_IN) is None:
+        return False
+    query = {'_id': file_id, COUNTED_IN: counted[COUNTED_IN]}
+    if not File().collection.update_one(query, {'$set': {COUNTED_IN: None}}).matched_count:
+        return False
+    _count(counted[COUNTED_IN], -counted['size'])
+    return True
 
 
 def _close(file_id: ObjectId) -> bool:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 OPEN, FINALIZING, COMPLETE, ERROR, CANCELLED = 'open', 'finalizing', 'complete', 'error', 'cancelled'
 #: Patches may be put and removed in these; the session is open again afterwards.
 EDITABLE = (OPEN, ERROR, CANCELLED)
+#: All but the last.
+UNFINISHED = (*EDITABLE, FINALIZING)
 
 
 def check_editable(session: Document) -> None:

@@ -32,10 +32,10 @@ from girder.models.file import File
 from girder.models.upload import Upload
 from girder.utility import _hash_state, assetstore_utilities
 from girder.utility.filesystem_assetstore_adapter import DEFAULT_PERMS, FilesystemAssetstoreAdapter
-from pymongo import ReturnDocument
 
 from girder_zarr.errors import CancelledError, NoSpaceError, NotFoundError
 from girder_zarr.image.write.outlet import sync_path
+from girder_zarr.server.common.database import update_and_find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,9 +138,7 @@ def take_file(
                 check()
             digest.update(piece)
     fields = {'sha512state': _hash_state.serializeHex(digest), 'received': upload['size']}
-    updated = Upload().collection.find_one_and_update(
-        {'_id': upload['_id'], 'received': 0}, {'$set': fields}, return_document=ReturnDocument.AFTER
-    )
+    updated = update_and_find(Upload().collection, {'_id': upload['_id'], 'received': 0}, {'$set': fields})
     if updated is None:
         msg = 'What was to be stored is not wanted any more.'
         raise CancelledError(msg)

@@ -18,11 +18,8 @@ def set_large_image(
     :param replace_source: also where the file is the item's image already, since large_image chooses a source
         of its own when a file comes in.
     """
-    query: dict[str, Any] = {'_id': item['_id']}
-    absent = {'largeImage.fileId': {'$exists': False}}
-    if replace_source:
-        query['$or'] = [absent, {'largeImage.fileId': file['_id']}]
-    else:
-        query |= absent
+    # None stands for a field that is missing. For `$or` the embedded database would read all items.
+    images = [None, file['_id']] if replace_source else [None]
+    query = {'_id': item['_id'], 'largeImage.fileId': {'$in': images}}
     fields = {'largeImage': {'fileId': file['_id'], 'sourceName': source}}
     Item().update(query, {'$set': fields}, multi=False)
