@@ -73,7 +73,7 @@ def test_an_administrator_changes_the_order_of_sources(page, stack, girder, resu
     assert names.index(other) < names.index('zarr')
     page.locator('.g-zarr-source[data-source="zarr"]').drag_to(first)
     page.locator('.g-zarr-source:first-child[data-source="zarr"]').wait_for()
-    page.get_by_role('checkbox', name=f'Ask {other}', exact=True).click()
+    page.get_by_role('checkbox', name=f'Ask {other} at all', exact=True).click()
     page.locator(f'.g-zarr-source-off[data-source="{other}"]').wait_for()
     page.get_by_label('Item: its id').fill(f'{stack.url}#item/{item}')
     page.get_by_role('button', name='Explain').click()

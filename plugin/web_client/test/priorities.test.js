@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-    choicesFor, extensionOf, extensionsOf, itemIdFrom, settingWith, settingWithOrder
+    choicesFor, extensionOf, extensionsOf, itemIdFrom, settingWithOrder, settingWithout, without
 } from '../src/lib/priorities.js';
 
 const LEVELS = ['NAMED', 'PREFERRED', 'HIGH', 'MEDIUM', 'LOW'].map((name, value) => ({ name, value }));
@@ -61,11 +61,11 @@ test('a setting makes the order that is asked for, whoever lists the extension',
     assert.equal(settingWithOrder({}, 'png', many, LEVELS), null);
 });
 
-test('a source is turned off for one extension and on again', () => {
-    const off = settingWith({ a: { zip: 'LOW' } }, 'png', 'a', 'off');
-    assert.deepEqual(off, { a: { zip: 'LOW', png: 'off' } });
-    assert.deepEqual(settingWith(off, 'png', 'a', null), { a: { zip: 'LOW' } });
-    assert.deepEqual(settingWith({ a: { png: 'off' } }, 'png', 'a', null), {});
+test('a source is turned off for all files; one that is off for an extension is asked for any file still', () => {
+    const sources = [source('a', row('png', null, 'off'), row('default', 2)), source('b', row('png', 3))];
+    assert.deepEqual(choicesFor(sources, 'png').map(({ name, isOff }) => [name, isOff]), [['b', false], ['a', false]]);
+    assert.deepEqual(settingWithout({ a: { zip: 'LOW' }, b: 'off' }, 'a'), { a: 'off', b: 'off' });
+    assert.deepEqual(without({ a: 'off', b: 'off' }, 'a'), { b: 'off' });
 });
 
 test('the extension of a name', () => {

@@ -42,13 +42,15 @@ function choicesFor(sources, extension) {
         if (!own && !any) {
             return null;
         }
-        const most = any && any.effective && extension !== DEFAULT ? any.effective.value : Infinity;
-        const { effective, override } = own || any;
-        const value = source.off || !effective ? null : Math.min(effective.value, most);
-        const isOff = value === null || value >= MANUAL;
+        const valueOf = (one) => (one && one.effective && !source.off ? one.effective.value : Infinity);
+        // Who is off for this extension is still asked as one of those that are asked for any file.
+        const isListed = valueOf(own) < MANUAL;
+        const most = extension === DEFAULT ? Infinity : valueOf(any);
+        const value = Math.min(valueOf(own), valueOf(any));
+        const isOff = value >= MANUAL;
         return {
-            name: source.name, value: isOff ? null : value, most, isOff, isFallback: !own,
-            isChanged: Boolean(own && override)
+            name: source.name, value: isOff ? null : value, most, isOff, isFallback: !isListed,
+            isChanged: Boolean(own && own.override)
         };
     }).filter(Boolean).sort((one, other) => one.isOff - other.isOff || one.isFallback - other.isFallback ||
         one.value - other.value || (one.name < other.name ? -1 : 1));
@@ -104,9 +106,9 @@ function placed(asked, levels) {
     return found.map((value) => levels.find((level) => level.value === value));
 }
 
-/** The setting with a source on or off for an extension; `priority` is a name, 'off', or null for its own. */
-function settingWith(setting, extension, name, priority) {
-    return withChoices(setting, extension, [[name, priority]]);
+/** The setting with a source on or off for all files. What was said of a source that is off is not known any more. */
+function settingWithout(setting, name) {
+    return { ...setting, [name]: OFF };
 }
 
 /** @param {[string, (string|null|undefined)][]} choices null takes what is said away, undefined leaves it. */
@@ -139,4 +141,4 @@ function itemIdFrom(text) {
     return found ? found[1].toLowerCase() : null;
 }
 
-export { DEFAULT, choicesFor, extensionOf, extensionsOf, itemIdFrom, settingWith, settingWithOrder, without };
+export { DEFAULT, choicesFor, extensionOf, extensionsOf, itemIdFrom, settingWithOrder, settingWithout, without };

@@ -6,7 +6,7 @@
  */
 
 /** Requests at a time: a browser opens six connections to a server, and the page needs some itself. */
-const IN_FLIGHT = 3;
+const IN_FLIGHT = 4;
 /** Files up to this size share a request. */
 const SMALL = 2 ** 21;
 const BATCH_BYTES = 2 ** 23;

@@ -51,7 +51,7 @@ function Item({ itemId, name, largeImage, isSignedIn, isAdmin }) {
             {largeImage.sourceName === 'zarr'
                 ? (
                     <Folded summary="OME-Zarr: what the file holds" className="g-zarr-item-zarr">
-                        {() => <ZarrPanel itemId={itemId} fileId={largeImage.fileId || largeImage.originalId} name={name} />}
+                        {() => <ZarrPanel itemId={itemId} fileId={largeImage.fileId || largeImage.originalId} />}
                     </Folded>
                 )
                 : null}

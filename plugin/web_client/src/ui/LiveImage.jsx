@@ -9,6 +9,10 @@ import { PatchCard } from './PatchCard.jsx';
 /** Up to so many patches are asked for without being told to, to hatch what none covers. */
 const FEW_PATCHES = 2000;
 
+/** Between two states of the image: milliseconds at least, and in parts of what asking for one takes. */
+const SHORTEST_PAUSE = 1000;
+const PAUSES = 4;
+
 /** Patches of a list as places in pixels of the image. */
 function placesOf(patches, origin) {
     return patches.map(({ key, position, shape, order }) => {
@@ -37,6 +41,7 @@ function useImage(session, wantsPatches) {
             return;
         }
         asking.current = true;
+        const started = performance.now();
         const base = `stitch_session/${session._id}`;
         Promise.all([
             get(`${base}/tiles`), get(`${base}/coverage`),
@@ -50,10 +55,14 @@ function useImage(session, wantsPatches) {
             });
             return setFailure(null);
         }).catch(setFailure).finally(() => {
-            asking.current = false;
-            askAgain();
+            // While patches pour in, looking at them takes no more than a part of what the server can do.
+            const pause = Math.max(SHORTEST_PAUSE, PAUSES * (performance.now() - started));
+            window.setTimeout(() => {
+                asking.current = false;
+                askAgain();
+            }, pause);
         });
-    }, [session.revision, session.counts.patches, known, hasPatches, wantsPatches, failure ? null : again]);
+    }, [session.revision, session.counts.patches, known, hasPatches, wantsPatches, again]);
     return [session.counts.patches ? image : null, failure];
 }
 

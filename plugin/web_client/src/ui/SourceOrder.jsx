@@ -1,6 +1,6 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { get, request } from '../lib/api.js';
-import { DEFAULT, choicesFor, extensionOf, extensionsOf, settingWith, settingWithOrder, without } from '../lib/priorities.js';
+import { DEFAULT, choicesFor, extensionOf, extensionsOf, settingWithOrder, settingWithout, without } from '../lib/priorities.js';
 import { Failure, Icon, Message, confirmed, toast } from './parts.jsx';
 
 const KEY = 'zarr.source_priorities';
@@ -49,7 +49,7 @@ function Source({ choice, at, last, isFixed, onMove, onToggle, drag }) {
                 </button>
                 <label class="g-zarr-source-on">
                     <input
-                        type="checkbox" checked={!isOff} disabled={isFixed} aria-label={`Ask ${name}`}
+                        type="checkbox" checked={!isOff} disabled={isFixed} aria-label={`Ask ${name} at all`}
                         onChange={() => onToggle(choice)}
                     />
                     {' on'}
@@ -126,9 +126,8 @@ function SourceOrder() {
         store(value, `${moved.name} is asked as number ${to + 1}.`);
     }
     function toggle({ name: source, isOff }) {
-        const isWholly = setting[source] === 'off';
-        const value = isWholly ? without(setting, source) : settingWith(setting, extension, source, isOff ? null : 'off');
-        store(value, `${source} is ${isOff ? 'on' : 'off'}.`);
+        const value = isOff ? without(setting, source) : settingWithout(setting, source);
+        store(value, `${source} is ${isOff ? 'on' : 'off'} for all files.`);
     }
     async function reset() {
         if (await confirmed('Give every tile source its own priorities back, for all extensions?', 'Reset')) {
@@ -156,7 +155,8 @@ function SourceOrder() {
                 </datalist>
                 <p class="g-zarr-hint">
                     {extension === DEFAULT ? 'Files without an extension' : `Files that end in .${extension}`} are opened by the
-                    first of these that can read them. Drag, or use the buttons, to change the order; it counts at once.
+                    first of these that can read them. Drag, or use the buttons, to change the order; it counts at once. The
+                    switch is for files of all kinds.
                     Items that are registered already stay with their source. A name with several extensions, such as
                     image.zarr.zip, counts for each of them: below, an item says who opens it.
                 </p>

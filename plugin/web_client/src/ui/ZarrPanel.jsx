@@ -7,10 +7,11 @@ import { Facts, Failure, Message } from './parts.jsx';
 const { getApiRoot } = girder.rest;
 
 /** What the file of an OME-Zarr image holds, and how it is opened elsewhere. */
-function ZarrPanel({ itemId, fileId, name }) {
-    const [{ found, failure }, setState] = useState({});
+function ZarrPanel({ itemId, fileId }) {
+    const [{ found, name, failure }, setState] = useState({});
     useEffect(() => {
-        get(`item/${itemId}/tiles/internal_metadata`).then((all) => setState({ found: all.zarr || null }))
+        Promise.all([get(`item/${itemId}/tiles/internal_metadata`), get(`file/${fileId}`)])
+            .then(([all, file]) => setState({ found: all.zarr || null, name: file.name }))
             .catch((error) => setState({ failure: error }));
     }, [itemId]);
     if (failure) {
