@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """What the positions of the axis ``c`` of a file stand for.
+    """The axes that the positions of the axis ``c`` of a file stand for.
 
     :param axes: the slowest first: custom axes, and ``c`` as the last where the image has channels.
     :param sizes: positions along each.

@@ -135,9 +135,7 @@ def _read_blocks(
     out = np.zeros((*size, sample.shape[2]), sample.dtype)
     most = max(1, block_bytes // (sample.nbytes * factor[0] * factor[1]))
     # Powers of two often end where chunks do.
-    columns = min(
-        size[1], 1 << (max(math.isqrt(most), most // max(1, size[0]), 1).bit_length() - 1)
-    )
+    columns = min(size[1], 1 << (max(math.isqrt(most), most // max(1, size[0]), 1).bit_length() - 1))
     rows = min(size[0], 1 << (max(1, most // max(1, columns)).bit_length() - 1))
     for row in range(0, size[0], rows):
         for column in range(0, size[1], columns):
