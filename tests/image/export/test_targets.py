@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import zarr
-from tests.support.images import level_0, opened, region
 
 import girder_zarr.image as gz
 from girder_zarr.errors import EditError
