@@ -61,6 +61,7 @@ ROOMS = [
     'server.share',
     'server.jobs',
     'server.maintenance',
+    'server.http_input',
     'server.api',
     'server.web_client',
     'server.girder3',

@@ -9,7 +9,7 @@ if importlib.util.find_spec('girder') is not None:
     from girder.plugin import GirderPlugin
 
     class ZarrPlugin(GirderPlugin):
-        """What the plugin adds to a Girder server."""
+        """The plugin of a Girder server."""
 
         DISPLAY_NAME = 'Zarr'
 

@@ -62,7 +62,7 @@ class ConflictError(GirderZarrError):
 
 
 class CancelledError(GirderZarrError):
-    """The work was told to stop."""
+    """The work was cancelled."""
 
 
 class StackError(GirderZarrError):

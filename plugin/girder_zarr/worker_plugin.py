@@ -1,4 +1,4 @@
-"""What the plugin adds to a Girder worker."""
+"""The plugin of a Girder worker."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import argparse
 
-    from girder_zarr.stitch.arrange.orientation import Orientation
     from girder_zarr.stitch.arrange.preparation import Preparation
     from girder_zarr.stitch.arrange.scan_path import ScanPath
+    from girder_zarr.stitch.arrange.stage_orientation import Orientation
     from girder_zarr.stitch.positions.entry import PositionSet
     from girder_zarr.stitch.positions.recognise import Recognised
 
@@ -109,7 +109,7 @@ def grid_of(width: int, height: int, shared: tuple[float, float, bool]) -> dict[
 
 def orientation_of(options: argparse.Namespace) -> Orientation:
     """Return the directions that the options give."""
-    from girder_zarr.stitch.arrange.orientation import Orientation
+    from girder_zarr.stitch.arrange.stage_orientation import Orientation
 
     return Orientation(options.swap_xy, options.flip_x, options.flip_y, options.rotate)
 

@@ -1,4 +1,4 @@
-"""Where patches lie, read from what programs write or from names of files; see docs/microscopes.md."""
+"""Positions of patches, read from files of programs or from names of files; see docs/microscopes.md."""
 
 from __future__ import annotations
 

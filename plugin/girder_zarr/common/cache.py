@@ -30,7 +30,7 @@ _MISSING = object()
 
 @dataclass(frozen=True, slots=True)
 class Uncached(Generic[V]):
-    """What ``make`` of :meth:`LRU.fetch` returns for a value that must not be cached."""
+    """Returned by ``make`` of :meth:`LRU.fetch` for a value that must not be cached."""
 
     value: V
 
@@ -77,7 +77,7 @@ class LRU(Generic[K, V]):
 
     @property
     def size(self) -> int:
-        """What is cached now, in the unit of the bound (values or bytes)."""
+        """The present size of the cache, in the unit of the bound (values or bytes)."""
         with self._lock:
             return int(self._cached.currsize)
 

@@ -1,4 +1,4 @@
-"""What we refuse, before a byte is allocated. A file from outside may be made to do harm."""
+"""Limits, checked before a byte is allocated: a file from outside may be made to do harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which functions a style may call on a tile's pixels.
+"""The functions that a style may call on a tile's pixels.
 
 large_image calls whatever function of whatever module a style names (``style['function']`` and
 ``style['bands'][n]['function']``). Styles come from URLs that any user may type, so that here only

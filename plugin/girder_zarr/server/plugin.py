@@ -1,4 +1,4 @@
-"""What the plugin registers in a server of Girder 5: models, routes, events, threads.
+"""Registration of the plugin in a server of Girder 5: models, routes, events, threads.
 
 See worker_plugin.py for what it registers in a worker.
 """

@@ -58,7 +58,7 @@ class DataFolder:
         """Take the folders that are the stack's own, also those of former versions, from all other users."""
         own = [self.run, self.database, self.logs, self.assetstore]
         if {entry.name for entry in self.path.iterdir()} <= {folder.name for folder in own}:
-            own.append(self.path)  # and no folder that somebody has other things in, such as a home
+            own.append(self.path)  # and no folder with other files in it, such as a home
         for folder in own:
             status = folder.stat()
             if status.st_uid == os.getuid() and status.st_mode & 0o077:

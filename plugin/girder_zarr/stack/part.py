@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import StackError
 
-from .child import guard
+from .child import parent_death
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +73,7 @@ class Part:
         try:
             with self.log.open('ab') as log:
                 self.process = subprocess.Popen(  # noqa: S603 - the command is put together in parts.py
-                    [sys.executable, '-I', '-S', guard.__file__, str(os.getpid()), *command],
+                    [sys.executable, '-I', '-S', parent_death.__file__, str(os.getpid()), *command],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

@@ -12,9 +12,9 @@ from girder_zarr.errors import ConflictError, GirderZarrError, InvalidInputError
 from girder_zarr.stitch.arrange.counting import arrange
 from girder_zarr.stitch.arrange.direction import better_direction, combined
 from girder_zarr.stitch.arrange.map_drawing import draw
-from girder_zarr.stitch.arrange.orientation import ALL, Orientation
 from girder_zarr.stitch.arrange.placement_map import MapTile, make_map
 from girder_zarr.stitch.arrange.plan_request import plan_of
+from girder_zarr.stitch.arrange.stage_orientation import ALL, Orientation
 from girder_zarr.stitch.positions.entry import PatchEntry, PositionSet
 from girder_zarr.stitch.positions.recognise import recognise
 from support.arranged import assembled, prepared_of

@@ -1,4 +1,4 @@
-"""What the bands of a pixel mean when tiles with different numbers of them meet, and which type holds both.
+"""Bands and dtypes of tiles that meet: the meaning of different numbers of bands, and the common dtype.
 
 Up to four bands are gray, gray and opacity, RGB, RGB and opacity. Tiles of two such kinds meet in the
 smallest kind that holds both: gray becomes three equal colours, and pixels without opacity are opaque. With

@@ -2,8 +2,8 @@
 
 The lattice has no edges and no origin of its own: a chunk is known by its row and column (negative ones as
 well) and its position along the frame axes. Growth in any direction, and a new axis, therefore move no
-pixel. A chunk is held as an array while tiles land on it; where memory runs out, those touched longest ago
-go to temporary files.
+pixel. A chunk is an array in memory while tiles are written to it; beyond the limit, the least recently used
+chunks are spilled to a temporary file.
 """
 
 from __future__ import annotations
@@ -128,13 +128,13 @@ class Canvas:
             self._add_plane(
                 pixels[where], plane, position.get('y', 0), position.get('x', 0), tail, band, step
             )
-        self._make_room()
+        self._evict()
         return changed
 
     def _grow(
         self, pixels: np.ndarray, axes: Sequence[str], start: Mapping[str, int], band: int | None
     ) -> None:
-        """Make room for pixels in the extent."""
+        """Enlarge the extent, and the dtype and bands, so that pixels fit."""
         count = pixels.shape[-1]
         if not self._forms:
             self._forms.append(Form(pixels.dtype, count + (band or 0), numbered=False))
@@ -224,7 +224,7 @@ class Canvas:
         return part
 
     def _open(self, key: Key, chunk: CanvasChunk) -> np.ndarray:
-        """Return a chunk's pixels in the present type, with the present bands. Its lock is held."""
+        """Return a chunk's pixels in the present type, with the present bands. The caller has its lock."""
         last = len(self._forms) - 1
         if chunk.data is None and chunk.slot is not None:
             chunk.data = chunk.load(self._spill)
@@ -246,7 +246,7 @@ class Canvas:
         return chunk.data
 
     def _uncover(self, key: Key, chunk: CanvasChunk) -> bool:
-        """Read a chunk's pixels from the underlay; return whether it has any. Its lock is held."""
+        """Read a chunk's pixels from the underlay; return whether it has any. The caller has the lock."""
         if self._underlay is None:
             return False
         place = place_of(key, self._axes, self.side)
@@ -296,25 +296,25 @@ class Canvas:
                         self._open(key, chunk)
                         chunk.changed = chunk.changed or chunk.slot is None
                         self._note(key, chunk)
-                    self._make_room()
+                    self._evict()
         self._underlay = None
 
     def _note(self, key: Key, chunk: CanvasChunk) -> None:
-        """Remember that a chunk was touched just now. Its lock is held."""
+        """Record that a chunk was used just now. The caller has its lock."""
         size = 0 if chunk.data is None else chunk.data.nbytes
         with self._lock:
             here, there = (self._written, self._read) if chunk.changed else (self._read, self._written)
             there.drop(key)
             here.note(key, size)
 
-    def _make_room(self) -> None:
-        """Let go of the chunks that were touched longest ago until memory suffices."""
-        for held in (self._read, self._written):
-            tries = len(held)
-            while held.bytes > held.limit and tries > 0:
+    def _evict(self) -> None:
+        """Spill the least recently used chunks until the limit of memory is met."""
+        for resident in (self._read, self._written):
+            tries = len(resident)
+            while resident.bytes > resident.limit and tries > 0:
                 tries -= 1
                 with self._lock:
-                    key = held.oldest()
+                    key = resident.oldest()
                     chunk = None if key is None else self._chunks[key]
                 if key is None or chunk is None:
                     break
@@ -325,7 +325,7 @@ class Canvas:
                         chunk.lock.release()
 
     def _put_aside(self, key: Key, chunk: CanvasChunk) -> None:
-        """Move a chunk's pixels to its file, unless they are there already. Its lock is held."""
+        """Move a chunk's pixels to its file, unless they are there already. The caller has its lock."""
         if chunk.data is None:
             return
         if chunk.changed:
@@ -354,7 +354,7 @@ class Canvas:
                 result, done = self._read_chunk((top // self.side, left // self.side, *tail)), True
             else:
                 result, done = self._read_parts(tail, top, left, height, width)
-            self._make_room()
+            self._evict()
             if done:
                 return result
 

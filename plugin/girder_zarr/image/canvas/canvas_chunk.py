@@ -24,7 +24,7 @@ Key: TypeAlias = tuple[int, ...]
 def packed(pixels: np.ndarray) -> bytes:
     """Return pixels compressed for a temporary file, which `imagecodecs.blosc_decode` reads again.
 
-    lz4 takes a fifth of the time of zstd at its fastest, and of photographs hardly more room.
+    lz4 takes a fifth of the time of zstd at its fastest, and for photographs hardly more bytes.
     """
     plain: Any = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
     size = pixels.itemsize

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class CanvasLevel:
     """The full resolution of a new image, with the axes (frame axes, y, x, s). See `series.LevelReader`.
 
-    :param extent: what the canvas held when this view of it was made. What was added within it since is seen.
+    :param extent: of the canvas when this view was made. Pixels added within it later are visible.
     """
 
     canvas: Canvas

@@ -1,4 +1,4 @@
-"""Which pixels of a chunk were ever set: a few rectangles, or where those do not suffice, a bit a pixel."""
+"""The pixels of a chunk that were ever set: a few rectangles, or if these do not suffice, a bit a pixel."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CanvasExtent:
-    """What a canvas holds at some moment.
+    """The extent of a canvas at some moment.
 
     :param axes: the frame axes, the slowest first: an axis that came later is slower.
     :param sizes: positions along each of them.
@@ -36,7 +36,7 @@ class CanvasExtent:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a pixel of the image is.
+    """The form of a pixel: dtype and bands.
 
     :param numbered: there are so many bands because a tile named the band at which it goes; see `bands.py`.
     """

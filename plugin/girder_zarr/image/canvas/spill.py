@@ -22,16 +22,16 @@ _STEP = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where something lies.
+    """A range of bytes in the file.
 
     :param start: its first byte.
-    :param length: of what was put there, in bytes.
-    :param room: how many bytes the slot has.
+    :param length: bytes of its content.
+    :param room: bytes of the slot, at least ``length``.
     """
 
     start: int
     length: int
-    room: int
+    capacity: int
 
 
 class Spill:
@@ -56,7 +56,7 @@ class Spill:
         """Store bytes.
 
         :param old: the slot of what they replace, which is not to be read any more.
-        :raises OSError: there is no room; the old slot is gone as well.
+        :raises OSError: the disk is full; the old slot is free as well.
         """
         with self._lock:
             if self._path is None:
@@ -86,20 +86,20 @@ class Spill:
             os.close(handle)
 
     def drop(self, slot: Slot) -> None:
-        """Let others have a slot."""
+        """Free a slot."""
         with self._lock:
-            self._free[slot.room].append(slot.start)
+            self._free[slot.capacity].append(slot.start)
 
     def _slot(self, length: int, old: Slot | None) -> Slot:
-        """Return a slot with room for so many bytes; the lock is held."""
-        room = -(-length // _STEP) * _STEP
+        """Return a slot of at least so many bytes. The caller has the lock."""
+        capacity = -(-length // _STEP) * _STEP
         if old is not None:
-            if room <= old.room:
-                return Slot(old.start, length, old.room)
-            self._free[old.room].append(old.start)
+            if capacity <= old.capacity:
+                return Slot(old.start, length, old.capacity)
+            self._free[old.capacity].append(old.start)
             # what grows once grows again: all slots that a chunk leaves are together no larger than its last
-            room = max(room, 2 * old.room)
-        if self._free[room]:
-            return Slot(self._free[room].pop(), length, room)
-        start, self._end = self._end, self._end + room
-        return Slot(start, length, room)
+            capacity = max(capacity, 2 * old.capacity)
+        if self._free[capacity]:
+            return Slot(self._free[capacity].pop(), length, capacity)
+        start, self._end = self._end, self._end + capacity
+        return Slot(start, length, capacity)

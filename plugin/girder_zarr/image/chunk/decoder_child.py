@@ -28,9 +28,9 @@ def main(source: IO[bytes], target: IO[bytes]) -> None:
     while len(head := source.read(4)) == 4:
         request = json.loads(source.read(struct.unpack('<I', head)[0]))
         _limit(request['memory'] + request['size'], request['seconds'])
-        data = source.read(request['size'])
+        data: Any = source.read(request['size'])
         try:
-            pixels = _decode(request, data)
+            pixels: Any = _decode(request, data)
             answer: Any = memoryview(pixels.reshape(-1).view(np.uint8))
             status = 0
         except Exception as error:  # noqa: BLE001 - every decoder has errors of its own

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, check_relative_path
 
-from .axes import completed, read_axes
+from .axis_types import completed, read_axes
 from .metadata import Axis, Channel, Level, Multiscale, Window
 from .transforms import Transform, read_transforms
 

@@ -1,4 +1,4 @@
-"""Axes that NGFF has no room for, as positions of its channel axis; see 'Axes and bands' in docs/format.md.
+"""Axes beyond those of NGFF, as positions of its channel axis; see 'Axes and bands' in docs/format.md.
 
 NGFF allows at most five axes, and of channel and custom axes at most one. Where an image has more, its custom
 axes, its channels and its bands become one axis ``c``, bands fastest, then channels, then the custom axes.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """What the positions of the axis ``c`` of a file stand for.
+    """The axes that the positions of the axis ``c`` of a file stand for.
 
     :param axes: the slowest first: custom axes, and ``c`` as the last where the image has channels.
     :param sizes: positions along each.
@@ -90,10 +90,10 @@ def fold(axes: Sequence[Axis], sizes: Mapping[str, int], bands: int) -> tuple[li
     if not customs or (len(customs) == 1 and not channel and bands == 1):
         return list(axes), Folding(tuple(channel), tuple(sizes[axis.name] for axis in channel))
     folded = (*customs, *channel)
-    kept = [axis for axis in axes if axis not in folded]
-    first = next((index for index, axis in enumerate(kept) if axis.type == 'space'), len(kept))
-    kept.insert(first, Axis('c', 'channel'))
-    return kept, Folding(folded, tuple(sizes[axis.name] for axis in folded))
+    remaining = [axis for axis in axes if axis not in folded]
+    first = next((index for index, axis in enumerate(remaining) if axis.type == 'space'), len(remaining))
+    remaining.insert(first, Axis('c', 'channel'))
+    return remaining, Folding(folded, tuple(sizes[axis.name] for axis in folded))
 
 
 def unfold(series: Series) -> Series:

@@ -248,7 +248,7 @@ def frame_values(
 
     :param missing: what stands where a position has no value.
     :returns: the axes that have values, their units by name, and an object array with one axis for each of
-        them and a last one that tells whose value it is.
+        them and a last one that names the axis of the value.
     """
     axes = [axis for axis in layout.axes if axis.index is not None and multiscale.axes[axis.index].values]
     axes.sort(key=lambda axis: axis.index or 0)

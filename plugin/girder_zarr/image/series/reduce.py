@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: Bytes of stored pixels that are held at once while they are reduced; the second beside a large chunk. With
+#: Bytes of stored pixels in memory at once while they are reduced; the second beside a large chunk. With
 #: a chunk of 176 MiB (``limits.max_work_bytes``) a tile stays below 300 MB.
 BLOCK_BYTES, SMALL_BLOCK_BYTES = 32 * 2**20, 4 * 2**20
 #: How far two numbers of stored pixels to one may be from a whole number to count as such.
@@ -133,10 +133,10 @@ def _read_blocks(
     """Reduce by whole numbers, as many rows and columns at once as fit the bound."""
     sample = read(0, 0, 1, 1)
     out = np.zeros((*size, sample.shape[2]), sample.dtype)
-    room = max(1, block_bytes // (sample.nbytes * factor[0] * factor[1]))
+    most = max(1, block_bytes // (sample.nbytes * factor[0] * factor[1]))
     # Powers of two often end where chunks do.
-    columns = min(size[1], 1 << (max(math.isqrt(room), room // max(1, size[0]), 1).bit_length() - 1))
-    rows = min(size[0], 1 << (max(1, room // max(1, columns)).bit_length() - 1))
+    columns = min(size[1], 1 << (max(math.isqrt(most), most // max(1, size[0]), 1).bit_length() - 1))
+    rows = min(size[0], 1 << (max(1, most // max(1, columns)).bit_length() - 1))
     for row in range(0, size[0], rows):
         for column in range(0, size[1], columns):
             top, left = (corner[0] + row) * factor[0], (corner[1] + column) * factor[1]

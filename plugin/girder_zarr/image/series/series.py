@@ -1,4 +1,4 @@
-"""What the tile source reads from: one multiscale image and a reader for each of its levels."""
+"""A series: one multiscale image and a reader for each of its levels, as the tile source needs them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LevelReader(Protocol):
 
     @property
     def chunks(self) -> tuple[int, ...]:
-        """What is read at once at least; the inner chunks where the array is sharded."""
+        """The shape of the smallest block that can be read; of inner chunks where the array is sharded."""
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Return the pixels of a region.

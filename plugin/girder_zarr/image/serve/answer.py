@@ -32,7 +32,7 @@ ERRORS = {
 
 @dataclass
 class HttpAnswer:
-    """What is sent.
+    """An answer: status, headers and blocks of bytes.
 
     :param headers: without those that all answers have.
     :param first: the body, or its first block where ``rest`` gives more.

@@ -1,4 +1,4 @@
-"""What is served: keys with values, in folders. A key store is a tree; so are folders of images."""
+"""Trees of keys with values, in folders, as they are served: a key store, or a folder of images."""
 
 from __future__ import annotations
 

@@ -25,10 +25,10 @@ from girder_zarr.image.series.frames import FrameLayout
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.store.zarr_names import SUFFIXES
 
-from .axes import AxesMixin
 from .frame_values import with_values
 from .properties import PropertiesMixin, hex_color
 from .shared import SharedMixin
+from .tile_axes import AxesMixin
 from .tiles import NewTile, read_tile, to_pixels
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Where the bytes lie: one file, a zip, a database, objects, a web address, each as a zarr store."""
+"""Stores of zarr keys: one file, a zip, a database, objects, a web address."""

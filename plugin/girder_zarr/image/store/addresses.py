@@ -1,4 +1,4 @@
-"""Which addresses may be read: those of hosts on a list, at the network address that was checked.
+"""Addresses that may be read: those of hosts on a list, at the network address that was checked.
 
 Nothing is on the list unless the operator of the program puts it there, since a user who names an address
 makes this machine ask for it. Entries are

@@ -24,7 +24,7 @@ class ByteSource(Protocol):
 
     @property
     def name(self) -> str:
-        """What to call the file in messages."""
+        """The name of the file in messages."""
 
     @property
     def size(self) -> int:

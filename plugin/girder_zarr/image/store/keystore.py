@@ -134,7 +134,7 @@ class KeyStore(Store):
 
     @property
     def source(self) -> Hashable:
-        """What requests are counted for, of which each may have so many at a time: a host or a bucket."""
+        """The host or bucket by which simultaneous requests are counted and bounded."""
         return urlsplit(self.name).netloc or self.name
 
     def requests(self, keys: Iterable[str], limit: int) -> list[KeyRequest]:
@@ -186,13 +186,13 @@ class KeyStore(Store):
     def entry(self, key: str) -> Entry | None:
         """Return a value as it is stored, to be handed on, or None where there is no such key.
 
-        :raises UnreadableImageError: it cannot be told or read.
+        :raises UnreadableImageError: it cannot be looked up or read.
         """
         data = self.read(key, MAX_WHOLE_BYTES)
         return None if data is None else BytesEntry(data, hashlib.sha256(data).hexdigest())
 
     def cached_entry(self, key: str) -> Entry | None:
-        """Return an entry that never waits, or None: there is none, or it cannot be told without waiting."""
+        """Return an entry that never waits, or None: there is none, or finding out takes a request."""
         del key
         return None
 

@@ -53,7 +53,7 @@ class Codec:
 
     @property
     def lossy(self) -> bool:
-        """Whether what is read is not exactly what was written."""
+        """Whether the codec is lossy."""
         return self.name in LOSSY
 
     def check(self, dtype: np.dtype[Any], zarr_format: int, *, bands: int) -> None:

@@ -1,4 +1,4 @@
-"""Where the files of a zarr hierarchy go: a directory, or a zip with no copy in between."""
+"""Targets for the files of a zarr hierarchy: a directory, or a zip with no copy in between."""
 
 from __future__ import annotations
 

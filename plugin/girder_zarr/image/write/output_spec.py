@@ -1,4 +1,4 @@
-"""What is to be written: the shape, type, chunks and metadata of one OME-Zarr image."""
+"""The description of an OME-Zarr image to be written: its shape, dtype, chunks and metadata."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from girder.exceptions import RestException
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError
 from girder_zarr.server.common.hidden_paths import shown_to
 from girder_zarr.server.common.http_errors import answers_errors, status_of
+from girder_zarr.server.http_input import request_body
 from girder_zarr.server.ingest import girder_uploads as uploads
 from girder_zarr.server.ingest import manifest
 from girder_zarr.server.ingest.bulk_ingest import BulkIngest, read_members
@@ -22,8 +23,6 @@ from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.patch import check_key, parse_digest
-
-from . import request_body
 
 if TYPE_CHECKING:
     from girder.api.rest import Resource

@@ -8,14 +8,13 @@ import cherrypy
 from girder.api.rest import getCurrentUser
 from girder.constants import AccessType
 
+from girder_zarr.server.http_input import request_body
 from girder_zarr.server.patches.incoming import CREATED, NewPatch
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.formats import registry as formats
 from girder_zarr.stitch.patch import check_key, parse_digest
-
-from . import request_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,13 @@ from girder.api.rest import getCurrentUser
 from girder.constants import AccessType, TokenScope
 
 from girder_zarr.server.common.http_errors import answers_errors
+from girder_zarr.server.http_input import list_params
 from girder_zarr.server.patches.document import SHOWN, view
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.stitch.spec import patch_parameters
 
-from . import keyed_images, list_params
+from . import keyed_images
 
 if TYPE_CHECKING:
     from girder.api.rest import Resource

@@ -11,10 +11,9 @@ from girder.constants import AccessType, TokenScope
 
 from girder_zarr.errors import InvalidInputError
 from girder_zarr.server.common.http_errors import answers_errors
-from girder_zarr.server.sessions.model import require_folder
+from girder_zarr.server.http_input import request_body
+from girder_zarr.server.sessions.access import require_folder
 from girder_zarr.stitch.arrange.plan_request import plan_of
-
-from . import request_body
 
 if TYPE_CHECKING:
     from girder.api.rest import Resource

@@ -14,6 +14,8 @@ from girder.exceptions import AccessException
 from girder_zarr.errors import InvalidInputError
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.common.strict_resource import StrictResource
+from girder_zarr.server.http_input import list_params, request_body
+from girder_zarr.server.http_input.conditional import only_if_new
 from girder_zarr.server.jobs import finalize
 from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import orphans
@@ -24,9 +26,7 @@ from girder_zarr.server.sessions.access import require_folder
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.view import to_json
 
-from . import list_params, request_body
 from .bulk import BulkRoutes
-from .conditional import only_if_new
 from .patches import PatchRoutes
 from .plan_route import PlanRoutes
 from .preview import PreviewRoutes

@@ -10,8 +10,9 @@ from girder.api.rest import Resource, getApiUrl
 from girder.constants import TokenScope
 
 from girder_zarr.errors import InvalidInputError, NotFoundError
+from girder_zarr.server.common.database import object_id
 from girder_zarr.server.common.http_errors import answers_errors
-from girder_zarr.server.sessions.model import object_id
+from girder_zarr.server.http_input import list_params, request_body
 from girder_zarr.server.settings import viewers
 from girder_zarr.server.share.grants import forget_grants
 from girder_zarr.server.share.links import (
@@ -24,8 +25,6 @@ from girder_zarr.server.share.links import (
     view,
 )
 from girder_zarr.server.share.reads import ZarrRead, counts
-
-from . import list_params, request_body
 
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
@@ -169,7 +168,8 @@ def _one_target(given: Document, user: Document) -> tuple[str | None, Document |
 
 def _site() -> str:
     """Return the address of the server as the client knows it."""
-    return getApiUrl(preferReferer=False).rsplit('/api/', 1)[0]
+    url: str = getApiUrl(preferReferer=False)
+    return url.rsplit('/api/', 1)[0]
 
 
 def register(info: Document) -> None:

@@ -66,7 +66,7 @@ class _Rights:
             file, lender = files.get(patch['fileId']), patch.get('lenderId') or self._creator
             if file is None:
                 continue
-            item = items.get(file.get('itemId'))
+            item = items.get(file['itemId']) if file.get('itemId') else None
             may = self._in_folder(lender, item['folderId']) if item else self._alone(lender, file)
             if not may:
                 yield patch

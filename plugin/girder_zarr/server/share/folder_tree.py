@@ -27,7 +27,7 @@ MAX_KNOWN = 1000
 
 
 class FolderTree:
-    """What a user may read in a folder. A folder that is itself an uploaded hierarchy is that image.
+    """The images in a folder that a user may read. A folder that is an uploaded hierarchy is that image.
 
     :param user: the reader; None: the public.
     :param open_image: gives the tree of an item, or None where it is no image.

@@ -46,7 +46,7 @@ class RefusedError(Exception):
 
 
 class Address(NamedTuple):
-    """What the address of a request names, with the token of the reader.
+    """The target that a request names, with the token of the reader.
 
     :param kind: 'item', 'session' or 'k'. :param name: an id or a share key.
     :param token: Girder's token; none with a share key.

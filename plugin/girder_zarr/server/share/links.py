@@ -1,7 +1,7 @@
 """Share links: keys that give their bearer the maker's right to read one target.
 
-A key is 160 bits of chance and is shown once; what is stored is its SHA-256. It needs no salt: nobody guesses
-a key of that length, whatever tables there are.
+A key is 160 bits of chance and is shown once; what is stored is its SHA-256. It needs no salt: no attacker
+guesses a key of that length, whatever tables there are.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class ZarrRead(Model):
 
 
 class ReadCounts:
-    """What was read and is not in the database yet. Thread safe."""
+    """Counts of reads that are not in the database yet. Thread safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

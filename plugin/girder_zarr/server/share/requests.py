@@ -38,7 +38,7 @@ TOKEN_HEADER, TOKEN_COOKIE = 'girder-token', 'girderToken'
 
 
 class ZarrRequest(NamedTuple):
-    """What a client asks for.
+    """A request, parsed.
 
     :param key: decoded; None: the address ends with the name, without a slash.
     :param headers: names in lower case.

@@ -123,7 +123,7 @@ class FolderHierarchy(ObjectStore):
 
 
 def as_open(folder: dict[str, Any], root: dict[str, Any]) -> bool:
-    """Whether everyone who may read ``root`` may read ``folder``."""
+    """Return whether all users with access to ``root`` have access to ``folder``."""
     if folder.get('public'):
         return True
     if root.get('public'):

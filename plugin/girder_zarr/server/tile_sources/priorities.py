@@ -1,4 +1,4 @@
-"""Which tile source opens what, and why.
+"""Priorities of tile sources by extension, as an administrator sets them.
 
 large_image decides from three class attributes of each source: ``extensions``, ``mimeTypes``,
 ``nameMatches``. `install` puts live views in their place. A view holds the source's own values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .guard import die_with_parent
+from .parent_death import die_with_parent
 from .report import report
 
 

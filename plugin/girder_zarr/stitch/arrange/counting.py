@@ -10,7 +10,7 @@ from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch.patch import MAX_INDEX
 from girder_zarr.stitch.spec.axes import MAX_VALUES
 
-from .orientation import Orientation
+from .stage_orientation import Orientation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

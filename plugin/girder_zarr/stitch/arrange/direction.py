@@ -9,7 +9,7 @@ import numpy as np
 
 from girder_zarr.errors import GirderZarrError
 
-from .orientation import ALL, Orientation
+from .stage_orientation import ALL, Orientation
 from .tile_sizes import read_pixels
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from girder_zarr.stitch.positions.reading import FileLookup
 from girder_zarr.stitch.positions.recognise import by_names, read_positions
 
 from .counting import arrange
-from .orientation import Orientation
 from .placement_map import MAX_SHOWN
 from .preparation import Preparation, prepare
 from .refusal import Refusal
 from .scan_path import ScanPath
+from .stage_orientation import Orientation
 from .tile_sizes import TileKind
 
 if TYPE_CHECKING:

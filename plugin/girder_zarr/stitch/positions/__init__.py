@@ -1,1 +1,1 @@
-"""Where patches lie, read from what microscopes and stitching programs write, or from names of files."""
+"""Positions of patches, read from files of microscopes and stitching programs, or from names of files."""

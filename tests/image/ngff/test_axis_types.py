@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 import girder_zarr.image as gz
-from girder_zarr.image.ngff.axes import read_axes
+from girder_zarr.image.ngff.axis_types import read_axes
 
 if TYPE_CHECKING:
     from pathlib import Path

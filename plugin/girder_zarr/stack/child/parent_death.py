@@ -1,8 +1,8 @@
-"""Become another program that dies with its parent: ``python guard.py PARENT_PID PROGRAM ARGUMENT...``.
+"""Become a program that dies with its parent: ``python parent_death.py PARENT_PID PROGRAM ARGUMENT...``.
 
 Runs as a file of its own with nothing but the standard library, so that it costs a few milliseconds. The
-kernel keeps the request across ``exec``. Where there is no such request (anything but Linux) the supervisor's
-own stop has to do.
+request to the kernel outlives ``exec``. Other systems than Linux have no such request; there only the
+supervisor's own stop ends the program.
 """
 
 import ctypes
