@@ -75,3 +75,20 @@ def test_large_images_are_estimated_on_a_grid(side: int) -> None:
     assert math.isclose(found.share, 15 / 16)
     (hole,) = found.holes
     assert (hole.x, hole.y) == ((quarter, 2 * quarter), (2 * quarter, 3 * quarter))
+
+
+@given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 900), st.integers(1, 900))
+@settings(max_examples=100, deadline=None)
+def test_a_complete_mosaic_has_no_hole(rows: int, columns: int, height: int, width: int) -> None:
+    places = [(row, column) for row in range(rows) for column in range(columns)]
+    patches = [patch(f'{y}-{x}', x * width, y * height, width, height) for y, x in places]
+    found = cover(patches, StitchSpec())
+    assert (found.share, found.holes) == (1.0, ())
+
+
+def test_512_by_5() -> None:
+    patches = [patch(f'{y}-{x}', x * 512, y * 512, 512, 512) for y in range(5) for x in range(5)]
+    assert cover(patches, StitchSpec()).share == 1
+    found = cover(patches[:-1], StitchSpec())
+    assert math.isclose(found.share, 24 / 25, abs_tol=0.002)
+    assert len(found.holes) == 1
