@@ -118,8 +118,8 @@ def test_values_have_the_axes_order_of_1_35_6() -> None:
     assert source.frameValues[2, 1].tolist() == [20, 'dye 1']
     source.addTile(np.full((4, 4), 1, np.uint8), c=0, z=0, t=1, t_value='later')
     assert source.frameAxes == ['t', 'z', 'c']
-    assert source.frameValues[0, 2, 1].tolist() == [None, 20, 'dye 1']
-    assert source.frameValues[1, 0, 0].tolist() == ['later', None, None]
+    assert source.frameValues[0, 2, 1].tolist() == [0, 20, 'dye 1']
+    assert source.frameValues[1, 0, 0].tolist() == ['later', 0, 0]
     assert source.getMetadata()['frames'][5]['ValueZ'] == 20
 
 

@@ -267,7 +267,7 @@ def test_options_of_the_output(tmp_path: Path) -> None:
     ome = dict(group.attrs)['ome']
     assert ome['multiscales'][0]['name'] == 'named'
     assert ome['omero']['channels'][0]['window'] == {'min': 0, 'max': 255, 'start': 10, 'end': 20}
-    with pytest.raises(EditError, match='no parameter chunks'):
+    with pytest.warns(UserWarning, match='passes over chunks'):
         source.write(tmp_path / 'image.zarr', chunks=64)
 
 
