@@ -39,6 +39,24 @@ test('a TIFF says its size wherever its directory lies, in either order of bytes
     }
 });
 
+test('the bits of an RGB TIFF stand elsewhere in the file', async () => {
+    const view = new DataView(new ArrayBuffer(200));
+    view.setUint16(0, 0x4949);
+    view.setUint16(2, 42, true);
+    view.setUint32(4, 8, true);
+    const tags = [[256, 3, 1, 64], [257, 3, 1, 32], [258, 3, 3, 150], [277, 3, 1, 3]];
+    view.setUint16(8, tags.length, true);
+    tags.forEach(([tag, type, count, value], at) => {
+        view.setUint16(10 + at * 12, tag, true);
+        view.setUint16(12 + at * 12, type, true);
+        view.setUint32(14 + at * 12, count, true);
+        view.setUint32(18 + at * 12, value, true);
+    });
+    [150, 152, 154].forEach((at) => view.setUint16(at, 8, true));
+    assert.deepEqual(await readHeader(new Blob([view.buffer])),
+        { format: 'tiff', width: 64, height: 32, bands: 3, dtype: 'uint8', hasPages: false });
+});
+
 test('an npy file says its shape', async () => {
     const header = "{'descr': '<u2', 'fortran_order': False, 'shape': (30, 40, 3), }".padEnd(118);
     const file = new Blob([Buffer.from('934e554d505901007600', 'hex'), header, Buffer.alloc(64)]);

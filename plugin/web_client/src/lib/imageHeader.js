@@ -123,18 +123,26 @@ async function tiff(file, first, little) {
     const tags = {};
     for (let entry = 0; entry < count; entry += 1) {
         const at = begin + entry * length;
-        const isShort = view.getUint16(at + 2, little) === 3;
+        const isShort = view.getUint16(at + 2, little) === 3 && view.getUint32(at + 4, little) <= (isBig ? 4 : 2);
         const value = at + (isBig ? 12 : 8);
         tags[view.getUint16(at, little)] = isShort ? view.getUint16(value, little) : view.getUint32(value, little);
     }
     const end = begin + count * length;
     const next = isBig ? Number(view.getBigUint64(end, little)) : view.getUint32(end, little);
-    const bits = (tags[277] || 1) > 2 || tags[258] > 64 ? null : tags[258] || 1;
+    // Of more than two samples the bits stand elsewhere in the file, one number each.
+    const bands = tags[277] || 1;
+    const isFar = bands > (isBig ? 4 : 2);
+    const bits = isFar ? await farNumber(file, tags[258], little) : tags[258] || 1;
     return {
-        format: 'tiff', width: tags[256], height: tags[257], bands: tags[277] || 1,
+        format: 'tiff', width: tags[256], height: tags[257], bands,
         dtype: bits && bits >= 8 ? `${TIFF_DTYPES[tags[339] || 1] || 'uint'}${bits}` : undefined,
         hasPages: next !== 0
     };
+}
+
+async function farNumber(file, offset, little) {
+    const bytes = await file.slice(offset, offset + 2).arrayBuffer();
+    return bytes.byteLength === 2 ? new DataView(bytes).getUint16(0, little) : null;
 }
 
 export { readHeader };

@@ -11,7 +11,7 @@ const COLORS = {
 const MARGIN = 24;
 const ZOOM_STEP = 1.5;
 /** Keys of a patch are written in it once it is this wide on the screen. */
-const LABEL_WIDTH = 70;
+const LABEL_WIDTH = 120;
 
 /** Scale and offset that show a box as a whole: screen = (place + offset) * scale. */
 function fitted(box, { width, height }) {
