@@ -270,14 +270,11 @@ def _check_place(
     row, column, name = well.get('rowIndex'), well.get('columnIndex'), well.get('path')
     if not isinstance(row, int) or not isinstance(column, int) or not isinstance(name, str):
         return
+    said = f'the well {name[:80]!r} is said to lie at row {row}, column {column}'
     if not (0 <= row < len(rows) and 0 <= column < len(columns)):
-        report.error(
-            path, f'the well {name[:80]!r} lies at row {row}, column {column}, outside of the plate.'
-        )
+        report.error(path, f'{said}, outside of the plate.')
     elif name != f'{rows[row]}/{columns[column]}':
-        report.error(
-            path, f'the well {name[:80]!r} lies at row {row}, column {column}: {rows[row]}/{columns[column]}.'
-        )
+        report.error(path, f'{said}, which is {rows[row]}/{columns[column]}.')
 
 
 def _check_axes(path: str, multiscale: Multiscale, report: Report) -> None:
