@@ -8,8 +8,8 @@ import pytest
 
 from girder_zarr import image
 from girder_zarr.errors import MissingImageError, UnreadableImageError
+from girder_zarr.image.validate.findings import Bounds
 from girder_zarr.image.validate.hierarchy import validate
-from girder_zarr.image.validate.report import Bounds
 
 VERSIONS = ('0.4', '0.5', '0.6')
 

@@ -246,7 +246,9 @@ class PropertiesMixin:
         if self._frameValues is None or self._frameValues.dtype != object:
             return self._frameValues
         # positions that were never written, as large-image-source-zarr has them
-        found: np.ndarray = np.frompyfunc(lambda value: 0 if value is None else value, 1, 1)(self._frameValues)
+        found: np.ndarray = np.frompyfunc(lambda value: 0 if value is None else value, 1, 1)(
+            self._frameValues
+        )
         return found
 
     @frameValues.setter
