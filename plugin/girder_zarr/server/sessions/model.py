@@ -192,7 +192,7 @@ class StitchSession(AccessControlMixin, Model):
         return self.end_finalizing(session, COMPLETE, item_id=item['_id'], **fields)
 
     def fail(self, session: Document, sentence: str) -> Document | None:
-        """End the attempt with an error; paths of the server are taken out of the sentence, which users read."""
+        """End the attempt with an error. Users read the sentence: paths of the server are taken out of it."""
         return self.end_finalizing(session, ERROR, error=without_paths(sentence)[:MAX_ERROR])
 
     def cancel(self, session: Document) -> Document:
