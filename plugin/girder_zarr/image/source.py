@@ -38,8 +38,8 @@ from girder_zarr.image.store.stores import location_identity, open_store
 
 from .limits import DEFAULT
 from .style_functions import restrict
+from .validate.findings import Bounds
 from .validate.hierarchy import validate_store
-from .validate.report import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ import pytest
 
 from girder_zarr import image
 from girder_zarr.errors import MissingImageError, UnreadableImageError
+from girder_zarr.image.validate.findings import Bounds
 from girder_zarr.image.validate.hierarchy import validate
-from girder_zarr.image.validate.report import Bounds
 
 VERSIONS = ('0.4', '0.5', '0.6')
 
@@ -171,7 +171,8 @@ def test_a_plate(written, tmp_path):
     report = validate(plate)
     assert (report.errors, report.groups) == ([], 3)
     describe(wells=[{'path': 'A/1', 'rowIndex': 0, 'columnIndex': 1}])
-    assert any('is said to lie at row 0, column 1, which is A/2' in one for one in validate(plate).errors)
+    errors = validate(plate).errors
+    assert any('is said to lie at row 0, column 1, which is A/2' in one for one in errors), errors
     describe(wells=[{'path': 'A/2', 'rowIndex': 0, 'columnIndex': 1}])
     assert any(one.startswith('A/2: is missing') for one in validate(plate).errors)
     describe()

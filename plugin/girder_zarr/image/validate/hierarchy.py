@@ -17,8 +17,8 @@ from girder_zarr.image.ngff.schemas import check_schemas
 from girder_zarr.image.store.stores import open_store
 from girder_zarr.image.store.zarr_names import ROOT_KEYS
 
+from .findings import Bounds, Findings
 from .levels import check_levels, check_scales, check_transforms, number_of
-from .report import Bounds, Report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ _ORDER = {'time': 0, 'channel': 1, 'custom': 1, 'space': 2}
 MAX_DEPTH = 8
 
 
-def validate(location: Any, bounds: Bounds | None = None) -> Report:
+def validate(location: Any, bounds: Bounds | None = None) -> Findings:
     """Return what is wrong with what lies at a path or an address.
 
     :param location: a hierarchy as `open_store` takes it, or the path of a JSON file of attributes.
@@ -44,7 +44,7 @@ def validate(location: Any, bounds: Bounds | None = None) -> Report:
     document = _document(location)
     if document is not None:
         return validate_attributes(document, bounds)
-    return validate_store(open_store(location), bounds)
+    return validate_store(open_store(location, follow_links=True), bounds)
 
 
 def _document(location: Any) -> dict[str, Any] | None:
@@ -58,16 +58,16 @@ def _document(location: Any) -> dict[str, Any] | None:
         return load_json(stream.read(DEFAULT.json_bytes + 1), path.name)
 
 
-def validate_attributes(attributes: dict[str, Any], bounds: Bounds | None = None) -> Report:
+def validate_attributes(attributes: dict[str, Any], bounds: Bounds | None = None) -> Findings:
     """Return what is wrong with the attributes of one group, of which nothing else is there."""
-    report = Report(bounds or Bounds())
+    report = Findings(bounds or Bounds())
     _Check(None, report).attributes('', attributes)
     return report
 
 
-def validate_store(store: KeyStore, bounds: Bounds | None = None) -> Report:
+def validate_store(store: KeyStore, bounds: Bounds | None = None) -> Findings:
     """Return what is wrong with a hierarchy."""
-    report = Report(bounds or Bounds())
+    report = Findings(bounds or Bounds())
     check = _Check(store, report)
     attributes = check.read('')
     if attributes is None:
@@ -84,7 +84,7 @@ class _Check:
     :param store: None where only attributes are at hand.
     """
 
-    def __init__(self, store: KeyStore | None, report: Report) -> None:
+    def __init__(self, store: KeyStore | None, report: Findings) -> None:
         self._store, self._report = store, report
 
     def read(self, path: str) -> dict[str, Any] | None:
@@ -264,23 +264,20 @@ def _plain(value: object) -> bool:
 
 
 def _check_place(
-    path: str, well: dict[str, Any], rows: Sequence[str], columns: Sequence[str], report: Report
+    path: str, well: dict[str, Any], rows: Sequence[str], columns: Sequence[str], report: Findings
 ) -> None:
     """Check that the indices of a well are those of the names in its path (0.4 and later)."""
     row, column, name = well.get('rowIndex'), well.get('columnIndex'), well.get('path')
     if not isinstance(row, int) or not isinstance(column, int) or not isinstance(name, str):
         return
+    said = f'the well {name[:80]!r} is said to lie at row {row}, column {column}'
     if not (0 <= row < len(rows) and 0 <= column < len(columns)):
-        report.error(
-            path, f'the well {name[:80]!r} lies at row {row}, column {column}, outside of the plate.'
-        )
+        report.error(path, f'{said}, outside of the plate.')
     elif name != f'{rows[row]}/{columns[column]}':
-        report.error(
-            path, f'the well {name[:80]!r} lies at row {row}, column {column}: {rows[row]}/{columns[column]}.'
-        )
+        report.error(path, f'{said}, which is {rows[row]}/{columns[column]}.')
 
 
-def _check_axes(path: str, multiscale: Multiscale, report: Report) -> None:
+def _check_axes(path: str, multiscale: Multiscale, report: Findings) -> None:
     version = number_of(multiscale.version)
     if version is None or not (0, 4) <= version < (0, 6):
         return
@@ -294,7 +291,7 @@ def _check_axes(path: str, multiscale: Multiscale, report: Report) -> None:
         report.error(path, f'expected at most one axis of time; found {shown}.')
 
 
-def _check_channels(path: str, multiscale: Multiscale, infos: Sequence[ArrayInfo], report: Report) -> None:
+def _check_channels(path: str, multiscale: Multiscale, infos: Sequence[ArrayInfo], report: Findings) -> None:
     at = next((at for at, axis in enumerate(multiscale.axes) if axis.type == 'channel'), None)
     if multiscale.channels is None or not infos or len(infos[0].shape) != len(multiscale.axes):
         return

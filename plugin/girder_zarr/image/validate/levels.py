@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.ngff.metadata import Multiscale
     from girder_zarr.image.store.keystore import KeyStore
 
-    from .report import Report
+    from .findings import Findings
 
 #: From this version on images are zarr v3, and arrays have names of their dimensions.
 _V3 = (0, 5)
@@ -35,7 +35,7 @@ def number_of(version: str | None) -> tuple[int, int] | None:
     return None if found is None else (int(found[1]), int(found[2]))
 
 
-def check_levels(store: KeyStore, path: str, multiscale: Multiscale, report: Report) -> list[ArrayInfo]:
+def check_levels(store: KeyStore, path: str, multiscale: Multiscale, report: Findings) -> list[ArrayInfo]:
     """Check the levels of a multiscale; return those that can be read.
 
     :param path: of the group.
@@ -59,7 +59,7 @@ def check_levels(store: KeyStore, path: str, multiscale: Multiscale, report: Rep
     return infos
 
 
-def _check_array(where: str, info: ArrayInfo, multiscale: Multiscale, report: Report) -> None:
+def _check_array(where: str, info: ArrayInfo, multiscale: Multiscale, report: Findings) -> None:
     names = tuple(axis.name for axis in multiscale.axes)
     if len(info.shape) != len(names):
         report.error(where, f'has {len(info.shape)} dimensions; the axes are {", ".join(names)}.')
@@ -84,7 +84,7 @@ def _check_array(where: str, info: ArrayInfo, multiscale: Multiscale, report: Re
         report.hint(where, 'its chunks lie in one folder; since 0.2 keys have slashes.')
 
 
-def _check_order(path: str, infos: Sequence[ArrayInfo], report: Report) -> None:
+def _check_order(path: str, infos: Sequence[ArrayInfo], report: Findings) -> None:
     for finer, coarser in itertools.pairwise(infos):
         if len(finer.shape) != len(coarser.shape):
             report.error(coarser.path, f'has not as many dimensions as {finer.path}.')
@@ -96,7 +96,7 @@ def _check_order(path: str, infos: Sequence[ArrayInfo], report: Report) -> None:
             report.hint(coarser.path, f'is {coarser.dtype}; {finer.path} is {finer.dtype}.')
 
 
-def check_scales(path: str, multiscale: Multiscale, infos: Sequence[ArrayInfo], report: Report) -> None:
+def check_scales(path: str, multiscale: Multiscale, infos: Sequence[ArrayInfo], report: Findings) -> None:
     """Check whether the scales of the levels fit their lengths."""
     by_path = {info.path: info for info in infos}
     levels = [(level, by_path.get(f'{path}/{level.path}'.strip('/'))) for level in multiscale.levels]
@@ -115,7 +115,7 @@ def check_scales(path: str, multiscale: Multiscale, infos: Sequence[ArrayInfo], 
                 )
 
 
-def check_keys(store: KeyStore, info: ArrayInfo, report: Report) -> None:
+def check_keys(store: KeyStore, info: ArrayInfo, report: Findings) -> None:
     """Check that what lies below an array are its metadata and keys of its chunks."""
     grid = _grid(info)
     if not grid:
@@ -177,7 +177,7 @@ def _keys_below(store: KeyStore, path: str) -> Iterator[str]:
                 yield key
 
 
-def check_transforms(where: str, raw: dict[str, Any], count: int, report: Report) -> None:
+def check_transforms(where: str, raw: dict[str, Any], count: int, report: Findings) -> None:
     """Check the lengths of scales and translations of a multiscale as it is stored (0.4 and 0.5).
 
     :param count: of axes.

@@ -13,8 +13,8 @@ from girder.models.item import Item
 from large_image.constants import SourcePriority
 
 from girder_zarr.errors import NotFoundError
+from girder_zarr.image.validate.findings import Bounds
 from girder_zarr.image.validate.hierarchy import validate
-from girder_zarr.image.validate.report import Bounds
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.common.strict_resource import StrictResource
 from girder_zarr.server.storage.locations import open_location

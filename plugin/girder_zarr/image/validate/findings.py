@@ -20,7 +20,7 @@ class Bounds:
 
 
 @dataclass
-class Report:
+class Findings:
     """The report on one hierarchy or attributes document.
 
     :param errors: sentences on what the specification forbids, each begins with where it is.
