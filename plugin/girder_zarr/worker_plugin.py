@@ -56,7 +56,8 @@ def _outlive_closed_channels(app: Any) -> None:
 
     RabbitMQ does so when a message waits in the worker, behind others, for longer than ``consumer_timeout``.
     """
-    app.conf.broker_channel_error_retry = True
+    if app is not None:
+        app.conf.broker_channel_error_retry = True
 
 
 def _allow_job_transitions() -> None:

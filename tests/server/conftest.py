@@ -140,6 +140,15 @@ def dispatched(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def _forget_assetstore():
+    """Each test has an assetstore of its own."""
+    yield
+    from girder_zarr.server.storage import target
+
+    target.forget()
+
+
+@pytest.fixture(autouse=True)
 def _no_reaper(monkeypatch):
     """Nobody looks after lost workers but where a test says so."""
     monkeypatch.setattr('girder_zarr.server.maintenance.reaper.start', lambda: None)

@@ -55,11 +55,11 @@ def no_quotas(monkeypatch):
 
 
 def of_request(made):
-    """Return what was asked by the request itself: no settings, which are read once a second, no previews."""
+    """Return what was asked by the request itself: not what is read once a second, no previews."""
     return [
         query
         for query in made
-        if query.collection != 'setting'
+        if query.collection not in {'setting', 'assetstore'}
         and not query.caller.startswith('preview/')
         and not query.caller.startswith(('patches/reader', 'storage/file_bytes'))
         and not (query.collection == 'token' and query.is_write)  # made by the test

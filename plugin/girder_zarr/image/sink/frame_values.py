@@ -44,7 +44,7 @@ def with_values(
     elif grown.dtype != object:
         grown = grown.astype(object)
     for axis, value in new.items():
-        grown[(*where, names.index(axis))] = value
+        grown[(*where, names.index(axis))] = native(value)
     return (grown, names) if len(names) == len(axes) else _in_order(grown, names, order)
 
 
@@ -87,16 +87,22 @@ def _fitted(values: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
 
 def _per_position(rows: np.ndarray) -> list[Any] | None:
     """Return one value a row, or None where the values in a row differ."""
+    # This is done for every tile with values: what can be done without a step for each value is.
+    if rows.shape[1] == 1:
+        return _natives(rows[:, 0].tolist())
     line = []
-    for row in rows:
-        different: list[Any] = []
-        for value in row:
-            plain = native(value)
-            if plain is not None and plain not in different:
-                different.append(plain)
-        if len(different) > 1:
+    for row in rows.tolist():
+        there = row if None not in row else [value for value in row if value is not None]
+        if there and there.count(there[0]) != len(there):
             return None
-        line.append(different[0] if different else None)
+        line.append(there[0] if there else None)
+    return _natives(line)
+
+
+def _natives(line: list[Any]) -> list[Any]:
+    """Return values with numpy's scalars as what Python has for them."""
+    if any(issubclass(kind, np.generic) for kind in set(map(type, line))):
+        return [native(value) for value in line]
     return line
 
 
