@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .bootstrap import bootstrap
-from .report import report
+from .ready_report import report
 from .textsearch import install_if_needed
 
 #: Connections, their threads' socket pairs and open files; many systems start programs with 1024.

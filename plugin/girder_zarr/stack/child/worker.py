@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .parent_death import die_with_parent
-from .report import report
+from .ready_report import report
 
 
 def main() -> None:
