@@ -45,7 +45,8 @@ class PatchOverview(Model):
         super().reconnect()
         self.collections = {level: self.database[name] for level, name in COLLECTIONS.items()}
         for collection in self.collections.values():
-            collection.create_index('sessionId')
+            # As Girder makes indexes: the embedded database refuses one of other options beside it.
+            collection.create_index('sessionId', background=True)
 
     def read(self, patches: Sequence[Patch], preparer: Preparer, level: int) -> dict[str, Any]:
         """Return the overviews of a level that are stored, by the patches' keys.
