@@ -32,7 +32,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 @dataclass
-class Report:
+class CommandOutput:
     """The output of the command: line by line, or as one JSON document at its end."""
 
     as_json: bool
@@ -67,7 +67,7 @@ def stitch(options: argparse.Namespace) -> int:
     """Upload patches, finalize and wait; or with ``--dry-run`` only show what would be made."""
     from girder_zarr.errors import GirderZarrError
 
-    report = Report(options.json)
+    report = CommandOutput(options.json)
     try:
         return _stitch(options, report)
     except GirderZarrError as error:
@@ -79,7 +79,7 @@ def stitch(options: argparse.Namespace) -> int:
         report.end()
 
 
-def _stitch(options: argparse.Namespace, report: Report) -> int:
+def _stitch(options: argparse.Namespace, report: CommandOutput) -> int:
     name = options.name or options.source.resolve().stem
     given = spec_of(options)
     found = recognised_of(options)
@@ -99,7 +99,7 @@ def _stitch(options: argparse.Namespace, report: Report) -> int:
     return 0
 
 
-def show(found: Recognised, works: Sequence[ImageWork], report: Report, *, whole: bool) -> None:
+def show(found: Recognised, works: Sequence[ImageWork], report: CommandOutput, *, whole: bool) -> None:
     """Print where positions come from, and the image that they give.
 
     :param whole: print all facts, not only guesses and warnings.
@@ -116,7 +116,7 @@ def show(found: Recognised, works: Sequence[ImageWork], report: Report, *, whole
         _show_image(work, report, prefix=f'{work.name}: ' if len(works) > 1 else '', whole=whole)
 
 
-def _show_image(work: ImageWork, report: Report, *, prefix: str, whole: bool) -> None:
+def _show_image(work: ImageWork, report: CommandOutput, *, prefix: str, whole: bool) -> None:
     from girder_zarr.stitch.arrange.map_drawing import describe
     from girder_zarr.stitch.arrange.refusal import listed
 
@@ -132,7 +132,7 @@ def _show_image(work: ImageWork, report: Report, *, prefix: str, whole: bool) ->
             report.print_line(line)
 
 
-def draw(options: argparse.Namespace, works: Sequence[ImageWork], report: Report) -> None:
+def draw(options: argparse.Namespace, works: Sequence[ImageWork], report: CommandOutput) -> None:
     """Draw the maps into files, where this is asked for or nothing is sent.
 
     :raises GirderZarrError: a file cannot be written.
@@ -161,7 +161,7 @@ def draw(options: argparse.Namespace, works: Sequence[ImageWork], report: Report
         report.print_line(f'Map: {path}')
 
 
-def make(options: argparse.Namespace, client: StitchClient, work: ImageWork, report: Report) -> None:
+def make(options: argparse.Namespace, client: StitchClient, work: ImageWork, report: CommandOutput) -> None:
     """Upload the patches of one image, finalize and wait.
 
     :raises GirderZarrError: a request failed; a session created here is removed if it is empty.

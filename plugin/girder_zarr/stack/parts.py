@@ -192,10 +192,10 @@ def mongo_answers(uri: str, milliseconds: int) -> bool:
 
 def amqp_answers(url: str) -> bool:
     """Whether a RabbitMQ server lets a client in."""
-    from kombu import Connection
+    from kombu.connection import Connection
 
     try:
-        with Connection(url, connect_timeout=3) as connection:
+        with Connection(url, connect_timeout=3) as connection:  # type: ignore[no-untyped-call]
             connection.connect()
     except Exception:  # noqa: BLE001 - which errors there are depends on the transport
         return False

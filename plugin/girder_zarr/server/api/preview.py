@@ -20,10 +20,18 @@ from large_image.tilesource.tileiterator import TileIterator
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, NotFoundError
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.common.strict_resource import reads_parameters
+from girder_zarr.server.http_input.tile_params import (
+    ENCODINGS,
+    FRAME,
+    INDEX,
+    REGION,
+    REGION_NAMES,
+    SOURCE,
+    THUMBNAIL,
+    read_parameters,
+)
 from girder_zarr.server.preview import session_source, tracker
 from girder_zarr.server.sessions.model import StitchSession
-
-from .tile_params import ENCODINGS, FRAME, INDEX, REGION, REGION_NAMES, SOURCE, THUMBNAIL, read_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""Input of requests that every route shares: bodies, the parameters of lists, conditional answers."""
+"""Input of requests that every route shares: bodies, parameters of lists and tiles, conditional answers."""

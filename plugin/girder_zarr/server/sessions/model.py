@@ -64,7 +64,7 @@ class StitchSession(AccessControlMixin, Model):
             ('state', 'deleting'),
             ('deleting', 'expires', 'updated'),
         )
-        indices = [([(name, SortDir.ASCENDING) for name in names], {}) for names in together]
+        indices: list[Any] = [([(name, SortDir.ASCENDING) for name in names], {}) for names in together]
         self.ensureIndices([*indices, 'run.id', 'jobId', 'itemId', 'fileId'])
 
     def validate(self, doc: Document) -> Document:
