@@ -162,11 +162,12 @@ def test_pixels_are_the_same_with_the_cache_and_without(
     CHUNKS.bind(lambda: limit)
     CHUNKS.clear()
     for path in forms:
-        store = zarr.storage.ZipStore(path, mode='r') if path.suffix else path
+        store: Any = zarr.storage.ZipStore(path, mode='r') if path.suffix else path
         expected = zarr.open_array(store, mode='r')[...]
         if path.suffix:
             store.close()
-        reader, wrong = level(path), []
+        reader = level(path)
+        wrong: list[Any] = []
 
         def work(
             share: list[tuple[slice, ...]],

@@ -1,7 +1,10 @@
 """What is wrong with a hierarchy is found, each fault by itself; what is right stays valid."""
 
+from __future__ import annotations
+
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ VERSIONS = ('0.4', '0.5', '0.6')
 
 
 @pytest.fixture(scope='module')
-def written(tmp_path_factory):
+def written(tmp_path_factory: Any) -> Any:
     """Return images of each version as the sink writes them."""
     pytest.importorskip('jsonschema')
     folder = tmp_path_factory.mktemp('valid')
@@ -29,10 +32,10 @@ def written(tmp_path_factory):
 
 
 @pytest.fixture
-def edited(written, tmp_path):
+def edited(written: Any, tmp_path: Any) -> Any:
     """Return a function that changes the metadata of a copy, and its path."""
 
-    def edit(version, change=None, where=''):
+    def edit(version: Any, change: Any = None, where: Any = '') -> Any:
         copy = tmp_path / f'{version}.zarr'
         if not copy.exists():
             shutil.copytree(written / f'{version}.zarr', copy)
@@ -50,14 +53,14 @@ def edited(written, tmp_path):
 
 
 @pytest.mark.parametrize('version', VERSIONS)
-def test_what_the_sink_writes_is_valid(written, version):
+def test_what_the_sink_writes_is_valid(written: Any, version: Any) -> None:
     report = validate(written / f'{version}.zarr')
     assert (report.valid, report.errors, report.hints) == (True, [], [])
     assert (report.groups, report.arrays) == (1, 2)
     assert report.keys > 0
 
 
-def multiscale(ome):
+def multiscale(ome: Any) -> Any:
     return ome['multiscales'][0]
 
 
@@ -88,7 +91,7 @@ FAULTS = {
 
 @pytest.mark.parametrize('version', ['0.4', '0.5'])
 @pytest.mark.parametrize('fault', FAULTS)
-def test_each_fault_of_an_image_is_an_error(edited, version, fault):
+def test_each_fault_of_an_image_is_an_error(edited: Any, version: Any, fault: Any) -> None:
     change, words = FAULTS[fault]
     report = validate(edited(version, change))
     assert not report.valid
@@ -96,21 +99,21 @@ def test_each_fault_of_an_image_is_an_error(edited, version, fault):
 
 
 @pytest.mark.parametrize('version', ['0.5', '0.6'])
-def test_names_of_dimensions(edited, version):
+def test_names_of_dimensions(edited: Any, version: Any) -> None:
     copy = edited(version, lambda array: array.update(dimension_names=['c', 'x', 'y']), '0')
     assert any('its dimension_names are c, x, y' in one for one in validate(copy).errors)
     edited(version, lambda array: array.pop('dimension_names'), '0')
     assert any('has no dimension_names' in one for one in validate(copy).errors)
 
 
-def test_an_array_of_the_other_format(edited):
+def test_an_array_of_the_other_format(edited: Any) -> None:
     copy = edited('0.5', lambda ome: ome.update(version='0.4'))
     assert not validate(copy).valid
     old = edited('0.4', lambda ome: multiscale(ome).update(version='0.5'))
     assert any('is zarr v2' in one for one in validate(old).errors)
 
 
-def test_keys_that_are_no_chunks(edited):
+def test_keys_that_are_no_chunks(edited: Any) -> None:
     copy = edited('0.4')
     (copy / '0' / '9').mkdir()
     (copy / '0' / '9' / 'notes').write_text('x')
@@ -122,8 +125,8 @@ def test_keys_that_are_no_chunks(edited):
     assert any('1: no key is one of its chunks' in one for one in validate(copy).errors)
 
 
-def test_hints_are_no_errors(edited):
-    def unlike(ome):
+def test_hints_are_no_errors(edited: Any) -> None:
+    def unlike(ome: Any) -> Any:
         for channel in ome['omero']['channels'][:1]:
             ome['omero']['channels'] = [channel]
         multiscale(ome)['datasets'][1]['coordinateTransformations'][0]['scale'][-1] *= 3
@@ -134,7 +137,7 @@ def test_hints_are_no_errors(edited):
     assert any('pixels along x do not fit its scale' in hint for hint in report.hints)
 
 
-def test_labels(edited, written):
+def test_labels(edited: Any, written: Any) -> None:
     copy = edited('0.5')
     labels = copy / 'labels'
     labels.mkdir()
@@ -147,16 +150,16 @@ def test_labels(edited, written):
     assert any('labels/cells: is a label without image-label' in hint for hint in report.hints)
 
 
-def test_a_plate(written, tmp_path):
+def test_a_plate(written: Any, tmp_path: Any) -> None:
     plate = tmp_path / 'plate.zarr'
     group = {'zarr_format': 3, 'node_type': 'group'}
 
-    def make(path, **ome):
+    def make(path: Any, **ome: Any) -> Any:
         (plate / path).mkdir(parents=True, exist_ok=True)
         document = {**group, 'attributes': {'ome': {'version': '0.5', **ome}} if ome else {}}
         (plate / path / 'zarr.json').write_text(json.dumps(document))
 
-    def describe(**changes):
+    def describe(**changes: Any) -> Any:
         whole = {
             'name': 'p', 'field_count': 1, 'version': '0.5', 'acquisitions': [{'id': 0}],
             'rows': [{'name': 'A'}], 'columns': [{'name': '1'}, {'name': '2'}],
@@ -182,7 +185,7 @@ def test_a_plate(written, tmp_path):
     assert any(one.startswith('A/1/1: is missing') for one in errors)
 
 
-def test_an_attributes_document(tmp_path, written):
+def test_an_attributes_document(tmp_path: Any, written: Any) -> None:
     whole = json.loads((written / '0.5.zarr' / 'zarr.json').read_text())['attributes']
     path = tmp_path / 'attributes.json'
     path.write_text(json.dumps(whole))
@@ -197,13 +200,13 @@ def test_an_attributes_document(tmp_path, written):
         validate(path)
 
 
-def test_what_is_bounded(written):
+def test_what_is_bounded(written: Any) -> None:
     report = validate(written / '0.5.zarr', Bounds(keys=1))
     assert report.valid
     assert any('only 1 of its keys were looked at' in hint for hint in report.hints)
 
 
-def test_nothing_and_something_else(tmp_path):
+def test_nothing_and_something_else(tmp_path: Any) -> None:
     with pytest.raises(MissingImageError):
         validate(tmp_path / 'none.zarr')
     (tmp_path / 'a.txt').write_text('x' * 100)
@@ -212,7 +215,7 @@ def test_nothing_and_something_else(tmp_path):
     assert not validate(tmp_path).valid
 
 
-def test_an_endless_hierarchy(tmp_path):
+def test_an_endless_hierarchy(tmp_path: Any) -> None:
     """Groups that name themselves, or each other, end."""
     for name, other in (('a', '../b'), ('b', '../a')):
         (tmp_path / name).mkdir()
