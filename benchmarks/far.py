@@ -238,7 +238,8 @@ def cells(found):
     if not found:
         return ' |'
     seconds, peak = (statistics.median(one[name] for one in found) for name in ('seconds', 'peak'))
-    return f'{seconds * 1e3:,.3g} | {peak:.0f}'
+    taken = f'{seconds * 1e3:,.0f}' if seconds >= 1 else f'{seconds * 1e3:.3g}'
+    return f'{taken} | {peak:.0f}'
 
 
 def table(arguments, folder, address):
