@@ -36,8 +36,10 @@ def check_lent(session: Document) -> None:
     :raises ConflictError: one may not; the message names the patch.
     """
     rights = _Rights(session)
-    query = {'sessionId': session['_id'], 'shared': True, 'stored': True}
-    patches = StitchPatch().collection.find(query, {'key': 1, 'fileId': 1, 'lenderId': 1})
+    # No index has `shared`, and with one field more than an index the embedded database reads all sessions.
+    query = {'sessionId': session['_id'], 'stored': True}
+    stored = StitchPatch().collection.find(query, {'key': 1, 'fileId': 1, 'lenderId': 1, 'shared': 1})
+    patches = (patch for patch in stored if patch.get('shared'))
     while some := list(itertools.islice(patches, _AT_ONCE)):
         for patch in rights.refused(some):
             msg = (
