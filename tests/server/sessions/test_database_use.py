@@ -24,6 +24,7 @@ READ_ALL = {
     ('upload', 'jobs/cleanup.py:remove_item'): 'holds only what is being uploaded now',
     ('assetstore', 'storage/durable_files.py:remove_temporary'): 'there are few',
     ('assetstore', 'storage/durable_files.py:remove_unnamed'): 'there are few',
+    ('assetstore', 'storage/durable_files.py:remove_locks'): 'there are few',
     ('assetstore', 'storage/target.py:assetstore_of'): 'there are few; Girder asks for the current one',
     ('assetstore', 'jobs/publish.py:publish'): 'there are few; Girder asks for the current one',
     ('assetstore', 'leases/part_lease.py:store'): 'there are few; Girder asks for the current one',

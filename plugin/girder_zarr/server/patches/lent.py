@@ -36,8 +36,10 @@ def check_lent(session: Document) -> None:
     :raises ConflictError: one may not; the message names the patch.
     """
     rights = _Rights(session)
-    query = {'sessionId': session['_id'], 'shared': True, 'stored': True}
-    patches = StitchPatch().collection.find(query, {'key': 1, 'fileId': 1, 'lenderId': 1})
+    # Filtered here: with a field more than an index has, the embedded database reads all sessions' patches.
+    query = {'sessionId': session['_id'], 'stored': True}
+    found = StitchPatch().collection.find(query, {'key': 1, 'fileId': 1, 'lenderId': 1, 'shared': 1})
+    patches = (patch for patch in found if patch.get('shared'))
     while some := list(itertools.islice(patches, _AT_ONCE)):
         for patch in rights.refused(some):
             msg = (
