@@ -169,13 +169,15 @@ def test_the_background_is_a_value_of_the_pixels() -> None:
             StitchSpec(background=background).check_dtype(dtype)
 
 
-@pytest.mark.parametrize('key', ['', 'a/b', 'a b', 'ä', 'x' * 201, 'a\n', '%2e', 'a\\b', 'a?b', 'a#b'])
+@pytest.mark.parametrize(
+    'key', ['', 'a/b', 'a b', 'ä', 'x' * 201, 'a\n', '%2e', 'a\\b', 'a?b', 'a#b', '.', '..']
+)
 def test_a_key_of_another_form_is_refused(key: str) -> None:
     with pytest.raises(InvalidInputError, match=r'^key: expected '):
         check_key(key)
 
 
-@pytest.mark.parametrize('key', ['a', 'x' * 200, '..', 'r0_c1.png', 'x=-5,y=7', 'A~@+'])
+@pytest.mark.parametrize('key', ['a', 'x' * 200, '...', 'r0_c1.png', 'x=-5,y=7', 'A~@+'])
 def test_a_key_is_kept_as_it_is(key: str) -> None:
     assert check_key(key) == key
 

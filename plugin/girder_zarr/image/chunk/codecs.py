@@ -249,7 +249,9 @@ class ChunkDecoder:
         codec = self._image.codec_id.removeprefix('imagecodecs_')
         check_stated_size(codec, data, math.prod(shape))
         if codec in OPTIONS:
-            options = {name: getattr(self._image, name, None) for name in OPTIONS[codec]}
+            # Older releases of imagecodecs do not know all of them.
+            stated = {name: getattr(self._image, name, None) for name in OPTIONS[codec]}
+            options = {name: value for name, value in stated.items() if value is not None}
             return decode_apart(codec, data, shape, self.native.str, options).reshape(self.shape)
         out = np.empty(shape, self.native)
         decoded = self._image.decode(needed_chunks(bytes(data)) if codec == 'png' else data, out=out)
