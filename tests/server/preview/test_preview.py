@@ -259,6 +259,17 @@ def test_a_region_that_is_too_large_is_refused_before_it_is_made(api, session, v
     assert viewer.region(left=99_999, top=99_999)[1:, 1:].shape[:2] == (8, 8)
 
 
+def test_anybody_gets_smaller_regions_than_people_who_signed_in(api, session, folder):
+    Folder().setPublic(Folder().load(folder['_id'], force=True), True, save=True)
+    api.put(session, 'a', png(random_pixels(8, 8)))
+    api.put(session, 'b', png(random_pixels(8, 8)), x=3000, y=3000)
+    path = f'/stitch_session/{session["_id"]}/tiles/region'
+    status, answer = api.call('GET', path, user=None)
+    assert status == 413
+    assert '4194304' in answer['message']
+    assert api.call('GET', path, {'width': 500}, user=None, is_json=False)[0] == 200
+
+
 def test_frames_and_types_are_those_of_the_patches(api, folder):
     names = {'channelNames': ['DAPI', 'FITC'], 'channelColors': ['0000FF', '00FF00']}
     _, session = api.create(folder, indexBase=0, **names)

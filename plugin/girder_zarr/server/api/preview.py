@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
     from girder_zarr.server.common.names import Document
 
-#: Pixels of one picture.
+#: Pixels of one picture for people who have signed in: 8192 x 8192.
 MAX_PIXELS = 2**26
+#: Pixels of one picture for anybody: 2048 x 2048, more than a screen shows, in some 50 MB.
+MAX_ANONYMOUS_PIXELS = 2**22
 #: Sides of a thumbnail where none is asked for.
 _THUMBNAIL = 256
 
@@ -230,8 +232,9 @@ def _check_size(source: Any, arguments: Document) -> None:
     """
     info = TileIterator(source, resample=None, **arguments).info
     pixels = info['output']['width'] * info['output']['height'] if info else 0
-    if pixels > MAX_PIXELS:
-        msg = f'The region would have {pixels} pixels; the limit is {MAX_PIXELS}: give a width or a height.'
+    limit = MAX_PIXELS if getCurrentUser() is not None else MAX_ANONYMOUS_PIXELS
+    if pixels > limit:
+        msg = f'The region would have {pixels} pixels; the limit is {limit}: give a width or a height.'
         raise LimitExceededError(msg)
 
 
