@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from girder.models.folder import Folder
 from PIL import Image
 
 from girder_zarr.common.cache import LRU
