@@ -29,7 +29,11 @@ READ_ALL = {
     ('assetstore', 'jobs/publish.py:publish'): 'there are few; Girder asks for the current one',
     ('assetstore', 'leases/part_lease.py:store'): 'there are few; Girder asks for the current one',
     ('upload', 'patches/model.py:remove_all'): 'holds only what is being uploaded now; asked by Girder',
-    ('upload', 'storage/transfer.py:remove_file'): 'holds only what is being uploaded now; asked by Girder',
+    (
+        'upload',
+        'storage/durable_files.py:remove_file',
+    ): 'holds only what is being uploaded now; asked by Girder',
+    ('upload', 'storage/durable_files.py:drop_contents'): 'holds only what is being uploaded now',
     ('folder', 'jobs/publish.py:publish'): 'Girder makes sure that no folder has the name of the item',
     ('stitch_preview_block', 'preview/block_store.py:remove_lost'): 'once in ten minutes, of few documents',
     ('stitch_part', 'leases/part_lease.py:list_ended'): 'holds only the parts of running jobs',

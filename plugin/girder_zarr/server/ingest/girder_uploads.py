@@ -6,15 +6,12 @@ is made of it, its file is attached to the session. A reference of any other for
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
 from girder.api import access
 from girder.api.rest import getCurrentUser
 from girder.constants import AccessType
 from girder.exceptions import AccessException, RestException
-from girder.models.assetstore import Assetstore
 from girder.models.file import File
 from girder.models.item import Item
 from girder.models.upload import Upload
@@ -138,16 +135,7 @@ def drop_contents(event: Any) -> None:
     digest = upload.get('sha512')
     if not digest or f'"{SESSION}"' not in str(upload.get('reference')):
         return
-    adapter = durable_files.adapter_of(Assetstore().load(upload['assetstoreId']))
-    path = Path(adapter.assetstore['root'], digest[0:2], digest[2:4], digest) if adapter is not None else None
-    if path is None or not path.is_file():
-        return
-    same = {'sha512': digest, 'assetstoreId': upload['assetstoreId']}
-    # As Girder does it: a request that will use the contents saves its document before it takes this lock.
-    with FileLock(f'{path}.deleteLock'):
-        others = Upload().findOne({**same, '_id': {'$ne': upload['_id']}})
-        if others is None and File().findOne(same) is None:
-            path.unlink(missing_ok=True)
+    durable_files.drop_contents(upload, upload['_id'])
 
 
 def add_files(

@@ -23,6 +23,7 @@ from girder_zarr.server.common.database import updated
 from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document, now
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import FINALIZING
+from girder_zarr.server.storage import durable_files
 from girder_zarr.server.storage.transfer import remove_file, send_file, send_path
 from girder_zarr.stitch.output.image_parts import ImagePart
 
@@ -216,7 +217,7 @@ class StitchPart(Model):
                 Upload().cancelUpload(upload)
         for file in list(File().find({'stitchPartOf.sessionId': session_id})):
             if file['stitchPartOf']['attempt'] != keep:
-                File().remove(file)
+                durable_files.remove_file(file)
         for of in over:
             self._delete_unleased(of)
 

@@ -136,7 +136,7 @@ def _remove(ids: Iterable[ObjectId]) -> int:
     for file_id in ids:
         file = File().load(file_id, force=True)
         if file is not None:
-            File().remove(file)
+            durable_files.remove_file(file)
             removed += 1
     return removed
 

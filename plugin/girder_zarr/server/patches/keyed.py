@@ -22,8 +22,6 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from girder.models.file import File
-
 from girder_zarr.common.cache import LRU
 from girder_zarr.errors import ConflictError
 from girder_zarr.server.common.names import now
@@ -364,6 +362,6 @@ class KeyedModel(LockedModel):
 def _remove(file: Document) -> None:
     """Remove a file that no document names; one that cannot be removed now is left to the sweep."""
     try:
-        File().remove(file)
+        durable_files.remove_file(file)
     except Exception:
         logger.warning('File %s is left to the sweep', file['_id'], exc_info=True)

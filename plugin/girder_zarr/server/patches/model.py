@@ -205,7 +205,7 @@ class StitchPatch(KeyedModel):
         """Remove all patches and reference images of a session, with their files and what is on its way."""
         remove_uploads(session)
         for file in list(File().find({'attachedToId': session['_id']})):
-            File().remove(file)
+            durable_files.remove_file(file)
         self.collection.delete_many({'sessionId': session['_id']})
         StitchReference().remove_session(session)
         hooks.notify(hooks.emptied, session)

@@ -22,7 +22,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from girder.constants import AssetstoreType
@@ -107,7 +107,7 @@ def store(
                 sync_path(root / path)
             _sync_entries(root / path, root)
         except BaseException:
-            File().remove(file)
+            remove_file(file)
             raise
     except FileNotFoundError as error:
         msg = 'The session was removed while the patch was stored.'
@@ -216,6 +216,39 @@ def remove_temporary(session_id: ObjectId | None = None, older_than: float = 0) 
                     path.unlink()
                     removed += 1
     return removed
+
+
+def remove_file(file: Document) -> None:
+    """Remove a file, and its contents if no other file has them.
+
+    Girder asks for other files of the same contents while the file itself is still there. Of two files that
+    are removed at the same moment each would leave the contents to the other: so they are asked for again.
+    """
+    File().remove(file)
+    if not file.get('imported'):
+        drop_contents(file)
+
+
+def drop_contents(document: Document, upload_id: Any = None) -> None:
+    """Remove contents that no file has, and no upload but the given one.
+
+    :param document: a removed file or an upload, with ``sha512`` and ``assetstoreId``.
+    """
+    digest = document.get('sha512')
+    if not digest or not document.get('assetstoreId'):
+        return
+    adapter = adapter_of(Assetstore().load(document['assetstoreId']))
+    if adapter is None:
+        return
+    path = Path(adapter.assetstore['root'], digest[0:2], digest[2:4], digest)
+    if not path.is_file():
+        return
+    same = {'sha512': digest, 'assetstoreId': document['assetstoreId']}
+    # As Girder does it: a request that will use the contents saves its document before it takes this lock.
+    with FileLock(f'{path}.deleteLock'):
+        others = Upload().findOne({**same, '_id': {'$ne': upload_id}})
+        if others is None and File().findOne(same) is None:
+            path.unlink(missing_ok=True)
 
 
 def remove_unnamed(older_than: float) -> int:

@@ -68,4 +68,4 @@ def remove_file(file_id: ObjectId | None) -> None:
     """Remove a file, if it is still there."""
     file = File().load(file_id, force=True) if file_id else None
     if file is not None:
-        File().remove(file)
+        durable_files.remove_file(file)
