@@ -99,7 +99,9 @@ def refusing(requests, patches=0):
         if method == 'PUT':
             return 415, {'message': 'It is not an image.'}
         if method == 'POST' and path.endswith('/patches'):
-            return 200, {'patches': [{'key': f't{at}.tif', 'status': 'refused'} for at in range(6)]}
+            # Threads share the patches out, so that a request has some of them.
+            sent = [key for key in (f't{at}.tif' for at in range(6)) if key.encode() in body]
+            return 200, {'patches': [{'key': key, 'status': 'refused'} for key in sent]}
         return 200, {'state': 'open', 'spec': {}, 'counts': {'patches': patches}}
 
     return answer
