@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
+from girder_zarr.server.common.names import now
 from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
@@ -71,8 +71,3 @@ def view(document: Document, status: str | None = None) -> Document:
         **options,
         **({'status': status} if status else {}),
     }
-
-
-def now() -> dt.datetime:
-    """Return the time as it is stored."""
-    return dt.datetime.now(dt.UTC)
