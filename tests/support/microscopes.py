@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
-from .stitchers import bigstitcher, fiji, fiji_3d, mist, terastitcher
+from .stitchers import (
+    bigstitcher,
+    bigstitcher_series,
+    bigstitcher_times,
+    fiji,
+    fiji_3d,
+    fiji_series,
+    mist,
+    terastitcher,
+)
 from .tile_folders import CORNER, PIXEL, TILE, Folder, cut, picture, save, tiles
 
 if TYPE_CHECKING:
@@ -268,6 +277,7 @@ def incell(folder: Path) -> Folder:
 PROGRAMS: dict[str, Any] = {
     'fiji': fiji,
     'fiji_3d': fiji_3d,
+    'fiji_series': fiji_series,
     'mist': mist,
     'micromanager_pos_1': lambda folder: micromanager_pos(folder, new=False),
     'micromanager_pos_2': lambda folder: micromanager_pos(folder, new=True),
@@ -284,4 +294,6 @@ PROGRAMS: dict[str, Any] = {
     'incell': incell,
     'terastitcher': terastitcher,
     'bigstitcher': bigstitcher,
+    'bigstitcher_series': bigstitcher_series,
+    'bigstitcher_times': bigstitcher_times,
 }

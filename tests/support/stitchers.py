@@ -11,6 +11,8 @@ from .tile_folders import GRID, PIXEL, TILE, Folder, cut, picture, save, tiles
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+
 
 # Fiji and MIST
 
@@ -42,6 +44,22 @@ def fiji_3d(folder: Path) -> Folder:
         lines.append(f'{name}; ; ({x}.0, {y}.0, 0.0)')
     (folder / 'TileConfiguration.txt').write_text('\r\n'.join(lines))
     return Folder(folder, whole, 'zyx', place=(0, 0))
+
+
+def _series(path: Path, whole: np.ndarray, axes: str) -> None:
+    """One OME-TIFF in which each tile is an image of its own."""
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        for _row, _column, y, x in tiles():
+            tiff.write(cut(whole, y, x), photometric='minisblack', metadata={'axes': axes})
+
+
+def fiji_series(folder: Path) -> Folder:
+    whole = picture(2)
+    _series(folder / 'scan.ome.tif', whole, 'CYX')
+    lines = ['# Define the number of dimensions we are working on', 'dim = 2', 'multiseries = true', '']
+    lines += [f'scan.ome.tif; {at}; ({x}.0, {y}.0)' for at, (_row, _column, y, x) in enumerate(tiles())]
+    (folder / 'TileConfiguration.txt').write_text('\n'.join(lines) + '\n')
+    return Folder(folder, whole, 'cyx', place=(0, 0))
 
 
 def mist(folder: Path) -> Folder:
@@ -82,41 +100,84 @@ def terastitcher(folder: Path) -> Folder:
     return Folder(folder, whole, 'zyx', (0, 0), PIXEL)
 
 
+def _spim_setup(setup: int, channel: int, tile: int) -> str:
+    return (
+        f'<ViewSetup><id>{setup}</id><name>{setup}</name><size>{TILE[1]} {TILE[0]} 1</size><voxelSize>'
+        f'<unit>um</unit><size>{PIXEL} {PIXEL} 2.0</size></voxelSize><attributes>'
+        f'<illumination>0</illumination><channel>{channel}</channel><tile>{tile}</tile><angle>0</angle>'
+        '</attributes></ViewSetup>'
+    )
+
+
+def spim_registration(setup: int, x: int, y: int, time: int = 0) -> str:
+    """Where stitching put a tile: a small shift, after the place in the grid, after the calibration."""
+    return (
+        f'<ViewRegistration timepoint="{time}" setup="{setup}"><ViewTransform type="affine">'
+        '<Name>Stitching Transform</Name>'
+        '<affine>1.0 0.0 0.0 2.0 0.0 1.0 0.0 -1.0 0.0 0.0 1.0 0.0</affine>'
+        '</ViewTransform><ViewTransform type="affine"><Name>Translation to Regular Grid</Name>'
+        f'<affine>1.0 0.0 0.0 {x}.0 0.0 1.0 0.0 {y}.0 0.0 0.0 1.0 0.0</affine></ViewTransform>'
+        '<ViewTransform type="affine"><Name>calibration</Name>'
+        '<affine>1.0 0.0 0.0 0.0 0.0 1.0 0.0 0.0 0.0 0.0 4.0 0.0</affine></ViewTransform>'
+        '</ViewRegistration>'
+    )
+
+
+def spim_dataset(files: str, setups: str, registrations: str, last_time: int = 0) -> str:
+    """A dataset of BigStitcher whose tiles are image files."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><SpimData version="0.2"><BasePath type="relative">.</BasePath>'
+        '<SequenceDescription><ImageLoader format="spimreconstruction.filemap2">'
+        f'<files>{files}</files><ZGrouped>false</ZGrouped></ImageLoader>'
+        f'<ViewSetups>{setups}<Attributes name="channel">'
+        '<Channel><id>0</id><name>488</name></Channel><Channel><id>1</id><name>561</name></Channel>'
+        '</Attributes></ViewSetups><Timepoints type="pattern">'
+        f'<integerpattern>{"0-" if last_time else ""}{last_time}</integerpattern></Timepoints>'
+        f'</SequenceDescription><ViewRegistrations>{registrations}</ViewRegistrations></SpimData>'
+    )
+
+
+def _mapping(file: str, setup: int, *, series: int = 0, channel: int = 0, time: int = 0) -> str:
+    return (
+        f'<FileMapping view_setup="{setup}" timepoint="{time}" series="{series}" channel="{channel}">'
+        f'<file type="relative">{file}</file></FileMapping>'
+    )
+
+
 def bigstitcher(folder: Path) -> Folder:
-    whole, files, setups, registrations = picture(2), [], [], []
+    whole, files, setups, registrations = picture(2), '', '', ''
     for at, (_row, _column, y, x) in enumerate(tiles()):
         for c in range(2):
             setup, name = at * 2 + c, f'tile{at}_ch{c}.tif'
             save(folder / 'raw' / name, cut(whole[c], y, x))
-            files.append(
-                f'<FileMapping view_setup="{setup}" timepoint="0" series="0" channel="0">'
-                f'<file type="relative">raw/{name}</file></FileMapping>'
-            )
-            setups.append(
-                f'<ViewSetup><id>{setup}</id><name>{setup}</name><size>{TILE[1]} {TILE[0]} 1</size>'
-                '<voxelSize>'
-                f'<unit>um</unit><size>{PIXEL} {PIXEL} 2.0</size></voxelSize><attributes>'
-                f'<illumination>0</illumination><channel>{c}</channel><tile>{at}</tile><angle>0</angle>'
-                '</attributes></ViewSetup>'
-            )
-            registrations.append(
-                f'<ViewRegistration timepoint="0" setup="{setup}"><ViewTransform type="affine">'
-                '<Name>Stitching Transform</Name>'
-                '<affine>1.0 0.0 0.0 2.0 0.0 1.0 0.0 -1.0 0.0 0.0 1.0 0.0</affine>'
-                '</ViewTransform><ViewTransform type="affine"><Name>Translation to Regular Grid</Name>'
-                f'<affine>1.0 0.0 0.0 {x}.0 0.0 1.0 0.0 {y}.0 0.0 0.0 1.0 0.0</affine></ViewTransform>'
-                '<ViewTransform type="affine"><Name>calibration</Name>'
-                '<affine>1.0 0.0 0.0 0.0 0.0 1.0 0.0 0.0 0.0 0.0 4.0 0.0</affine></ViewTransform>'
-                '</ViewRegistration>'
-            )
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?><SpimData version="0.2"><BasePath type="relative">.</BasePath>'
-        '<SequenceDescription><ImageLoader format="spimreconstruction.filemap2">'
-        f'<files>{"".join(files)}</files><ZGrouped>false</ZGrouped></ImageLoader>'
-        f'<ViewSetups>{"".join(setups)}<Attributes name="channel">'
-        '<Channel><id>0</id><name>488</name></Channel><Channel><id>1</id><name>561</name></Channel>'
-        '</Attributes></ViewSetups><Timepoints type="pattern"><integerpattern>0</integerpattern></Timepoints>'
-        f'</SequenceDescription><ViewRegistrations>{"".join(registrations)}</ViewRegistrations></SpimData>'
-    )
-    (folder / 'dataset.xml').write_text(text)
+            files += _mapping(f'raw/{name}', setup)
+            setups += _spim_setup(setup, c, at)
+            registrations += spim_registration(setup, x, y)
+    (folder / 'dataset.xml').write_text(spim_dataset(files, setups, registrations))
     return Folder(folder, whole, 'cyx', (-1, 2), PIXEL, ['488', '561'])
+
+
+def bigstitcher_series(folder: Path) -> Folder:
+    """One file holds all tiles as series, with their channels in it."""
+    whole, files, setups, registrations = picture(2), '', '', ''
+    _series(folder / 'all.ome.tif', whole, 'CYX')
+    for at, (_row, _column, y, x) in enumerate(tiles()):
+        for c in range(2):
+            files += _mapping('all.ome.tif', at * 2 + c, series=at, channel=c)
+            setups += _spim_setup(at * 2 + c, c, at)
+            registrations += spim_registration(at * 2 + c, x, y)
+    (folder / 'dataset.xml').write_text(spim_dataset(files, setups, registrations))
+    return Folder(folder, whole, 'cyx', (-1, 2), PIXEL, ['488', '561'])
+
+
+def bigstitcher_times(folder: Path) -> Folder:
+    """A file for each tile and time, of one channel."""
+    whole, files, setups, registrations = picture(3), '', '', ''
+    for at, (_row, _column, y, x) in enumerate(tiles()):
+        setups += _spim_setup(at, 0, at)
+        for t in range(3):
+            save(folder / f'tile{at}_t{t}.tif', cut(whole[t], y, x))
+            files += _mapping(f'tile{at}_t{t}.tif', at, time=t)
+            registrations += spim_registration(at, x, y, t)
+    (folder / 'dataset.xml').write_text(spim_dataset(files, setups, registrations, last_time=2))
+    return Folder(folder, whole, 'tyx', (-1, 2), PIXEL)

@@ -12,6 +12,7 @@ from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch.positions.reading import FileLookup, decode_text, parse_json, parse_xml, unit_of
 from girder_zarr.stitch.positions.recognise import read_positions, recognise
 from support.microscopes import harmony
+from support.stitchers import bigstitcher
 from support.tile_folders import save
 
 if TYPE_CHECKING:
@@ -95,6 +96,29 @@ def test_a_page_without_a_position_is_named(tmp_path: Path) -> None:
         for tags in ([tag], []):
             tiff.write(np.zeros((40, 48), np.uint16), metadata=None, extratags=tags)
     with pytest.raises(InvalidInputError, match='page 1: expected XPositionUm'):
+        recognise(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('was', 'becomes', 'words'),
+    [
+        ('1.0 0.0 0.0 2.0 0.0 1.0', '0.0 -1.0 0.0 2.0 1.0 0.0', 'found a registration that turns'),
+        ('1.0 0.0 0.0 2.0 0.0 1.0', '-1.0 0.0 0.0 2.0 0.0 1.0', 'found a registration that turns, mirrors'),
+        ('1.0 0.0 0.0 2.0 0.0 1.0', '1.0 0.0 0.0 2.0 0.0', 'of 12 numbers, found affine of 11'),
+        ('timepoint="0" setup="3"', 'timepoint="0" setup="99"', 'view setup 3 .* a ViewRegistration for it'),
+        ('<id>3</id>', '<id>99</id>', 'view setup 3 .* expected a ViewSetup'),
+        ('raw/tile1_ch1.tif', 'raw/gone.tif', "expected the name of a file, found 'raw/gone.tif'"),
+    ],
+)
+def test_a_dataset_that_cannot_be_placed_is_refused(
+    was: str, becomes: str, words: str, tmp_path: Path
+) -> None:
+    bigstitcher(tmp_path)
+    dataset = tmp_path / 'dataset.xml'
+    text = dataset.read_text()
+    assert was in text
+    dataset.write_text(text.replace(was, becomes, 1))
+    with pytest.raises(InvalidInputError, match=words):
         recognise(tmp_path)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from girder_zarr.stitch.arrange.map_drawing import draw
 from support.arranged import assembled
 from support.microscopes import PROGRAMS
 
-if TYPE_CHECKING:
-    from pathlib import Path
+PICTURES = Path(__file__).parents[3] / 'docs' / 'images' / 'programs'
 
 
 @pytest.mark.parametrize('program', PROGRAMS)
@@ -39,3 +40,17 @@ def test_a_folder_becomes_its_picture(program: str, tmp_path: Path) -> None:
     assert prepared.placement_map.covered == 1
     assert not prepared.placement_map.duplicates
     assert not prepared.placement_map.outliers
+    check_picture(program, draw(prepared.placement_map, program))
+
+
+def check_picture(program: str, drawn: str) -> None:
+    """Hold the map that docs/microscopes.md shows against what `--dry-run` draws of the same folder.
+
+    ``GIRDER_ZARR_SCREENSHOTS=docs/images pytest tests/stitch/positions`` makes the pictures anew.
+    """
+    picture = PICTURES / f'{program}.svg'
+    if not picture.exists():  # one picture for each program, whatever forms it writes
+        return
+    if os.environ.get('GIRDER_ZARR_SCREENSHOTS'):
+        picture.write_text(drawn)
+    assert picture.read_text() == drawn

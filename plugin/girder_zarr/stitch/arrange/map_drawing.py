@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 SIDE = 1000
 #: Patches that are drawn; more cannot be distinguished at this size.
 MAX_DRAWN = 20_000
+#: Patches up to this number carry their names, as far as these fit.
+MAX_NAMED = 400
 _LINE = 22
+_LETTER = 7  # of a name, at its size of 12
 _COLORS = {'tile': '#3b7dd8', 'duplicate': '#c0392b', 'outlier': '#e67e22'}
 
 
@@ -45,9 +48,11 @@ def draw(found: PlacementMap, title: str = '') -> str:
         seen.add(place)
         kind = 'duplicate' if tile.key in doubled else 'outlier' if tile.key in outliers else 'tile'
         parts.append(_rectangle(tile, found.origin, scale, kind))
+        if len(found.tiles) <= MAX_NAMED:
+            parts.append(_name(tile, found.origin, scale))
         if len(seen) == MAX_DRAWN:
             break
-    return '\n'.join([*parts, '</svg>', ''])
+    return '\n'.join([*filter(None, parts), '</svg>', ''])
 
 
 def _rectangle(tile: MapTile, origin: tuple[int, int], scale: float, kind: str) -> str:
@@ -62,6 +67,16 @@ def _rectangle(tile: MapTile, origin: tuple[int, int], scale: float, kind: str) 
     )
 
 
+def _name(tile: MapTile, origin: tuple[int, int], scale: float) -> str:
+    """Return the name of a patch in its left upper corner, its end where all of it does not fit."""
+    letters = int(tile.width * scale / _LETTER) - 1
+    if letters < 3 or tile.height * scale < _LINE:
+        return ''
+    name = tile.key if len(tile.key) <= letters else f'\u2026{tile.key[1 - letters :]}'
+    x, y = (tile.x - origin[0]) * scale, (tile.y - origin[1]) * scale
+    return f'<text x="{x + 5:.2f}" y="{y + 16:.2f}" font-size="12">{escape(name)}</text>'
+
+
 def describe(found: PlacementMap) -> list[str]:
     """Return what is printed of a map: size, what is covered, overlaps; warnings stand apart."""
     axes = ''.join(f', {axis} {count}' for axis, count in found.axes.items())
@@ -72,5 +87,8 @@ def describe(found: PlacementMap) -> list[str]:
         if values:
             ordered = sorted(values)
             middle = ordered[len(ordered) // 2]
-            lines.append(f'Overlap along {axis}: {ordered[0]} to {ordered[-1]} pixels, mostly {middle}.')
+            extent = f'{ordered[0]} to {ordered[-1]} pixels, mostly {middle}'
+            if ordered[0] == ordered[-1]:
+                extent = f'{middle} pixels'
+            lines.append(f'Overlap along {axis}: {extent}.')
     return lines
