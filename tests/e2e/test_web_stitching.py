@@ -69,13 +69,14 @@ def test_a_folder_of_tiles_becomes_an_image(visit, stack, girder, folder, tmp_pa
     drop_files(page, drop, [tiles])
 
     page.wait_for_url(f'**#folder/{folder}/stitch')
+    page.get_by_text('64 of 64 names match').wait_for()
     assert page.get_by_label('Pattern of the names').input_value() == 'scan_{row}_{col}.tif'
     assert page.get_by_label('Name', exact=True).input_value() == 'retina'
     page.get_by_label('Pattern of the names').fill('scan_{col}.tif')
-    page.get_by_text('found none of them').wait_for()
+    page.get_by_text('found neither').wait_for()
     assert page.get_by_role('button', name='Create the session').is_disabled()
     page.get_by_label('Pattern of the names').fill('scan_{col}_{row}.tif')
-    page.get_by_text('64 of 64 names match: scan_01_01.tif is col 1, row 1.').wait_for()
+    page.get_by_text('64 of 64 names match: scan_01_01.tif: row 1, column 1.').wait_for()
     findings = page.locator('.g-zarr-findings')
     findings.get_by_text('2048 \u00d7 2048 pixels').wait_for()
     page.get_by_label('Overlap along x').fill(str(SIDE - STEP))
@@ -181,6 +182,54 @@ def test_the_folder_of_a_program_needs_no_typing(new_session, girder, tmp_path, 
     if acquired.place and acquired.pixel:
         expected = [place * acquired.pixel for place in acquired.place]
         assert found['levels'][0]['translation'][-2:] == pytest.approx(expected)
+
+
+def test_a_plate_goes_in_by_its_names_a_well_at_a_time(new_session, girder, tmp_path):
+    shades = iter(range(1, 250))
+    expected = {}
+    for well in ('B03', 'B04'):
+        for field in (1, 2, 3, 4):
+            for channel in (1, 3):
+                shade = next(shades)
+                name = f'AB_{well}_T0001F{field:03d}L01A01Z01C{channel:02d}.tif'
+                tifffile.imwrite(tmp_path / name, np.full((32, 48), shade, np.uint16))
+                expected[well, field, channel] = shade
+    page = new_session
+    page.locator('.g-zarr-pick-files').set_input_files(sorted(tmp_path.glob('*.tif')))
+    page.get_by_text('8 of 16 names match: AB_B03').wait_for()
+    page.get_by_label('Well', exact=True).select_option('B04')
+    page.get_by_label('Columns').fill('2')
+    page.get_by_label('Order', exact=True).select_option('snake')
+    page.get_by_label('First tile').select_option('bottom-left')
+    page.locator('.g-zarr-findings').get_by_text('96 \u00d7 64 pixels').wait_for()
+    keep_screenshot(page, 'new-session-of-a-plate')
+    send(page)
+    page.get_by_role('heading', name='Upload finished').wait_for()
+    session = page.url.rpartition('/')[2]
+    page.get_by_role('button', name='Finalize').click()
+    page.locator('.g-zarr-session[data-state="complete"]').wait_for()
+    path = tmp_path / 'image.zarr.zip'
+    girder.downloadFile(girder.get(f'stitch_session/{session}')['fileId'], str(path))
+    image = np.squeeze(zarr.open_group(zarr.storage.ZipStore(path, mode='r'), mode='r')['0'][...])
+    # from the left lower corner to the right, and back above it
+    for channel in (1, 3):
+        grid = [[4, 3], [1, 2]]
+        found = [[image[channel - 1, row * 32 + 9, column * 48 + 9] for column in (0, 1)] for row in (0, 1)]
+        assert found == [[expected['B04', field, channel] for field in row] for row in grid]
+
+
+def test_names_that_say_nothing_lie_in_their_order(new_session, tmp_path):
+    for name in ('left', 'right'):
+        Image.new('L', (64, 64)).save(tmp_path / f'{name}.png')
+    page = new_session
+    page.locator('.g-zarr-pick-files').set_input_files(sorted(tmp_path.glob('*.png')))
+    page.locator('.g-zarr-findings').get_by_text('128 \u00d7 64 pixels').wait_for()
+    assert page.get_by_label('A grid').is_checked()
+    # A pattern can be said all the same.
+    page.get_by_label('The names of the files').check()
+    page.get_by_text('or names that give the positions of patches').wait_for()
+    page.get_by_label('Names as of').select_option('fiji')
+    page.get_by_text('expected names of fiji').wait_for()
 
 
 def test_patches_are_moved_and_removed_before_they_are_sent(new_session, tmp_path, girder):

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fieldsOf, kindsOf, numbersOf, placesOf, readPlan, sorted } from '../src/lib/plan.js';
+import { askedOf, fieldsOf, kindsOf, numbersOf, placesOf, readPlan, sorted } from '../src/lib/plan.js';
 
 const chosen = (...paths) => paths.map((path) => ({ path, file: { name: path.split('/').pop() } }));
 
@@ -16,27 +16,50 @@ test('two files never have one key', () => {
     assert.equal(new Set(tiles.map(({ key }) => key)).size, 2);
 });
 
-test('places come from names, from the server, or from the order', () => {
+const ANSWER = {
+    placements: [], program: 'names', wells: [], notes: [], warnings: [], refusals: [], refusalCount: 0, spec: {},
+    pattern: null, guess: [], placedBy: 'position'
+};
+
+test('places are what the server says', () => {
     const { tiles } = sorted(chosen('r1_c1.png', 'r1_c2.png', 'notes.png'));
-    const headers = new Map([['r1_c1.png', { width: 10, height: 8 }], ['r1_c2.png', null], ['notes.png', null]]);
-    const how = { headers, arrangement: { overlapX: 2 }, removed: new Set(), moved: new Map() };
-    const named = numbersOf(tiles, { kind: 'names', pattern: 'r{row}_c{col}.png' });
-    assert.deepEqual(placesOf(tiles, { ...how, numbers: named.numbers }).map(({ x, width }) => [x, width]),
-        [[0, 10], [8, 10]]);
     const answer = readPlan({
-        placements: [{ file: 'r1_c2.png', x: -3, y: 5, index: { z: 1 } }], program: 'Fiji', wells: [], notes: ['A note.'],
-        warnings: [], refusals: [{ file: 'r1_c1.png', message: 'no position.' }], refusalCount: 3, spec: {}
+        ...ANSWER, placements: [{ file: 'r1_c2.png', x: -3, y: 5, index: { z: 1 } }], notes: ['A note.'],
+        refusals: [{ file: 'r1_c1.png', message: 'no position.' }], refusalCount: 3,
+        pattern: 'r{row}_c{col}', guess: ['Names were read.', '  r1_c2.png: row 1, column 2'], placedBy: 'grid'
     });
     assert.deepEqual(answer.notes, ['A note.', 'r1_c1.png: no position.', '2 more are refused.']);
-    assert.deepEqual(numbersOf(tiles, { kind: 'table' }, answer).numbers, [null, { x: -3, y: 5, z: 1 }, null]);
-    assert.deepEqual(numbersOf(tiles, { kind: 'table' }).numbers, [null, null, null]);
-    assert.equal(numbersOf(tiles, { kind: 'names', pattern: '{z}' }).error.includes('found none'), true);
+    assert.equal(answer.example, 'r1_c2.png: row 1, column 2');
+    const numbers = numbersOf(tiles, answer);
+    assert.deepEqual(numbers, [null, { x: -3, y: 5, z: 1 }, null]);
+    assert.deepEqual(numbersOf(tiles), [null, null, null]);
+    const headers = new Map([['r1_c1.png', { width: 10, height: 8 }], ['r1_c2.png', null], ['notes.png', null]]);
+    const places = placesOf(tiles, { numbers, headers, arrangement: {}, removed: new Set(), moved: new Map() });
+    assert.deepEqual(places.map(({ x, y, width, index }) => [x, y, width, index]), [[0, 0, 10, { z: 1 }]]);
+});
+
+test('the server is asked for names, positions or a grid', () => {
+    const { tiles } = sorted(chosen('r1_c1.png', 'r1_c2.png'));
+    const headers = new Map([['r1_c1.png', { width: 10, height: 8 }], ['r1_c2.png', null]]);
+    const arrangement = { overlapX: 2, overlapY: 1, columns: 0, path: 'snake-columns', corner: 'top-right' };
+    const how = { headers, arrangement, spec: {} };
+    const grid = { tile: { x: 10, y: 8 }, overlap: { x: 2, y: 1 } };
+    const files = [{ name: 'r1_c1.png', width: 10, height: 8 }, { name: 'r1_c2.png', width: 10, height: 8 }];
+    const scan = { columns: 1, corner: 'top-right', path: 'snake', by: 'columns' };
+    const asked = (source) => JSON.parse(JSON.stringify(askedOf(tiles, { ...how, source })));
+    assert.deepEqual(asked({ kind: 'names', pattern: ' r{row}_c{col} ', preset: '', well: null }),
+        { spec: { grid }, files, pattern: 'r{row}_c{col}', scan });
+    assert.deepEqual(asked({ kind: 'names', pattern: null, preset: 'mist', well: 'B03' }),
+        { spec: { grid }, files, preset: 'mist', scan, well: 'B03' });
+    const table = { name: 'p.csv', text: 'file,x,y' };
+    assert.deepEqual(asked({ kind: 'table', table }), { spec: {}, files, positions: table });
+    assert.deepEqual(asked({ kind: 'grid' }).patches[1],
+        { key: 'r1_c2.png', file: 'r1_c2.png', width: 10, height: 8, field: 1 });
 });
 
 test('a file that holds several patches is not sent in part', () => {
     const answer = readPlan({
-        placements: [0, 1].map((z) => ({ file: 'stack.tif', x: 0, y: 0, index: { z } })), program: 'names', wells: [],
-        notes: [], warnings: [], refusals: [], refusalCount: 0, spec: {}
+        ...ANSWER, placements: [0, 1].map((z) => ({ file: 'stack.tif', x: 0, y: 0, index: { z } }))
     });
     assert.equal(answer.numbers.size, 0);
     assert.match(answer.notes[0], /^stack\.tif holds several patches/);
@@ -44,7 +67,7 @@ test('a file that holds several patches is not sent in part', () => {
 
 test('what was removed and moved', () => {
     const { tiles } = sorted(chosen('x0_y0.png', 'x9_y0.png'));
-    const { numbers } = numbersOf(tiles, { kind: 'names', pattern: 'x{x}_y{y}' });
+    const numbers = [{ x: 0, y: 0 }, { x: 9, y: 0 }];
     const places = placesOf(tiles, {
         numbers, headers: new Map(), arrangement: {}, removed: new Set(['x0_y0.png']),
         moved: new Map([['x9_y0.png', { x: 1, y: -2 }]])

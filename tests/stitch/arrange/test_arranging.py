@@ -144,6 +144,7 @@ def test_a_plan_needs_no_files() -> None:
     assert found['size'] == {'x': 30, 'y': 16}
     assert found['covered'] == 1
     assert 'r{row}_c{col}.tif' in found['guess'][0]
+    assert (found['pattern'], found['placedBy']) == ('r{row}_c{col}.tif', 'grid')
     assert found['placements'][-1] == {
         'key': 'r2_c3.tif', 'file': 'r2_c3.tif', 'x': 20, 'y': 8, 'width': 10, 'height': 8, 'index': {},
     }  # fmt: skip
@@ -153,6 +154,12 @@ def test_a_plan_needs_no_files() -> None:
         'spec': {'pixelSize': {'x': 0.5, 'y': 0.5}},
     })  # fmt: skip
     assert (found['origin'], found['size']) == ({'x': 201, 'y': 0}, {'x': 209, 'y': 8})
+    assert (found['pattern'], found['guess'], found['placedBy']) == (None, [], 'position')
+    numbered = {'files': files[:4], 'pattern': 'r1_c{field}', 'scan': {'columns': 2, 'path': 'snake'}}
+    found = plan_of({**numbered, 'spec': {'grid': {'tile': {'x': 10, 'y': 8}, 'overlap': {'x': 1, 'y': 2}}}})
+    assert [(one['x'], one['y']) for one in found['placements']] == [(0, 0), (9, 0), (9, 6)]
+    assert found['placedBy'] == 'path'
+    assert found['guess'][-1] == '  passed over: r2_c1.tif'
     given = [{'key': 'a', 'x': 5, 'y': -5, 'c': 1, 'width': 4, 'height': 4}]
     assert plan_of({'patches': given})['axes'] == {'c': 1}
 

@@ -111,6 +111,21 @@ def test_names_of_programs_are_known(program: str, name: str, said: dict[str, An
     assert any(name in line for line in guessed.lines())
 
 
+@pytest.mark.parametrize(
+    ('xs', 'pattern'),
+    [
+        (('-480', '0', '480'), 'a_x{x}_y{y}.png'),
+        (('_-960', '_-480', '_0'), 'a_x_{x}_y{y}.png'),
+        # each name has it: it parts the word from its number
+        (('-0', '-480', '-960'), 'a_x-{x}_y{y}.png'),
+    ],
+)
+def test_a_dash_before_a_coordinate_is_its_sign(xs: tuple[str, ...], pattern: str) -> None:
+    found = guess([f'a_x{x}_y{y}.png' for x in xs for y in (0, 480)])
+    assert found is not None
+    assert (found.pattern, found.unmatched, len(found.entries)) == (pattern, (), 6)
+
+
 def test_a_guess_shows_what_it_passes_over() -> None:
     found = guess(['r0_c0.tif', 'r0_c1.tif', 'overview.tif', 'r1_c0.tif'])
     assert found is not None

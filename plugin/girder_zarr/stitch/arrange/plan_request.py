@@ -20,6 +20,8 @@ from .tile_sizes import TileKind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from girder_zarr.stitch.positions.name_guess import NameGuess
+
 #: Patches or files of one request.
 MAX_FILES = 20_000
 #: Characters of a position file that a request carries.
@@ -42,7 +44,8 @@ def plan_of(body: Mapping[str, Any]) -> dict[str, Any]:
     ``scan`` and ``well`` are as on the command line; ``spec`` is that of the session.
 
     :returns: the map's document; ``placements``: ``[{key, file, x, y, width, height, index, well}]`` in
-        pixels, ``unit`` and so on aside; ``guess``: what the names were taken for.
+        pixels, ``unit`` and so on aside; ``pattern`` and ``guess``: what the names were taken for;
+        ``placedBy``: ``position``, ``grid`` (rows and columns) or ``path`` (numbers along a path).
     :raises InvalidInputError: a field is unknown or malformed.
     :raises LimitExceededError: there are too many files, or a position file is too large.
     """
@@ -50,7 +53,7 @@ def plan_of(body: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(body) - _FIELDS)
     if unknown:
         raise InvalidInputError(f'{unknown[0]:.80}: expected one of {", ".join(sorted(_FIELDS))}.')
-    positions, kinds, shown = _positions(body)
+    positions, kinds, names = _positions(body)
     wells = positions.wells
     if body.get('well') is not None:
         positions = positions.of_well(_text('well', body['well'], 16))
@@ -73,7 +76,9 @@ def plan_of(body: Mapping[str, Any]) -> dict[str, Any]:
         **prepared.to_json(),
         'program': positions.program,
         'wells': wells,
-        'guess': shown,
+        'pattern': None if names is None else names.pattern,
+        'guess': [] if names is None else list(names.lines()),
+        'placedBy': _placed_by(positions),
         'placements': _placements(prepared),
     }
 
@@ -90,6 +95,13 @@ def _check_depth(body: Mapping[str, Any]) -> None:
         ]
     if level:
         raise InvalidInputError(f'The body: expected at most {MAX_DEPTH} levels of JSON, found more.')
+
+
+def _placed_by(positions: PositionSet) -> str:
+    """Return what says where patches lie: what of a form somebody has to fill in follows from it."""
+    if any(entry.x is None and entry.row is None for entry in positions.entries):
+        return 'path'
+    return 'grid' if any(entry.row is not None for entry in positions.entries) else 'position'
 
 
 def _placements(prepared: Preparation) -> list[dict[str, Any]]:
@@ -109,8 +121,8 @@ def _placements(prepared: Preparation) -> list[dict[str, Any]]:
     ]
 
 
-def _positions(body: Mapping[str, Any]) -> tuple[PositionSet, dict[str, TileKind], list[str]]:
-    """Return positions, the kinds of tiles by key, and the lines that show a guess."""
+def _positions(body: Mapping[str, Any]) -> tuple[PositionSet, dict[str, TileKind], NameGuess | None]:
+    """Return positions, the kinds of tiles by key, and what names were taken for."""
     if body.get('patches') is not None:
         entries, kinds = [], {}
         for at, one in enumerate(_list('patches', body['patches'])):
@@ -118,7 +130,7 @@ def _positions(body: Mapping[str, Any]) -> tuple[PositionSet, dict[str, TileKind
             entries.append(entry)
             if kind is not None:
                 kinds[entry.key] = kind
-        return finish(PositionSet('request', tuple(entries)), 'The request'), kinds, []
+        return finish(PositionSet('request', tuple(entries)), 'The request'), kinds, None
     sizes: dict[str, TileKind] = {}
     names = []
     for at, one in enumerate(_list('files', body.get('files'))):
@@ -128,7 +140,7 @@ def _positions(body: Mapping[str, Any]) -> tuple[PositionSet, dict[str, TileKind
         if kind is not None:
             sizes[name] = kind
     files = FileLookup(None, names)
-    shown: list[str] = []
+    taken = None
     if body.get('positions') is not None:
         document = body['positions']
         if not isinstance(document, dict) or not isinstance(document.get('text'), str):
@@ -142,10 +154,9 @@ def _positions(body: Mapping[str, Any]) -> tuple[PositionSet, dict[str, TileKind
             for name in ('pattern', 'preset')
         )
         found = by_names(files, 'The request', pattern=pattern, preset=preset)
-        positions = found.positions
-        shown = list(found.guess.lines()) if found.guess is not None else []
+        positions, taken = found.positions, found.guess
     kinds = {entry.key: sizes[entry.file] for entry in positions.entries if entry.file in sizes}
-    return positions, kinds, shown
+    return positions, kinds, taken
 
 
 def _list(name: str, value: Any) -> Sequence[Mapping[str, Any]]:

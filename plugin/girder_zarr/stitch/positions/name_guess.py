@@ -138,13 +138,14 @@ def _clean(entry: PatchEntry, program: str) -> PatchEntry:
 
 def _generic(names: Sequence[str]) -> NameGuess | None:
     """Guess from the words before the numbers; names that differ in more than numbers are left out."""
-    groups: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    groups: defaultdict[tuple[str, ...], list[list[str]]] = defaultdict(list)
     for name in names:
-        groups[tuple(_pieces(PurePosixPath(name).name)[::2])].append(name)
+        pieces = _pieces(PurePosixPath(name).name)
+        groups[tuple(pieces[::2])].append(pieces)
     frame, inside = max(groups.items(), key=lambda pair: len(pair[1]))
     if len(inside) < _MIN_SHARE * len(names) or len(frame) < 2:
         return None
-    values = list(zip(*(_pieces(PurePosixPath(name).name)[1::2] for name in inside), strict=True))
+    frame, values = _without_dashes(frame, list(zip(*(pieces[1::2] for pieces in inside), strict=True)))
     meanings = _meanings(frame, values)
     if meanings is None:
         return None
@@ -153,16 +154,31 @@ def _generic(names: Sequence[str]) -> NameGuess | None:
         for at, meaning in enumerate(meanings)
     )
     pattern = pattern.replace('{column}', '{col}')
-    entries = match_names(inside, pattern)
+    entries = match_names(names, pattern)
     fitting = {entry.file for entry in entries}
     others = tuple(name for name in names if name not in fitting)
     return NameGuess('names', pattern, tuple(entries), others) if entries else None
 
 
+def _without_dashes(
+    frame: tuple[str, ...], values: list[tuple[str, ...]]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Take a dash before x or y for text where all names have it: stages have both sides of their zero."""
+    texts = list(frame)
+    for at, column in enumerate(values):
+        if all(one.startswith('-') for one in column):
+            texts[at] += '-'
+            values[at] = tuple(one[1:] for one in column)
+    return tuple(texts), values
+
+
 def _pieces(name: str) -> list[str]:
-    """Return a name cut into text and numbers, text first and last; the suffix is part of the last text."""
+    """Return a name cut into text and numbers, text first and last; the suffix is part of the last text.
+
+    A dash between x or y and its number belongs to the number.
+    """
     stem, dot, suffix = name.partition('.') if name.count('.') == 1 else name.rpartition('.')
-    parts = re.split('([0-9]+)', stem)
+    parts = re.split('((?:(?<=[xyXY])|(?<=[xyXY][_=]))-[0-9]+|[0-9]+)', stem)
     parts[-1] += dot + suffix
     return parts
 

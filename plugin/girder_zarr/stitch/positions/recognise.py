@@ -120,7 +120,9 @@ def by_names(
         entries = match_names(files.names, pattern)
         if not entries:
             raise no_match(where, files.names, pattern)
-        found = NameGuess('names', pattern, tuple(entries), ())
+        fitting = {entry.file for entry in entries}
+        others = tuple(name for name in files.images if name not in fitting)
+        found = NameGuess('names', pattern, tuple(entries), others)
     else:
         maybe = of_preset(files.images, preset) if preset is not None else guess(files.images)
         if maybe is None:
@@ -136,8 +138,7 @@ def by_names(
         program, tuple(inside), files.folder, channel_names=channel_names(files.names, found.pattern)
     )
     positions = replace(positions, entries=_without_lone_numbers(positions))
-    shown = found if pattern is None else None
-    return Recognised(finish(positions, where, 'add the missing axis to the pattern'), files.folder, shown)
+    return Recognised(finish(positions, where, 'add the missing axis to the pattern'), files.folder, found)
 
 
 def _without_lone_numbers(positions: PositionSet) -> tuple[PatchEntry, ...]:

@@ -18,28 +18,19 @@
  * @property {boolean} fromZero whether the smallest x and y become 0.
  * @property {number} columns of a grid that is counted along a path.
  * @property {'rows'|'snake'|'columns'|'snake-columns'} path
+ * @property {'top-left'|'top-right'|'bottom-left'|'bottom-right'} corner where the path begins.
  */
 
 const ARRANGEMENT = {
-    overlapX: 0, overlapY: 0, flipX: false, flipY: false, swap: false, fromZero: true, columns: 1, path: 'rows'
+    overlapX: 0, overlapY: 0, flipX: false, flipY: false, swap: false, fromZero: true, columns: 1, path: 'rows',
+    corner: 'top-left'
 };
 
-/** Row and column of the tile with a number, counted from 0, on a path through a grid. */
-function cellOf(number, { path, columns, count }) {
-    const isDown = path.endsWith('columns');
-    const length = Math.max(1, isDown ? Math.ceil(count / columns) : columns);
-    const line = Math.floor(number / length);
-    const along = number % length;
-    const step = path.startsWith('snake') && line % 2 ? length - 1 - along : along;
-    return isDown ? { row: step, col: line } : { row: line, col: step };
-}
-
 /**
- * The places of patches from the numbers that names or tables have.
+ * The places of patches from what the server makes of names and positions.
  *
- * The smallest number of an axis is the first, whatever names count from.
- *
- * @param {{key: string, numbers: Object<string, number>, width: number, height: number}[]} patches
+ * @param {{key: string, numbers: Object<string, number>, width: number, height: number}[]} patches `numbers` are x, y
+ *     and indices along other axes.
  * @param {Arrangement} arrangement
  * @returns {Place[]}
  */
@@ -47,48 +38,16 @@ function arrange(patches, arrangement) {
     if (!patches.length) {
         return [];
     }
-    const { flipX, flipY, swap, fromZero, overlapX, overlapY, path, columns } = { ...ARRANGEMENT, ...arrangement };
-    const first = smallest(patches, ['row', 'col', 'n', 't', 'c', 'z']);
-    const cell = { width: largest(patches, 'width'), height: largest(patches, 'height') };
-    const count = new Set(patches.map(({ numbers }) => numbers.n)).size;
+    const { flipX, flipY, swap, fromZero } = { ...ARRANGEMENT, ...arrangement };
     const places = patches.map(({ key, numbers, width, height }) => {
-        let { x, y } = numbers;
-        if (x === undefined) {
-            const at = numbers.n === undefined
-                ? { row: numbers.row - first.row, col: numbers.col - first.col }
-                : cellOf(numbers.n - first.n, { path, columns, count });
-            x = at.col * (cell.width - overlapX);
-            y = at.row * (cell.height - overlapY);
-        }
-        if (swap) {
-            [x, y] = [y, x];
-        }
-        return { key, x: flipX ? -x : x, y: flipY ? -y : y, width, height, index: indexOf(numbers, first) };
+        const { x, y, ...index } = numbers;
+        const [across, down] = swap ? [y, x] : [x, y];
+        return { key, x: flipX ? -across : across, y: flipY ? -down : down, width, height, index };
     });
     const origin = fromZero || flipX || flipY ? smallestPlace(places) : { x: 0, y: 0 };
     return places.map((place) => ({
         ...place, x: Math.floor(place.x - origin.x + 0.5), y: Math.floor(place.y - origin.y + 0.5)
     }));
-}
-
-function indexOf(numbers, first) {
-    const index = {};
-    Object.entries(numbers).forEach(([name, value]) => {
-        if (!['x', 'y', 'row', 'col', 'n', 'order'].includes(name)) {
-            index[name] = value - (first[name] ?? 0);
-        }
-    });
-    return index;
-}
-
-function smallest(patches, names) {
-    const found = {};
-    patches.forEach(({ numbers }) => names.forEach((name) => {
-        if (numbers[name] !== undefined && !(numbers[name] >= found[name])) {
-            found[name] = numbers[name];
-        }
-    }));
-    return found;
 }
 
 const largest = (patches, name) => patches.reduce((most, patch) => Math.max(most, patch[name]), 0);
@@ -267,4 +226,4 @@ function withoutCommonFolder(paths) {
     return parts.map((part) => part.slice(depth).join('/'));
 }
 
-export { ARRANGEMENT, arrange, boxOf, cellOf, check, keyOf, planeName, planesOf, withoutCommonFolder };
+export { ARRANGEMENT, arrange, boxOf, check, keyOf, planeName, planesOf, withoutCommonFolder };

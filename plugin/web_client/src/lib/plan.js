@@ -1,6 +1,5 @@
 /** From chosen files to patches at their places; nothing here needs a page. */
 import { arrange, keyOf, withoutCommonFolder } from './layout.js';
-import { readNames } from './names.js';
 
 const IMAGES = /\.(tiff?|btf|png|jpe?g|webp|jxl|npy|npy\.gz)$/i;
 /** What microscopes and stitching programs write positions in; the server says whether it is. */
@@ -11,6 +10,13 @@ const TABLES = /\.(csv|tsv|txt|json|xml|ome|pos|companion)$/i;
  * @property {string} key
  * @property {string} path below the folder that all lie in.
  * @property {File} file
+ *
+ * @typedef {Object} Source where positions come from.
+ * @property {'names'|'table'|'grid'} kind
+ * @property {?string} pattern of names; without one the server guesses it.
+ * @property {string} preset a program whose names they are, or empty.
+ * @property {?{name: string, text: string}} table a file of positions.
+ * @property {?string} well
  */
 
 /**
@@ -40,28 +46,51 @@ function sorted(chosen) {
  * What is known of where each tile lies.
  *
  * @param {Tile[]} tiles
- * @param {Object} source
- * @param {'names'|'table'|'grid'} source.kind
- * @param {string} source.pattern
- * @param {ServerPlan} [answer] what the server makes of a file of positions.
- * @returns {{numbers: (?Object<string, number>)[], error: ?string}}
+ * @param {ServerPlan} [answer] what the server makes of names, of a file of positions, or of a grid.
+ * @returns {(?Object<string, number>)[]} for each tile x, y and indices, or null.
  */
-function numbersOf(tiles, { kind, pattern }, answer) {
-    const none = { numbers: tiles.map(() => null), error: null };
-    if (kind === 'grid') {
-        return { ...none, numbers: tiles.map((_tile, n) => ({ n })) };
+function numbersOf(tiles, answer) {
+    return tiles.map(({ path }) => (answer && answer.numbers.get(path)) || null);
+}
+
+/** How the stage went over a grid, for the server. */
+const PATHS = {
+    rows: { path: 'raster', by: 'rows' }, snake: { path: 'snake', by: 'rows' },
+    columns: { path: 'raster', by: 'columns' }, 'snake-columns': { path: 'snake', by: 'columns' }
+};
+
+/**
+ * What the server is asked: `POST stitch_session/plan`.
+ *
+ * @param {Tile[]} tiles
+ * @param {Object} how
+ * @param {Source} how.source
+ * @param {Map<string, ?import('./imageHeader.js').ImageHeader>} how.headers by key.
+ * @param {import('./layout.js').Arrangement} how.arrangement
+ * @param {Object} how.spec
+ * @returns {Object}
+ */
+function askedOf(tiles, { source, headers, arrangement, spec }) {
+    const common = commonSize([...headers.values()]);
+    const sized = tiles.map(({ key, path }) => {
+        const { width, height } = headers.get(key) || common;
+        return { key, path, width, height };
+    });
+    const files = sized.map(({ path, width, height }) => ({ name: path, width, height }));
+    if (source.kind === 'table') {
+        return { spec, files, positions: source.table, well: source.well || undefined };
     }
-    if (kind === 'table') {
-        return answer ? { ...none, numbers: tiles.map(({ path }) => answer.numbers.get(path) || null) } : none;
+    const { overlapX, overlapY, columns, path, corner } = arrangement;
+    const grid = { tile: { x: common.width, y: common.height }, overlap: { x: overlapX, y: overlapY } };
+    const scan = { columns: Math.max(1, columns), corner, ...PATHS[path] };
+    if (source.kind === 'grid') {
+        const patches = sized.map((one, field) => ({
+            key: one.key, file: one.path, width: one.width, height: one.height, field
+        }));
+        return { spec: { ...spec, grid }, patches, scan };
     }
-    if (!pattern.trim()) {
-        return none;
-    }
-    try {
-        return { ...none, numbers: readNames(tiles.map(({ path }) => path), pattern.trim()) };
-    } catch (error) {
-        return { ...none, error: error.message };
-    }
+    const said = source.preset ? { preset: source.preset } : { pattern: (source.pattern || '').trim() || undefined };
+    return { spec: { ...spec, grid }, files, ...said, scan, well: source.well || undefined };
 }
 
 /** The size of a tile whose header says none: that of most others. */
@@ -124,6 +153,9 @@ function kindsOf(headers) {
  * @typedef {Object} ServerPlan
  * @property {Map<string, Object<string, number>>} numbers x, y and indices in pixels, by the path of the tile.
  * @property {string} program that has written the positions.
+ * @property {?string} pattern that names were read by.
+ * @property {?string} example the first name, and what was read in it.
+ * @property {'position'|'grid'|'path'} placedBy what says where patches lie.
  * @property {string[]} wells
  * @property {string[]} notes sentences for people: notes, warnings and refusals.
  * @property {Object} spec what the session should be created with.
@@ -133,7 +165,9 @@ function kindsOf(headers) {
  * @param {Object} answer of `POST stitch_session/plan`.
  * @returns {ServerPlan}
  */
-function readPlan({ placements, program, wells, notes, warnings, refusals, refusalCount, spec }) {
+function readPlan({
+    placements, program, wells, notes, warnings, refusals, refusalCount, spec, pattern, guess, placedBy
+}) {
     const numbers = new Map();
     const several = new Set();
     placements.forEach(({ file, x, y, index }) => {
@@ -151,7 +185,11 @@ function readPlan({ placements, program, wells, notes, warnings, refusals, refus
             'the command girder-zarr stitch does.');
     }
     several.forEach((file) => numbers.delete(file));
-    return { numbers, program, wells, notes: [...notes, ...warnings, ...refused], spec };
+    const [, example = null] = guess;
+    return {
+        numbers, program, wells, notes: [...notes, ...warnings, ...refused], spec, pattern, placedBy,
+        example: example && example.trim()
+    };
 }
 
-export { fieldsOf, kindsOf, numbersOf, placesOf, readPlan, sorted };
+export { askedOf, fieldsOf, kindsOf, numbersOf, placesOf, readPlan, sorted };

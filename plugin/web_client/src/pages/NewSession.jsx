@@ -3,7 +3,6 @@ import { get, request } from '../lib/api.js';
 import { takeOver } from '../lib/handover.js';
 import { readHeader } from '../lib/imageHeader.js';
 import { ARRANGEMENT, check } from '../lib/layout.js';
-import { guessPattern } from '../lib/names.js';
 import { fieldsOf, kindsOf, numbersOf, placesOf, sorted } from '../lib/plan.js';
 import { planOf } from '../lib/serverPlan.js';
 import { DEFAULTS, fieldOf, specFrom } from '../lib/spec.js';
@@ -20,6 +19,8 @@ import { Failure, Icon, Message } from '../ui/parts.jsx';
 const { router } = girder;
 /** Files whose headers are read at a time. */
 const READERS = 8;
+/** Milliseconds without a change before the server is asked. */
+const TYPING = 300;
 
 /** The headers of tiles by key; grows while they are read. */
 function useHeaders(tiles) {
@@ -59,10 +60,15 @@ async function textOf(file) {
     return new TextDecoder(isWide ? (bytes[0] === 0xff ? 'utf-16le' : 'utf-16be') : 'utf-8').decode(bytes);
 }
 
-/** What the server makes of the file of positions: {answer, failure, isAsking}. */
-function usePositions({ folderId, source, tiles, headers, spec }) {
+/** What the server makes of names, of a file of positions or of a grid: {answer, failure, isAsking}. */
+function usePositions({ folderId, source, tiles, headers, arrangement, spec }) {
     const [state, setState] = useState({});
-    const isAsked = folderId && source.kind === 'table' && source.table && tiles.length && headers.size === tiles.length;
+    const isReady = source.kind !== 'table' || source.table;
+    const isAsked = folderId && isReady && tiles.length && headers.size === tiles.length;
+    const { overlapX, overlapY, columns, path, corner } = arrangement;
+    const how = JSON.stringify({
+        ...source, table: null, spec, ...(source.kind === 'table' ? {} : { overlapX, overlapY, columns, path, corner })
+    });
     useEffect(() => {
         if (!isAsked) {
             setState({});
@@ -71,15 +77,15 @@ function usePositions({ folderId, source, tiles, headers, spec }) {
         const controller = new AbortController();
         setState((before) => ({ answer: before.answer, isAsking: true }));
         const timer = window.setTimeout(() => {
-            planOf({ folderId, tiles, headers, positions: source.table, spec, well: source.well }, controller.signal)
+            planOf({ folderId, tiles, headers, source, arrangement, spec }, controller.signal)
                 .then((answer) => setState({ answer }))
                 .catch((failure) => failure.name === 'AbortError' || setState({ failure }));
-        }, 300);
+        }, TYPING);
         return () => {
             window.clearTimeout(timer);
             controller.abort();
         };
-    }, [isAsked, folderId, source.table, source.well, tiles, headers, JSON.stringify(spec)]);
+    }, [isAsked, folderId, source.table, tiles, headers, how]);
     return state;
 }
 
@@ -100,7 +106,7 @@ function useTarget({ folderId, sessionId }) {
 /** What somebody has chosen and said so far, and what follows from it. */
 function usePlan() {
     const [chosen, setChosen] = useState([]);
-    const [source, setSource] = useState({ kind: 'names', pattern: '', table: null, well: null });
+    const [source, setSource] = useState({ kind: 'names', pattern: null, preset: '', table: null, well: null });
     const [arrangement, setArrangement] = useState(ARRANGEMENT);
     const [removed, setRemoved] = useState(new Set());
     const [moved, setMoved] = useState(new Map());
@@ -117,19 +123,26 @@ function usePlan() {
         if (table && files.includes(table)) {
             await useTable(table);
         } else if (!source.table) {
-            const pattern = guessPattern(next.tiles.map(({ path }) => path));
-            const kind = pattern ? 'names' : 'grid';
-            setSource({ ...source, kind, pattern });
+            setSource({ ...source, kind: 'names', pattern: null, preset: '', well: null });
             setArrangement({ ...arrangement, columns: Math.ceil(Math.sqrt(next.tiles.length)) });
         }
     }
     async function useTable({ file, path }) {
         // Positions of a stage stay what they are: the image begins at the smallest, and keeps where that is.
         setArrangement((before) => ({ ...before, fromZero: false }));
-        setSource({ kind: 'table', pattern: source.pattern, table: { name: path, text: await textOf(file) }, well: null });
+        setSource({ ...source, kind: 'table', table: { name: path, text: await textOf(file) }, well: null });
+    }
+    /** Take over what the server has found in the names; where they say nothing, their order does. */
+    function follow({ answer, failure }) {
+        if (failure && source.kind === 'names' && source.pattern === null && !source.preset) {
+            setSource({ ...source, kind: 'grid' });
+        }
+        if (answer && answer.wells.length > 1 && !source.well) {
+            setSource({ ...source, well: answer.wells[0] });
+        }
     }
     return {
-        tiles, tables, others, headers, source, arrangement, removed, moved, add, useTable, setSource, setArrangement,
+        follow, tiles, tables, others, headers, source, arrangement, removed, moved, add, useTable, setSource, setArrangement,
         setRemoved, setMoved
     };
 }
@@ -153,10 +166,10 @@ function NewSession(target) {
     }, []);
     const pixelSize = session ? session.spec.pixelSize : specFrom(form, null).pixelSize;
     const positions = usePositions({
-        folderId: folder && folder._id, source, tiles, headers, spec: pixelSize ? { pixelSize } : {}
+        folderId: folder && folder._id, source, tiles, headers, arrangement, spec: pixelSize && source.kind === 'table' ? { pixelSize } : {}
     });
     const { answer } = positions;
-    const { numbers, error } = useMemo(() => numbersOf(tiles, source, answer), [tiles, source, answer]);
+    const numbers = useMemo(() => numbersOf(tiles, answer), [tiles, answer]);
     const places = useMemo(
         () => placesOf(tiles, { numbers, headers, arrangement, removed, moved }),
         [tiles, numbers, headers, arrangement, removed, moved]);
@@ -164,7 +177,8 @@ function NewSession(target) {
         if (answer && !session) {
             setForm((before) => ({ ...before, ...formFrom(answer.spec, before) }));
         }
-    }, [answer]);
+        plan.follow(positions);
+    }, [positions]);
     const findings = useMemo(() => check(places), [places]);
     const kinds = useMemo(() => kindsOf([...headers.values()]), [headers]);
 
@@ -187,7 +201,7 @@ function NewSession(target) {
         setRefusal(null);
         try {
             const made = session || (await request('POST', 'stitch_session', {
-                json: { folderId: target.folderId, name: form.name, spec: { ...(source.kind === 'table' && answer ? answer.spec : {}), ...specFrom(form, places.length) } }
+                json: { folderId: target.folderId, name: form.name, spec: specOf(answer, specFrom(form, places.length)) }
             })).data;
             await begin(made);
             store.changed();
@@ -211,7 +225,7 @@ function NewSession(target) {
     if (failure) {
         return <Failure failure={failure} />;
     }
-    const isReady = places.length > 0 && (session || form.name.trim()) && !busy;
+    const isReady = places.length > 0 && (session || form.name.trim()) && !busy && !positions.isAsking;
     return (
         <div class="g-zarr-page g-zarr-new-session">
             <p class="g-zarr-back">
@@ -234,7 +248,7 @@ function NewSession(target) {
             {tiles.length
                 ? (
                     <form onSubmit={send} novalidate>
-                        <PlacesForm plan={plan} numbers={numbers} positions={positions} patternError={error} />
+                        <PlacesForm plan={plan} numbers={numbers} positions={positions} />
                         <section aria-labelledby="g-zarr-map">
                             <h2 id="g-zarr-map">3. Map</h2>
                             <Findings findings={findings} kinds={kinds} headers={headers} places={places} tiles={tiles} />
@@ -263,7 +277,12 @@ function NewSession(target) {
     );
 }
 
-/** What a file of positions says and the form does not. */
+/** What a session is created with: what follows from the positions, and what the form says. Patches are sent in pixels. */
+function specOf(answer, said) {
+    return { ...(answer && answer.spec), grid: undefined, ...said };
+}
+
+/** What names or a file of positions say and the form does not. */
 function formFrom({ pixelSize, channelNames }, form) {
     const found = {};
     if (pixelSize && !form.pixelX) {

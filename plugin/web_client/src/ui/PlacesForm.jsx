@@ -7,6 +7,14 @@ const PATHS = {
     rows: 'row by row', snake: 'row by row, back and forth', columns: 'column by column',
     'snake-columns': 'column by column, up and down'
 };
+const CORNERS = {
+    'top-left': 'top left', 'top-right': 'top right', 'bottom-left': 'bottom left', 'bottom-right': 'bottom right'
+};
+/** Programs whose names the server knows. */
+const PRESETS = {
+    '': 'the pattern', cellvoyager: 'CellVoyager', fiji: 'Fiji', harmony: 'Harmony', incell: 'IN Cell Analyzer',
+    metaxpress: 'MetaXpress', micromanager: 'Micro-Manager', mist: 'MIST'
+};
 
 /**
  * Where the places come from, and how numbers become places.
@@ -14,14 +22,14 @@ const PATHS = {
  * @param {Object} props
  * @param {Object} props.plan as pages/NewSession has it.
  * @param {(?Object<string, number>)[]} props.numbers what was found for each tile.
- * @param {Object} props.positions what the server makes of the file of positions.
+ * @param {Object} props.positions what the server makes of them.
  */
-function PlacesForm({ plan, numbers, positions, patternError }) {
+function PlacesForm({ plan, numbers, positions }) {
     const { source, setSource, arrangement, setArrangement, tiles, tables, useTable } = plan;
     const table = useRef(null);
     const found = numbers.filter(Boolean);
-    const first = found[0] || {};
-    const isCounted = found.length > 0 && first.x === undefined;
+    const { answer, failure } = positions;
+    const placedBy = source.kind === 'table' ? 'position' : answer ? answer.placedBy : source.kind === 'grid' && 'path';
     const arrange = (fields) => setArrangement({ ...arrangement, ...fields });
     const whole = (name, label) => (
         <Text
@@ -38,7 +46,7 @@ function PlacesForm({ plan, numbers, positions, patternError }) {
                     <label key={kind}>
                         <input
                             type="radio" name="kind" value={kind} checked={source.kind === kind}
-                            onChange={() => setSource({ ...source, kind })}
+                            onChange={() => setSource({ ...source, kind, pattern: source.pattern ?? '' })}
                         />
                         {label}
                     </label>
@@ -48,14 +56,21 @@ function PlacesForm({ plan, numbers, positions, patternError }) {
                 ? (
                     <>
                         <Text
-                            label="Pattern of the names" name="pattern" value={source.pattern} error={patternError}
-                            spellcheck={false} autocomplete="off" onInput={(pattern) => setSource({ ...source, pattern })}
-                            hint="{x} and {y} are pixels, {row} and {col} count tiles, {n} numbers them; {z}, {c}, {t} are planes, channels, times; * is anything."
+                            label="Pattern of the names" name="pattern" value={source.pattern ?? (answer && answer.pattern) ?? ''}
+                            error={failure && failure.message} spellcheck={false} autocomplete="off"
+                            onInput={(pattern) => setSource({ ...source, pattern, preset: '' })}
+                            hint="{x} and {y} are pixels, {row} and {col} count tiles, {field} numbers them; {z}, {c}, {t} are planes, channels, times, {channel} is a word, {well} such as B03; * is anything."
+                        />
+                        <Select
+                            label="Names as of" value={source.preset} name="preset" options={PRESETS}
+                            onInput={(preset) => setSource({ ...source, preset, pattern: null, well: null })}
                         />
                         <p class="g-zarr-matches" role="status">
                             {`${found.length} of ${tiles.length} names match`}
-                            {found.length ? `: ${example(tiles, numbers)}` : '.'}
+                            {answer && answer.example ? `: ${answer.example}.` : '.'}
                         </p>
+                        <Wells answer={answer} source={source} setSource={setSource} />
+                        <Notes answer={answer} />
                     </>
                 )
                 : null}
@@ -88,18 +103,23 @@ function PlacesForm({ plan, numbers, positions, patternError }) {
                     </>
                 )
                 : null}
-            {isCounted
+            {source.kind === 'grid' && failure ? <Failure failure={failure} /> : null}
+            {placedBy === 'grid' || placedBy === 'path'
                 ? (
                     <div class="g-zarr-fields">
                         {whole('overlapX', 'Overlap along x (pixels)')}
                         {whole('overlapY', 'Overlap along y (pixels)')}
-                        {first.n !== undefined
+                        {placedBy === 'path'
                             ? (
                                 <>
                                     {whole('columns', 'Columns')}
                                     <Select
                                         label="Order" options={PATHS} value={arrangement.path} name="path"
                                         onInput={(path) => arrange({ path })}
+                                    />
+                                    <Select
+                                        label="First tile" options={CORNERS} value={arrangement.corner} name="corner"
+                                        onInput={(corner) => arrange({ corner })}
                                     />
                                 </>
                             )
@@ -128,30 +148,34 @@ function FromServer({ positions: { answer, failure, isAsking }, found, tiles, so
     if (!answer) {
         return isAsking ? <p role="status">The positions are read…</p> : null;
     }
-    const { program, wells, notes } = answer;
     return (
         <>
             <p class="g-zarr-matches" role="status">
-                {`${found.length} of ${tiles.length} images have a position, by ${program}.`}
+                {`${found.length} of ${tiles.length} images have a position, by ${answer.program}.`}
             </p>
-            {wells.length > 1
-                ? (
-                    <Select
-                        label="Well" value={source.well || ''} onInput={(well) => setSource({ ...source, well: well || null })}
-                        options={{ '': 'all', ...Object.fromEntries(wells.map((well) => [well, well])) }}
-                    />
-                )
-                : null}
-            {notes.length ? <Message kind="warning"><ul>{notes.map((note) => <li key={note}>{note}</li>)}</ul></Message> : null}
+            <Wells answer={answer} source={source} setSource={setSource} />
+            <Notes answer={answer} />
         </>
     );
 }
 
-/** The first name that matches with what was read in it. */
-function example(tiles, numbers) {
-    const at = numbers.findIndex(Boolean);
-    const values = Object.entries(numbers[at]).map(([name, value]) => `${name} ${value}`).join(', ');
-    return `${tiles[at].path} is ${values}.`;
+/** Which well of a plate the image is of. */
+function Wells({ answer, source, setSource }) {
+    return answer && answer.wells.length > 1
+        ? (
+            <Select
+                label="Well" value={source.well || ''} onInput={(well) => setSource({ ...source, well })}
+                options={Object.fromEntries(answer.wells.map((well) => [well, well]))}
+            />
+        )
+        : null;
+}
+
+/** What the server says of the positions. */
+function Notes({ answer }) {
+    return answer && answer.notes.length
+        ? <Message kind="warning"><ul>{answer.notes.map((note) => <li key={note}>{note}</li>)}</ul></Message>
+        : null;
 }
 
 export { PlacesForm };
