@@ -162,6 +162,20 @@ def test_labels_without_room_or_sense(tmp_path: Path, picture: np.ndarray) -> No
         region(source, frame=1)
 
 
+def test_a_label_without_rows_is_named(tmp_path: Path, picture: np.ndarray) -> None:
+    values = cells((480, 640), 'uint8', 3)
+    labels = {'gone': (values, 'yx', {}), 'there': (values, 'yx', {})}
+    labelled(tmp_path / 'a.zarr', picture[..., 0], 'yx', labels)
+    attributes = tmp_path / 'a.zarr' / 'labels' / 'gone' / '.zattrs'
+    attributes.write_text(attributes.read_text().replace('"name": "y"', '"name": "z"'))
+    assert '"name": "z"' in attributes.read_text()
+    source = opened(tmp_path / 'a.zarr', labels=True)
+    np.testing.assert_array_equal(region(source, frame=0)[..., 0], picture[..., 0])
+    with pytest.raises(TileSourceError, match='labels/gone: Expected an image with an x and a y axis; found'):
+        region(source, frame=1)
+    np.testing.assert_array_equal(region(source, frame=2)[..., 0], values)
+
+
 @settings(deadline=None)
 @given(
     values=st.lists(st.integers(-(2**63), 2**64 - 1), min_size=1, max_size=20),

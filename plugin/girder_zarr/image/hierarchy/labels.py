@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.series.reduce import read_reduced
 
 from .plate_fields import check_reduction
@@ -143,7 +144,11 @@ class LabelFrames:
             if found is None:
                 series = self._find[number]()
                 palette = Palette(series.attributes.get('image-label'))
-                found = self._opened[number] = _Label(series, self._image, self._layout), palette
+                try:
+                    label = _Label(series, self._image, self._layout)
+                except UnreadableImageError as error:
+                    raise UnreadableImageError(f'labels/{self.names[number]}: {error}') from error
+                found = self._opened[number] = label, palette
             return found
 
 
@@ -153,7 +158,7 @@ class _Label:
     def __init__(self, series: Series, image: Series, layout: FrameLayout) -> None:
         self._levels = series.levels
         self._axes = [axis.name for axis in series.multiscale.axes]
-        self._y, self._x = self._axes.index('y'), self._axes.index('x')
+        self._y, self._x = series.multiscale.picture_axes()
         base = image.levels[0].shape
         self._whole = base[layout.y], base[layout.x]
         self._size, self._corner = _place(series, image, (self._y, self._x), (layout.y, layout.x))

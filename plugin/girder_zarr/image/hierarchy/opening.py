@@ -151,12 +151,9 @@ def _signature(series: Series) -> tuple[object, ...]:
 
 
 def _sides(series: Series) -> tuple[int, int]:
-    names = [axis.name for axis in series.multiscale.axes]
-    if 'x' not in names or 'y' not in names:
-        msg = f'Expected an image with an x and a y axis; found the axes {", ".join(names)}.'
-        raise UnreadableImageError(msg)
+    y, x = series.multiscale.picture_axes()
     shape = series.levels[0].shape
-    return shape[names.index('y')], shape[names.index('x')]
+    return shape[y], shape[x]
 
 
 def _choose(opened: Opened, found: Sequence[Series]) -> None:

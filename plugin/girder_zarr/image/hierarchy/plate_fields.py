@@ -46,11 +46,7 @@ class Alike:
         problems: list[str],
     ) -> None:
         axes = first.multiscale.axes
-        y, x = first.multiscale.axis_index('y'), first.multiscale.axis_index('x')
-        if y is None or x is None:
-            found = ', '.join(axis.name for axis in axes)
-            msg = f'Expected an image with an x and a y axis; found the axes {found}.'
-            raise UnreadableImageError(msg)
+        y, x = first.multiscale.picture_axes()
         self.store, self.names, self.cell = store, tuple(names), cell
         self.y, self.x = y, x
         self.axes = tuple(axis.name for axis in axes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from girder_zarr.errors import UnreadableImageError
+
 from .carried import Carried
 from .units import to_millimeters
 
@@ -123,3 +125,15 @@ class Multiscale:
     def axis_index(self, name: str) -> int | None:
         """Return the position of the axis called ``name``, or None."""
         return next((index for index, axis in enumerate(self.axes) if axis.name == name), None)
+
+    def picture_axes(self) -> tuple[int, int]:
+        """Return the positions of y and x.
+
+        :raises UnreadableImageError: there is no x or no y axis.
+        """
+        y, x = self.axis_index('y'), self.axis_index('x')
+        if x is None or y is None:
+            names = ', '.join(axis.name for axis in self.axes)
+            msg = f'Expected an image with an x and a y axis; found the axes {names or "(none)"}.'
+            raise UnreadableImageError(msg)
+        return y, x

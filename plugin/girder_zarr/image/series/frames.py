@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from girder_zarr.errors import UnreadableImageError
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -128,11 +126,7 @@ def lay_out(series: Sequence[Series], *, stored_order: bool = False) -> FrameLay
     """
     multiscale = series[0].multiscale
     shape = series[0].levels[0].shape
-    x, y = multiscale.axis_index('x'), multiscale.axis_index('y')
-    if x is None or y is None:
-        names = ', '.join(axis.name for axis in multiscale.axes)
-        msg = f'Expected an image with an x and a y axis; found the axes {names or "(none)"}.'
-        raise UnreadableImageError(msg)
+    y, x = multiscale.picture_axes()
     band_axis, bands = count_bands(multiscale, shape)
     found = []
     for index, axis in enumerate(multiscale.axes):
