@@ -89,6 +89,23 @@ def api(zarr_server, people):
 
 
 @pytest.fixture
+def web(zarr_server):
+    """A client of ``/zarr`` and ``/iiif``."""
+    from support.zarr_http import serving
+
+    with serving() as client:
+        yield client
+
+
+@pytest.fixture
+def owner(people):
+    """The header that signs the owner in."""
+    from support.zarr_http import token_of
+
+    return token_of(people['owner'])
+
+
+@pytest.fixture
 def session(api, folder):
     """An open session without patches."""
     status, made = api.create(folder)

@@ -1,4 +1,4 @@
-"""``/zarr`` on a port of 127.0.0.1, in this process, and a client that sees status, headers and bytes."""
+"""``/zarr`` and ``/iiif`` on a port of 127.0.0.1, in this process, and a client that sees whole answers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import uvicorn
 from girder.models.token import Token
 from starlette.applications import Starlette
 
+from girder_zarr.server.iiif import iiif_answers, iiif_app
 from girder_zarr.server.share import grants, mount, open_images, reads
 
 from .waiting import wait_until
@@ -49,8 +50,9 @@ class Client:
 
 @contextlib.contextmanager
 def serving():
-    """Yield a client of a server that answers ``/zarr``."""
+    """Yield a client of a server that answers ``/zarr`` and ``/iiif``."""
     app = Starlette()
+    iiif_app.add_routes(app)
     mount.add_routes(app)
     listener = socket.create_server(('127.0.0.1', 0))
     config = uvicorn.Config(app, log_level='warning', lifespan='on', timeout_graceful_shutdown=3)
@@ -66,6 +68,7 @@ def serving():
         listener.close()
         grants.forget_grants()
         open_images.forget_stores()
+        iiif_answers.forget_pictures()
         reads.counts.__init__()
 
 

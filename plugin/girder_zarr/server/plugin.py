@@ -16,6 +16,7 @@ from .api import sessions as session_routes
 from .api import tile_sources as tile_source_routes
 from .api import zarr_links
 from .common.names import HANDLER
+from .iiif import iiif_app
 from .ingest import girder_uploads
 from .jobs import celery_json, finalize, girder_job, tasks
 from .leases import part_lease
@@ -46,7 +47,7 @@ def load(info: dict[str, Any]) -> None:
     session_routes.register(info)
     tile_source_routes.register(info)
     zarr_links.register(info)
-    mount.install()
+    mount.install(iiif_app.add_routes)
     setting_routes.register(info)
     polled.install()
     _bind_events()

@@ -1,4 +1,4 @@
-"""Images in every form of storage, each with a snapshot of what is stored, and a server of ``/zarr``."""
+"""Images in every form of storage, each with a snapshot of what is stored."""
 
 import io
 import zipfile
@@ -11,7 +11,6 @@ from support.girder_images import import_directory, upload, upload_tree, write_z
 from support.s3 import import_into
 from support.server import random_pixels
 from support.stores import database
-from support.zarr_http import serving, token_of
 
 LOCAL = ('directory', 'zip', 'deflated', 'top', 'ozx', 'database', 'uploaded')
 FAR = ('s3 zip', 's3 prefix', 's3 uploaded')
@@ -26,19 +25,6 @@ class Stored(NamedTuple):
     @property
     def path(self):
         return f'/zarr/item/{self.item["_id"]}'
-
-
-@pytest.fixture
-def web(zarr_server):
-    """A client of ``/zarr``."""
-    with serving() as client:
-        yield client
-
-
-@pytest.fixture
-def owner(people):
-    """The header that signs the owner in."""
-    return token_of(people['owner'])
 
 
 def zipped(files, method=zipfile.ZIP_STORED, top=''):

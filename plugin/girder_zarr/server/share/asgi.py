@@ -13,7 +13,7 @@ from girder_zarr.errors import GirderZarrError, InvalidInputError
 from girder_zarr.image.serve.answer import HttpAnswer, error_answer
 
 from .grants import cached_grant
-from .reads import FLUSH_SECONDS, MAX_WAITING, Reader, counts
+from .reads import Reader, count_read, counts
 from .requests import ZarrRequest, read_request, respond, respond_at_once, still_granted
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ZarrApp:
             answer.headers['Allow'] = 'GET, HEAD, OPTIONS'
             await self._send_whole(send, answer, method)
             return
-        headers = _headers(scope['headers'])
+        headers = joined_headers(scope['headers'])
         try:
             request = read_request(method, path, scope.get('query_string', b''), headers)
         except InvalidInputError as error:
@@ -138,14 +138,8 @@ class ZarrApp:
                 answer.release()
 
     def _count(self, reader: Reader | None, status: int, size: int) -> None:
-        if reader is None or status not in COUNTED:
-            return
-        waiting = counts.add(reader, size)
-        if waiting == MAX_WAITING:
-            self._pool.submit(counts.flush)
-        elif waiting == 1:
-            loop = asyncio.get_running_loop()
-            loop.call_later(FLUSH_SECONDS, lambda: self._pool.submit(counts.flush))
+        if reader is not None and status in COUNTED:
+            count_read(reader, size, self._pool)
 
 
 class _Sent:
@@ -166,7 +160,8 @@ async def _left(receive: Any) -> None:
         pass
 
 
-def _headers(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def joined_headers(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the headers of a request, names in lower case."""
     found: dict[str, str] = {}
     for name, value in pairs:
         key, text = name.decode('latin-1'), value.decode('latin-1')

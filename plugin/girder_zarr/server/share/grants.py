@@ -22,7 +22,7 @@ from girder_zarr.image.serve.zmetadata import consolidated
 from girder_zarr.server.sessions.access import is_disabled
 
 from .folder_tree import FolderTree
-from .links import ZarrLink, load_target, maker_of, may_read, target_of
+from .links import KINDS, ZarrLink, load_target, maker_of, may_read, target_of
 from .open_images import open_item
 from .reads import Reader
 from .session_tree import SessionTree
@@ -57,6 +57,23 @@ class Address(NamedTuple):
     token: str | None
 
 
+class Rights(NamedTuple):
+    """The right to read a target for some seconds.
+
+    :param target: its document.
+    :param user: whose rights count, also for what lies in a folder; None: those of the public.
+    :param is_public: everybody may read it, so that shared caches may store it.
+    :param until: as of `time.monotonic`.
+    """
+
+    kind: str
+    target: Document
+    user: Document | None
+    is_public: bool
+    reader: Reader
+    until: float
+
+
 @dataclass
 class Grant:
     """The right to read a tree for some seconds.
@@ -83,6 +100,20 @@ class Grant:
 
 
 _grants: LRU[Address, Grant] = LRU(max_items=MAX_GRANTS)
+_rights: LRU[Address, Rights] = LRU(max_items=MAX_GRANTS)
+
+
+def rights_of(address: Address) -> Rights:
+    """Return the rights of an address, cached or checked now; nothing is opened.
+
+    :param address: of kind 'item', 'folder', 'session' or 'k'.
+    :raises RefusedError: there is no right to read it, or it does not exist.
+    """
+    found = _rights.get(address)
+    if found is not None and time.monotonic() < found.until:
+        return found
+    _rights.pop(address)
+    return _rights.fetch(address, lambda: _check_rights(address))
 
 
 def cached_grant(address: Address) -> Grant | None:
@@ -101,7 +132,7 @@ def grant_of(address: Address) -> Grant:
     if found is not None:
         return found
     _grants.pop(address)
-    return _grants.fetch(address, lambda: _check_rights(address))
+    return _grants.fetch(address, lambda: _grant(_check_rights(address)))
 
 
 def forget_grant(address: Address) -> None:
@@ -110,27 +141,33 @@ def forget_grant(address: Address) -> None:
 
 
 def forget_grants() -> None:
-    """Drop all grants."""
+    """Drop all grants and rights."""
     _grants.clear()
+    _rights.clear()
 
 
-def _check_rights(address: Address) -> Grant:
+def _grant(rights: Rights) -> Grant:
+    tree = _tree_of(rights.kind, rights.target, rights.user)
+    return Grant(tree, rights.is_public, rights.reader, rights.until)
+
+
+def _check_rights(address: Address) -> Rights:
     until = time.monotonic() + GRANT_SECONDS
     if address.kind == 'k':
         return _by_link(address.name, until)
-    if address.kind not in ('item', 'session') or not ObjectId.is_valid(address.name):
+    if address.kind not in KINDS or not ObjectId.is_valid(address.name):
         raise RefusedError
     target = load_target(address.kind, ObjectId(address.name))
     is_public = may_read(address.kind, target, None)
     user = None if address.token is None else user_of_token(address.token)
     if target is None or not (is_public or may_read(address.kind, target, user)):
         raise RefusedError
-    is_public = is_public and address.kind == 'item'  # a session grows, so that others store nothing of it
+    is_public = is_public and address.kind != 'session'  # it grows, so that others store nothing of it
     reader = Reader(None, user['_id'] if user else None, address.kind, target['_id'])
-    return Grant(_tree_of(address.kind, target, user), is_public, reader, until)
+    return Rights(address.kind, target, user, is_public, reader, until)
 
 
-def _by_link(key: str, until: float) -> Grant:
+def _by_link(key: str, until: float) -> Rights:
     link = ZarrLink().of_key(key)
     maker = None if link is None else maker_of(link)
     if link is None or maker is None:
@@ -142,7 +179,7 @@ def _by_link(key: str, until: float) -> Grant:
         left = (link['expires'] - dt.datetime.now(dt.UTC)).total_seconds()
         until = min(until, time.monotonic() + left)
     reader = Reader(link['_id'], None, kind, target['_id'])
-    return Grant(_tree_of(kind, target, maker), False, reader, until)
+    return Rights(kind, target, maker, False, reader, until)
 
 
 def _tree_of(kind: str, target: Document, user: Document | None) -> Tree:

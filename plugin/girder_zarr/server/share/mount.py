@@ -10,24 +10,29 @@ from typing import TYPE_CHECKING, Any
 from .asgi import ZarrApp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 PATH = '/zarr/'
 _ASGI = 'girder.asgi'
+#: What adds routes to the application; the last one is asked first.
+_ADDERS: list[Callable[[Any], None]] = []
 
 
-def install() -> None:
+def install(*others: Callable[[Any], None]) -> None:
     """Add the routes to Girder's ASGI application. Called from the plugin's ``load``.
 
     Plugins load while ``girder.asgi`` is being imported, before it makes its application; so the routes are
     added when the attribute is read for the first time. Nothing happens in processes that
     do not serve it: workers, and servers of the WSGI application.
+
+    :param others: add further routes to an application, which are asked after those of ``/zarr``.
     """
     module = sys.modules.get(_ASGI)
     if module is None:
         return
+    _ADDERS[:] = [*others, add_routes]
     if 'app' in vars(module):
-        add_routes(vars(module)['app'])
+        _add_all(vars(module)['app'])
     else:
         module.__class__ = _AsgiModule
 
@@ -42,8 +47,13 @@ class _AsgiModule(ModuleType):
             msg = f'module {_ASGI!r} has no attribute "app" yet'
             raise AttributeError(msg)
         self.__class__ = ModuleType  # type: ignore[assignment]
-        add_routes(found)
+        _add_all(found)
         return found
+
+
+def _add_all(app: Any) -> None:
+    for add in _ADDERS:
+        add(app)
 
 
 def add_routes(app: Any) -> None:
@@ -52,13 +62,18 @@ def add_routes(app: Any) -> None:
         return
     ours = ZarrApp()
     app.add_middleware(ZarrMiddleware, ours=ours)
+    at_end(app, ours.close)
+
+
+def at_end(app: Any, close: Callable[[], None]) -> None:
+    """Call a function when a Starlette application ends."""
     inner = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(served: Any) -> AsyncIterator[Any]:
         async with inner(served) as state:
             yield state
-        ours.close()
+        close()
 
     app.router.lifespan_context = lifespan
 

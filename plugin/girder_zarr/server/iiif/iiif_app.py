@@ -1,0 +1,123 @@
+"""``/iiif`` as an ASGI application: pictures are made in a few threads of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from girder_zarr.image.serve.answer import HttpAnswer
+from girder_zarr.server.share.asgi import COMMON, METHODS, Scope, joined_headers
+from girder_zarr.server.share.mount import at_end
+from girder_zarr.server.share.reads import count_read, counts
+
+from .iiif_answers import IiifRequest, failure, respond
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PATH = '/iiif/'
+#: Making a picture takes a processor, for most of its time without the interpreter.
+THREADS = 4
+#: Requests that may wait for a thread; others are told to come back.
+MAX_WAITING = 256
+_COUNTED = (200, 304)
+_COMMON = [
+    *(one for one in COMMON if one[0] not in (b'access-control-expose-headers', b'vary')),
+    (b'access-control-expose-headers', b'Content-Length, ETag, Link'),
+    (b'vary', b'Accept, Girder-Token, Cookie'),
+    (b'content-security-policy', b"default-src 'none'; sandbox"),
+]
+_PREFLIGHT = {
+    'Access-Control-Allow-Methods': 'GET, HEAD, OPTIONS',
+    'Access-Control-Allow-Headers': 'Accept, Authorization, Girder-Token, If-None-Match, *',
+    'Access-Control-Max-Age': '86400',
+}
+_HOST = re.compile(r'[A-Za-z0-9._~\[\]:-]{1,255}')
+
+
+class IiifApp:
+    """The application; one for a process."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix='iiif')
+        self._waiting = 0
+
+    def close(self) -> None:
+        """End the threads when they are done, and write what they counted."""
+        self._pool.shutdown()
+        counts.flush()
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Answer a request."""
+        del receive
+        answer = await self._answer(scope)
+        headers = [(name.lower().encode(), value.encode('latin-1')) for name, value in answer.headers.items()]
+        await send({'type': 'http.response.start', 'status': answer.status, 'headers': [*headers, *_COMMON]})
+        body = b'' if scope['method'] == 'HEAD' else answer.first
+        await send({'type': 'http.response.body', 'body': body})
+
+    async def _answer(self, scope: Scope) -> HttpAnswer:
+        method = scope['method']
+        if method == 'OPTIONS':
+            return HttpAnswer(204, dict(_PREFLIGHT))
+        if method not in METHODS:
+            refused = failure(405)
+            refused.headers['Allow'] = 'GET, HEAD, OPTIONS'
+            return refused
+        if self._waiting >= MAX_WAITING:
+            busy = failure(503)
+            busy.headers['Retry-After'] = '2'
+            return busy
+        headers = joined_headers(scope['headers'])
+        request = IiifRequest(method, path_of(scope)[len(PATH) :], headers, site_of(scope, headers))
+        self._waiting += 1
+        try:
+            answer, reader = await asyncio.get_running_loop().run_in_executor(self._pool, respond, request)
+        finally:
+            self._waiting -= 1
+        if reader is not None and answer.status in _COUNTED:
+            count_read(reader, len(answer.first), self._pool)
+        return answer
+
+
+def path_of(scope: Scope) -> str:
+    """Return the path of a request below the application's root, as it was sent."""
+    raw = scope.get('raw_path') or scope['path'].encode()
+    path: str = raw.decode('latin-1')
+    return path.removeprefix(scope.get('root_path', ''))
+
+
+def site_of(scope: Scope, headers: Mapping[str, str]) -> str:
+    """Return the address of the server as the client knows it; what a proxy says counts, as in Girder."""
+    scheme = headers.get('x-forwarded-proto', scope.get('scheme', 'http')).partition(',')[0].strip()
+    host = headers.get('x-forwarded-host', headers.get('host', '')).partition(',')[0].strip()
+    if scheme not in ('http', 'https'):
+        scheme = 'http'
+    if not _HOST.fullmatch(host):
+        host = 'localhost'
+    return f'{scheme}://{host}{scope.get("root_path", "")}'
+
+
+class IiifMiddleware:
+    """Answers what begins with ``/iiif/``, and hands on the rest."""
+
+    def __init__(self, app: Any, ours: IiifApp) -> None:
+        self._app, self._ours = app, ours
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer, or hand on."""
+        if scope['type'] == 'http' and path_of(scope).startswith(PATH):
+            await self._ours(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def add_routes(app: Any) -> None:
+    """Put ``/iiif`` before what a Starlette application answers, once and before its first request."""
+    if any(one.cls is IiifMiddleware for one in app.user_middleware):
+        return
+    ours = IiifApp()
+    app.add_middleware(IiifMiddleware, ours=ours)
+    at_end(app, ours.close)

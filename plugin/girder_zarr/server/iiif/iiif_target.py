@@ -1,0 +1,109 @@
+"""The item or folder that an address names, with the rights of whoever asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bson import ObjectId
+from girder.models.folder import Folder
+from girder.models.item import Item
+
+from girder_zarr.server.share.folder_tree import MAX_DEPTH
+from girder_zarr.server.share.grants import Address, RefusedError, Rights, rights_of
+from girder_zarr.server.share.links import load_target, may_read
+
+if TYPE_CHECKING:
+    from girder_zarr.server.common.names import Document
+
+    from .iiif_address import IiifAddress
+
+
+class Target(NamedTuple):
+    """An image or a folder that may be read.
+
+    :param kind: 'item' or 'folder'. :param below: its id, where the address names it below a folder's link.
+    """
+
+    kind: str
+    document: Document
+    below: str | None
+    rights: Rights
+
+
+def is_image(item: Document) -> bool:
+    """Whether an item has an image that is ready."""
+    image = item.get('largeImage') or {}
+    return bool(image.get('fileId')) and not image.get('expected')
+
+
+def find_target(address: IiifAddress, token: str | None) -> Target:
+    """Return what an address names.
+
+    :param token: Girder's; with a share key it is not looked at.
+    :raises RefusedError: it does not exist, may not be read, or is no image.
+    """
+    token = None if address.door == 'k' else token
+    rights = rights_of(Address(address.door, address.name, token))
+    kind, document = rights.kind, rights.target
+    if address.below is not None:
+        if kind != 'folder':
+            raise RefusedError
+        kind, document = _find_below(document, address.below, rights.user)
+    if kind not in ('item', 'folder') or (kind == 'item' and not is_image(document)):
+        raise RefusedError
+    below = None if address.below is None else str(document['_id'])
+    return Target(kind, document, below, rights)
+
+
+def _find_below(folder: Document, name: str, user: Document | None) -> tuple[str, Document]:
+    """Return an item or folder in a folder, by its id or by its path.
+
+    :raises RefusedError: there is none that the user may read.
+    """
+    if ObjectId.is_valid(name):
+        for kind in ('item', 'folder'):
+            found = load_target(kind, ObjectId(name))
+            if found is not None and _is_below(kind, found, folder, user):
+                return kind, found
+    return _by_path(folder, name, user)
+
+
+def _is_below(kind: str, document: Document, folder: Document, user: Document | None) -> bool:
+    """Whether a user reads a document and every folder on the way to it from another folder."""
+    for _ in range(MAX_DEPTH):
+        if not may_read(kind, document, user):
+            return False
+        if kind == 'folder' and document.get('parentCollection') != 'folder':
+            return False
+        parent = document['folderId' if kind == 'item' else 'parentId']
+        if parent == folder['_id']:
+            return True
+        above = Folder().load(parent, force=True)
+        if above is None:
+            return False
+        kind, document = 'folder', above
+    return False
+
+
+def _by_path(folder: Document, path: str, user: Document | None) -> tuple[str, Document]:
+    """Return what a path of names leads to, as it does below ``/zarr/k``."""
+    *above, last = path.split('/')
+    if len(above) > MAX_DEPTH:
+        raise RefusedError
+    for name in above:
+        found = _folder_named(folder, name)
+        if found is None or not may_read('folder', found, user):
+            raise RefusedError
+        folder = found
+    item = Item().findOne({'folderId': folder['_id'], 'name': last})
+    if item is not None and may_read('item', item, user):
+        return 'item', item
+    found = _folder_named(folder, last)
+    if found is None or not may_read('folder', found, user):
+        raise RefusedError
+    return 'folder', found
+
+
+def _folder_named(folder: Document, name: str) -> Document | None:
+    query = {'parentId': folder['_id'], 'parentCollection': 'folder', 'name': name}
+    return Folder().findOne(query)  # type: ignore[no-any-return]
