@@ -55,7 +55,7 @@ def image_information(
 
 
 def _sizes(source: PictureSource, limits: PictureLimits, max_cost: int) -> list[Size]:
-    """Return the sizes of the image that cost least, the smallest first: its levels, as far as limits allow."""
+    """Return the sizes that cost least, the smallest first: those of levels, as far as limits allow."""
     full = source.size
     found: list[Size] = []
     for level in range(source.levels):

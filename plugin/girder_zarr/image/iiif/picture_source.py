@@ -79,8 +79,10 @@ class PictureSource:
         while level and stored[self.levels - 1 - level] is None:
             level -= 1
         width, height = self.tile.width << level, self.tile.height << level
-        columns = -(-(box.left + box.width) // width) - box.left // width
-        rows = -(-(box.top + box.height) // height) - box.top // height
+        right = min(box.left + box.width, self.size.width)
+        bottom = min(box.top + box.height, self.size.height)
+        columns = -(-right // width) - box.left // width
+        rows = -(-bottom // height) - box.top // height
         return int(columns * rows * self.tile.width * self.tile.height)
 
     def picture(self, request: PictureRequest, max_cost: int) -> bytes:
