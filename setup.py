@@ -121,6 +121,7 @@ test = [
     'mongomock>=4.3,<5',
     'moto[server,s3]>=5',
     'fsspec[http]>=2025.2',
+    "iiif-validator-ng>=0.1; python_version>='3.12'",
     'obstore>=0.7',
     's3fs>=2025.2',
     'schemathesis>=4.32',

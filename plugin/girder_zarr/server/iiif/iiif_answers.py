@@ -170,7 +170,8 @@ def _picture(request: IiifRequest, address: IiifAddress, target: Target) -> Http
     limits, cost = _limits(target)
     asked = read_request(address.parts, source.size, limits, is_color=source.is_color)
     own = presentation.frame_address(_own_address(request, address, target), address.frame)
-    etag = etag_of(f'{_identity(target, source)}:{address.frame}:{asked.canonical}')
+    # `max` is not the same size for everybody.
+    etag = etag_of(f'{_identity(target, source)}:{address.frame}:{asked.size}:{asked.canonical}')
     links = f'<{own}/{asked.canonical}>;rel="canonical",<{image_information.PROFILE_ADDRESS}>;rel="profile"'
     headers = {'ETag': etag, 'Cache-Control': _cache_control(target, PUBLIC_SECONDS), 'Link': links}
     status = status_of_conditions(request.headers, etag)
