@@ -14,7 +14,7 @@ import uvicorn
 from girder.models.token import Token
 from starlette.applications import Starlette
 
-from girder_zarr.server.iiif import iiif_answers, iiif_app
+from girder_zarr.server.iiif import iiif_answers, iiif_app, iiif_target
 from girder_zarr.server.share import grants, mount, open_images, reads
 
 from .waiting import wait_until
@@ -69,6 +69,7 @@ def serving():
         grants.forget_grants()
         open_images.forget_stores()
         iiif_answers.forget_pictures()
+        iiif_target.forget_rights()
         reads.counts.__init__()
 
 

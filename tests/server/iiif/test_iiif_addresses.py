@@ -78,7 +78,7 @@ def test_other_methods_are_refused(web, owner, base):
 def test_too_many_that_wait_are_told_to_come_back(web, owner, base, monkeypatch):
     from girder_zarr.server.iiif import iiif_app
 
-    monkeypatch.setattr(iiif_app, 'MAX_WAITING', 0)
+    monkeypatch.setattr(iiif_app, 'MAX_REQUESTS', 0)
     found = web.ask(f'{base}/info.json', headers=owner)
     assert (found.status, found.headers['retry-after']) == (503, '2')
 

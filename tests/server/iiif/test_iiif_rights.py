@@ -9,6 +9,7 @@ from girder.constants import AccessType, TokenScope
 from girder.models.folder import Folder
 from girder.models.item import Item
 
+from girder_zarr.server.iiif import iiif_target
 from girder_zarr.server.share import grants
 from girder_zarr.server.share.reads import ZarrRead, counts
 from support.server import random_pixels
@@ -126,7 +127,7 @@ def test_a_link_to_a_folder(web, put, link, people, folder):
     # Nor what its maker may no longer read on the way.
     assert web.ask(f'/iiif/k/{key}/{hidden["_id"]}/info.json').status == 200
     Folder().setUserAccess(private, owner, None, save=True)
-    grants.forget_grants()
+    iiif_target.forget_rights()
     assert web.ask(f'/iiif/k/{key}/{hidden["_id"]}/info.json').status == 404
     listed = [one['id'] for one in web.ask(f'/iiif/k/{key}/manifest').json['items']]
     assert f'{base}/{private["_id"]}/manifest' not in listed
@@ -141,6 +142,7 @@ def test_rights_that_are_taken_end_within_seconds(web, api, people, image, folde
 
     clock = Clock()
     monkeypatch.setattr(grants, 'time', clock)
+    monkeypatch.setattr(iiif_target, 'time', clock)
     reader, path = token_of(people['reader']), f'/iiif/item/{image["_id"]}/info.json'
     key = link(itemId=str(image['_id']))
     assert web.ask(path, headers=reader).status == 200
@@ -155,6 +157,7 @@ def test_rights_that_are_taken_end_within_seconds(web, api, people, image, folde
     _, links = api.call('GET', '/zarr_link')
     assert web.ask(f'/iiif/k/{key}/info.json').status == 200
     assert api.call('DELETE', f'/zarr_link/{links[0]["_id"]}')[0] == 200
+    clock.now += 5
     assert web.ask(f'/iiif/k/{key}/info.json').status == 404
 
 

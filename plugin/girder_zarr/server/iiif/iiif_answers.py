@@ -21,7 +21,7 @@ from girder_zarr.image.serve.answer import HttpAnswer
 from girder_zarr.image.serve.conditions import etag_of, status_of_conditions
 from girder_zarr.server.common.database import was_lost
 from girder_zarr.server.share.grants import PUBLIC_SECONDS, RefusedError
-from girder_zarr.server.share.requests import token_in
+from girder_zarr.server.share.requests import read_request as read_zarr_request
 
 from .folder_members import members
 from .iiif_address import IiifAddress, base_address, read_address
@@ -68,7 +68,7 @@ def respond(request: IiifRequest) -> tuple[HttpAnswer, Reader | None]:
     target = None
     try:
         address = read_address(request.path)
-        target = find_target(address, token_in(request.headers))
+        target = find_target(address, _token(request.headers))
         return _RESOURCES[address.resource](request, address, target), target.rights.reader
     except (RefusedError, NotFoundError) as error:
         # Who may not read an image is not told whether it exists, and so gets the answer of an unknown one.
@@ -82,6 +82,12 @@ def respond(request: IiifRequest) -> tuple[HttpAnswer, Reader | None]:
         level = logging.WARNING if isinstance(error, TileSourceError) else logging.ERROR
         logger.log(level, 'A picture or document cannot be made: %s', error, exc_info=True)
         return failure(500), None
+
+
+def _token(headers: Mapping[str, str]) -> str | None:
+    """Return Girder's token where requests to ``/zarr`` have it."""
+    found = read_zarr_request('GET', 'item/-', b'', headers)
+    return None if found is None else found.address.token
 
 
 _SENTENCES = {

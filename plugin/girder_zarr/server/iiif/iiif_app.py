@@ -8,9 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.image.serve.answer import HttpAnswer
-from girder_zarr.server.share.asgi import COMMON, METHODS, Scope, joined_headers
-from girder_zarr.server.share.mount import at_end
-from girder_zarr.server.share.reads import count_read, counts
+from girder_zarr.server.share.reads import FLUSH_SECONDS, MAX_WAITING, Reader, counts
 
 from .iiif_answers import IiifRequest, failure, respond
 
@@ -21,19 +19,25 @@ PATH = '/iiif/'
 #: Making a picture takes a processor, for most of its time without the interpreter.
 THREADS = 4
 #: Requests that may wait for a thread; others are told to come back.
-MAX_WAITING = 256
+MAX_REQUESTS = 256
+METHODS = ('GET', 'HEAD')
 _COUNTED = (200, 304)
+#: Sent with every answer. Any page may read what it has a key or a token for, but not with its user's cookie.
 _COMMON = [
-    *(one for one in COMMON if one[0] not in (b'access-control-expose-headers', b'vary')),
+    (b'access-control-allow-origin', b'*'),
     (b'access-control-expose-headers', b'Content-Length, ETag, Link'),
-    (b'vary', b'Accept, Girder-Token, Cookie'),
     (b'content-security-policy', b"default-src 'none'; sandbox"),
+    (b'cross-origin-resource-policy', b'cross-origin'),
+    (b'referrer-policy', b'no-referrer'),
+    (b'vary', b'Accept, Girder-Token, Cookie'),
+    (b'x-content-type-options', b'nosniff'),
 ]
 _PREFLIGHT = {
     'Access-Control-Allow-Methods': 'GET, HEAD, OPTIONS',
     'Access-Control-Allow-Headers': 'Accept, Authorization, Girder-Token, If-None-Match, *',
     'Access-Control-Max-Age': '86400',
 }
+Scope = dict[str, Any]
 _HOST = re.compile(r'[A-Za-z0-9._~\[\]:-]{1,255}')
 
 
@@ -43,11 +47,6 @@ class IiifApp:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix='iiif')
         self._waiting = 0
-
-    def close(self) -> None:
-        """End the threads when they are done, and write what they counted."""
-        self._pool.shutdown()
-        counts.flush()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer a request."""
@@ -66,11 +65,11 @@ class IiifApp:
             refused = failure(405)
             refused.headers['Allow'] = 'GET, HEAD, OPTIONS'
             return refused
-        if self._waiting >= MAX_WAITING:
+        if self._waiting >= MAX_REQUESTS:
             busy = failure(503)
             busy.headers['Retry-After'] = '2'
             return busy
-        headers = joined_headers(scope['headers'])
+        headers = _headers(scope['headers'])
         request = IiifRequest(method, path_of(scope)[len(PATH) :], headers, site_of(scope, headers))
         self._waiting += 1
         try:
@@ -78,8 +77,20 @@ class IiifApp:
         finally:
             self._waiting -= 1
         if reader is not None and answer.status in _COUNTED:
-            count_read(reader, len(answer.first), self._pool)
+            self._count(reader, len(answer.first))
         return answer
+
+    def _count(self, reader: Reader, size: int) -> None:
+        waiting = counts.add(reader, size)
+        if waiting == MAX_WAITING:
+            self._pool.submit(counts.flush)
+        elif waiting == 1:
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._pool.submit, counts.flush)
+
+
+def _headers(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the headers of a request, of which the first of a name counts."""
+    return {name.decode('latin-1'): value.decode('latin-1') for name, value in reversed(pairs)}
 
 
 def path_of(scope: Scope) -> str:
@@ -118,6 +129,4 @@ def add_routes(app: Any) -> None:
     """Put ``/iiif`` before what a Starlette application answers, once and before its first request."""
     if any(one.cls is IiifMiddleware for one in app.user_middleware):
         return
-    ours = IiifApp()
-    app.add_middleware(IiifMiddleware, ours=ours)
-    at_end(app, ours.close)
+    app.add_middleware(IiifMiddleware, ours=IiifApp())

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from bson import ObjectId
 from girder.models.folder import Folder
 from girder.models.item import Item
 
+from girder_zarr.common.cache import LRU
 from girder_zarr.server.share.folder_tree import MAX_DEPTH
-from girder_zarr.server.share.grants import Address, RefusedError, Rights, rights_of
+from girder_zarr.server.share.grants import MAX_GRANTS, Address, RefusedError, Rights, check_rights
 from girder_zarr.server.share.links import load_target, may_read
 
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
 
     from .iiif_address import IiifAddress
+
+
+_rights: LRU[Address, Rights] = LRU(max_items=MAX_GRANTS)
+
+
+def rights_of(address: Address) -> Rights:
+    """Return the rights of an address, cached for seconds or checked now.
+
+    :raises RefusedError: there is no right to read it, or it does not exist.
+    """
+    found = _rights.get(address)
+    if found is not None and time.monotonic() < found.until:
+        return found
+    _rights.pop(address)
+    return _rights.fetch(address, lambda: check_rights(address))
+
+
+def forget_rights() -> None:
+    """Drop all rights, so that they are checked anew."""
+    _rights.clear()
 
 
 class Target(NamedTuple):

@@ -13,7 +13,7 @@ from girder_zarr.errors import GirderZarrError, InvalidInputError
 from girder_zarr.image.serve.answer import HttpAnswer, error_answer
 
 from .grants import cached_grant
-from .reads import Reader, count_read, counts
+from .reads import FLUSH_SECONDS, MAX_WAITING, Reader, counts
 from .requests import ZarrRequest, read_request, respond, respond_at_once, still_granted
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ZarrApp:
             answer.headers['Allow'] = 'GET, HEAD, OPTIONS'
             await self._send_whole(send, answer, method)
             return
-        headers = joined_headers(scope['headers'])
+        headers = _headers(scope['headers'])
         try:
             request = read_request(method, path, scope.get('query_string', b''), headers)
         except InvalidInputError as error:
@@ -138,8 +138,14 @@ class ZarrApp:
                 answer.release()
 
     def _count(self, reader: Reader | None, status: int, size: int) -> None:
-        if reader is not None and status in COUNTED:
-            count_read(reader, size, self._pool)
+        if reader is None or status not in COUNTED:
+            return
+        waiting = counts.add(reader, size)
+        if waiting == MAX_WAITING:
+            self._pool.submit(counts.flush)
+        elif waiting == 1:
+            loop = asyncio.get_running_loop()
+            loop.call_later(FLUSH_SECONDS, lambda: self._pool.submit(counts.flush))
 
 
 class _Sent:
@@ -160,8 +166,7 @@ async def _left(receive: Any) -> None:
         pass
 
 
-def joined_headers(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the headers of a request, names in lower case."""
+def _headers(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in pairs:
         key, text = name.decode('latin-1'), value.decode('latin-1')

@@ -100,20 +100,6 @@ class Grant:
 
 
 _grants: LRU[Address, Grant] = LRU(max_items=MAX_GRANTS)
-_rights: LRU[Address, Rights] = LRU(max_items=MAX_GRANTS)
-
-
-def rights_of(address: Address) -> Rights:
-    """Return the rights of an address, cached or checked now; nothing is opened.
-
-    :param address: of kind 'item', 'folder', 'session' or 'k'.
-    :raises RefusedError: there is no right to read it, or it does not exist.
-    """
-    found = _rights.get(address)
-    if found is not None and time.monotonic() < found.until:
-        return found
-    _rights.pop(address)
-    return _rights.fetch(address, lambda: _check_rights(address))
 
 
 def cached_grant(address: Address) -> Grant | None:
@@ -132,7 +118,7 @@ def grant_of(address: Address) -> Grant:
     if found is not None:
         return found
     _grants.pop(address)
-    return _grants.fetch(address, lambda: _grant(_check_rights(address)))
+    return _grants.fetch(address, lambda: _check_rights(address))
 
 
 def forget_grant(address: Address) -> None:
@@ -141,17 +127,22 @@ def forget_grant(address: Address) -> None:
 
 
 def forget_grants() -> None:
-    """Drop all grants and rights."""
+    """Drop all grants."""
     _grants.clear()
-    _rights.clear()
 
 
-def _grant(rights: Rights) -> Grant:
+def _check_rights(address: Address) -> Grant:
+    rights = check_rights(address)
     tree = _tree_of(rights.kind, rights.target, rights.user)
     return Grant(tree, rights.is_public, rights.reader, rights.until)
 
 
-def _check_rights(address: Address) -> Rights:
+def check_rights(address: Address) -> Rights:
+    """Return the rights of an address, as they are now; nothing is opened.
+
+    :param address: of kind 'item', 'folder', 'session' or 'k'.
+    :raises RefusedError: there is no right to read it, or it does not exist.
+    """
     until = time.monotonic() + GRANT_SECONDS
     if address.kind == 'k':
         return _by_link(address.name, until)
@@ -162,7 +153,7 @@ def _check_rights(address: Address) -> Rights:
     user = None if address.token is None else user_of_token(address.token)
     if target is None or not (is_public or may_read(address.kind, target, user)):
         raise RefusedError
-    is_public = is_public and address.kind != 'session'  # it grows, so that others store nothing of it
+    is_public = is_public and address.kind != 'session'  # one grows, so that others store nothing of it
     reader = Reader(None, user['_id'] if user else None, address.kind, target['_id'])
     return Rights(address.kind, target, user, is_public, reader, until)
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 PATH = '/zarr/'
 _ASGI = 'girder.asgi'
-#: What adds routes to the application; the last one is asked first.
-_ADDERS: list[Callable[[Any], None]] = []
 
 
 def install(*others: Callable[[Any], None]) -> None:
@@ -30,7 +28,7 @@ def install(*others: Callable[[Any], None]) -> None:
     module = sys.modules.get(_ASGI)
     if module is None:
         return
-    _ADDERS[:] = [*others, add_routes]
+    _adders[:] = [*others, add_routes]
     if 'app' in vars(module):
         _add_all(vars(module)['app'])
     else:
@@ -51,8 +49,12 @@ class _AsgiModule(ModuleType):
         return found
 
 
+#: What adds routes to the application; the last one is asked first.
+_adders: list[Callable[[Any], None]] = []
+
+
 def _add_all(app: Any) -> None:
-    for add in _ADDERS:
+    for add in _adders:
         add(app)
 
 
@@ -62,18 +64,13 @@ def add_routes(app: Any) -> None:
         return
     ours = ZarrApp()
     app.add_middleware(ZarrMiddleware, ours=ours)
-    at_end(app, ours.close)
-
-
-def at_end(app: Any, close: Callable[[], None]) -> None:
-    """Call a function when a Starlette application ends."""
     inner = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(served: Any) -> AsyncIterator[Any]:
         async with inner(served) as state:
             yield state
-        close()
+        ours.close()
 
     app.router.lifespan_context = lifespan
 

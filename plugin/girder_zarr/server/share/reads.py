@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import logging
 import threading
@@ -18,8 +17,6 @@ from girder_zarr.server.common.database import CONNECTION_ERRORS
 from .links import ZarrLink
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from bson import ObjectId
 
     from girder_zarr.server.common.names import Document
@@ -132,16 +129,3 @@ class ReadCounts:
 
 
 counts = ReadCounts()
-
-
-def count_read(reader: Reader, size: int, pool: Executor) -> None:
-    """Count a request that is answered, and see to it that counts are written after some seconds.
-
-    :param size: bytes of the answer. :param pool: in its threads, since writing waits for the database.
-    """
-    waiting = counts.add(reader, size)
-    if waiting == MAX_WAITING:
-        pool.submit(counts.flush)
-    elif waiting == 1:
-        loop = asyncio.get_running_loop()
-        loop.call_later(FLUSH_SECONDS, lambda: pool.submit(counts.flush))

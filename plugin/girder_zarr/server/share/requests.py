@@ -60,7 +60,7 @@ def read_request(method: str, path: str, query: bytes, headers: Mapping[str, str
     parts = path.split('/', 2)
     if len(parts) < 2 or parts[0] not in DOORS or not parts[1]:
         return None
-    token = None if parts[0] == 'k' else token_in(headers)
+    token = None if parts[0] == 'k' else _token(headers)
     address = Address(parts[0], parts[1], token)
     return ZarrRequest(method, address, parts[2] if len(parts) > 2 else None, _query(query), headers)
 
@@ -75,7 +75,7 @@ def _query(text: bytes) -> dict[str, str]:
         raise InvalidInputError(msg) from None
 
 
-def token_in(headers: Mapping[str, str]) -> str | None:
+def _token(headers: Mapping[str, str]) -> str | None:
     """Return Girder's token: from its header, or else, since only GET and HEAD are answered, its cookie."""
     found = headers.get(TOKEN_HEADER)
     if found is None and 'cookie' in headers:
