@@ -1,7 +1,9 @@
 """Addresses that somebody made up: the right status, and nothing breaks."""
 
+import asyncio
 import io
 import socket
+import threading
 
 import PIL.Image
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from girder_zarr.errors import NotFoundError
+from girder_zarr.server.iiif import iiif_answers, iiif_app
 from girder_zarr.server.iiif.iiif_address import base_address, read_address
 from support.server import random_pixels
 
@@ -76,17 +79,36 @@ def test_other_methods_are_refused(web, owner, base):
 
 
 def test_too_many_that_wait_are_told_to_come_back(web, owner, base, monkeypatch):
-    from girder_zarr.server.iiif import iiif_app
-
     monkeypatch.setattr(iiif_app, 'MAX_REQUESTS', 0)
     found = web.ask(f'{base}/info.json', headers=owner)
     assert (found.status, found.headers['retry-after']) == (503, '2')
 
 
+def test_nothing_is_made_for_a_client_that_has_gone(monkeypatch):
+    """A viewer that moves on takes its requests back."""
+    begun = []
+    monkeypatch.setattr(iiif_app, 'respond', begun.append)
+    app, gate, sent = iiif_app.IiifApp(), threading.Event(), []
+
+    async def receive():
+        return {'type': 'http.disconnect'}
+
+    async def send(message):
+        sent.append(message)
+
+    for _ in range(iiif_app.THREADS):
+        app._pool.submit(gate.wait)
+    scope = {'type': 'http', 'method': 'GET', 'path': '/iiif/item/1/info.json', 'headers': []}
+    try:
+        asyncio.run(app(scope, receive, send))
+    finally:
+        gate.set()
+        app._pool.shutdown()
+    assert (begun, sent) == ([], [])
+
+
 def test_a_lost_database_is_said_to_be_away(web, owner, base, monkeypatch):
     from pymongo.errors import ConnectionFailure
-
-    from girder_zarr.server.iiif import iiif_answers
 
     def fail(*_):
         raise ConnectionFailure('db:27017 refused')

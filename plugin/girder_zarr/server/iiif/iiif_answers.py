@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -238,8 +239,10 @@ def _cache_control(target: Target, seconds: int = 0) -> str:
 def _json_answer(request: IiifRequest, target: Target, document: dict[str, Any], context: str) -> HttpAnswer:
     body = json.dumps(document, ensure_ascii=False, separators=(',', ':')).encode()
     kind = json_type(request.headers.get('accept'), context)
-    headers = {'ETag': etag_of(f'{kind}:{body!r}'), 'Cache-Control': _cache_control(target)}
-    if status_of_conditions(request.headers, headers['ETag']) == 304:
+    # Hashed here: `etag_of` keeps the texts that it was given.
+    tag = etag_of(f'{kind}:{hashlib.sha256(body).hexdigest()}')
+    headers = {'ETag': tag, 'Cache-Control': _cache_control(target)}
+    if status_of_conditions(request.headers, tag) == 304:
         return HttpAnswer(304, headers)
     headers |= {'Content-Type': kind, 'Content-Length': str(len(body))}
     return HttpAnswer(200, headers, body)

@@ -50,14 +50,16 @@ class IiifApp:
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer a request."""
-        del receive
-        answer = await self._answer(scope)
-        headers = [(name.lower().encode(), value.encode('latin-1')) for name, value in answer.headers.items()]
+        answer = await self._answer(scope, receive)
+        if answer is None:
+            return
+        headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
         await send({'type': 'http.response.start', 'status': answer.status, 'headers': [*headers, *_COMMON]})
         body = b'' if scope['method'] == 'HEAD' else answer.first
         await send({'type': 'http.response.body', 'body': body})
 
-    async def _answer(self, scope: Scope) -> HttpAnswer:
+    async def _answer(self, scope: Scope, receive: Any) -> HttpAnswer | None:
+        """Return the answer, or None where the client has gone before it was begun, as viewers do often."""
         method = scope['method']
         if method == 'OPTIONS':
             return HttpAnswer(204, dict(_PREFLIGHT))
@@ -71,14 +73,27 @@ class IiifApp:
             return busy
         headers = _headers(scope['headers'])
         request = IiifRequest(method, path_of(scope)[len(PATH) :], headers, site_of(scope, headers))
-        self._waiting += 1
-        try:
-            answer, reader = await asyncio.get_running_loop().run_in_executor(self._pool, respond, request)
-        finally:
-            self._waiting -= 1
+        found = await self._run(request, receive)
+        if found is None:
+            return None
+        answer, reader = found
         if reader is not None and answer.status in _COUNTED:
             self._count(reader, len(answer.first))
         return answer
+
+    async def _run(self, request: IiifRequest, receive: Any) -> tuple[HttpAnswer, Reader | None] | None:
+        left = asyncio.ensure_future(_left(receive))
+        made = asyncio.get_running_loop().run_in_executor(self._pool, respond, request)
+        self._waiting += 1
+        try:
+            await asyncio.wait((made, left), return_when=asyncio.FIRST_COMPLETED)
+            if not made.done():
+                made.cancel()
+                return None
+            return made.result()
+        finally:
+            self._waiting -= 1
+            left.cancel()
 
     def _count(self, reader: Reader, size: int) -> None:
         waiting = counts.add(reader, size)
@@ -86,6 +101,12 @@ class IiifApp:
             self._pool.submit(counts.flush)
         elif waiting == 1:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._pool.submit, counts.flush)
+
+
+async def _left(receive: Any) -> None:
+    """Return when the client has gone."""
+    while (await receive())['type'] != 'http.disconnect':
+        pass
 
 
 def _headers(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:

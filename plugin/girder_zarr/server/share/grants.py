@@ -22,7 +22,7 @@ from girder_zarr.image.serve.zmetadata import consolidated
 from girder_zarr.server.sessions.access import is_disabled
 
 from .folder_tree import FolderTree
-from .links import KINDS, ZarrLink, load_target, maker_of, may_read, target_of
+from .links import ZarrLink, load_target, maker_of, may_read, target_of
 from .open_images import open_item
 from .reads import Reader
 from .session_tree import SessionTree
@@ -146,7 +146,7 @@ def check_rights(address: Address) -> Rights:
     until = time.monotonic() + GRANT_SECONDS
     if address.kind == 'k':
         return _by_link(address.name, until)
-    if address.kind not in KINDS or not ObjectId.is_valid(address.name):
+    if address.kind not in ('item', 'folder', 'session') or not ObjectId.is_valid(address.name):
         raise RefusedError
     target = load_target(address.kind, ObjectId(address.name))
     is_public = may_read(address.kind, target, None)
