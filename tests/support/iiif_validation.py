@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import random
 
 import pytest
 
@@ -14,12 +15,17 @@ def validation_image():
 
 
 def image_failures(base, identifier):
-    """Run all tests of the validator that apply; return how many passed, and what the others say."""
+    """Run all tests of the validator that apply; return how many passed, and what the others say.
+
+    They draw lots. In one thread and from one seed these are the same each time: a rotation of a narrow region
+    may be drawn of which the validator then cuts out what lies outside of any server's picture.
+    """
+    random.seed(1)
     from iiif_validator.tests.test import IIIFVersion, TargetServer
     from iiif_validator.validate import run_tests
 
     passed, failed = 0, []
-    for test, found in run_tests(TargetServer(base, identifier, IIIFVersion.V3), max_threads=2):
+    for test, found in run_tests(TargetServer(base, identifier, IIIFVersion.V3), max_threads=1):
         for one in found if isinstance(found, list) else [found]:
             if one.success:
                 passed += 1
