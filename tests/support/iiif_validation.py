@@ -17,8 +17,8 @@ def validation_image():
 def image_failures(base, identifier):
     """Run all tests of the validator that apply; return how many passed, and what the others say.
 
-    They draw lots. In one thread and from one seed these are the same each time: a rotation of a narrow region
-    may be drawn of which the validator then cuts out what lies outside of any server's picture.
+    They draw lots. In one thread and from one seed these are the same each time: a rotation of a narrow
+    region may be drawn of which the validator then cuts out what lies outside of any server's picture.
     """
     random.seed(1)
     from iiif_validator.tests.test import IIIFVersion, TargetServer

@@ -9,6 +9,7 @@ from girder.models.item import Item
 
 import girder_zarr.image as gz
 from girder_zarr.server.iiif import folder_members
+from support.girder_images import upload_tree, write_zarr
 from support.iiif_validation import read_presentation
 from support.server import random_pixels
 
@@ -90,6 +91,24 @@ def test_the_collection_of_a_folder(web, owner, put, folder, people):
     assert document['items'][0]['id'] == f'{web.address}/iiif/folder/{inner["_id"]}/manifest'
     empty = web.ask(f'/iiif/folder/{inner["_id"]}/manifest', headers=owner).json
     assert empty['items'] == []
+
+
+def test_an_image_that_was_uploaded_as_a_folder(web, owner, folder, people, link, tmp_path):
+    write_zarr(tmp_path / 'image.zarr', '0.5', random_pixels(50, 70, 1), 'yx')
+    made = upload_tree(tmp_path / 'image.zarr', folder, people['owner'])
+    (one,) = web.ask(f'/iiif/folder/{folder["_id"]}/manifest', headers=owner).json['items']
+    assert (one['type'], one['label']) == ('Manifest', {'none': ['image.zarr']})
+    document = web.ask(below(one['id'], web), headers=owner).json
+    read_presentation(document)
+    assert (document['id'], document['label']) == (one['id'], one['label'])
+    for address in addresses_in(document):
+        assert web.ask(below(address, web), headers=owner).status == 200
+    # The folder's own address is that of the image, as by `/zarr`.
+    for base in (f'/iiif/folder/{made["_id"]}', f'/iiif/k/{link(folderId=str(made["_id"]))}'):
+        assert web.ask(f'{base}/manifest', headers=owner).json['type'] == 'Manifest'
+        information = web.ask(f'{base}/info.json', headers=owner).json
+        assert (information['width'], information['height']) == (70, 50)
+        assert information['id'] == f'{web.address}{base}'
 
 
 def test_large_folders_come_in_pages(web, owner, put, folder, monkeypatch, link):

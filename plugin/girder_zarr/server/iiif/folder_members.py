@@ -11,7 +11,7 @@ from girder.models.item import Item
 from girder_zarr.image.iiif.presentation import member
 from girder_zarr.server.common.costly import CostlyAnswers
 
-from .iiif_target import is_image
+from .iiif_target import images_that_are_folders, is_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +41,17 @@ def members(
     if page is not None:
         shown = _images(images, page, address) if 1 <= page <= MAX_PAGES else []
         return shown or None
-    below = Folder().childFolders(
-        folder, 'folder', user=user, limit=MAX_FOLDERS, sort=[('lowerName', SortDir.ASCENDING)]
+    below = list(
+        Folder().childFolders(
+            folder, 'folder', user=user, limit=MAX_FOLDERS, sort=[('lowerName', SortDir.ASCENDING)]
+        )
     )
-    found = [member(address('folder', one['_id']), one['name'], is_image=False) for one in below]
+    whole = images_that_are_folders([one['_id'] for one in below])
+    found = []
+    for one in below:
+        image = whole.get(one['_id'])
+        place = address('folder', one['_id']) if image is None else address('item', image['_id'])
+        found.append(member(place, one['name'], is_image=image is not None))
     count = _counts.fetch(folder['_id'], lambda: Item().collection.count_documents(images))
     if count <= PAGE:
         return found + _images(images, 1, address)

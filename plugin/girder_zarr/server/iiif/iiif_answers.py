@@ -26,7 +26,7 @@ from girder_zarr.server.share.requests import read_request as read_zarr_request
 
 from .folder_members import members
 from .iiif_address import IiifAddress, base_address, read_address
-from .iiif_target import Target, find_target
+from .iiif_target import Target, find_target, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,7 +149,7 @@ def _manifest(request: IiifRequest, address: IiifAddress, target: Target) -> Htt
     document = target.document
     if target.kind == 'folder':
         described = presentation.Described(
-            own + _page(address), document['name'], document.get('description') or ''
+            own + _page(address), label_of(document), document.get('description') or ''
         )
         found = members(document, target.rights.user, address.page, own, _addresses(request, address))
         if found is None:
@@ -158,7 +158,7 @@ def _manifest(request: IiifRequest, address: IiifAddress, target: Target) -> Htt
     source = ImageItem().tileSource(document)
     page = f'{_site(request)}/#item/{document["_id"]}' if address.door == 'item' else None
     described = presentation.Described(
-        own, document['name'], document.get('description') or '', _rights(document), page
+        own, label_of(document), document.get('description') or '', _rights(document), page
     )
     made = presentation.manifest(described, source.getMetadata(), ANONYMOUS_LIMITS, int(source.frames))
     return _json_answer(request, target, made, presentation.CONTEXT)

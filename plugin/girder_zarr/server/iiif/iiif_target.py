@@ -10,6 +10,7 @@ from girder.models.folder import Folder
 from girder.models.item import Item
 
 from girder_zarr.common.cache import LRU
+from girder_zarr.image.store.zarr_names import ROOT_KEYS
 from girder_zarr.server.share.folder_tree import MAX_DEPTH
 from girder_zarr.server.share.grants import MAX_GRANTS, Address, RefusedError, Rights, check_rights
 from girder_zarr.server.share.links import load_target, may_read
@@ -58,6 +59,21 @@ def is_image(item: Document) -> bool:
     return bool(image.get('fileId')) and not image.get('expected')
 
 
+def images_that_are_folders(folder_ids: list[ObjectId]) -> dict[ObjectId, Document]:
+    """Return the items of images that were uploaded as folders, by the folders; they have their rights."""
+    query = {'folderId': {'$in': folder_ids}, 'name': {'$in': list(ROOT_KEYS)}}
+    found = Item().find(query, limit=len(folder_ids) * len(ROOT_KEYS)) if folder_ids else []
+    return {item['folderId']: item for item in found if is_image(item)}
+
+
+def label_of(document: Document) -> str:
+    """Return what an item or a folder is called: an image that is a folder by the name of that."""
+    if document['name'] not in ROOT_KEYS or 'folderId' not in document:
+        return str(document['name'])
+    folder = Folder().load(document['folderId'], force=True)
+    return str(document['name'] if folder is None else folder['name'])
+
+
 def find_target(address: IiifAddress, token: str | None) -> Target:
     """Return what an address names.
 
@@ -71,6 +87,10 @@ def find_target(address: IiifAddress, token: str | None) -> Target:
         if kind != 'folder':
             raise RefusedError
         kind, document = _find_below(document, address.below, rights.user)
+    if kind == 'folder':
+        image = images_that_are_folders([document['_id']]).get(document['_id'])
+        if image is not None:
+            kind, document = 'item', image
     if kind not in ('item', 'folder') or (kind == 'item' and not is_image(document)):
         raise RefusedError
     below = None if address.below is None else str(document['_id'])
