@@ -25,3 +25,10 @@ def test_the_validator_finds_nothing(stack, girder):
         document = json.load(answer)
     read_presentation(document)
     assert document['id'] == f'{stack.url}iiif/k/{link["key"]}/manifest'
+    address = f'{stack.url}iiif/folder/{folder["_id"]}/manifest'
+    with urllib.request.urlopen(
+        urllib.request.Request(address, headers={'Girder-Token': girder.token})
+    ) as answer:
+        document = json.load(answer)
+    read_presentation(document)
+    assert [one['id'] for one in document['items']] == [f'{stack.url}iiif/item/{file["itemId"]}/manifest']
