@@ -164,7 +164,7 @@ def test_labels_without_room_or_sense(tmp_path: Path, picture: np.ndarray) -> No
 
 def test_a_label_without_rows_is_named(tmp_path: Path, picture: np.ndarray) -> None:
     values = cells((480, 640), 'uint8', 3)
-    labels = {'gone': (values, 'yx', {}), 'there': (values, 'yx', {})}
+    labels: dict[str, tuple[np.ndarray, str, Any]] = {'gone': (values, 'yx', {}), 'there': (values, 'yx', {})}
     labelled(tmp_path / 'a.zarr', picture[..., 0], 'yx', labels)
     attributes = tmp_path / 'a.zarr' / 'labels' / 'gone' / '.zattrs'
     attributes.write_text(attributes.read_text().replace('"name": "y"', '"name": "z"'))
