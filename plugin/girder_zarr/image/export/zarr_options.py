@@ -42,6 +42,7 @@ class ZarrOptions:
     :param windows: (start, end) of each channel, to be displayed; by default all values of an integer type,
         and of floats those that there are, together for the colours of a pixel; ``'data'``: from the
         smallest to the largest value of each channel.
+    :param keptWindows: they are those of the file that is edited, whoever gave them.
     :param factor: how many times smaller each level is than the one before: 2, 4, 8, ...
     :param maxLevels: the number of levels at most.
     :param threads: how many; None: one a processor.
@@ -51,6 +52,8 @@ class ZarrOptions:
     :param paths: of the levels' arrays; by default their numbers.
     :param documents: further metadata files by their path, put before any chunk.
     :param further: called when the image is written with where it goes, to put further files beside it.
+    :param below: the folder of a zip that the image lies in, with a slash at its end; empty: at the root.
+    :param outside: called likewise with the whole of the zip.
     """
 
     version: Version = '0.5'
@@ -59,6 +62,7 @@ class ZarrOptions:
     codec: Codec | str = 'blosc'
     quality: int = 90
     windows: Sequence[Window | tuple[float, float] | None] | Literal['data'] | None = None
+    keptWindows: bool = False
     factor: int = 2
     maxLevels: int | None = None
     threads: int | None = None
@@ -68,6 +72,8 @@ class ZarrOptions:
     documents: Mapping[str, bytes] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
     further: Callable[[Outlet], None] | None = None
+    below: str = ''
+    outside: Callable[[Outlet], None] | None = None
 
     @classmethod
     def read(cls, params: Mapping[str, Any], *, lossy: bool = True) -> ZarrOptions:

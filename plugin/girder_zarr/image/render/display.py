@@ -36,6 +36,20 @@ def usable_window(window: Window | None, dtype: np.dtype[Any]) -> tuple[float, f
     return window.start, window.end
 
 
+def is_default(window: Window | None) -> bool:
+    """Return whether a window is what writers put on floats for want of anything better: 0 to 1 of 0 to 1."""
+    return window is not None and (window.min, window.max, window.start, window.end) == (0, 1, 0, 1)
+
+
+def lies_beyond(sample: np.ndarray) -> bool:
+    """Return whether floats are not those of 0 to 1: some lie further out than it is wide.
+
+    NGFF has the least and the greatest value of the data as a window's ``min`` and ``max``.
+    """
+    values = sample[np.isfinite(sample)]
+    return bool(values.size) and bool(values.min() < -1 or values.max() > 2)
+
+
 def guess_window(sample: np.ndarray) -> tuple[float, float]:
     """Return what to show of an image from a sample of its pixels.
 
@@ -51,7 +65,8 @@ def guess_window(sample: np.ndarray) -> tuple[float, float]:
         return low, high if high > low else low + 1
     if high <= 1:
         return 0.0, 1.0
-    return 0.0, 2.0 ** math.ceil(math.log2(high + 1)) - 1
+    # larger values have as many bits as they have digits for: what floats hold beyond is shown as it is
+    return 0.0, 2.0 ** math.ceil(math.log2(high + 1)) - 1 if high < 2.0**64 else high
 
 
 def to_uint8(pixels: np.ndarray, windows: Sequence[tuple[float, float]]) -> np.ndarray:
@@ -74,7 +89,11 @@ def to_uint8(pixels: np.ndarray, windows: Sequence[tuple[float, float]]) -> np.n
 
 def _scale(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     low, high = window
-    finite = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+    values = values.astype(np.float64)
+    if not math.isfinite(high - low):
+        # the range itself is more than floats hold
+        low, high, values = low / 2, high / 2, values / 2
+    finite = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     scaled = (np.clip(finite, low, high) - low) * (255 / (high - low))
     return np.rint(scaled).astype(np.uint8)
 
