@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote
 
 from girder.exceptions import AccessException
 
-from girder_zarr.errors import ForbiddenPartError, InvalidInputError, UnreadableImageError
+from girder_zarr.errors import ForbiddenPartError, InvalidInputError, LimitExceededError, UnreadableImageError
 from girder_zarr.image.serve.answer import (
     HttpAnswer,
     answer_cached,
@@ -124,6 +124,8 @@ def respond(request: ZarrRequest) -> tuple[HttpAnswer, Reader | None]:
         return error_answer(403), None
     except InvalidInputError as error:
         return error_answer(400, str(error)), None
+    except LimitExceededError as error:
+        return error_answer(413, str(error)), None
     except Exception as error:  # the messages of stores name paths, so they are not sent
         if was_lost(error):
             logger.warning('The database was away when a key was read: %s', error)
