@@ -89,7 +89,7 @@ def ask(address: str, max_bytes: int, headers: Mapping[str, str] | None = None) 
 
     :param max_bytes: the bytes that the answer may have; more are not read.
     :raises UnreadableImageError: the host is not allowed (also that of a redirect), does not answer, or sends
-        more.
+        more of what was asked for.
     """
     urllib3 = _urllib3()
     for _ in range(MAX_REDIRECTS + 1):
@@ -124,7 +124,7 @@ def ask(address: str, max_bytes: int, headers: Mapping[str, str] | None = None) 
             if urlsplit(address).scheme not in ('http', 'https'):
                 break
             continue
-        if len(data) > max_bytes:
+        if len(data) > max_bytes and response.status < 400:  # the page that comes with an error may be longer
             msg = f'{address} gave more than the {max_bytes} bytes that were expected.'
             raise UnreadableImageError(msg)
         return Answer(response.status, response.headers, data)

@@ -17,9 +17,11 @@ from girder_zarr.errors import LimitExceededError, NotFoundError
 from girder_zarr.server.patches.document import READ, to_patch
 from girder_zarr.server.patches.locking import is_locked, is_stale
 from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.patches.reader import load_rows
 from girder_zarr.server.sessions.model import StitchSession, spec_of
+from girder_zarr.stitch.blend.row_bands import RowBands, is_large
 from girder_zarr.stitch.preview.image import MIN_STORED_PATCHES, PreviewImage, Sources, block_cache
-from girder_zarr.stitch.preview.parallel_load import is_large, load_each
+from girder_zarr.stitch.preview.parallel_load import load_each
 
 from .block_store import SessionBlocks
 from .builder import build_and_store, overview_builder, preparer_of
@@ -52,6 +54,7 @@ MAX_ANONYMOUS_PATCHES = 25_000
 #: Documents of patches that are in memory at a time when all of a session are read.
 _PART = 2000
 
+_bands = RowBands(load_rows)
 _blocks = block_cache(CACHE_BYTES)
 _decoded: LRU[Any, Any] = LRU(max_bytes=DECODED_BYTES, size_of=lambda pixels: pixels.nbytes)
 
@@ -76,6 +79,7 @@ class SessionPreview:
             lambda patch: _decode(preparer, patch),
             lambda patches, level: _overviews(self._id, preparer, patches, level),
             SessionBlocks(self._id),
+            lambda patch: None if preparer.cache_key(patch) else _bands,
         )
         self._preparer = preparer
         self.image = PreviewImage((self._id, preparer.fingerprint), spec_of(session), sources, _blocks)

@@ -107,6 +107,12 @@ class PatchLoader:
         """
         return self._patches.fetch(patch.key, lambda: self.make(patch))
 
+    def needs_whole(self, patch: Patch) -> bool:
+        """Return whether a part of a patch cannot be made ready without all of it."""
+        fields = field_keys(self._plan, patch.placement.index('c'))
+        is_masked = patch.mask_key in self._plan.references or (patch.alpha and self._feather)
+        return fields != (None, None) or is_masked
+
     def make(self, patch: Patch) -> Loaded:
         """Load a patch without caching it; raises the errors of :meth:`get`."""
         pixels = self._stored(patch)

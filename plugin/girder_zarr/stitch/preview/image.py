@@ -28,6 +28,7 @@ from girder_zarr.errors import GirderZarrError
 from girder_zarr.image.ngff.metadata import Level
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.write.resample import halve
+from girder_zarr.stitch.blend.row_bands import is_large
 from girder_zarr.stitch.extent import Extent
 from girder_zarr.stitch.output.assemble import BlockMaker, output_spec
 from girder_zarr.stitch.patch import Patch, Placement
@@ -36,12 +37,13 @@ from girder_zarr.stitch.spec.field_checks import Crop
 
 from . import patch_overview
 from .index import BLOCK, MIN_COUNTED_LEVEL, PatchIndex, blocks_of
-from .parallel_load import is_large, load_each
+from .parallel_load import load_each
 from .preview_level import PreviewLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
+    from girder_zarr.stitch.blend.row_bands import RowBands
     from girder_zarr.stitch.spec.model import StitchSpec
 
     from .index import BlockKey, Frame
@@ -103,11 +105,13 @@ class Sources:
     :param overviews: returns, by key, the overviews of some patches for a level of `patch_overview.LEVELS`,
         or the sentence that says why there is none.
     :param blocks: the stored blocks of coarse levels, or None if none are stored.
+    :param bands: returns what reads parts of a large patch as ``pixels`` gives it, or None: it is read whole.
     """
 
     pixels: Callable[[Patch], np.ndarray]
     overviews: Callable[[Sequence[Patch], int], Mapping[str, np.ndarray | str]]
     blocks: BlockStore | None = None
+    bands: Callable[[Patch], RowBands | None] = lambda _patch: None
 
 
 class PreviewImage:
@@ -378,7 +382,7 @@ class PreviewImage:
 
         region = _region_of(plan, frame, row * side, column * side, side)
         try:
-            block = BlockMaker(plan, load).read(region)
+            block = BlockMaker(plan, load, self._sources.bands).read(region)
         except GirderZarrError as error:
             if all(patch.key in found for patch in shown):
                 raise
