@@ -16,6 +16,8 @@ import numpy as np
 from girder_zarr.common.cache import LRU
 from girder_zarr.errors import UnsupportedFormatError
 
+from .patch_loader import unlike
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -80,7 +82,7 @@ class RowBands:
         with contextlib.closing(self._load_rows(patch)) as pieces:  # type: ignore[type-var]
             for piece in pieces:
                 if piece.shape[1:] != out.shape[1:] or piece.dtype != out.dtype:
-                    raise _unlike(patch, out, piece)
+                    raise unlike(patch, piece)
                 low, high = max(top, start), min(top + len(piece), end)
                 if high > low:
                     out[low - start : high - start] = piece[low - top : high - top]
@@ -88,17 +90,11 @@ class RowBands:
                 if top >= end:
                     break
         if top < end:
-            raise _unlike(patch, out, out[: max(0, top - start)])
+            msg = f'Patch {patch.key} should hold {height} rows; found {top}: send the patch again.'
+            raise UnsupportedFormatError(msg)
         made = {}
         for number in range(first, last + 1):
             band = out[(number - first) * step : (number - first + 1) * step].copy()
             made[number] = band
             self._kept.put((patch.key, patch.source, number), band)
         return made
-
-
-def _unlike(patch: Patch, expected: np.ndarray, found: np.ndarray) -> UnsupportedFormatError:
-    return UnsupportedFormatError(
-        f'Patch {patch.key} should hold rows {expected.shape} of {expected.dtype}; '
-        f'found {found.shape} of {found.dtype}.'
-    )
