@@ -394,3 +394,32 @@ def test_an_image_without_any_chunk_says_so_at_few_requests(web: Served, shards:
     assert not [one for one in source.getInternalMetadata()['zarr']['problems'] if 'chunk' in one]
     assert len(web.asked) - before <= 3
     assert not any('chunk' in one for one in validate(f'{web.address}/image.zarr').hints)
+
+
+def test_large_values_are_handed_on_by_ranges(web: Served) -> None:
+    """As `/zarr` gives the chunks of an image that a link names: never a whole one in memory."""
+    folder = web.folder / 'image.zarr'
+    folder.mkdir()
+    (folder / 'zarr.json').write_text('{}')
+    (folder / 'empty').write_bytes(b'')
+    large = np.random.default_rng(0).bytes(10 * 2**20 + 5)
+    (folder / 'large').write_bytes(large)
+    store = open_store(f'{web.address}/image.zarr')
+    web.asked.clear()
+    entry = store.entry('large')
+    assert entry is not None
+    assert entry.size == len(large)
+    assert b''.join(bytes(block) for block in entry.blocks(0, entry.size)) == large
+    assert b''.join(bytes(block) for block in entry.blocks(len(large) - 7, len(large))) == large[-7:]
+    ranges = [asked.removeprefix('bytes=').split('-') for _, asked in web.asked if asked is not None]
+    assert len(ranges) == len(web.asked) == 5
+    assert max(int(last) - int(first) + 1 for first, last in ranges) <= remote.STREAM_BYTES
+    small, empty = store.entry('zarr.json'), store.entry('empty')
+    assert small is not None
+    assert empty is not None
+    assert (small.size, empty.size, store.entry('nothing')) == (2, 0, None)
+    assert small.identity != entry.identity
+    web.ranges = False
+    whole = store.entry('large')
+    assert whole is not None
+    assert b''.join(bytes(block) for block in whole.blocks(0, whole.size)) == large

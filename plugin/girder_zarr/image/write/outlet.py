@@ -275,6 +275,7 @@ class SqliteOutlet:
         with self._lock:
             query = 'INSERT INTO zarr(k, v) VALUES(?, zeroblob(?))'
             row = self._database.execute(query, (name, size)).lastrowid
+            assert row is not None
             with self._database.blobopen('zarr', 'v', row) as blob:
                 for block in _counted(name, size, blocks):
                     blob.write(block)
