@@ -17,6 +17,10 @@ class MissingImageError(GirderZarrError, TileSourceFileNotFoundError):
     """There is nothing at the path or address."""
 
 
+class ForbiddenPartError(UnreadableImageError):
+    """A part of an image may not be read by all who may read the image, so nobody is shown it."""
+
+
 class UnreadableChunkError(UnreadableImageError):
     """A chunk exists and cannot be decoded; the message names it."""
 

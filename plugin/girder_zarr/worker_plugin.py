@@ -6,6 +6,7 @@ from typing import Any
 
 from girder_worker import GirderWorkerPluginABC
 
+from girder_zarr.image.store import stores
 from girder_zarr.server import girder3
 
 
@@ -13,12 +14,13 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
     """Tasks, and the same tile sources, models and events as in the server.
 
     A worker on queue ``local`` deletes folders and imports files, so that it needs them too. Nothing here may
-    need the database: workers on other queues have none. A worker of Girder 3 gets nothing: it makes no
-    sessions, and large_image finds the tile source by itself.
+    need the database: workers on other queues have none. A worker of Girder 3 makes no sessions, and
+    large_image finds the tile source by itself; it follows no links.
     """
 
     def __init__(self, app: Any, *_args: Any, **_kwargs: Any) -> None:
         self.app = app
+        stores.bind_links(tuple)
         if not girder3.has_sessions():
             return
         # Nothing of these may import girder_worker.app, which is being made while its plugins are.

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from girder_zarr.image.store import stores
+
 
 @pytest.fixture(scope='session')
 def shared_data() -> Path:
@@ -27,6 +29,12 @@ def picture(shared_data: Path) -> np.ndarray:
     with PIL.Image.open(shared_data / 'zarr' / 'camera.jpg') as image:
         gray = np.asarray(image.convert('L'))
     return np.stack([gray, gray[::-1], 255 - gray], axis=-1)
+
+
+@pytest.fixture(autouse=True)
+def _links_as_in_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Follow links in paths, whatever a server that ran in this process before has bound."""
+    monkeypatch.setattr(stores, '_link_roots', [])
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from girder import events
 from girder.plugin import getPlugin
 
 from . import web_client
+from .api import item_bounds, zarr_links
 from .api import plugin_settings as setting_routes
 from .api import sessions as session_routes
 from .api import tile_sources as tile_source_routes
-from .api import zarr_links
 from .common.names import HANDLER
 from .iiif import iiif_app
 from .ingest import girder_uploads
@@ -76,5 +76,6 @@ def _bind_events() -> None:
     events.bind('model.file.finalizeUpload.before', HANDLER, patch_files.attach_upload)
     imports.install()
     imports.bind()
+    item_bounds.bind()
     downloads.install()
     events.bind('jobs.job.update.after', HANDLER, finalize.job_changed)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+import tracemalloc
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,6 +129,35 @@ def test_everything_is_there_after_an_edit(tmp_path: Path, version: str, name: s
     if place.is_dir():
         assert (place / 'OME' / 'METADATA.ome.xml').read_text() == '<OME/>'
         assert json.loads((place / 'ro-crate-metadata.json').read_text()) == {'@graph': []}
+
+
+@pytest.mark.parametrize('first', ['image.zarr', 'image.zip', 'image.db'])
+@pytest.mark.parametrize('name', ['edited.zarr', 'edited.zip', 'edited.db'])
+def test_large_files_are_copied_in_pieces(tmp_path: Path, first: str, name: str) -> None:
+    path, _ = stored(tmp_path, '0.4')
+    large = path / 'tables' / 'all.parquet'
+    large.write_bytes(bytes(2**20))
+    with large.open('r+b') as stream:
+        stream.truncate(60 * 2**20)
+        stream.seek(50 * 2**20)
+        stream.write(b'near the end')
+    if first != path.name:
+        path = edit(path, tmp_path / first)
+    tracemalloc.start()
+    place = edit(path, tmp_path / name)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < 30e6
+    if name.endswith('zarr'):
+        found = (place / 'tables' / 'all.parquet').read_bytes()
+    elif name.endswith('zip'):
+        with zipfile.ZipFile(place) as archive:
+            assert archive.testzip() is None
+            found = archive.read('tables/all.parquet')
+    else:
+        with contextlib.closing(sqlite3.connect(place)) as database:
+            [(found,)] = database.execute("SELECT v FROM zarr WHERE k = 'tables/all.parquet'")
+    assert found == large.read_bytes()
 
 
 def test_what_lies_beside_can_be_left_out_but_is_not_lost_silently(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 import girder_zarr.image as gz
 from girder_zarr.errors import UnreadableImageError
+from girder_zarr.image.store import stores
 from girder_zarr.image.store.stores import open_store
+from girder_zarr.image.validate.hierarchy import validate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,3 +62,15 @@ def test_links_are_not_followed_without_being_asked(tmp_path: Path) -> None:
     store = open_store(annexed(tmp_path, '0.5'))
     with pytest.raises(UnreadableImageError, match='such links are not followed'):
         store.read('zarr.json')
+
+
+def test_a_process_of_a_server_follows_links_below_roots_only(tmp_path: Path) -> None:
+    path = str(annexed(tmp_path, '0.5'))
+    roots: list[str] = []
+    stores.bind_links(lambda: roots)
+    for follow_links in (True, False):
+        assert open_store(path, follow_links=follow_links).has('zarr.json') is False
+    assert validate(path).errors
+    roots.append(str(tmp_path / '.git'))
+    assert (gz.open(path, noCache=True).getRegion(format='numpy')[0][..., 0] == PIXELS).all()
+    assert not validate(path).errors

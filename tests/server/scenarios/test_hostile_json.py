@@ -5,7 +5,12 @@ import tracemalloc
 
 import pytest
 
-from girder_zarr.server.api.bulk import MAX_MISSING_BYTES, MAX_MISSING_KEYS
+from girder_zarr.server.api.bulk import (
+    MAX_ANONYMOUS_BYTES,
+    MAX_ANONYMOUS_KEYS,
+    MAX_MISSING_BYTES,
+    MAX_MISSING_KEYS,
+)
 from support.server import tar
 
 pytestmark = pytest.mark.plugin('zarr')
@@ -92,10 +97,10 @@ def test_a_manifest_in_a_stream(api, session, stored):
     assert stored() == before
 
 
-def ask(api, session, keys):
+def ask(api, session, keys, user=...):
     body = json.dumps({'keys': keys})
     path = f'/stitch_session/{session["_id"]}/missing'
-    return api.call('POST', path, body=body, content_type='application/json', user=None)
+    return api.call('POST', path, body=body, content_type='application/json', user=user)
 
 
 def test_as_many_keys_as_the_docs_say(api, public):
@@ -106,3 +111,18 @@ def test_as_many_keys_as_the_docs_say(api, public):
     assert ask(api, public, [*keys, 'one more'])[0] == 413
     longest = [{'key': f'{at:0>200}', 'digest': digest} for at in range(MAX_MISSING_KEYS)]
     assert len(json.dumps({'keys': longest})) < MAX_MISSING_BYTES
+
+
+def test_who_has_not_signed_in_asks_for_fewer(api, public):
+    digest = 'sha-256=:' + 'A' * 43 + '=:'
+    longest = [{'key': f'{at:0>200}', 'digest': digest} for at in range(MAX_ANONYMOUS_KEYS)]
+    assert len(json.dumps({'keys': longest})) < MAX_ANONYMOUS_BYTES
+    status, answer = ask(api, public, longest, None)
+    assert (status, len(answer['missing'])) == (200, MAX_ANONYMOUS_KEYS)
+    status, answer = ask(api, public, [*longest, 'one.more'], None)
+    assert status == 413
+    assert f'at most {MAX_ANONYMOUS_KEYS} without signing in' in answer['message']
+    status, answer = ask(api, public, ['a' * MAX_ANONYMOUS_BYTES], None)
+    assert status == 413
+    assert str(MAX_ANONYMOUS_BYTES) in answer['message']
+    assert ask(api, public, [*longest, 'one.more'])[0] == 200

@@ -1,14 +1,24 @@
 """Links that lead out of an imported hierarchy are followed below the roots that an administrator names."""
 
 import json
+from pathlib import Path
 
+import large_image
+import large_image_converter
 import pytest
+from bson import ObjectId
 from girder.exceptions import ValidationException
+from girder.models.file import File
+from girder.models.item import Item
 from girder.models.setting import Setting
+from large_image.exceptions import TileSourceError
 
 from girder_zarr import image
+from girder_zarr.image.store import stores
+from girder_zarr.server import girder3
 from girder_zarr.server.settings import polled
 from girder_zarr.server.settings.define import SettingKey
+from girder_zarr.worker_plugin import ZarrWorkerPlugin
 from support.girder_images import import_directory
 from support.server import random_pixels
 
@@ -83,6 +93,49 @@ def test_no_listing_shows_what_lies_behind_a_link(tmp_path):
     opened = DirectoryStore(tmp_path / 'a.zarr', link_roots=lambda: [str(tmp_path / 'secret')])
     assert (opened.names('0'), opened.has('0/zarr.json')) == (['zarr.json'], True)
     assert opened.read('zarr.json') == b'{}'
+
+
+def region_of_path(path):
+    """Return the pixels that a job gets who opens an image by the path of its file."""
+    return large_image.open(str(path), noCache=True).getRegion(format='numpy')[0]
+
+
+def test_paths_that_jobs_open_follow_no_other_links(api, people, annexed, tmp_path):
+    """A converter and the jobs of large_image are given the path of an item's file."""
+    [file] = Item().childFiles({'_id': ObjectId(annexed['_id'])})
+    path = Path(File().getLocalFilePath(file))
+    for opened in (path, path.parent):
+        with pytest.raises(TileSourceError, match='such links are not followed'):
+            region_of_path(opened)
+    with pytest.raises(TileSourceError, match='such links are not followed'):
+        large_image_converter.convert(str(path), str(tmp_path / 'out.tiff'))
+    allow(api, people, tmp_path / 'annex')
+    assert (region_of_path(path) == random_pixels(200, 200)).all()
+    large_image_converter.convert(str(path), str(tmp_path / 'out.tiff'))
+    converted = large_image.open(str(tmp_path / 'out.tiff'), noCache=True)
+    assert (converted.sizeX, converted.sizeY) == (200, 200)
+
+
+def test_a_folder_behind_a_link_is_not_converted(people, annexed, tmp_path):
+    [file] = Item().childFiles({'_id': ObjectId(annexed['_id'])})
+    root = Path(File().getLocalFilePath(file)).parent
+    (root / '0').rename(tmp_path / 'secret')
+    (root / '0').symlink_to(tmp_path / 'secret')
+    with pytest.raises(TileSourceError):
+        region_of_path(root)
+
+
+@pytest.mark.parametrize('with_sessions', [True, False])
+def test_a_worker_follows_none_until_the_setting_says_so(annexed, monkeypatch, with_sessions):
+    """Workers on queues without a database, and those of Girder 3, read no setting."""
+    [file] = Item().childFiles({'_id': ObjectId(annexed['_id'])})
+    path = File().getLocalFilePath(file)
+    monkeypatch.setattr(stores, '_link_roots', [])
+    assert (region_of_path(path) == random_pixels(200, 200)).all()
+    monkeypatch.setattr(girder3, 'has_sessions', lambda: with_sessions)
+    ZarrWorkerPlugin(None)
+    with pytest.raises(TileSourceError, match='such links are not followed'):
+        region_of_path(path)
 
 
 @pytest.mark.parametrize('value', ['/', ['data'], ['/data/../etc'], [7], {'a': 1}, ['//'], ['/a\0b'], 5])

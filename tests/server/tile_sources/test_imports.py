@@ -137,7 +137,7 @@ def test_folders_for_fewer_people_are_no_part_of_an_image(api, people, folder, t
     item = Item().load(item['_id'], force=True)
     Item().save(item)  # large_image keeps what it has opened until the item changes
     status, _ = api.call('GET', f'/item/{item["_id"]}/tiles', user=people['reader'])
-    assert status == 400
+    assert status == 403
 
 
 @pytest.mark.filterwarnings(

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import tifffile
 
-from girder_zarr.errors import InvalidInputError
-from girder_zarr.stitch.positions.reading import FileLookup, decode_text, parse_json, parse_xml, unit_of
+from girder_zarr.errors import InvalidInputError, LimitExceededError
+from girder_zarr.stitch.positions.reading import (
+    FileLookup,
+    decode_text,
+    parse_json,
+    parse_small_json,
+    parse_xml,
+    unit_of,
+)
 from girder_zarr.stitch.positions.recognise import read_positions, recognise
 from support.microscopes import harmony
 from support.stitchers import bigstitcher
@@ -48,13 +57,34 @@ def test_entities_and_deep_documents_are_refused() -> None:
     laughs = '<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;">]><TeraStitcher>&c;</TeraStitcher>'
     with pytest.raises(InvalidInputError, match='without entities'):
         read_positions(laughs, 'f', FileLookup(None, []))
-    with pytest.raises(InvalidInputError, match='at most 64 levels'):
+    with pytest.raises(LimitExceededError, match=r'f is more than is read as JSON: .* 64 levels'):
         parse_json('[' * 100_000, 'f')
     assert parse_json('{"a": {"b": 1}', 'f') == {'a': {'b': 1}}
     assert (
         parse_xml('<?xml version="1.0" encoding="UTF-16"?><a xmlns="urn:x"><b/></a>', 'f').find('b')
         is not None
     )
+
+
+def test_json_is_counted_before_anything_is_made_of_it() -> None:
+    bomb = '[' + '[],' * 2_000_000 + '[]]'
+    for text in (bomb, '{"Summary": ' + bomb + '}', '{"Summary": ' + bomb):
+        tracemalloc.start()
+        with pytest.raises(LimitExceededError, match='f is more than is read as JSON: it holds more than'):
+            parse_json(text, 'f')
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(text)
+        tracemalloc.stop()
+    assert parse_small_json(bomb) is None
+    assert parse_small_json('[' * 20_000 + ']' * 20_000) is None
+    frames = {f'FrameKey-{at}-0-0': {'FileName': f'{at}.tif', 'XPositionUm': at} for at in range(100_000)}
+    assert parse_json(json.dumps(frames), 'f') == frames
+
+
+def test_a_cell_of_a_table_holds_no_more_than_an_index() -> None:
+    deep = '{"a":' * 5000 + '1' + '}' * 5000
+    table = f'file\tx\ty\tindex\na.tif\t1\t2\t{deep}\n'
+    with pytest.raises(InvalidInputError, match='index: expected a JSON object of whole numbers'):
+        read_positions(table, 'f', FileLookup(None, ['a.tif']))
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'utf-16-le', 'utf-16-be', 'cp1252'])

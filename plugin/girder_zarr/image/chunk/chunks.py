@@ -16,7 +16,7 @@ from girder_zarr.common.budget import BUDGET
 from girder_zarr.common.cache import LRU
 from girder_zarr.common.chunk_cache import CHUNKS
 from girder_zarr.common.request_pool import REQUESTS, Request
-from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
+from girder_zarr.errors import ForbiddenPartError, UnreadableChunkError, UnreadableImageError
 from girder_zarr.image.limits import max_work_bytes
 from girder_zarr.image.store.coalesce import ByteRange, runs
 from girder_zarr.image.store.keystore import KeyRequest
@@ -274,7 +274,9 @@ class StoredLevel:
                 raise self._fail(key, error) from error
         return self._shards.stored(self.info, chunk, self._max_stored)
 
-    def _fail(self, key: str, error: Exception) -> UnreadableChunkError:
+    def _fail(self, key: str, error: Exception) -> UnreadableImageError:
+        if isinstance(error, ForbiddenPartError):
+            return ForbiddenPartError(str(error))
         reason = str(error).rstrip('.') or type(error).__name__
         return UnreadableChunkError(f'The chunk {key} of {self.store.name} cannot be read: {reason}.')
 

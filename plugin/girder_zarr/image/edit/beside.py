@@ -77,15 +77,18 @@ class Beside:
         return {name: content for name, content in found.items() if content is not None}
 
     def copy(self, outlet: Outlet, keys: Collection[str]) -> None:
-        """Write the files of some keys as they are."""
+        """Write the files of some keys as they are, each in pieces: a table may be larger than the image."""
         for name in keys:
-            content = self.store.read(name)
-            if content is None:
+            entry = self.store.entry(name)
+            if entry is None:
                 raise EditError(
                     f'{name} beside the image cannot be read, so that it would be lost: a link to nothing? '
                     'Leave out what lies beside with labels=False, others=False, or write to another file'
                 )
-            outlet.put(name, content)
+            try:
+                outlet.put_blocks(name, entry.size, entry.blocks(0, entry.size))
+            finally:
+                entry.close()
 
 
 def level_paths(stored: Iterable[str], taken: Collection[str], count: int) -> tuple[str, ...]:

@@ -81,11 +81,14 @@ def _level(info: ArrayInfo, base: ArrayInfo, path: str) -> Level:
 def missing_chunks(store: KeyStore | None, levels: Sequence[object]) -> str | None:
     """Return a sentence where none of the levels has any chunk, or None where one has or that is not known.
 
-    Stores that cannot be listed are not asked.
+    A far store whose keys each cost a request is asked for some chunks of the coarsest and of the finest
+    level, until one is there: they are six at most, and one where nothing is wrong.
     """
     infos = [level.info for level in levels if isinstance(level, StoredLevel)]
-    if store is None or store.is_remote or not infos or len(infos) != len(levels):
+    if store is None or not infos or len(infos) != len(levels):
         return None
+    if store.is_remote and not store.has_fast_lookup:
+        return far_chunks_missing(store, (infos[-1], infos[0]))
     if any(_has_chunk(store, info) is not False for info in infos):
         return None
     example = infos[0].key_prefix + infos[0].separator.join('0' * max(1, len(infos[0].shape)))
@@ -93,6 +96,35 @@ def missing_chunks(store: KeyStore | None, levels: Sequence[object]) -> str | No
         f'No chunk was found, so that all pixels have the fill value {infos[0].fill}; '
         f'chunks were expected under names such as {example!r}.'
     )
+
+
+def far_chunks_missing(store: KeyStore, infos: Sequence[ArrayInfo]) -> str | None:
+    """Return a sentence where arrays have none of the chunks at their ends and in their middle, or None.
+
+    It costs a request for each chunk that is not there, and one more.
+    """
+    keys = list(dict.fromkeys(key for info in infos for key in _some_chunks(info)))
+    try:
+        if not keys or any(store.has(key) for key in keys):
+            return None
+    except UnreadableImageError:
+        return None
+    fill = infos[0].fill
+    return (
+        f'No chunk was found where {len(keys)} were looked for, such as {keys[-1]!r}; '
+        f'where there is none, pixels have the fill value {fill}.'
+    )
+
+
+def _some_chunks(info: ArrayInfo) -> list[str]:
+    """Return the keys of the first, the middle and the last chunk, or shard, of an array."""
+    shards = info.sharding.grid if info.sharding is not None else (1,) * len(info.chunks)
+    sides = [chunk * count for chunk, count in zip(info.chunks, shards, strict=True)]
+    grid = [-(-length // side) for length, side in zip(info.shape, sides, strict=True)]
+    if not grid or 0 in grid:
+        return []
+    places = ([0] * len(grid), [count // 2 for count in grid], [count - 1 for count in grid])
+    return [info.key_prefix + info.separator.join(map(str, place)) for place in reversed(places)]
 
 
 def _has_chunk(store: KeyStore, info: ArrayInfo) -> bool | None:

@@ -23,6 +23,7 @@ ERRORS = {
     404: ('NoSuchKey', 'There is no such key.'),
     405: ('MethodNotAllowed', 'GET, HEAD and OPTIONS are answered.'),
     412: ('PreconditionFailed', 'The value is not the one that If-Match names.'),
+    413: ('EntityTooLarge', 'This is more than is answered.'),
     416: ('InvalidRange', 'The range lies beyond the value, or the ranges overlap or are too many.'),
     500: ('InternalError', 'The value is there and cannot be read; the log of the server says why.'),
     501: ('NotImplemented', 'This is not served.'),

@@ -16,11 +16,12 @@ from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 from .addresses import Allowed, Place, current, locate, region, resolve
 from .buffered import ENDS, BufferedBytes
+from .entries import Entry, SourceEntry
 from .objectstore import FRESH_SECONDS, ObjectStore
 from .zarr_names import FILE_SUFFIXES, ROOT_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
     from .bytesource import ByteSource
 
@@ -32,6 +33,8 @@ PINNED_SECONDS = 300.0
 MAX_REDIRECTS = 3
 #: The first request fetches what the first read needs, so that opening costs one request.
 HEAD_BYTES = ENDS
+#: Bytes of one request where a value is handed on from its beginning to its end.
+STREAM_BYTES = 4 * 2**20
 
 _pools: dict[tuple[str, str, int, Allowed], tuple[float, Any]] = {}
 _lock = threading.Lock()
@@ -89,7 +92,7 @@ def ask(address: str, max_bytes: int, headers: Mapping[str, str] | None = None) 
 
     :param max_bytes: the bytes that the answer may have; more are not read.
     :raises UnreadableImageError: the host is not allowed (also that of a redirect), does not answer, or sends
-        more.
+        more of what was asked for.
     """
     urllib3 = _urllib3()
     for _ in range(MAX_REDIRECTS + 1):
@@ -124,7 +127,7 @@ def ask(address: str, max_bytes: int, headers: Mapping[str, str] | None = None) 
             if urlsplit(address).scheme not in ('http', 'https'):
                 break
             continue
-        if len(data) > max_bytes:
+        if len(data) > max_bytes and response.status < 400:  # the page that comes with an error may be longer
             msg = f'{address} gave more than the {max_bytes} bytes that were expected.'
             raise UnreadableImageError(msg)
         return Answer(response.status, response.headers, data)
@@ -188,6 +191,8 @@ class RemoteBytes:
         tag = answer.headers.get('ETag', '')
         self._same = {'If-Match': tag} if tag.startswith('"') else {}
         changed = tag or answer.headers.get('Last-Modified', '')
+        #: Whether the identity tells another content from this one.
+        self.is_versioned = bool(changed)
         self.identity = f'{address}:{self.size}:{changed}'
 
     def read(self, offset: int, length: int) -> bytes:
@@ -209,6 +214,13 @@ class RemoteBytes:
             msg = f'{self.name} gave {len(answer.data)} of {length} bytes from {offset}.'
             raise UnreadableImageError(msg)
         return answer.data
+
+    def stream(self, offset: int, length: int, block: int) -> Iterator[bytes]:
+        """Iterate over bytes in pieces of at most ``block``, by a request for each `STREAM_BYTES`."""
+        for at in range(offset, offset + length, STREAM_BYTES):
+            data = self.read(at, min(STREAM_BYTES, offset + length - at))
+            for start in range(0, len(data), block):
+                yield data[start : start + block]
 
 
 class RemoteStore(ObjectStore):
@@ -233,9 +245,24 @@ class RemoteStore(ObjectStore):
         locate(self.name)
         return super().version(key)
 
+    def entry(self, key: str) -> Entry | None:
+        """Return a value to be handed on, read by ranges where the server gives them; see the base class."""
+        try:
+            source = RemoteBytes(self._address(key))
+        except MissingImageError:
+            return None
+        except UnreadableImageError:
+            return super().entry(key)  # no ranges, or nothing in it
+        if not source.is_versioned:
+            return super().entry(key)  # validators are made of all of it
+        return SourceEntry(source, 0, source.size, source.identity)
+
+    def _address(self, key: str) -> str:
+        return self._head + quote(key) + self._query
+
     def fetch(self, key: str, start: int | None, length: int) -> bytes | None:
         """Return bytes of a value; see the base class."""
-        address = self._head + quote(key) + self._query
+        address = self._address(key)
         asked = {} if start is None else _range(start, length)
         max_bytes = length if start is None or start >= 0 else -start
         if start is not None and length == 0:

@@ -27,6 +27,20 @@ EMPTY_ZIP_MAGIC = b'PK\5\6'
 #: A pipe in the place of a file is seen as one instead of being waited for.
 _READ = os.O_RDONLY | os.O_NONBLOCK
 
+#: What `bind_links` has set.
+_link_roots: list[Callable[[], Iterable[str]]] = []
+
+
+def bind_links(roots: Callable[[], Iterable[str]] | None) -> None:
+    """Follow links in directories of any path of this process only where they end below a root.
+
+    For servers and workers, where jobs and converters open files of assetstores by their paths: what a link
+    there leads to its owner need not be allowed to read.
+
+    :param roots: returns folders, as absolute paths; asked each time. None: links are followed again.
+    """
+    _link_roots[:] = [] if roots is None else [roots]
+
 
 def open_store(
     location: str | os.PathLike[str] | ByteSource | KeyStore, *, follow_links: bool = False
@@ -37,7 +51,8 @@ def open_store(
         SQLite file of any name; the address of any of these (http, https, s3, gs) on a host that
         ``addresses.py`` allows; a zip or SQLite file as a ByteSource; or a store that is open already.
     :param follow_links: read links in a directory that lead out of it, as the system does: git-annex, datalad
-        and workflow engines keep every chunk so. Only for a path that the user of this process chose.
+        and workflow engines keep every chunk so. Only for a path that the user of this process chose; after
+        `bind_links` no more than its roots allow.
     :raises MissingImageError: there is nothing.
     :raises UnreadableImageError: it is something else.
     """
@@ -50,19 +65,25 @@ def open_store(
             return found if isinstance(found, KeyStore) else _open_bytes(found)
         if Path(text).name in ROOT_KEYS and is_root(Path(text).parent):
             # whichever of them is named: programs of zarr v2 ask for .zattrs
-            return DirectoryStore(Path(text).parent, follow_links=follow_links)
+            return _open_directory(Path(text).parent, follow_links=follow_links)
         try:
             mode = Path(text).stat().st_mode
         except (OSError, ValueError):
             msg = f'There is no file or directory {text!r}.'
             raise MissingImageError(msg) from None
         if stat.S_ISDIR(mode):
-            return DirectoryStore(text, follow_links=follow_links)
+            return _open_directory(text, follow_links=follow_links)
         if not stat.S_ISREG(mode):
             msg = f'{text} is neither a file nor a directory.'
             raise UnreadableImageError(msg)
         location = FileBytes(text)
     return _open_bytes(location)
+
+
+def _open_directory(path: str | os.PathLike[str], *, follow_links: bool) -> DirectoryStore:
+    if follow_links and _link_roots:
+        return DirectoryStore(path, link_roots=_link_roots[0])
+    return DirectoryStore(path, follow_links=follow_links)
 
 
 def is_root(folder: Path) -> bool:

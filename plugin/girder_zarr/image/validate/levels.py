@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.chunk.arrays import ArrayInfo, read_array
+from girder_zarr.image.hierarchy.absent import far_chunks_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _V3 = (0, 5)
 #: How far the ratio of two scales may be from that of the lengths: lengths are rounded to whole pixels.
 _ROUNDED = 1.0
+#: Arrays of a store without listings that are asked for chunks, by three requests each at most.
+MAX_ASKED_ARRAYS = 2
 _METADATA = {'zarr.json', '.zarray', '.zattrs', '.zgroup'}
 
 
@@ -142,8 +145,18 @@ def check_keys(store: KeyStore, info: ArrayInfo, report: Findings) -> None:
         report.error(info.path, f'no key is one of its chunks; found {", ".join(strange)}.')
     elif strange:
         report.hint(info.path, f'not all keys are chunks of its {_shown(grid)}: {", ".join(strange)}.')
-    elif seen == 0 and is_listed:
+    elif seen == 0:
+        _note_missing(store, info, report, is_listed=is_listed)
+
+
+def _note_missing(store: KeyStore, info: ArrayInfo, report: Findings, *, is_listed: bool) -> None:
+    """Note that an array has no chunks; where keys cannot be listed some are asked for."""
+    if is_listed:
         report.hint(info.path, 'no chunk is stored, so that all its values are the fill value.')
+    elif report.arrays <= MAX_ASKED_ARRAYS:
+        missing = far_chunks_missing(store, [info])
+        if missing is not None:
+            report.hint(info.path, missing)
 
 
 def _grid(info: ArrayInfo) -> tuple[int, ...]:

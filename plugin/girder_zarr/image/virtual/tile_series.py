@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
+from girder_zarr.errors import ForbiddenPartError, UnreadableChunkError, UnreadableImageError
 from girder_zarr.image.ngff.metadata import Axis, Level, Multiscale
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.write.output_spec import default_channels
@@ -90,6 +90,8 @@ class TileLevel:
         try:
             tile = np.asarray(self._source.getTile(column, row, self._z, numpyAllowed='always', frame=frame))
         except Exception as error:
+            if isinstance(error.__cause__, ForbiddenPartError):  # what Girder's routes are given in its place
+                raise error.__cause__ from None
             msg = f'Tile {column}, {row} of level {self._z} cannot be read: {error}'
             raise UnreadableChunkError(msg) from error
         if tile.ndim == 2:

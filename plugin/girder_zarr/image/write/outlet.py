@@ -16,10 +16,14 @@ from girder_zarr.errors import EditError
 from girder_zarr.image.store.zarr_names import ROOT_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
+    from girder_zarr.image.store.entries import Block
+
 _U16, _U32 = 0xFFFF, 0xFFFFFFFF
+#: Where the CRC-32 stands in the header of an entry of a zip (APPNOTE.TXT, 4.3.7).
+_CRC_PLACE = 14
 
 
 class Outlet(Protocol):
@@ -27,6 +31,9 @@ class Outlet(Protocol):
 
     def put(self, name: str, content: bytes) -> None:
         """Store a file; ``name`` is relative, with forward slashes."""
+
+    def put_blocks(self, name: str, size: int, blocks: Iterable[Block]) -> None:
+        """Store a file of ``size`` bytes as :meth:`put` does, one piece after the other."""
 
     def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
         """Return a file that was put, or None.
@@ -40,6 +47,9 @@ class _Nowhere:
     """Takes everything and has nothing."""
 
     def put(self, name: str, content: bytes) -> None:
+        """Do nothing."""
+
+    def put_blocks(self, name: str, size: int, blocks: Iterable[Block]) -> None:
         """Do nothing."""
 
     def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
@@ -60,12 +70,16 @@ class DirectoryOutlet:
 
     def put(self, name: str, content: bytes) -> None:
         """Store a file; see :class:`Outlet`."""
+        self.put_blocks(name, len(content), (content,))
+
+    def put_blocks(self, name: str, size: int, blocks: Iterable[Block]) -> None:
+        """Store a file; see :class:`Outlet`."""
         parent, _, _ = name.rpartition('/')
         if parent not in self._made:
             (self.directory / parent).mkdir(parents=True, exist_ok=True)
             self._made.add(parent)
         with open(f'{self.directory}/{name}', 'xb') as file:  # noqa: PTH123 - a Path costs as much as a small chunk
-            file.write(content)
+            file.writelines(_counted(name, size, blocks))
 
     def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
         """Return a file that was put, or None; see :class:`Outlet`."""
@@ -126,7 +140,18 @@ class ZipOutlet:
 
     def put(self, name: str, content: bytes) -> None:
         """Store a file; see :class:`Outlet`."""
-        crc, size, raw = zlib.crc32(content), len(content), name.encode()
+        self._put(name, len(content), (content,), zlib.crc32(content))
+
+    def put_blocks(self, name: str, size: int, blocks: Iterable[Block]) -> None:
+        """Store a file; see :class:`Outlet`."""
+        self._put(name, size, blocks, None)
+
+    def _put(self, name: str, size: int, blocks: Iterable[Block], known: int | None) -> None:
+        """Store a file.
+
+        :param known: its CRC-32; None: it is written into the header once all is there.
+        """
+        crc, raw = known or 0, name.encode()
         if size >= _U32:
             raise EditError(f'{name} would be {size} bytes long; one chunk or shard may take less than 4 GiB')
         header = struct.pack(
@@ -135,9 +160,14 @@ class ZipOutlet:
         with self._lock:
             if name in self._entries:
                 raise EditError(f'{name} was written twice')
-            self._entries[name] = _Entry(raw, crc, size, self._offset)
             self._file.write(header + raw)
-            self._file.write(content)
+            for block in _counted(name, size, blocks):
+                crc = crc if known is not None else zlib.crc32(block, crc)
+                self._file.write(block)
+            if known is None:
+                self._file.flush()
+                os.pwrite(self._file.fileno(), struct.pack('<I', crc), self._offset + _CRC_PLACE)
+            self._entries[name] = _Entry(raw, crc, size, self._offset)
             self._offset += len(header) + len(raw) + size
 
     def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
@@ -240,6 +270,16 @@ class SqliteOutlet:
         with self._lock:
             self._database.execute('INSERT INTO zarr(k, v) VALUES(?, ?)', (name, content))
 
+    def put_blocks(self, name: str, size: int, blocks: Iterable[Block]) -> None:
+        """Store a file; see :class:`Outlet`."""
+        with self._lock:
+            query = 'INSERT INTO zarr(k, v) VALUES(?, zeroblob(?))'
+            row = self._database.execute(query, (name, size)).lastrowid
+            assert row is not None
+            with self._database.blobopen('zarr', 'v', row) as blob:
+                for block in _counted(name, size, blocks):
+                    blob.write(block)
+
     def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
         """Return a file that was put, or None; see :class:`Outlet`."""
         # the first byte is number 1; without a length substr goes to the end
@@ -280,6 +320,11 @@ class DocumentsFirst:
         if name not in self._names:
             self._outlet.put(name, content)
 
+    def put_blocks(self, name: str, size: int, blocks: Iterable[Block]) -> None:
+        """Store a file; see :class:`Outlet`."""
+        if name not in self._names:
+            self._outlet.put_blocks(name, size, blocks)
+
     def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
         """Return a file that was put, or None; see :class:`Outlet`."""
         return self._outlet.get(name, start, length)
@@ -298,9 +343,25 @@ class BelowOutlet:
         """Store a file; see :class:`Outlet`."""
         self._outlet.put(self._folder + name, content)
 
+    def put_blocks(self, name: str, size: int, blocks: Iterable[Block]) -> None:
+        """Store a file; see :class:`Outlet`."""
+        self._outlet.put_blocks(self._folder + name, size, blocks)
+
     def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
         """Return a file that was put, or None; see :class:`Outlet`."""
         return self._outlet.get(self._folder + name, start, length)
+
+
+def _counted(name: str, size: int, blocks: Iterable[Block]) -> Iterator[Block]:
+    """Yield pieces, which have to be so many bytes together."""
+    left = size
+    for block in blocks:
+        left -= len(block)
+        if left < 0:
+            break
+        yield block
+    if left:
+        raise EditError(f'{name} has another size than the {size} bytes that it was to have')
 
 
 def _utf8(name: bytes) -> int:

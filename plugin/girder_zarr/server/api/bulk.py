@@ -34,6 +34,8 @@ MAX_MISSING_KEYS = 100_000
 #: So many of the longest keys, with digests. Anybody may ask of a public session, and what is in memory at
 #: once is some three times as much.
 MAX_MISSING_BYTES = 2**25
+#: The same for somebody who has not signed in: a second and 100 MB of the process, at most.
+MAX_ANONYMOUS_KEYS, MAX_ANONYMOUS_BYTES = 20_000, 2**23
 
 
 class BulkRoutes:
@@ -103,12 +105,12 @@ class BulkRoutes:
     @answers_errors
     def findMissing(self, id: str) -> Document:  # noqa: A002
         """Say which of many patches are missing."""
-        session = StitchSession().require(id, getCurrentUser(), AccessType.READ)
-        asked = _asked(
-            request_body.read_json(
-                MAX_MISSING_BYTES, max_values=3 * MAX_MISSING_KEYS + 16, max_texts=4 * MAX_MISSING_KEYS + 16
-            )
-        )
+        user = getCurrentUser()
+        session = StitchSession().require(id, user, AccessType.READ)
+        keys, size = (MAX_MISSING_KEYS, MAX_MISSING_BYTES)
+        if user is None:
+            keys, size = MAX_ANONYMOUS_KEYS, MAX_ANONYMOUS_BYTES
+        asked = _asked(request_body.read_json(size, max_values=3 * keys + 16, max_texts=4 * keys + 16), keys)
         return StitchPatch().compare(session, asked)
 
     @access.user(scope=TokenScope.DATA_WRITE)
@@ -147,14 +149,18 @@ class BulkRoutes:
         return {'patches': [outcome.to_json() for outcome in outcomes]}
 
 
-def _asked(body: Document) -> dict[str, str | None]:
-    """Return the digests that are asked for, or None, by key."""
+def _asked(body: Document, most: int) -> dict[str, str | None]:
+    """Return the digests that are asked for, or None, by key.
+
+    :param most: keys that may be asked for.
+    """
     entries = body.get('keys')
     if set(body) != {'keys'} or not isinstance(entries, list):
         msg = f'The body: expected an object with the list keys, found the fields {sorted(body)}.'[:300]
         raise InvalidInputError(msg)
-    if len(entries) > MAX_MISSING_KEYS:
-        msg = f'keys: expected at most {MAX_MISSING_KEYS}, found {len(entries)}.'
+    if len(entries) > most:
+        who = '' if most == MAX_MISSING_KEYS else ' without signing in'
+        msg = f'keys: expected at most {most}{who}, found {len(entries)}.'
         raise LimitExceededError(msg)
     asked: dict[str, str | None] = {}
     for at, entry in enumerate(entries):

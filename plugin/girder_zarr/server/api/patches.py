@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
 
+#: The patches that are listed at a time to somebody who has not signed in.
+MAX_ANONYMOUS_PATCHES = 10_000
+
+
 class PatchRoutes:
     """``/stitch_session/:id/patch``."""
 
@@ -112,6 +116,7 @@ class PatchRoutes:
         .errorResponse('A parameter is malformed.')
         .errorResponse('Read access was denied on the folder.', 403)
         .errorResponse('There is no such session.', 404)
+        .errorResponse('More were asked for than are listed without signing in.', 413)
     )
     @answers_errors
     def listPatches(
@@ -125,7 +130,10 @@ class PatchRoutes:
         list_params.check(limit, offset)
         wanted = list_params.fields(fields, SHOWN)
         session = StitchSession().require(id, getCurrentUser(), AccessType.READ)
-        cherrypy.response.headers['Girder-Total-Count'] = str(StitchPatch().count(session))
+        total = StitchPatch().count(session)
+        if getCurrentUser() is None:
+            list_params.check_for_all(limit, offset, total, MAX_ANONYMOUS_PATCHES)
+        cherrypy.response.headers['Girder-Total-Count'] = str(total)
         found = StitchPatch().list_session(session, limit, offset, wanted)
         if wanted is None:
             return [view(document) for document in found]

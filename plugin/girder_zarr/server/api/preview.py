@@ -55,6 +55,7 @@ def describe(summary: str) -> Description:
         .param('id', 'The session.', paramType='path')
         .errorResponse('Read access was denied on the folder.', 403)
         .errorResponse('There is no such session, tile or frame, or the session has no patches.', 404)
+        .errorResponse('The session has more patches, or the picture more pixels, than the limit.', 413)
     )
 
 
@@ -92,8 +93,9 @@ class PreviewRoutes:
         resource.route('GET', (':id', 'coverage'), self.getCoverage)
 
     def _state(self, session_id: str) -> session_source.SessionState:
-        session = StitchSession().require(session_id, getCurrentUser(), AccessType.READ)
-        return tracker.state_of(session)
+        user = getCurrentUser()
+        session = StitchSession().require(session_id, user, AccessType.READ)
+        return tracker.state_of(session, tracker.MAX_ANONYMOUS_PATCHES if user is None else None)
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
     @autoDescribeRoute(describe('Get large image metadata of what has arrived so far.'))
@@ -161,12 +163,10 @@ class PreviewRoutes:
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
     @describeRoute(
-        describe_picture('Get a region of what has arrived so far, optionally scaled.')
-        .notes(
+        describe_picture('Get a region of what has arrived so far, optionally scaled.').notes(
             'The parameters are those of regions of items: left, top, right, bottom, regionWidth, '
             'regionHeight, units, width, height, fill, frame, magnification, encoding, style ...'
         )
-        .errorResponse('The region has too many pixels.', 413)
     )
     @answers_errors
     @reads_parameters

@@ -40,6 +40,10 @@ _SORTS = ('updated', 'created', 'name', 'state')
 _NOTES = 'See docs/rest.md of girder_zarr for the fields.'
 
 
+#: The sessions that are listed at a time to somebody who has not signed in.
+MAX_ANONYMOUS_SESSIONS = 2000
+
+
 class StitchSessionResource(StrictResource):
     """``/stitch_session``."""
 
@@ -147,6 +151,7 @@ class StitchSessionResource(StrictResource):
         .errorResponse('A parameter is malformed.')
         .errorResponse('Read access was denied on the folder.', 403)
         .errorResponse('There is no such folder.', 404)
+        .errorResponse('More were asked for than are listed without signing in.', 413)
     )
     @answers_errors
     def listSessions(
@@ -164,11 +169,14 @@ class StitchSessionResource(StrictResource):
             msg = f'sort: expected one of {", ".join(_SORTS)}, found {sort[0][0][:80]!r}.'
             raise InvalidInputError(msg)
         query = self._listed(folderId, everybody=everybody)
+        total = listing.count(query)
+        if getCurrentUser() is None:
+            list_params.check_for_all(limit, offset, total, MAX_ANONYMOUS_SESSIONS)
         expiry.sweep_if_due()
         moment = list_params.moment('since', since) if since else None
         order = [sort[0], ('_id', SortDir.ASCENDING)]
         found = [to_json(one) for one in listing.find(query, moment, order, limit, offset)]
-        cherrypy.response.headers['Girder-Total-Count'] = str(listing.count(query))
+        cherrypy.response.headers['Girder-Total-Count'] = str(total)
         return only_if_new(found)
 
     def _listed(self, folder_id: str | None, *, everybody: bool) -> Document:

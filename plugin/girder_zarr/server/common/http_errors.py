@@ -29,6 +29,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.NoSpaceError, 507),
     (errors.LimitExceededError, 413),
     (errors.UnsupportedFormatError, 415),
+    (errors.ForbiddenPartError, 403),
     (errors.UnreadableImageError, 415),
     (errors.GirderZarrError, 500),
     *((kind, 503) for kind in database.CONNECTION_ERRORS),

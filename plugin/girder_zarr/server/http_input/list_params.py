@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from girder_zarr.errors import InvalidInputError
+from girder_zarr.errors import InvalidInputError, LimitExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,20 @@ def check(limit: int, offset: int) -> None:
         if not 0 <= value < 2**31:
             msg = f'{name}: expected an integer from 0 to {2**31 - 1}, found {value}.'
             raise InvalidInputError(msg)
+
+
+def check_for_all(limit: int, offset: int, total: int, most: int) -> None:
+    """Check that somebody who has not signed in asks for no longer list than that costs a second.
+
+    :param limit: 0: all of what comes after the offset. :param total: how many there are.
+    :param most: how many are listed at a time.
+    :raises LimitExceededError: it would be longer; the message says what to give.
+    """
+    rest = max(0, total - offset)
+    asked = min(limit, rest) if limit else rest
+    if asked > most:
+        msg = f'limit: without signing in at most {most} are listed at a time; {asked} were asked for.'
+        raise LimitExceededError(msg)
 
 
 def fields(text: str | None, known: Sequence[str]) -> list[str] | None:

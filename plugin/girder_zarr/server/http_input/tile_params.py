@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from girder_zarr.common.bounded_json import parse_json
 from girder_zarr.errors import InvalidInputError
 from girder_zarr.image.style_functions import functions_of
 from girder_zarr.server.common.strict_resource import GENERAL_PARAMETERS
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 ENCODINGS = ('JPEG', 'JFIF', 'PNG', 'TIFF')
 COMPRESSIONS = ('none', 'raw', 'lzw', 'tiff_lzw', 'jpeg', 'deflate', 'tiff_adobe_deflate')
 UNITS = ('base_pixels', 'pixels', 'mm', 'fraction')
-MAX_STYLE = 2**16
+#: Bytes and values of a style.
+MAX_STYLE, MAX_STYLE_VALUES = 2**16, 10_000
 MAX_TEXT = 100
 
 
@@ -56,7 +57,7 @@ def _read_number(text: str) -> float:
 
 
 def _read_style(text: str) -> str:
-    style = json.loads(text) if len(text) <= MAX_STYLE else None
+    style = parse_json(text, MAX_STYLE, MAX_STYLE_VALUES)
     if not isinstance(style, dict):
         raise ValueError
     if next(functions_of(style), None) is not None:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 #: What lists show of a patch, besides what is not the default.
 SHOWN = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order')
 
+#: What `to_patch` needs of a document, and who follows its changes.
+READ = (
+    'key', 'position', 'shape', 'dtype', 'order', 'arrival', 'digest', 'options', 'fileId', 'offset', 'size',
+    'shared', 'stored', 'lockedBy', 'lockedAt',
+)  # fmt: skip
+
 
 def make(session: Document, key: str, fields: Document, locked_by: str) -> Document:
     """Return the document of a patch or reference image that is locked and not stored yet.
@@ -50,6 +56,7 @@ def source_of(document: Document) -> str:
 def to_patch(document: Document) -> Patch:
     """Return what the stitching floor knows of a patch."""
     height, width, bands = document['shape']
+    options = document.get('options')
     return Patch(
         key=document['key'],
         placement=Placement.from_dict(document['position']),
@@ -59,7 +66,7 @@ def to_patch(document: Document) -> Patch:
         source=source_of(document),
         arrival=document.get('arrival', 0),
         digest=document['digest'],
-        **PatchOptions.from_json(document.get('options')).for_patch,
+        **(PatchOptions.from_json(options).for_patch if options else {}),
     )
 
 

@@ -64,6 +64,13 @@ class NewPatch:
         """Return whether it is what the document describes."""
         return not self.differences(document)
 
+    def is_read_as(self, document: Document) -> bool:
+        """Return whether its file has the pixels that the document says.
+
+        One of before an update, by which files are turned upright or have other bands, may have others.
+        """
+        return (document['shape'], document['dtype']) == (list(self.info.shape), self.info.dtype)
+
     def differences(self, document: Document) -> list[str]:
         """Return in what it differs from what the document describes, in words."""
         found = [name for name in ('digest', 'position', 'order') if document[name] != self.fields[name]]
@@ -113,11 +120,14 @@ def check_fits(session: Document, new: NewPatch, limits: StitchLimits | None = N
 def decide(existing: Document, new: NewPatch, *, replace: bool) -> str:
     """Return what happens to a patch whose key exists: `UNCHANGED` or `REPLACED`.
 
-    A patch that reads a file of an item, which may be gone, is replaced by the same bytes with ``replace``.
+    A patch that reads a file of an item, which may be gone, is replaced by the same bytes with ``replace``;
+    one whose file is read otherwise than when it was stored, without that too.
 
     :raises ConflictError: it differs and ``replace`` is not set.
     """
     if new.same_as(existing):
+        if not new.is_read_as(existing):
+            return REPLACED
         return REPLACED if replace and existing.get('shared') else UNCHANGED
     if not replace:
         differs = ' and '.join(new.differences(existing))

@@ -52,6 +52,10 @@ class PatchReader:
         """
         return _decoded(patch, read_source(patch, lambda file_id: self._find(patch, file_id)))
 
+    def rows(self, patch: Patch) -> Iterator[Any]:
+        """Iterate over the pixels of a patch in pieces of whole rows, see `load_rows`."""
+        return load_rows(patch, lambda file_id: self._find(patch, file_id))
+
     def _find(self, patch: Patch, file_id: str) -> ByteSource | None:
         with self._lock:
             if file_id not in self._sources:
@@ -113,13 +117,14 @@ def load_patch(patch: Patch) -> Any:
     return _decoded(patch, read_source(patch))
 
 
-def load_rows(patch: Patch) -> Iterator[Any]:
+def load_rows(patch: Patch, find: Callable[[str], ByteSource | None] | None = None) -> Iterator[Any]:
     """Iterate over the pixels of one patch in pieces of whole rows; a few megabytes where its format allows.
 
+    :param find: as for :func:`read_source`.
     :raises UnsupportedFormatError: as `PatchReader`.
     """
     try:
-        yield from formats.decode_rows(io.BytesIO(read_source(patch)), **_options(patch))
+        yield from formats.decode_rows(io.BytesIO(read_source(patch, find or open_file)), **_options(patch))
     except GirderZarrError as error:
         msg = f'Patch {patch.key}: {error}'
         raise UnsupportedFormatError(msg) from error

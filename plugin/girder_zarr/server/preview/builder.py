@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from girder_zarr.common.cache import LRU, Uncached
 from girder_zarr.server.patches import hooks
 from girder_zarr.server.patches.document import source_of, to_patch
 from girder_zarr.server.patches.model import StitchPatch
@@ -46,6 +47,9 @@ _THROTTLE_SHARE = 9
 #: While patches go on arriving, blocks are composed at intervals of so many times what it took the last time,
 #: since each of them is composed again after every patch that touches it.
 _COMPOSE_SHARE = 20
+
+#: What is being built; nothing is kept.
+_building: LRU[tuple[str, ...], dict[int, Any]] = LRU(max_items=1)
 
 
 class OverviewBuilder:
@@ -178,9 +182,16 @@ def preparer_of(session: Document, *, with_masks: bool) -> Preparer:
 def build_and_store(session_id: ObjectId, patch: Patch, preparer: Preparer) -> dict[int, Any]:
     """Build the overviews of a patch from its file, store them and return them by level.
 
+    Who needs those that another thread is building waits for them: of a large patch they take a minute.
+
     :param patch: as the preview shows it.
     :raises UnsupportedFormatError: the file is gone or cannot be decoded.
     """
+    key = (patch.source, *preparer.cache_key(patch))
+    return _building.fetch(key, lambda: Uncached(_build_and_store(session_id, patch, preparer)))
+
+
+def _build_and_store(session_id: ObjectId, patch: Patch, preparer: Preparer) -> dict[int, Any]:
     made = patch_overview.make_overviews(patch, preparer.rows(patch))
     for level, overview in made.items():
         PatchOverview().store(session_id, patch, level, overview, preparer.cache_key(patch))

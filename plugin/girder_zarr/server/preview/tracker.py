@@ -7,18 +7,21 @@ since the one before. See `patches/model.py` for the order in which a change of 
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.common.cache import LRU
-from girder_zarr.errors import NotFoundError
-from girder_zarr.server.patches.document import to_patch
+from girder_zarr.errors import LimitExceededError, NotFoundError
+from girder_zarr.server.patches.document import READ, to_patch
 from girder_zarr.server.patches.locking import is_locked, is_stale
 from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.patches.reader import load_rows
 from girder_zarr.server.sessions.model import StitchSession, spec_of
+from girder_zarr.stitch.blend.row_bands import RowBands, is_large
 from girder_zarr.stitch.preview.image import MIN_STORED_PATCHES, PreviewImage, Sources, block_cache
-from girder_zarr.stitch.preview.parallel_load import is_large, load_each
+from girder_zarr.stitch.preview.parallel_load import load_each
 
 from .block_store import SessionBlocks
 from .builder import build_and_store, overview_builder, preparer_of
@@ -44,7 +47,14 @@ MAX_SESSIONS = 16
 #: than `_RELOAD_SECONDS`, when their number is not what the session says: while patches arrive it rarely is.
 _RELOAD_SHARE = 3
 _RELOAD_SECONDS = 1.5
+#: The patches of a session that are read for somebody who has not signed in: reading takes some 30 us of a
+#: processor and 1 kB each.
+MAX_ANONYMOUS_PATCHES = 25_000
 
+#: Documents of patches that are in memory at a time when all of a session are read.
+_PART = 2000
+
+_bands = RowBands(load_rows)
 _blocks = block_cache(CACHE_BYTES)
 _decoded: LRU[Any, Any] = LRU(max_bytes=DECODED_BYTES, size_of=lambda pixels: pixels.nbytes)
 
@@ -69,6 +79,7 @@ class SessionPreview:
             lambda patch: _decode(preparer, patch),
             lambda patches, level: _overviews(self._id, preparer, patches, level),
             SessionBlocks(self._id),
+            lambda patch: None if preparer.cache_key(patch) else _bands,
         )
         self._preparer = preparer
         self.image = PreviewImage((self._id, preparer.fingerprint), spec_of(session), sources, _blocks)
@@ -125,10 +136,17 @@ class SessionPreview:
     def _reload(self, session: Document) -> bool:
         """Read all patches anew; return whether they are everything up to the session's revision."""
         begun = time.monotonic()
-        documents = list(StitchPatch().find({'sessionId': self._id}))
-        self._detect_masks(session, documents)
-        complete = self._apply(session, documents)
-        self.image.keep_only({document['key'] for document in documents if document['stored']})
+        stored, locked = set(), []
+        # A part at a time: all documents of a large session would take more than what is kept of them.
+        found = StitchPatch().find({'sessionId': self._id}, fields=READ)
+        while documents := list(itertools.islice(found, _PART)):
+            if self._detect_masks(session, documents):
+                return self._reload(session)
+            self._apply(session, documents)
+            locked += self._locked
+            stored |= {document['key'] for document in documents if document['stored']}
+        self._locked, complete = locked, not locked
+        self.image.keep_only(stored)
         spent = time.monotonic() - begun
         self._reload_from = begun + spent + min(_RELOAD_SHARE * spent, _RELOAD_SECONDS)
         current = StitchSession().findOne({'_id': self._id}, fields=['revision', 'counts'])
@@ -185,12 +203,20 @@ _lock = threading.Lock()
 _previews: LRU[ObjectId, SessionPreview] = LRU(max_items=MAX_SESSIONS)
 
 
-def state_of(session: Document) -> SessionState:
+def state_of(session: Document, most_patches: int | None = None) -> SessionState:
     """Return a session as it is now.
 
     :param session: as just read from the database.
-    :raises NotFoundError: it has no patches.
+    :param most_patches: refuse to read more than so many where this process has not read them already.
+    :raises NotFoundError: it has no patches. :raises LimitExceededError: it has more than that.
     """
+    count = session['counts']['patches']
+    if most_patches is not None and count > most_patches and not _is_tracked(session):
+        msg = (
+            f'The session has {count} patches; without signing in, images of at most {most_patches} are made '
+            'while they arrive.'
+        )
+        raise LimitExceededError(msg)
     overview_builder.boost()
     return _preview_of(session).state(session)
 
@@ -203,6 +229,12 @@ def compose(session_id: ObjectId) -> None:
 
 
 overview_builder.compose = compose
+
+
+def _is_tracked(session: Document) -> bool:
+    with _lock:
+        preview = _previews.get(session['_id'])
+    return preview is not None and preview.spec == session['spec'] and len(preview.image) > 0
 
 
 def _preview_of(session: Document) -> SessionPreview:

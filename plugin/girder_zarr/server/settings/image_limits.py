@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 from girder.exceptions import ValidationException
 
+from girder_zarr.common.bounded_json import parse_json
 from girder_zarr.image.limits import parse_limits
 
 from .define import SettingKey, define
+
+#: Bytes of the setting as text.
+MAX_BYTES = 2**16
 
 
 def normalise_image_limits(value: object) -> object:
@@ -19,7 +21,7 @@ def normalise_image_limits(value: object) -> object:
     :raises ValidationException: with what was expected and what was found.
     """
     try:
-        value = json.loads(value or '{}') if isinstance(value, str) else value
+        value = parse_json(value or '{}', MAX_BYTES, MAX_BYTES) if isinstance(value, str) else value
         parse_limits(value)
     except ValueError as error:
         msg = f'{SettingKey.LIMITS}: {error}.'

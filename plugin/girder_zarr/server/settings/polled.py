@@ -16,7 +16,7 @@ from girder.models.setting import Setting
 from girder_zarr.common import budget
 from girder_zarr.common.chunk_cache import CHUNKS, DEFAULT_BYTES
 from girder_zarr.image import limits, style_functions
-from girder_zarr.image.store import addresses
+from girder_zarr.image.store import addresses, stores
 
 from . import image_limits  # noqa: F401 - defines the setting that is polled here
 from .allowed_functions import normalise_style_functions
@@ -155,8 +155,8 @@ def _require_database() -> None:
 def install() -> None:
     """Let what images may cost, read and call be what the settings say.
 
-    Where the settings cannot be read, the limits that were known last hold, no host is allowed, and no
-    function of styles but large_image's own.
+    Where the settings cannot be read, the limits that were known last hold, no host is allowed, no function
+    of styles but large_image's own, and no link is followed.
     """
     limits.follow(PolledSetting(SettingKey.LIMITS, limits.parse_limits, limits.Limits(), fail_closed=False))
     budget.follow(
@@ -174,6 +174,7 @@ def install() -> None:
     style_functions.bind(
         PolledSetting(SettingKey.STYLE_FUNCTIONS, _parse_functions, no_functions, fail_closed=True)
     )
+    stores.bind_links(link_roots)
 
 
 def _parse_hosts(raw: object) -> addresses.Allowed:

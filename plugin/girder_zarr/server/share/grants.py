@@ -19,6 +19,7 @@ from girder_zarr.common.cache import LRU
 from girder_zarr.image.serve.value_keys import is_metadata
 from girder_zarr.image.serve.zmetadata import KEY as ZMETADATA
 from girder_zarr.image.serve.zmetadata import consolidated
+from girder_zarr.server.preview.tracker import MAX_ANONYMOUS_PATCHES
 from girder_zarr.server.sessions.access import is_disabled
 
 from .folder_tree import FolderTree
@@ -186,7 +187,7 @@ def _tree_of(kind: str, target: Document, user: Document | None) -> Tree:
             item = load_target('item', item_id)
             return open_item(item) if item is not None and may_read('item', item, user) else None
 
-        return SessionTree(target['_id'], open_result)
+        return SessionTree(target['_id'], open_result, MAX_ANONYMOUS_PATCHES if user is None else None)
     tree = open_item(target)
     if tree is None:
         raise RefusedError

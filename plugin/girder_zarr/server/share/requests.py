@@ -7,7 +7,9 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, quote
 
-from girder_zarr.errors import InvalidInputError, UnreadableImageError
+from girder.exceptions import AccessException
+
+from girder_zarr.errors import ForbiddenPartError, InvalidInputError, LimitExceededError, UnreadableImageError
 from girder_zarr.image.serve.answer import (
     HttpAnswer,
     answer_cached,
@@ -112,14 +114,18 @@ def respond(request: ZarrRequest) -> tuple[HttpAnswer, Reader | None]:
     try:
         try:
             return _respond(request)
+        except ForbiddenPartError:
+            raise
         except UnreadableImageError:
             # A file that was replaced is seen where it is opened anew.
             forget_grant(request.address)
             return _respond(request)
-    except RefusedError:
+    except (RefusedError, ForbiddenPartError, AccessException):
         return error_answer(403), None
     except InvalidInputError as error:
         return error_answer(400, str(error)), None
+    except LimitExceededError as error:
+        return error_answer(413, str(error)), None
     except Exception as error:  # the messages of stores name paths, so they are not sent
         if was_lost(error):
             logger.warning('The database was away when a key was read: %s', error)

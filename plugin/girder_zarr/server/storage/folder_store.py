@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from girder.constants import AccessType
@@ -10,7 +11,7 @@ from girder.models.folder import Folder
 from girder.models.item import Item
 
 from girder_zarr.common.cache import LRU
-from girder_zarr.errors import UnreadableImageError
+from girder_zarr.errors import ForbiddenPartError, UnreadableImageError
 from girder_zarr.image.store.bytesource import FileBytes
 from girder_zarr.image.store.entries import Entry, SourceEntry
 from girder_zarr.image.store.objectstore import MAX_LISTED, ObjectStore
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from bson import ObjectId
 
     from girder_zarr.image.store.bytesource import ByteSource
+
+logger = logging.getLogger(__name__)
 
 #: The folders whose ids one store caches, at some 200 bytes each.
 MAX_FOLDERS = 20_000
@@ -50,7 +53,7 @@ class FolderHierarchy(ObjectStore):
     def _folder(self, path: str) -> ObjectId | None:
         """Return the folder at a path, or None.
 
-        :raises UnreadableImageError: its access is stricter than that of the image.
+        :raises ForbiddenPartError: its access is stricter than that of the image, or that of one above.
         """
         if not path:
             root: ObjectId = self._root['_id']
@@ -66,8 +69,9 @@ class FolderHierarchy(ObjectStore):
         if found is None:
             return None
         if not as_open(found, self._root):
-            msg = f'The folder {path} of {self.name} has stricter access than the image itself.'
-            raise UnreadableImageError(msg)
+            logger.info('The folder %s of the image %s may be read by fewer people.', path, self._root['_id'])
+            msg = f'{self.name} has a part that fewer people may read than the image itself.'
+            raise ForbiddenPartError(msg)
         folder_id: ObjectId = found['_id']
         return folder_id
 
@@ -111,12 +115,14 @@ class FolderHierarchy(ObjectStore):
         return None if source is None else SourceEntry(source, 0, source.size, source.identity)
 
     def list_folder(self, folder: str) -> list[str]:
-        """Return what lies directly in a folder; see the base class."""
+        """Return what lies directly in a folder, without folders of stricter access; see the base class."""
         found = self._folder(folder)
         if found is None:
             return []
         query = {'parentId': found, 'parentCollection': 'folder'}
-        names = [child['name'] + '/' for child in Folder().find(query, fields=['name'], limit=MAX_LISTED)]
+        fields = ['name', 'public', 'access']
+        below = Folder().find(query, fields=fields, limit=MAX_LISTED)
+        names = [child['name'] + '/' for child in below if as_open(child, self._root)]
         return names + [
             item['name'] for item in Item().find({'folderId': found}, fields=['name'], limit=MAX_LISTED)
         ]

@@ -5,23 +5,24 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import large_image.tilesource
-from girder.exceptions import FilePathException, RestException
+from girder.exceptions import AccessException, FilePathException, RestException
 from girder.models.file import File
 from girder_large_image import girder_tilesource
 from girder_large_image.girder_tilesource import GirderTileSource
 from large_image.exceptions import TileSourceError
 
-from girder_zarr.errors import StyleError
+from girder_zarr.errors import ForbiddenPartError, StyleError
 from girder_zarr.image import ZarrFileTileSource, style_functions
 from girder_zarr.server.storage.locations import open_location
 
 from .ranking import Facts, rank
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +34,41 @@ class StyleRestError(StyleError, RestException):
     """A style that is not applied, on a route that leaves errors of tile sources to Girder: 400."""
 
 
+@contextmanager
+def _forbidding() -> Iterator[None]:
+    """Raise what Girder's routes answer with 403 for a part of an image that may not be read.
+
+    large_image's routes give errors of tile sources statuses of their own, and some of them 500.
+    """
+    try:
+        yield
+    except ForbiddenPartError as error:
+        raise AccessException(str(error)) from error
+
+
 class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
     """Provides tile access to a Girder item that is an OME-Zarr image."""
 
     cacheName = 'tilesource'
     name = NAME
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Open the image of an item; see the base classes.
+
+        :raises AccessException: it needs a part that fewer people may read.
+        """
+        with _forbidding():
+            super().__init__(*args, **kwargs)
+
+    def getTile(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a tile; see the base classes."""
+        with _forbidding():
+            return super().getTile(*args, **kwargs)
+
+    def getRegion(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a region; see the base classes."""
+        with _forbidding():
+            return super().getRegion(*args, **kwargs)
 
     def _getLargeImagePath(self) -> Any:
         """Return where the image lies that the item's file stands for; see `open_location`."""

@@ -103,6 +103,15 @@ def _reach(piece: Piece, rows: slice, columns: slice) -> np.ndarray:
     if piece.reach is not None:
         return piece.reach[rows, columns]
     height, width = piece.pixels.shape[:2]
+    return edge_distance(rows, columns, (height, width))
+
+
+def edge_distance(rows: slice, columns: slice, shape: tuple[int, int]) -> np.ndarray:
+    """Return the distance of the pixels of a part of a rectangle to its nearer edge, float32 ``(y, x)``.
+
+    :param shape: of the rectangle, ``(y, x)``.
+    """
+    height, width = shape
     nearest: np.ndarray = np.minimum(_edge(rows, height)[:, np.newaxis], _edge(columns, width)[np.newaxis, :])
     return nearest
 

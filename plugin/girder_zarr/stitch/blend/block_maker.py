@@ -10,12 +10,14 @@ import numpy as np
 
 from girder_zarr.common.budget import BUDGET
 
-from .blend import MAX_CUT, Piece, blend, blend_each, paint_order
-from .patch_loader import PatchLoader
+from .blend import MAX_CUT, Piece, blend, blend_each, edge_distance, paint_order
+from .patch_loader import PatchLoader, as_mask
+from .row_bands import RowBands, is_large
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.plan import Hit, Plan
     from girder_zarr.stitch.spec.model import Overlap
 
@@ -26,7 +28,10 @@ class BlockMaker:
     """Makes blocks of the output from the patches that touch them. Safe under many threads.
 
     :param plan: of the image.
-    :param load: returns the pixels of a patch, as for `assemble.assemble`.
+    :param load: returns the pixels of a patch, as for `assemble.assemble`. Where it has a method ``rows``,
+        which returns them in pieces of whole rows, large patches are read by those.
+    :param bands: returns what reads the parts of a large patch, or None where all of it is needed; in the
+        place of ``load.rows``.
     """
 
     #: Larger blocks are made in squares of this side: arrays of sums and weights stay at megabytes.
@@ -37,10 +42,17 @@ class BlockMaker:
     #: What decoding and correcting one patch take beside it, times its bytes.
     TIMES = 3
 
-    def __init__(self, plan: Plan, load: Load) -> None:
+    def __init__(
+        self, plan: Plan, load: Load, bands: Callable[[Patch], RowBands | None] | None = None
+    ) -> None:
         self.plan = plan
         self._dtype = np.dtype(plan.dtype)
         self._loader = PatchLoader(plan, load)
+        load_rows = getattr(load, 'rows', None)
+        if bands is None and load_rows is not None:
+            own = RowBands(load_rows)
+            bands = lambda _patch: own  # noqa: E731
+        self._bands = bands
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray | None:
         """Return a region of the output, or None if no patch touches it.
@@ -79,21 +91,47 @@ class BlockMaker:
         hits = _needed(paint_order(rule, plan.touching(frame, y, x)), rule, shape)
         if not hits:
             return None
-        sizes = [math.prod(hit.patch.shape) * self._dtype.itemsize for hit in hits]
+        # Before bytes are acquired, for which another thread may wait that reads the same patch.
+        parts = {hit.patch.key: part for hit in hits if (part := self._part(hit, shape)) is not None}
+        sizes = [
+            parts[hit.patch.key].pixels.nbytes
+            if hit.patch.key in parts
+            else math.prod(hit.patch.shape) * self._dtype.itemsize
+            for hit in hits
+        ]
         nbytes = sum(sizes)
         # Before the cache is asked, in which another thread may wait for bytes that this one holds.
         with BUDGET.acquire(min(nbytes, max(*sizes, self.MAX_TOGETHER_BYTES)) + self.TIMES * max(sizes)):
-            return self._blended(hits, nbytes, shape)
+            return self._blended(hits, parts, nbytes, shape)
 
-    def _blended(self, hits: Sequence[Hit], nbytes: int, shape: tuple[int, int, int]) -> np.ndarray:
+    def _blended(
+        self, hits: Sequence[Hit], parts: Mapping[str, Piece], nbytes: int, shape: tuple[int, int, int]
+    ) -> np.ndarray:
         plan = self.plan
         rule, background = plan.spec.overlap, plan.spec.background
-        pieces = (self._piece(hit) for hit in hits)
+        pieces = (parts.get(hit.patch.key) or self._piece(hit) for hit in hits)
         if len(hits) > MAX_CUT or (nbytes > self.MAX_TOGETHER_BYTES and len(hits) > 1):
             return blend_each(pieces, shape, self._dtype, rule, background, plan.weighted)
         return blend(
             paint_order(rule, list(pieces)), shape, self._dtype, rule, background, weighted=plan.weighted
         )
+
+    def _part(self, hit: Hit, shape: tuple[int, int, int]) -> Piece | None:
+        """Return what a large patch has of a block, read by rows, or None where all of it is needed."""
+        patch = hit.patch
+        bands = self._bands(patch) if self._bands is not None and is_large(patch) else None
+        if bands is None or self._loader.needs_whole(patch):
+            return None
+        rows, columns = (
+            slice(max(0, -at), min(side, length - at))
+            for at, side, length in zip((hit.y, hit.x), patch.shape, shape, strict=False)
+        )
+        pixels, mask, reach = bands.read(patch, rows, columns), None, None
+        if patch.alpha:
+            mask, pixels = as_mask(pixels[:, :, -1]), np.ascontiguousarray(pixels[:, :, :-1])
+        if self.plan.spec.overlap == 'feather':
+            reach = edge_distance(rows, columns, patch.shape[:2])
+        return Piece(hit.y + rows.start, hit.x + columns.start, pixels, mask, reach, patch.weight)
 
     def _piece(self, hit: Hit) -> Piece:
         loaded = self._loader.get(hit.patch)

@@ -108,6 +108,12 @@ class PatchLoader:
         """
         return self._patches.fetch(patch.key, lambda: self.make(patch))
 
+    def needs_whole(self, patch: Patch) -> bool:
+        """Return whether a part of a patch cannot be made ready without all of it."""
+        fields = field_keys(self._plan, patch.placement.index('c'))
+        is_masked = patch.mask_key in self._plan.references or (patch.alpha and self._feather)
+        return fields != (None, None) or is_masked
+
     def make(self, patch: Patch) -> Loaded:
         """Load a patch without caching it; raises the errors of :meth:`get`."""
         pixels = self._stored(patch)
@@ -131,11 +137,7 @@ class PatchLoader:
         pixels = self._load(patch)
         expected = (*patch.shape[:2], patch.shape[2] + patch.alpha)
         if pixels.shape != expected or pixels.dtype != np.dtype(patch.dtype):
-            msg = (
-                f'Patch {patch.key} should hold {expected} of {patch.dtype}; '
-                f'found {pixels.shape} of {pixels.dtype}.'
-            )
-            raise UnsupportedFormatError(msg)
+            raise unlike(patch, pixels)
         return pixels
 
     def _make_mask(self, reference: Patch) -> _Mask:
@@ -180,6 +182,22 @@ class PatchLoader:
             mean = np.sum(light, axis=(0, 1), where=alive) / np.maximum(alive.sum(axis=(0, 1)), 1)
             gain = np.divide(mean, light, out=np.ones_like(light), where=alive).astype(wide)
         return _Correction(dark, gain)
+
+
+def unlike(patch: Patch, found: np.ndarray) -> UnsupportedFormatError:
+    """Return the error of a patch whose pixels are not of the shape or dtype that is known of it.
+
+    So it is with patches of before an update by which their files are read otherwise: turned upright, or with
+    other bands.
+
+    :param found: its pixels, or a piece of whole rows of them.
+    """
+    height, width, bands = patch.shape[0], patch.shape[1], patch.shape[2] + patch.alpha
+    return UnsupportedFormatError(
+        f'Patch {patch.key} should hold {width} x {height} pixels of {bands} bands of {patch.dtype}, as it '
+        f'did when it was stored, and is read as {found.shape[1]} x {found.shape[0]} of {found.shape[2]} '
+        f'bands of {found.dtype}: send the patch again.'
+    )
 
 
 def field_keys(plan: Plan, channel: int) -> tuple[str | None, str | None]:

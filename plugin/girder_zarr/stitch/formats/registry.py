@@ -168,7 +168,8 @@ def decode_rows(
     info = _shown(stored, limits, alpha=alpha, as_stored=as_stored)
     pieces = _row_pieces(stream, limits, stored, layout) if info.orientation == 1 else None
     if pieces is None:
-        yield decode(stream, limits, layout=layout, alpha=alpha, as_stored=as_stored)
+        with BUDGET.acquire(work_bytes(info)):  # until whoever takes the rows has gone on
+            yield decode(stream, limits, layout=layout, alpha=alpha, as_stored=as_stored)
         return
     found = 0
     while True:

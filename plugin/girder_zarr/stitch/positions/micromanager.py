@@ -6,7 +6,6 @@ Forms: https://micro-manager.org/Micro-Manager_File_Formats and the files on dis
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from dataclasses import replace
@@ -19,7 +18,7 @@ from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch.spec.field_checks import PixelSize
 
 from .entry import PatchEntry, PositionSet, finish
-from .reading import FileLookup, parse_json, steady_step
+from .reading import FileLookup, parse_json, parse_small_json, steady_step
 from .tiff_pages import expand
 
 if TYPE_CHECKING:
@@ -220,10 +219,7 @@ def _page_value(page: Any) -> dict[str, Any] | None:
     tag = page.aspage().tags.get(PAGE_TAG) if hasattr(page, 'aspage') else page.tags.get(PAGE_TAG)
     value = tag.value if tag is not None else None
     if isinstance(value, bytes | str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return None
+        value = parse_small_json(value)
     return value if isinstance(value, dict) else None
 
 
@@ -270,10 +266,7 @@ def _set(
 def _names(summary: Mapping[str, Any]) -> list[Any]:
     found = summary.get('ChNames')
     if isinstance(found, str):
-        try:
-            found = json.loads(found)
-        except ValueError:
-            found = None
+        found = parse_small_json(found)
     return found if isinstance(found, list) else []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -10,7 +9,8 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from girder_zarr.errors import InvalidInputError
+from girder_zarr.common import bounded_json
+from girder_zarr.errors import InvalidInputError, LimitExceededError
 from girder_zarr.image.ngff.units import MILLIMETERS, unit_name
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 2**29
 #: How deeply JSON may be nested before it is parsed; position files have less than ten levels.
 MAX_JSON_DEPTH = 64
+#: Bytes of one JSON document, and so many of them for each value beyond the first hundred thousand: what
+#: Micro-Manager writes of a frame has twenty bytes a value and more.
+MAX_JSON_BYTES, MIN_JSON_VALUES, JSON_BYTES_A_VALUE = 2**29, 100_000, 6
+#: The same of what stands in one cell of a table, or in the tag of one page.
+MAX_CELL_BYTES, MAX_CELL_VALUES = 2**20, 20_000
 PIXEL = 'pixel'
 _PIXEL_NAMES = {'px', 'pix', 'pixel', 'pixels', 'reference frame'}
 _BOMS = (
@@ -155,13 +160,17 @@ def child_text(element: ET.Element, name: str) -> str | None:
 def parse_json(text: str, where: str) -> Any:
     """Return a JSON document; a file of Micro-Manager that was cut off before its last brace is completed.
 
-    :raises InvalidInputError: it is not JSON, or nested too deeply.
+    Bytes, values and depth are counted before anything is made of it.
+
+    :raises InvalidInputError: it is not JSON. :raises LimitExceededError: it is more than is read.
     """
-    if depth_of(text) > MAX_JSON_DEPTH:
-        raise InvalidInputError(f'{where}: expected JSON of at most {MAX_JSON_DEPTH} levels, found more.')
+    text = text.rstrip().rstrip(',')
+    max_values = max(MIN_JSON_VALUES, len(text) // JSON_BYTES_A_VALUE)
     for tail in ('', '}', '\n}}'):
         try:
-            return json.loads(text.rstrip().rstrip(',') + tail)
+            return bounded_json.parse_json(text + tail, MAX_JSON_BYTES, max_values, MAX_JSON_DEPTH)
+        except bounded_json.JsonLimitError as error:
+            raise LimitExceededError(f'{where} is more than is read as JSON: {error}.') from error
         except ValueError as error:
             first = error
             if not text.lstrip().startswith('{'):
@@ -169,14 +178,12 @@ def parse_json(text: str, where: str) -> Any:
     raise InvalidInputError(f'{where} cannot be read as JSON: {first}.')
 
 
-def depth_of(text: str) -> int:
-    """Return an upper bound of how deeply a JSON text is nested."""
-    depth = deepest = 0
-    for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
-        sign = match[0]
-        depth += (sign in '[{') - (sign in ']}') if len(sign) == 1 else 0
-        deepest = max(deepest, depth)
-    return deepest
+def parse_small_json(text: str | bytes) -> Any:
+    """Return the JSON of one cell of a table or of one tag; None where it is none or more than one holds."""
+    try:
+        return bounded_json.parse_json(text, MAX_CELL_BYTES, MAX_CELL_VALUES, MAX_JSON_DEPTH)
+    except ValueError:
+        return None
 
 
 # Files

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import InvalidInputError
 
 from .entry import PatchEntry, PositionSet, finish
-from .reading import PIXEL, FileLookup, number, steady_step, unit_of, whole
+from .reading import PIXEL, FileLookup, number, parse_small_json, steady_step, unit_of, whole
 from .tiff_pages import expand
 
 if TYPE_CHECKING:
@@ -225,10 +224,7 @@ def _entry(
 
 
 def _index(line: str, text: str) -> dict[str, int]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
+    value = parse_small_json(text)
     if not isinstance(value, dict) or not all(type(one) is int for one in value.values()):
         expected = 'a JSON object of whole numbers such as {"angle": 2}'
         raise InvalidInputError(f'{line}: index: expected {expected}, found {text!r:.80}.')

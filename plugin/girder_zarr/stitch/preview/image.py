@@ -28,6 +28,7 @@ from girder_zarr.errors import GirderZarrError
 from girder_zarr.image.ngff.metadata import Level
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.write.resample import halve
+from girder_zarr.stitch.blend.row_bands import is_large
 from girder_zarr.stitch.extent import Extent
 from girder_zarr.stitch.output.assemble import BlockMaker, output_spec
 from girder_zarr.stitch.patch import Patch, Placement
@@ -36,12 +37,13 @@ from girder_zarr.stitch.spec.field_checks import Crop
 
 from . import patch_overview
 from .index import BLOCK, MIN_COUNTED_LEVEL, PatchIndex, blocks_of
-from .parallel_load import is_large, load_each
+from .parallel_load import load_each
 from .preview_level import PreviewLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
+    from girder_zarr.stitch.blend.row_bands import RowBands
     from girder_zarr.stitch.spec.model import StitchSpec
 
     from .index import BlockKey, Frame
@@ -65,6 +67,9 @@ class BlockStore(Protocol):
 
     def store(self, key: BlockKey, fingerprint: str, block: np.ndarray) -> None:
         """Store a block ``(bands, y, x)``, replacing the stored block of its key."""
+
+
+_images = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +105,13 @@ class Sources:
     :param overviews: returns, by key, the overviews of some patches for a level of `patch_overview.LEVELS`,
         or the sentence that says why there is none.
     :param blocks: the stored blocks of coarse levels, or None if none are stored.
+    :param bands: returns what reads parts of a large patch as ``pixels`` gives it, or None: it is read whole.
     """
 
     pixels: Callable[[Patch], np.ndarray]
     overviews: Callable[[Sequence[Patch], int], Mapping[str, np.ndarray | str]]
     blocks: BlockStore | None = None
+    bands: Callable[[Patch], RowBands | None] = lambda _patch: None
 
 
 class PreviewImage:
@@ -119,7 +126,9 @@ class PreviewImage:
 
     def __init__(self, identity: Hashable, spec: StitchSpec, sources: Sources, cache: BlockCache) -> None:
         self.spec = spec
-        self._identity = identity
+        # Blocks that an image of the same identity has left may be older than the patches of this one.
+        self._cached_as = (identity, next(_images))
+        self._was_read = False
         self._sources = sources
         self._cache = cache
         self._lock = threading.Lock()
@@ -147,22 +156,22 @@ class PreviewImage:
 
     def put(self, patches: Iterable[Patch]) -> int:
         """Add patches, replacing those of the same key; return how many were new or changed."""
-        changed = 0
-        for patch in patches:
-            known = self._index.patches.get(patch.key)
-            if known == patch:
-                continue
-            with self._lock:
-                if known is not None:
-                    self._index.remove(patch.key)
-                self._index.add(patch)
-                self._problems.pop(patch.key, None)
-                same = known is not None and (known.placement, known.shape) == (patch.placement, patch.shape)
-                if not same:
-                    self._update_extent(known, patch)
-            self._invalidate(*([known] if known else []), patch)
-            changed += 1
-        return changed
+        known = self._index.patches
+        changed = {patch.key: patch for patch in patches if known.get(patch.key) != patch}
+        replaced = [known[key] for key in changed if key in known]
+        with self._lock:
+            for old in replaced:
+                self._index.remove(old.key)
+                self._problems.pop(old.key, None)
+            self._index.add(changed.values())
+            for patch in replaced:
+                new = changed[patch.key]
+                if (patch.placement, patch.shape) != (new.placement, new.shape):
+                    self._extent = None
+            for patch in changed.values():
+                self._update_extent(None, patch)
+        self._invalidate([*replaced, *changed.values()])
+        return len(changed)
 
     def keep_only(self, keys: set[str]) -> int:
         """Remove the patches of all other keys; return how many were removed."""
@@ -172,7 +181,7 @@ class PreviewImage:
                 patch = self._index.remove(key)
                 self._problems.pop(key, None)
                 self._update_extent(patch, None)
-            self._invalidate(patch)
+            self._invalidate([patch])
         return len(gone)
 
     def _update_extent(self, old: Patch | None, new: Patch | None) -> None:
@@ -188,9 +197,11 @@ class PreviewImage:
                 first={axis: min(at, place.index(axis)) for axis, at in extent.first.items()},
             )
 
-    def _invalidate(self, *patches: Patch) -> None:
+    def _invalidate(self, patches: Iterable[Patch]) -> None:
+        if not self._was_read:  # while patches are put into a new image there is nothing to forget
+            return
         for key in {key for patch in patches for key in blocks_of(patch)}:
-            self._cache.pop((self._identity, *key))
+            self._cache.pop((self._cached_as, *key))
 
     # Reading
 
@@ -297,14 +308,15 @@ class PreviewImage:
             made, fingerprint = _Made(block, whole), wanted
             return made if whole and block is not None else Uncached(made)
 
-        found = self._cache.fetch((self._identity, *key), make)
+        self._was_read = True  # before the index is asked: what is put from now on is forgotten
+        found = self._cache.fetch((self._cached_as, *key), make)
         if made is not None and made.block is not None and fingerprint is not None:
             self._store(key, fingerprint, made)
         return found.block, found.whole
 
     def _store(self, key: BlockKey, fingerprint: str, made: _Made) -> None:
         """Store a block, unless patches that touch it came or went while it was made."""
-        cached = self._cache.get((self._identity, *key))
+        cached = self._cache.get((self._cached_as, *key))
         unchanged = cached is made and self._fingerprint(key) == fingerprint
         if self._sources.blocks and unchanged and made.block is not None:
             self._sources.blocks.store(key, fingerprint, made.block)
@@ -370,7 +382,7 @@ class PreviewImage:
 
         region = _region_of(plan, frame, row * side, column * side, side)
         try:
-            block = BlockMaker(plan, load).read(region)
+            block = BlockMaker(plan, load, self._sources.bands).read(region)
         except GirderZarrError as error:
             if all(patch.key in found for patch in shown):
                 raise

@@ -65,16 +65,41 @@ class PatchIndex:
         # The sum of the hashes of the patches of a block: changed in constant time and in any order.
         self._sums: Counter[BlockKey] = Counter()
 
-    def add(self, patch: Patch) -> None:
-        """Add a patch whose key is not in the index."""
-        self.patches[patch.key] = patch
-        frame = patch.placement.frame
-        for cell in touched(patch, _CELL):
-            self._cells[frame, *cell].add(patch.key)
-        number = token(patch)
-        for block in blocks_of(patch, MIN_COUNTED_LEVEL):
-            self._counts[block] += 1
-            self._sums[block] += number
+    def add(self, patches: Iterable[Patch]) -> None:
+        """Add patches whose keys are not in the index.
+
+        A patch that lies in one block of a level lies in one block of each level above: those are counted
+        together, so that a hundred thousand patches take hardly more than their hashes.
+        """
+        whole: list[defaultdict[tuple[Frame, int, int], list[int]]] = [
+            defaultdict(lambda: [0, 0]) for _ in range(MAX_LEVEL + 1)
+        ]
+        for patch in patches:
+            self.patches[patch.key] = patch
+            frame = patch.placement.frame
+            for cell in touched(patch, _CELL):
+                self._cells[frame, *cell].add(patch.key)
+            number = token(patch)
+            for level in range(MIN_COUNTED_LEVEL, MAX_LEVEL + 1):
+                squares = list(touched(patch, BLOCK << level))
+                if len(squares) == 1:
+                    found = whole[level][frame, *squares[0]]
+                    found[0] += 1
+                    found[1] += number
+                    break
+                for row, column in squares:
+                    self._count((level, frame, row, column), 1, number)
+        for level in range(MIN_COUNTED_LEVEL, MAX_LEVEL + 1):
+            for (frame, row, column), (count, total) in whole[level].items():
+                self._count((level, frame, row, column), count, total)
+                if level < MAX_LEVEL:
+                    above = whole[level + 1][frame, row // 2, column // 2]
+                    above[0] += count
+                    above[1] += total
+
+    def _count(self, block: BlockKey, count: int, total: int) -> None:
+        self._counts[block] += count
+        self._sums[block] += total
 
     def remove(self, key: str) -> Patch:
         """Remove the patch of a key and return it.

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import numpy as np
 
     from girder_zarr.stitch.patch import Patch
 
 #: Threads that decode patches, shared by all previews of a process; more would starve its requests.
 THREADS = min(4, os.cpu_count() or 1)
-#: Patches of more bytes than these are not decoded side by side: together they would be more than a process
-#: may take, and the budget lets few threads at a time decode them anyway.
-LARGE_BYTES = 64 * 2**20
-
 _pool = ThreadPoolExecutor(THREADS, thread_name_prefix='girder-zarr-preview')
 
 
@@ -37,8 +32,3 @@ def load_each(load: Callable[[Patch], np.ndarray], patches: Sequence[Patch]) -> 
 
     found = _pool.map(attempt, patches) if len(patches) > 1 else map(attempt, patches)
     return {patch.key: pixels for patch, pixels in zip(patches, found, strict=True)}
-
-
-def is_large(patch: Patch) -> bool:
-    """Return whether a patch is decoded only while nothing else is, and never cached."""
-    return math.prod(patch.shape) * np.dtype(patch.dtype).itemsize > LARGE_BYTES

@@ -6,11 +6,11 @@ Values may have their own JSON types or be text, as in queries and tables; None 
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from girder_zarr.common.bounded_json import parse_json
 from girder_zarr.errors import InvalidInputError
 from girder_zarr.stitch.formats.raw import Layout
 from girder_zarr.stitch.patch import FRAME_AXES, Placement, check_key, check_order, check_weight
@@ -148,8 +148,8 @@ def _frame(values: Mapping[str, Any]) -> dict[str, int | None]:
 
 def _index(value: Any) -> Mapping[str, Any]:
     if isinstance(value, str):
-        with contextlib.suppress(ValueError, RecursionError):
-            value = json.loads(value) if len(value) <= _MAX_INDEX_TEXT else value
+        with contextlib.suppress(ValueError):
+            value = parse_json(value, _MAX_INDEX_TEXT, _MAX_INDEX_TEXT)
     if value is None:
         return {}
     if not isinstance(value, dict):
