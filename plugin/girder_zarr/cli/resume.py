@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Options besides the spec that decide where patches lie: with others it is another image.
 ARRANGEMENT = (
-    *('preset', 'well', 'columns', 'rows', 'path', 'by', 'corner'),
+    *('preset', 'well', 'pages', 'columns', 'rows', 'path', 'by', 'corner'),
     *('flip_x', 'flip_y', 'swap_xy', 'rotate'),
 )
 

@@ -86,6 +86,11 @@ def add_places(group: Any) -> None:
         help="form of the names in the folder: 'x{x}_y{y}.tif', 'r{row}_c{col}'; also {t}, {c}, {z}, "
         '{field}, {well}, {channel}, {order} and *',
     )
+    add(
+        '--pages',
+        choices=('c', 'z', 't'),
+        help='the axis of the pages of TIFFs that do not say it (ImageJ, OME and Micro-Manager do)',
+    )
     add('--preset', help='the names in the folder are those of a program, such as metaxpress or harmony')
     add('--well', help='only this well of a plate (default: an image for each)')
     add(

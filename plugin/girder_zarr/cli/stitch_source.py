@@ -40,7 +40,7 @@ def recognised_of(options: argparse.Namespace) -> Recognised:
     if not options.source.exists():
         expected = 'cannot be read as csv or otherwise: expected a file or a folder, found none'
         raise InvalidInputError(f'{options.source} {expected}.')
-    return recognise(options.source, pattern=options.pattern, preset=options.preset)
+    return recognise(options.source, pattern=options.pattern, preset=options.preset, pages=options.pages)
 
 
 def works_of(

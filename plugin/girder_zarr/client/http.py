@@ -109,7 +109,7 @@ class Requests:
             attempt += 1
             wait = min(self.pause * 2 ** (attempt - 1), MAX_PAUSE)
             try:
-                answer = client.sendRestRequest(method, path, jsonResp=False, timeout=TIMEOUT, **request)
+                answer = _sent(client, method, path, request)
             except HttpError as error:
                 if error.status == 401 and not renewed and self._sign_in_again(client):
                     renewed, attempt = True, attempt - 1
@@ -142,6 +142,16 @@ class Requests:
                     return False
             client.setToken(self.girder.token)
         return True
+
+
+def _sent(client: GirderClient, method: str, path: str, request: dict[str, Any]) -> requests.Response:
+    """Send a request once, a body that is read as it is sent from its beginning."""
+    if hasattr(request.get('data'), 'seek'):
+        request['data'].seek(0)
+    answer: requests.Response = client.sendRestRequest(
+        method, path, jsonResp=False, timeout=TIMEOUT, **request
+    )
+    return answer
 
 
 def should_retry(status: int, attempt: int) -> bool:

@@ -40,7 +40,10 @@ class Patch:
     :param dtype: of raw pixels, the numpy name, with ``<`` or ``>`` before it for the byte order.
     :param compression: of raw pixels, ``gzip`` or ``zstd``.
     :param orientation: ``stored`` if it is not to be turned upright by what its file says.
-    :param page: of a TIFF with several pages, the one that is the patch, from 0; only it is sent.
+    :param page: of a TIFF with several pages, the one that is the patch, from 0. `StitchClient.upload` sends
+        a file once for all of its pages.
+    :param pages: in place of page: all of its pages are patches, under the keys ``key@0`` and so on, which
+        lie along ``c``, ``z`` or ``t``, or with ``auto`` along the axes that the file names (ImageJ, OME).
     :param file: its file in messages; the path of ``data`` if not given.
     """
 
@@ -64,6 +67,7 @@ class Patch:
     compression: str | None = None
     orientation: str | None = None
     page: int | None = None
+    pages: str | None = None
     file: str | None = None
 
     @property
@@ -97,6 +101,7 @@ class Patch:
             'dtype': self.dtype,
             'compression': self.compression,
             'orientation': self.orientation,
+            'pages': self.pages,
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -108,9 +113,12 @@ class Patch:
             fields['index'] = json.dumps(fields['index'])
         return fields
 
-    def is_stored_as(self, there: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    def is_stored_as(
+        self, there: Mapping[str, Any], spec: Mapping[str, Any], *, of_file: bool = False
+    ) -> bool:
         """Return whether the server has it with the same fields; its bytes are not compared.
 
+        :param of_file: it is to be a page of its whole file, and no picture of its own.
         :param there: the server's description of the patch of this key.
         :param spec: of the session; turns units, rows and columns into pixels.
         :returns: False also if only the server can compute its position in pixels.
@@ -120,8 +128,11 @@ class Patch:
             'mask': self.mask,
             'maskKey': self.mask_key,
             'orientation': None if self.orientation == 'upright' else self.orientation,
+            'page': self.page if of_file else None,
         }
-        given = {name: value for name, value in options.items() if value not in {None, 1}}
+        given = {name: value for name, value in options.items() if value is not None}
+        if given.get('weight') == 1:
+            del given['weight']
         known = {name: there[name] for name in options if name in there}
         if (there['order'], known) != (self.order, given):
             return False
@@ -148,14 +159,15 @@ class Patch:
         return {'x': math.floor(x + 0.5), 'y': math.floor(y + 0.5)}
 
     def read(self) -> bytes:
-        """Return the bytes to send: those of the file, or the array as npy.
+        """Return the bytes to send: those of the file, or of its page or the array as npy.
 
         :raises InvalidInputError: there is no such file, or the data is neither bytes, path nor array.
         """
         if self.page is not None and isinstance(self.data, str | Path):
             from girder_zarr.stitch.arrange.tile_sizes import read_page
 
-            return bytes_of(read_page(Path(self.data), self.page), f'patch {self.key}')
+            options = {'mask': self.mask, 'orientation': self.orientation}
+            return bytes_of(read_page(Path(self.data), self.page, options), f'patch {self.key}')
         return bytes_of(self.data, f'patch {self.key}')
 
 

@@ -14,6 +14,7 @@ from girder_zarr.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from girder_zarr.stitch.formats.info import PageAt
     from girder_zarr.stitch.formats.raw import Layout
 
 #: The axes besides y and x that every image can have, in NGFF order; for others see `order_axes`.
@@ -112,6 +113,7 @@ class Patch:
     :param digest: of its file, as :func:`format_digest` writes it, for the image's metadata.
     :param layout: of raw pixels; None if its bytes are an image file.
     :param as_stored: its file's orientation is ignored; else it is turned upright.
+    :param page: of a file of several, the one that it is.
     """
 
     key: str
@@ -127,6 +129,7 @@ class Patch:
     digest: str = ''
     layout: Layout | None = None
     as_stored: bool = False
+    page: PageAt | None = None
 
     @property
     def rank(self) -> tuple[int, str]:

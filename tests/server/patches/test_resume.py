@@ -6,7 +6,7 @@ import pytest
 
 from girder_zarr.client import Patch, StitchClient, content_digest
 from girder_zarr.client.patch import tar_of
-from girder_zarr.client.stitch_client import MAX_BATCH_BYTES
+from girder_zarr.client.uploads import MAX_BATCH_BYTES
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions.model import StitchSession
 from support.server import png, random_pixels

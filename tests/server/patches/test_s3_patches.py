@@ -5,9 +5,11 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from girder.models.file import File
 from girder.models.upload import Upload
 
+from support import page_files
 from support.server import png, random_pixels, region_of, tar
 
 pytestmark = [pytest.mark.plugin('zarr'), pytest.mark.usefixtures('assetstore')]
@@ -58,3 +60,24 @@ def test_what_goes_leaves_no_object(api, session, bucket):
     assert keys_of(bucket) == []
     assert list(File().find()) == []
     assert list(Upload().find()) == []
+
+
+def test_pages_of_one_object(api, folder, people, session, dispatched, bucket):
+    file = page_files.imagej('z')
+    assert api.put(session, 'a', file.data, pages='auto')[0] == 201
+    lent = Upload().uploadFromFile(
+        io.BytesIO(file.data), len(file.data), 'b.tif', 'folder', folder, people['owner']
+    )
+    entries = [{'fileId': str(lent['_id']), 'x': page_files.SIDE, 'y': 0, 'pages': 'auto'}]
+    path = f'/stitch_session/{session["_id"]}/files'
+    assert api.call('POST', path, body=json.dumps(entries), content_type='any/json')[0] == 200
+    assert len(keys_of(bucket)) == 2
+    api.finalize(session)
+    dispatched.run()
+    done = api.get(session)[1]
+    assert (done['state'], done['counts']['patches']) == ('complete', 6), done
+    expected = np.concatenate([np.stack(file.pages)] * 2, axis=2)
+    for frame in range(3):
+        params = {'frame': frame, 'encoding': 'TIFF'}
+        body = api.call('GET', f'/item/{done["itemId"]}/tiles/region', params, is_json=False)[1]
+        assert np.array_equal(tifffile.imread(io.BytesIO(body)).squeeze(), expected[frame])

@@ -45,9 +45,9 @@ class JpegHeader(PictureHeader):
     is_complete: bool = True
 
     @property
-    def is_common(self) -> bool:
-        """Whether it is baseline, extended or progressive Huffman coding of 8 bits."""
-        return self.precision == 8 and self.frame in {0xC0, 0xC1, 0xC2}
+    def is_decoded(self) -> bool:
+        """Whether it is baseline, extended or progressive Huffman coding of 8 or 12 bits."""
+        return self.frame in {8: {0xC0, 0xC1, 0xC2}, 12: {0xC1, 0xC2}}.get(self.precision, set())
 
 
 def read_jpeg(stream: IO[bytes]) -> JpegHeader:

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from girder.api.rest import Resource
 
     from girder_zarr.server.common.names import Document
-    from girder_zarr.stitch.patch import Placement
-    from girder_zarr.stitch.spec.patch_parameters import PatchOptions
+    from girder_zarr.stitch.spec.patch_parameters import PatchParameters
 
 
 #: The patches that are listed at a time to somebody who has not signed in.
@@ -75,6 +74,23 @@ class PatchRoutes:
         .param('compression', 'Of raw pixels: gzip or zstd.', required=False)
         .param('orientation', "'stored': as it lies in the file, not turned upright.", required=False)
         .param(
+            'page',
+            'Of a TIFF of several pages: the one that is the patch.',
+            dataType='integer',
+            required=False,
+        )
+        .param(
+            'pages',
+            'Of a TIFF of several pages: each is a patch, key@0 and so on, and they lie along c, z or t; '
+            'auto: as the file says.',
+            required=False,
+        )
+        .param(
+            'sameAs',
+            'With page: the key of a patch that is a page of the same file, which is not sent again.',
+            required=False,
+        )
+        .param(
             'replace',
             'Put it in the place of another patch.',
             dataType='boolean',
@@ -96,15 +112,20 @@ class PatchRoutes:
         id: str,  # noqa: A002 - Girder's name for it
         key: str,
         replace: bool,
+        sameAs: str | None,
         **given: Any,
     ) -> Document:
         """Store a patch."""
 
-        def parse(session: Document) -> tuple[Placement, int, PatchOptions]:
-            fields = patch_parameters.parse(given, spec_of(session))
-            return fields.placement, fields.order, fields.options
+        def parse(session: Document) -> PatchParameters:
+            return patch_parameters.parse(given, spec_of(session))
 
-        return view(*keyed_images.put(id, key, StitchPatch(), parse, replace=replace))
+        if sameAs is not None:
+            return view(*keyed_images.put_held(id, key, sameAs, parse, replace=replace))
+        if given.get('pages') is None:
+            return view(*keyed_images.put(id, key, StitchPatch(), parse, replace=replace))
+        documents, status = keyed_images.put_pages(id, key, parse, replace=replace)
+        return {'key': key, 'status': status, 'patches': [view(document) for document in documents]}
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -141,7 +162,7 @@ class PatchRoutes:
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
-        Description('Get what is known of a patch.')
+        Description('Get what is known of a patch, or of the pages of a file.')
         .param('id', 'The session.', paramType='path')
         .param('key', 'The key of the patch.', paramType='path')
         .errorResponse('Read access was denied on the folder.', 403)
@@ -151,11 +172,14 @@ class PatchRoutes:
     def getPatch(self, id: str, key: str) -> Document:  # noqa: A002
         """Return what is known of a patch."""
         session = StitchSession().require(id, getCurrentUser(), AccessType.READ)
-        return view(StitchPatch().get(session, key))
+        found = StitchPatch().find_key(session, key)
+        if found is not None:
+            return view(found)
+        return {'key': key, 'patches': [view(page) for page in keyed_images.pages_of(session, key)]}
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(
-        Description('Remove a patch.')
+        Description('Remove a patch, or all pages of a file.')
         .param('id', 'The session.', paramType='path')
         .param('key', 'The key of the patch.', paramType='path')
         .errorResponse('Write access was denied on the folder.', 403)
@@ -165,4 +189,4 @@ class PatchRoutes:
     @answers_errors
     def deletePatch(self, id: str, key: str) -> Document:  # noqa: A002
         """Remove a patch."""
-        return keyed_images.delete(id, key, StitchPatch())
+        return keyed_images.delete_patches(id, key)

@@ -14,7 +14,7 @@ from girder_zarr.server.patches.references import StitchReference, view
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.stitch.formats import registry as formats
 from girder_zarr.stitch.patch import Placement
-from girder_zarr.stitch.spec.patch_parameters import PatchOptions
+from girder_zarr.stitch.spec.patch_parameters import PatchOptions, PatchParameters
 
 from . import keyed_images
 
@@ -68,7 +68,7 @@ class ReferenceRoutes:
             id,
             key,
             StitchReference(),
-            lambda _session: (Placement.make(0, 0), 0, options),
+            lambda _session: PatchParameters(Placement.make(0, 0), 0, options),
             replace=replace,
         )
         return view(*stored)

@@ -10,26 +10,29 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import TYPE_CHECKING
 
+from girder.exceptions import AccessException, GirderException
+
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError
 from girder_zarr.server.common.hidden_paths import without_paths
 from girder_zarr.server.common.http_errors import status_of
 from girder_zarr.server.common.spool import spool
 from girder_zarr.server.patches.batch import BatchEntry, put_together
-from girder_zarr.server.patches.incoming import CREATED, NewPatch
+from girder_zarr.server.patches.incoming import CREATED
 from girder_zarr.server.sessions.model import StitchSession, spec_of
-from girder_zarr.stitch.formats import registry as formats
 
-from . import manifest, patch_fields
+from . import file_pages, manifest, patch_fields
 from .multipart_stream import read_multipart
 from .tar_stream import read_tar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from girder_zarr.server.common.names import Document
+    from girder_zarr.server.common.spool import Spooled
     from girder_zarr.server.settings.session_limits import StitchLimits
 
     from .member import ByteStream, Member
+    from .patch_fields import PatchFields
 
 #: What is stored together at most: enough that the cost of a file, its upload and the change of the session
 #: is small beside that of the bytes, and little enough to be held in memory by several requests at once.
@@ -75,7 +78,7 @@ class BulkIngest:
         self._session_id, self._user, self._limits = session['_id'], user, limits
         self._spec = spec_of(session)
         self._replace = replace
-        self._manifest: dict[str, Document] | None = None
+        self._manifest: dict[str, list[Document]] | None = None
         self._group: dict[int, BatchEntry] = {}
         self._bytes = 0
         self._outcomes: dict[int, Outcome] = {}
@@ -104,63 +107,99 @@ class BulkIngest:
                     self._take_member(member)
         finally:
             self._flush()
-        for entry in (self._manifest or {}).values():
+        left = [entry for entries in (self._manifest or {}).values() for entry in entries]
+        for entry in left:
             key = str(entry['key'])[:200]
             self._record(refused(key, InvalidInputError(f'Patch {key}: its file is not in the request.')))
 
     def _take_member(self, member: Member) -> None:
-        given = self._fields_of(member)
-        key = str(given.get('key') or member.name)[:200]
+        wanted = []
+        for given in self._fields_of(member):
+            key = str(given.get('key') or member.name)[:200]
+            try:
+                if member.problem:
+                    raise InvalidInputError(f'{key}: {member.problem}')
+                wanted.append(patch_fields.read(given, self._spec))
+            except GirderZarrError as error:
+                self._record(refused(key, error))
+        if not wanted:
+            return
         try:
-            if member.problem:
-                raise InvalidInputError(f'{key}: {member.problem}')
-            self._add(self._receive(patch_fields.read(given, self._spec), member))
+            file = self._receive(wanted, member)
         except GirderZarrError as error:
-            self._record(refused(key, error))
+            for fields in wanted:
+                self._record(refused(fields.key, error))
+            return
+        if wanted[0].parameters.pages is None:
+            self._add_pages(wanted, file)
+        else:
+            self._put_file(wanted[0], file)
 
     def _record(self, outcome: Outcome) -> None:
         """Record the outcome of the next patch."""
         self._outcomes[self._count] = outcome
         self._count += 1
 
-    def _fields_of(self, member: Member) -> Document:
-        """Return the fields of a member's patch, from its header, the manifest or its name, in this order."""
+    def _fields_of(self, member: Member) -> list[Document]:
+        """Return the fields of a member's patches: from its header, the manifest or its name."""
         if member.fields:
-            return {'key': member.name, **member.fields}
+            return [{'key': member.name, **member.fields}]
         if self._manifest is not None:
-            return self._manifest.pop(member.name, {'key': member.name})
-        return manifest.from_name(member.name)
+            return self._manifest.pop(member.name, [{'key': member.name}])
+        return [manifest.from_name(member.name)]
 
-    def _receive(self, fields: patch_fields.PatchFields, member: Member) -> BatchEntry:
-        """Read a patch into memory, or into a temporary file if it is large."""
-        limits = self._limits
-        spooled = spool(
-            member.pieces(), limits.patchBytes, fields.digest, what='The patch', digest_field='digest'
-        )
-        try:
-            info = formats.inspect(spooled.stream, limits.for_formats, **fields.options.for_formats)
-        except BaseException:
-            spooled.stream.close()
-            raise
-        new = NewPatch(
-            fields.key,
-            fields.placement,
-            fields.order,
-            spooled.digest,
-            spooled.size,
-            info,
-            spooled.stream,
-            fields.options,
-        )
-        return BatchEntry(new, self._replace if fields.replace is None else fields.replace)
+    def _receive(self, wanted: Sequence[PatchFields], member: Member) -> Spooled:
+        """Read a file into memory, or into a temporary file if it is large."""
+        announced = {fields.digest for fields in wanted} - {None}
+        if len(announced) > 1:
+            msg = f'digest: expected one for all pages of a file, found {len(announced)}.'
+            raise InvalidInputError(msg)
+        limit = max(file_pages.max_bytes(fields.parameters, self._limits) for fields in wanted)
+        digest = announced.pop() if announced else None
+        return spool(member.pieces(), limit, digest, what='The patch', digest_field='digest')
 
-    def _add(self, entry: BatchEntry) -> None:
-        full = self._bytes + entry.new.size > GROUP_BYTES or len(self._group) == GROUP_PATCHES
-        if full or any(other.new.key == entry.new.key for other in self._group.values()):
+    def _add_pages(self, wanted: Sequence[PatchFields], file: Spooled) -> None:
+        """Add a patch, or pages of a file of several, to the group that is stored next."""
+        entries: dict[str, BatchEntry] = {}
+        for fields in wanted:
+            try:
+                if fields.key in entries:
+                    raise InvalidInputError(f'The manifest names the key {fields.key} twice.')
+                (new,) = file_pages.new_patches(fields.key, fields.parameters, file, self._limits)
+                entries[fields.key] = BatchEntry(new, self._may_replace(fields))
+            except GirderZarrError as error:
+                self._record(refused(fields.key, error))
+        if not entries:
+            file.stream.close()
+            return
+        full = self._bytes + file.size > GROUP_BYTES or len(self._group) + len(entries) > GROUP_PATCHES
+        if full or any(other.new.key in entries for other in self._group.values()):
             self._flush()
-        self._group[self._count] = entry
-        self._count += 1
-        self._bytes += entry.new.size
+        for entry in entries.values():
+            self._group[self._count] = entry
+            self._count += 1
+        self._bytes += file.size
+
+    def _put_file(self, fields: PatchFields, file: Spooled) -> None:
+        """Store all pages of a file."""
+        self._flush()
+        try:
+            news = file_pages.new_patches(fields.key, fields.parameters, file, self._limits)
+            session = StitchSession().get(self._session_id)
+            replace = self._may_replace(fields)
+            stored = file_pages.put_pages(
+                session, fields.key, news, self._user, self._limits, replace=replace
+            )
+        except (GirderZarrError, AccessException, GirderException) as error:
+            self._record(refused(fields.key, error))
+            return
+        finally:
+            file.stream.close()
+        for document, status in stored:
+            self._record(Outcome(document['key'], status, 201 if status == CREATED else 200))
+
+    def _may_replace(self, fields: PatchFields) -> bool:
+        return self._replace if fields.replace is None else fields.replace
 
     def _flush(self) -> None:
         group, self._group, self._bytes = self._group, {}, 0

@@ -30,12 +30,15 @@ from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings import session_limits
 from girder_zarr.server.storage import durable_files
 
-from . import patch_fields
+from . import file_pages, patch_fields
 from .bulk_ingest import Outcome, refused
-from .girder_files import patch_of_file
+from .girder_files import patches_of_file
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from girder_zarr.server.common.names import Document
+    from girder_zarr.server.patches.incoming import NewPatch
 
     from .patch_fields import PatchFields
 
@@ -79,8 +82,9 @@ def check_upload(event: Any) -> None:
         return
     try:
         user = getCurrentUser()
-        session, _ = _open(reference, user)
-        limit, size = session_limits.current().patchBytes, str(params.get('size') or '')
+        session, fields = _open(reference, user)
+        limit = file_pages.max_bytes(fields.parameters, session_limits.current())
+        size = str(params.get('size') or '')
         if size.isdecimal() and int(size) > limit:
             msg = f'The patch has {size} bytes; the limit is {limit}.'
             raise LimitExceededError(msg)
@@ -116,8 +120,10 @@ def make_patch(event: Any) -> None:
         return
     try:
         session, fields = _open(reference, User().load(file['creatorId'], force=True))
-        new = patch_of_file(file, fields, session_limits.current())
-        StitchPatch().put_file(session, new, file, replace=bool(fields.replace))
+        news = patches_of_file(file, fields, session_limits.current())
+        _put_all(session, fields, news, file, replace=bool(fields.replace))
+        if any(new.options.page is not None for new in news):
+            StitchPatch().drop_unnamed(file)  # all of them were there already
     except BaseException as error:
         StitchPatch().drop_unnamed(file)
         if isinstance(error, GirderZarrError):
@@ -156,24 +162,48 @@ def add_files(
         try:
             file = _file_of(entry, user)
             key = str(entry.get('key') or file['name'])[:200]
-            status = _add(session, {**entry, 'key': key}, file, user, replace=replace)
+            stored = _add(session, {**entry, 'key': key}, file, user, replace=replace)
         except (GirderZarrError, AccessException, RestException) as error:
             outcome = refused(key, error)
             denied = isinstance(error, AccessException)
             outcomes.append(Outcome(key, 'refused', 403, str(error)) if denied else outcome)
             continue
-        outcomes.append(Outcome(key, status, 201 if status == CREATED else 200))
+        outcomes += stored
     return outcomes
 
 
-def _add(session: Document, entry: Document, file: Document, user: Document, *, replace: bool) -> str:
+def _add(
+    session: Document, entry: Document, file: Document, user: Document, *, replace: bool
+) -> list[Outcome]:
+    """Let a file be a patch, or its pages patches; after an error those before it are."""
     given = {name: value for name, value in entry.items() if name not in {'fileId', 'itemId', 'file'}}
     fields = patch_fields.read(given, spec_of(session))
-    new = patch_of_file(file, fields, session_limits.current())
+    news = patches_of_file(file, fields, session_limits.current())
     may_replace = replace if fields.replace is None else fields.replace
-    current = StitchSession().get(session['_id'])
-    _, status = StitchPatch().put_file(current, new, file, replace=may_replace, lender=user)
-    return status
+    results = _put_all(session, fields, news, file, replace=may_replace, lender=user)
+    return [
+        Outcome(document['key'], status, 201 if status == CREATED else 200) for document, status in results
+    ]
+
+
+def _put_all(
+    session: Document,
+    fields: PatchFields,
+    news: Sequence[NewPatch],
+    file: Document,
+    *,
+    replace: bool,
+    lender: Document | None = None,
+) -> list[tuple[Document, str]]:
+    """Store the patches that a Girder file is; its pages in place of all that its key stood for."""
+    is_whole = fields.parameters.pages is not None
+    old = file_pages.others(session, fields.key, news, replace=replace) if is_whole else []
+    results = []
+    for new in news:
+        current = StitchSession().get(session['_id'])
+        results.append(StitchPatch().put_file(current, new, file, replace=replace, lender=lender))
+    file_pages.remove(session, old)
+    return results
 
 
 def _file_of(entry: Document, user: Document) -> Document:

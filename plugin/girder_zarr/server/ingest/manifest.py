@@ -10,6 +10,7 @@ from typing import Any
 
 from girder_zarr.errors import InvalidInputError, LimitExceededError
 from girder_zarr.server.common.json_input import parse_json
+from girder_zarr.server.patches.document import PAGE_MARK
 
 #: The names that a manifest may have as a member of a stream.
 NAMES = ('manifest.json', 'manifest.csv', 'manifest')
@@ -64,23 +65,32 @@ def _table(data: bytes, max_entries: int) -> list[Entry]:
     return rows
 
 
-def by_file(entries: list[Entry]) -> dict[str, Entry]:
+def by_file(entries: list[Entry]) -> dict[str, list[Entry]]:
     """Return the entries by the name of their file, which is their key where they name none.
+
+    A file has several where each names a page of it; the key of a page is then that of the file, ``@`` and
+    its number.
 
     :raises InvalidInputError: one names neither, or two name the same.
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, list[Entry]] = {}
     for entry in entries:
         name = entry.get('file') or entry.get('key')
         if not isinstance(name, str):
             msg = f'The manifest: expected the name of a file in each entry, found {str(entry)[:80]!r}.'
             raise InvalidInputError(msg)
-        if name in found:
-            msg = f'The manifest names {name[:200]} twice.'
+        others = found.setdefault(name, [])
+        if others and not all(_has_page(one) for one in (*others, entry)):
+            msg = f'The manifest names {name[:200]} twice; several patches of one file need a page each.'
             raise InvalidInputError(msg)
         fields = {field: value for field, value in entry.items() if field != 'file'}
-        found[name] = {**fields, 'key': entry.get('key') or name}
+        own_key = f'{name}{PAGE_MARK}{entry["page"]}' if _has_page(entry) else name
+        others.append({**fields, 'key': entry.get('key') or own_key})
     return found
+
+
+def _has_page(entry: Entry) -> bool:
+    return entry.get('page') not in {None, ''}
 
 
 def from_name(name: str) -> Entry:

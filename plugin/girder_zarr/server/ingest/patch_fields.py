@@ -13,8 +13,7 @@ from girder_zarr.stitch.spec.model import StitchSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from girder_zarr.stitch.patch import Placement
-    from girder_zarr.stitch.spec.patch_parameters import PatchOptions
+    from girder_zarr.stitch.spec.patch_parameters import PatchParameters
 
 _BOOLEANS = {'true': True, '1': True, 'false': False, '0': False}
 #: The names that `read` knows.
@@ -25,16 +24,15 @@ NAMES = ('key', *patch_parameters.NAMES, 'digest', 'replace')
 class PatchFields:
     """The checked fields of a patch.
 
+    :param parameters: where it lies, and how its bytes are read.
     :param digest: the digest that its bytes should have, as RFC 9530 writes it, or None if none was given.
     :param replace: whether it may replace another patch, or None if the request decides.
     """
 
     key: str
-    placement: Placement
-    order: int
+    parameters: PatchParameters
     digest: str | None
     replace: bool | None
-    options: PatchOptions
 
 
 def read(given: Mapping[str, Any], spec: StitchSpec | None = None) -> PatchFields:
@@ -56,9 +54,7 @@ def read(given: Mapping[str, Any], spec: StitchSpec | None = None) -> PatchField
     found = patch_parameters.parse(present, spec or StitchSpec())
     return PatchFields(
         key=key,
-        placement=found.placement,
-        order=found.order,
-        options=found.options,
+        parameters=found,
         digest=_digest(present.get('digest')),
         replace=_boolean('replace', present.get('replace')),
     )

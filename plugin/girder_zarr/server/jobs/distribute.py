@@ -29,6 +29,7 @@ from girder_zarr.server.leases import heartbeat, run_lease
 from girder_zarr.server.leases.part_lease import StitchPart, to_part
 from girder_zarr.server.patches.reader import PatchReader
 from girder_zarr.server.settings.job_settings import part_values
+from girder_zarr.server.storage.file_bytes import open_bytes
 from girder_zarr.server.storage.file_stream import FileStream
 from girder_zarr.stitch.output import plan_document
 from girder_zarr.stitch.output.assemble import values_of
@@ -130,7 +131,9 @@ def _done_in_order(
         if waiting and not parts.left(session):
             waiting = False
             on_all_made()
-        with io.BufferedReader(FileStream(File().load(done['fileId'], force=True)), _READ_BYTES) as stream:
+        with io.BufferedReader(
+            FileStream(open_bytes(File().load(done['fileId'], force=True))), _READ_BYTES
+        ) as stream:
             yield stream
 
 

@@ -17,6 +17,7 @@ from bson import ObjectId
 from girder.models.file import File
 
 from girder_zarr.server.common.names import ATTACHED_TO, Document, now
+from girder_zarr.server.patches.document import COUNTED, bytes_once
 from girder_zarr.server.patches.files import remove_uploads
 from girder_zarr.server.patches.keyed import ORPHAN_SECONDS
 from girder_zarr.server.patches.model import StitchPatch
@@ -158,9 +159,10 @@ def _mend_counts(session: Document) -> None:
     own = {'sessionId': session['_id']}
     if StitchPatch().findOne({**own, 'lockedBy': {'$gt': ''}}, fields=['_id']) is not None:
         return
-    documents = list(StitchPatch().find(own, fields=['position', 'shape', 'size']))
-    references = StitchReference().list_session(session)
-    nbytes = sum(document['size'] for document in (*documents, *references))
+    documents = list(StitchPatch().find(own, fields=COUNTED))
+    nbytes = sum(document['size'] for document in StitchReference().list_session(session))
+    seen: set[tuple[ObjectId, int]] = set()
+    nbytes += sum(bytes_once(document, seen) for document in documents)
     counts = {'patches': len(documents), 'bytes': nbytes}
     extent = extent_of(documents)
     if (current['counts'], current['extent']) == (counts, extent):

@@ -11,6 +11,7 @@ from girder_zarr.errors import GirderZarrError
 from girder_zarr.server.common.names import Document
 from girder_zarr.server.sessions.model import StitchSession
 
+from .document import is_page
 from .files import store_pack
 from .incoming import CREATED, UNCHANGED, NewPatch, check_fits, decide
 from .model import StitchPatch
@@ -34,14 +35,29 @@ class BatchEntry:
 
 
 def put_together(
-    session: Document, entries: Sequence[BatchEntry], user: Document, limits: StitchLimits
+    session: Document,
+    entries: Sequence[BatchEntry],
+    user: Document,
+    limits: StitchLimits,
+    *,
+    whole: bool = False,
 ) -> list[Result]:
     """Store patches of different keys; return for each what became of it.
 
     Those whose keys are free go together. What needs more care is put one by one: keys that are taken, and
-    everything where the session changes meanwhile.
+    everything where the session changes meanwhile. Pages of one file have one stream, and are stored as one
+    file unless the session has it already.
+
+    :param whole: raise the first refusal that is known beforehand, before anything is stored.
     """
-    results, fresh, single = _sort(session, entries, limits)
+    results, fresh, single, holders = _sort(session, entries, limits)
+    if whole:
+        refusal = next((one for one in results.values() if isinstance(one, Exception)), None)
+        if refusal is not None:
+            raise refusal
+    held = [at for at in fresh if _holder(entries[at], holders)]
+    single += held
+    fresh = [at for at in fresh if at not in set(held)]
     if len(fresh) > 1:
         stored = _store(session, [entries[at].new for at in fresh], user)
         for at in fresh:
@@ -52,20 +68,43 @@ def put_together(
                 single.append(at)
     else:
         single += fresh
+    for result in results.values():
+        _remember(result, holders)
     for at in sorted(single):
-        results[at] = _put(session, entries[at], user)
+        results[at] = _put(session, entries[at], user, _holder(entries[at], holders))
+        _remember(results[at], holders)
     return [results[at] for at in range(len(entries))]
+
+
+def _remember(result: Result, holders: dict[str, Document]) -> None:
+    """Note the file of a page that is stored, by its digest."""
+    if not isinstance(result, Exception):
+        document, _ = result
+        if is_page(document) and not document.get('shared'):
+            holders.setdefault(document['digest'], document)
+
+
+def _holder(entry: BatchEntry, holders: dict[str, Document]) -> Document | None:
+    """Return a stored page of the same file, if there is one."""
+    return holders.get(entry.new.digest) if entry.new.options.page is not None else None
 
 
 def _sort(
     session: Document, entries: Sequence[BatchEntry], limits: StitchLimits
-) -> tuple[dict[int, Result], list[int], list[int]]:
-    """Return what is decided already, and what is to be stored together and one by one, by number."""
+) -> tuple[dict[int, Result], list[int], list[int], dict[str, Document]]:
+    """Return what is decided already, what is to be stored together and one by one, by number, and files.
+
+    :returns: at last the documents of pages that are there already, by the digest of their file.
+    """
     keys = [entry.new.key for entry in entries]
     there = {
         document['key']: document
         for document in StitchPatch().find({'sessionId': session['_id'], 'key': {'$in': keys}})
     }
+    holders: dict[str, Document] = {}
+    for document in there.values():
+        if document['stored']:
+            _remember((document, UNCHANGED), holders)
     results: dict[int, Result] = {}
     fresh: list[int] = []
     single: list[int] = []
@@ -82,7 +121,7 @@ def _sort(
                 single.append(at)
         except GirderZarrError as error:
             results[at] = error
-    return results, fresh, single
+    return results, fresh, single, holders
 
 
 def _with(session: Document, new: NewPatch) -> Document:
@@ -90,9 +129,11 @@ def _with(session: Document, new: NewPatch) -> Document:
     return {**session, **new.kind, 'extent': grown(session['extent'], new.box)}
 
 
-def _put(session: Document, entry: BatchEntry, user: Document) -> Result:
+def _put(session: Document, entry: BatchEntry, user: Document, held: Document | None) -> Result:
     try:
         fresh = StitchSession().get(session['_id'])
+        if held is not None:
+            return StitchPatch().put_held(fresh, entry.new, held, replace=entry.replace)
         return StitchPatch().put(fresh, entry.new, user, replace=entry.replace)
     except (GirderZarrError, ValidationException, AccessException, GirderException) as error:
         return error

@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING
 
 from girder_zarr.server.common.names import now
 from girder_zarr.stitch.patch import Patch, Placement
-from girder_zarr.stitch.spec.patch_parameters import PatchOptions
+from girder_zarr.stitch.spec.patch_parameters import HIDDEN, PatchOptions
 
 if TYPE_CHECKING:
+    from bson import ObjectId
+
     from girder_zarr.server.common.names import Document
 
+#: Between the key of a file and the number of a page of it, in the key of that page.
+PAGE_MARK = '@'
+#: The fields that counts and extent of a session are made of.
+COUNTED = ('size', 'position', 'shape', 'fileId', 'offset', 'options.page')
 #: What lists show of a patch, besides what is not the default.
 SHOWN = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order')
 
@@ -41,16 +47,60 @@ def make(session: Document, key: str, fields: Document, locked_by: str) -> Docum
     }
 
 
+def stored_at(fields: Document, offset: int | None, lender: Document | None) -> Document:
+    """Return the update of a document whose file is stored.
+
+    :param offset: where in the file it begins that it may share with others; None: it is its own.
+    :param lender: the user who has lent the file, or None.
+    """
+    where: Document = {} if offset is None else {'offset': offset}
+    if lender is not None:
+        where.update(shared=True, lenderId=lender['_id'])
+    update = {'$set': {**fields, **where}}
+    # MongoDB before 5.0 refuses an empty $unset
+    gone = {'offset', 'shared', 'lenderId'} - set(where)
+    return {**update, '$unset': dict.fromkeys(gone, '')} if gone else update
+
+
 def source_of(document: Document) -> str:
-    """Return where the bytes of a stored patch are, for `patch_files.read_source`; another patch's differ.
+    """Return where the bytes of a stored patch are, for `reader.open_picture`; another patch's differ.
 
     It is the id of a file, with offset and size where the patch is a part of it, and ``shared`` where the
-    file is not the session's own.
+    file is not the session's own. A page, whose bytes other patches have as well, adds its own id.
     """
     file_id, offset = document['fileId'], document.get('offset')
+    if is_page(document):
+        lent = 'shared' if document.get('shared') else ''
+        return f'{file_id}:{offset or 0}:{document["size"]}:{lent}:{document["_id"]}'
     if document.get('shared'):
         return f'{file_id}:0:{document["size"]}:shared'
     return str(file_id) if offset is None else f'{file_id}:{offset}:{document["size"]}'
+
+
+def is_page(document: Document) -> bool:
+    """Return whether a patch is a page of a file, which other patches may be as well."""
+    return 'page' in document.get('options', {})
+
+
+def page_key(key: str, document: Document) -> str:
+    """Return the key of a page of a file.
+
+    :param key: of the file.
+    """
+    return f'{key}{PAGE_MARK}{document["options"]["page"]}'
+
+
+def bytes_once(document: Document, seen: set[tuple[ObjectId, int]]) -> int:
+    """Return the bytes of a patch, 0 if those of its file were counted already.
+
+    :param seen: the files of pages that were counted, and where in them; added to.
+    """
+    if is_page(document):
+        part = (document['fileId'], document.get('offset') or 0)
+        if part in seen:
+            return 0
+        seen.add(part)
+    return int(document['size'])
 
 
 def to_patch(document: Document) -> Patch:
@@ -72,7 +122,7 @@ def to_patch(document: Document) -> Patch:
 
 def view(document: Document, status: str | None = None) -> Document:
     """Return the patch as docs/rest.md shows it."""
-    options = {name: value for name, value in document.get('options', {}).items() if name != 'layout'}
+    options = {name: value for name, value in document.get('options', {}).items() if name not in HIDDEN}
     return {
         **{name: document[name] for name in SHOWN},
         **options,

@@ -29,6 +29,8 @@ _MIME_TYPES = {
     'tiff': 'image/tiff',
     'webp': 'image/webp',
     'jxl': 'image/jxl',
+    'jp2': 'image/jp2',
+    'bmp': 'image/bmp',
     'npy': 'application/octet-stream',
     'raw': 'application/octet-stream',
 }
@@ -46,13 +48,21 @@ def store_file(session: Document, new: NewPatch, user: Document, folder: Documen
 def store_pack(session: Document, patches: Sequence[NewPatch], user: Document) -> tuple[Document, list[int]]:
     """Store the bytes of patches one after the other in one Girder file attached to the session.
 
-    :returns: the file, and where in it each patch begins. All bytes are in memory at once: keep it small.
+    Patches that are pages of one file have one stream, which is stored once.
+
+    :returns: the file, and where in it each patch begins. All bytes are in memory at once, unless it is one
+        stream: keep it small.
     """
-    pack, offsets = io.BytesIO(), []
+    places: dict[int, int] = {}
+    if len({id(new.stream) for new in patches}) == 1:
+        return store_file(session, patches[0], user), [0] * len(patches)
+    pack = io.BytesIO()
     for new in patches:
-        offsets.append(pack.tell())
-        new.stream.seek(0)
-        shutil.copyfileobj(new.stream, pack, 2**20)
+        if id(new.stream) not in places:
+            places[id(new.stream)] = pack.tell()
+            new.stream.seek(0)
+            shutil.copyfileobj(new.stream, pack, 2**20)
+    offsets = [places[id(new.stream)] for new in patches]
     return _store(session, 'patches.bin', _MIME_TYPES['raw'], pack.tell(), pack, user), offsets
 
 

@@ -75,7 +75,7 @@ class NewPatch:
         """Return in what it differs from what the document describes, in words."""
         found = [name for name in ('digest', 'position', 'order') if document[name] != self.fields[name]]
         if document.get('options', {}) != self.options.to_json():
-            found.append('weight, mask, layout or orientation')
+            found.append('weight, mask, layout, orientation or page')
         return found
 
 

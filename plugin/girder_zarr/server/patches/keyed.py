@@ -99,6 +99,10 @@ class KeyedModel(LockedModel):
         del session, news
         return {}, {}
 
+    def own_bytes(self, document: Document) -> int:
+        """Return the bytes that a session holds only because of a document."""
+        return int(document['size'])
+
     def dispose(self, session: Document, document: Document) -> None:
         """Remove what belonged to a document that was replaced or removed, its bytes first of all.
 
@@ -140,7 +144,10 @@ class KeyedModel(LockedModel):
             return existing, UNCHANGED
         file = files.store_file(session, new, user, folder)
         try:
-            return self._store(session, new, file, existing, replace=replace, limits=limits)
+            found = self._store(session, new, file, existing, replace=replace, limits=limits)
+            if found[1] == UNCHANGED and new.options.page is not None:
+                self.drop_unnamed(file)
+            return found
         except BaseException:
             self.drop_unnamed(file)
             raise
@@ -156,7 +163,7 @@ class KeyedModel(LockedModel):
     ) -> tuple[Document, str]:
         """Store something whose bytes are a Girder file already; all else is as with :meth:`put`.
 
-        After an error the file is still there: see :meth:`drop_unnamed`.
+        After an error the file is still there, and where a page of it is unchanged: see :meth:`drop_unnamed`.
 
         :param lender: the user whose right to read it lets the file count, where it is not the session's own;
             such a file is never removed.
@@ -166,6 +173,47 @@ class KeyedModel(LockedModel):
         durable_files.make_durable(file)
         existing = self._wait_free(session, new.key)
         return self._store(session, new, file, existing, replace=replace, limits=limits, lender=lender)
+
+    def put_held(
+        self,
+        session: Document,
+        new: NewPatch,
+        held: Document,
+        *,
+        replace: bool,
+        limits: StitchLimits | None = None,
+    ) -> tuple[Document, str]:
+        """Store something whose bytes the session has under another key; all else is as with :meth:`put`.
+
+        :param held: the document of that key, which is a page of a file as the new one is.
+        :raises ConflictError: as :meth:`put`, or it was removed meanwhile.
+        """
+        limits = limits or limits_now()
+        self.check(session, new, limits)
+        existing = self._wait_free(session, new.key)
+        with self._claimed(session, new, held):
+            file = {'_id': held['fileId']}
+            return self._store(session, new, file, existing, replace=replace, limits=limits, held=held)
+
+    @contextlib.contextmanager
+    def _claimed(self, session: Document, new: NewPatch, held: Document) -> Iterator[None]:
+        """Name the file of a document once more, so that it is not removed before the new one names it."""
+        token = uuid.uuid4().hex
+        claim = patch_document.make(session, f' {token}', self.fields_of(new), token)
+        claim.update(fileId=held['fileId'], offset=held.get('offset', 0))
+        self.collection.insert_one(claim)
+        try:
+            found = self.findOne({'_id': held['_id']})
+            if found is None or found['fileId'] != held['fileId']:
+                msg = f'{self.noun.capitalize()} {held["key"]} was removed or replaced meanwhile.'
+                raise ConflictError(msg)
+            yield
+        except BaseException:
+            self.collection.delete_one({'_id': claim['_id']})
+            self._dispose(session, claim)
+            self.reverted(session)
+            raise
+        self.collection.delete_one({'_id': claim['_id']})
 
     def _store(
         self,
@@ -177,28 +225,31 @@ class KeyedModel(LockedModel):
         replace: bool,
         limits: StitchLimits,
         lender: Document | None = None,
+        held: Document | None = None,
     ) -> tuple[Document, str]:
-        shared = lender is not None
+        is_new = lender is None and held is None
+        offset = held.get('offset', 0) if held is not None else 0
         while True:
             outcome = self.decide(session, existing, new, replace=replace, limits=limits)
             if existing is not None and outcome == UNCHANGED:
                 # The same came in twice at the same time.
-                if not shared:
+                if is_new and new.options.page is None:
                     _remove(file)
                 return existing, UNCHANGED
             locked = self._insert(session, new) if existing is None else self._lock(existing)
             if locked is not None:
                 break
             existing = self._wait_free(session, new.key)
-        before = locked['size'] if outcome == REPLACED else 0
+        named = {**locked, **self.fields_of(new), 'fileId': file['_id'], 'offset': offset}
+        before = self.own_bytes(locked) if outcome == REPLACED else 0
         with self._undone_on_error(session, locked):
-            if not shared:
+            if is_new:
                 self.check_fresh(file)
-            changed = self.commit(session, [new], int(outcome == CREATED), new.size - before, limits)
+            added = self.own_bytes(named) - before
+            changed = self.commit(session, [new], int(outcome == CREATED), added, limits)
         fields = {'fileId': file['_id'], 'arrival': changed['revision'], **_FREE, 'updated': now()}
-        update: Document = {'$set': {**self.fields_of(new), **fields}, '$unset': {'offset': ''}}
-        update['$set' if shared else '$unset']['shared'] = True
-        update['$set' if shared else '$unset']['lenderId'] = lender['_id'] if lender is not None else ''
+        place = None if new.options.page is None else offset
+        update = patch_document.stored_at({**self.fields_of(new), **fields}, place, lender)
         document = self._update(locked, update)
         if outcome == REPLACED:
             self._dispose(changed, locked)
@@ -233,7 +284,8 @@ class KeyedModel(LockedModel):
                 _remove(file)
                 return {}
             self.check_fresh(file)
-            changed = self.commit(session, news, len(news), sum(new.size for new in news))
+            sizes = {document['offset']: document['size'] for document in locked.values()}
+            changed = self.commit(session, news, len(news), sum(sizes.values()))
         except BaseException:
             self.collection.delete_many(mine)
             _remove(file)
@@ -250,7 +302,7 @@ class KeyedModel(LockedModel):
         check_editable(session)
         locked = self._lock_stored(session, key)
         with self._undone_on_error(session, locked):
-            changed = self.commit(session, [], -1, -locked['size'])
+            changed = self.commit(session, [], -1, -self.own_bytes(locked))
         self.collection.delete_one({'_id': locked['_id']})
         self._dispose(changed, locked)
 

@@ -13,12 +13,12 @@ from girder.utility.model_importer import ModelImporter
 
 from girder_zarr.server.common.names import ATTACHED_TO, Document
 from girder_zarr.server.sessions.model import StitchSession
-from girder_zarr.server.sessions.states import FINALIZING
+from girder_zarr.server.sessions.states import FINALIZING, check_editable
 from girder_zarr.server.storage import durable_files
 from girder_zarr.server.storage.transfer import remove_file
 
 from . import hooks
-from .document import source_of
+from .document import COUNTED, PAGE_MARK, bytes_once, is_page, page_key, source_of
 from .files import remove_uploads
 from .incoming import CREATED, check_fits, decide
 from .keyed import KeyedModel
@@ -26,7 +26,9 @@ from .references import StitchReference
 from .session_extent import box_of, edges, extent_of, reaches_edge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from bson import ObjectId
 
     from girder_zarr.server.settings.session_limits import StitchLimits
 
@@ -144,6 +146,59 @@ class StitchPatch(KeyedModel):
         }
         return demanded, changes
 
+    def own_bytes(self, document: Document, besides: Collection[ObjectId] = ()) -> int:
+        """Return the bytes that a session holds only because of a patch: none if another is of that file.
+
+        :param besides: the ids of others that do not count.
+        """
+        size = int(document['size'])
+        if not is_page(document):
+            return size
+        names = ('sessionId', 'offset')
+        fields = dict.fromkeys((*names, 'stored'), 1)
+        # of the thousands that may have this file, one of the first is as a rule the one that is looked for
+        found = self.collection.find({'fileId': document['fileId']}, fields).batch_size(4)
+        left_out = {document['_id'], *besides}
+        same = (one for one in found if one['stored'] and one['_id'] not in left_out)
+        return 0 if any(all(one.get(name) == document.get(name) for name in names) for one in same) else size
+
+    def is_of(self, document: Document, user: Document) -> bool:
+        """Return whether a user has sent the file of a patch."""
+        file = File().load(document['fileId'], force=True, fields=['creatorId'])
+        return file is not None and file['creatorId'] == user['_id']
+
+    def list_pages(self, session: Document, key: str) -> list[Document]:
+        """Return the patches that are the pages of a file stored under a key, ordered by page."""
+        between = {'$gt': f'{key}{PAGE_MARK}', '$lt': f'{key}{chr(ord(PAGE_MARK) + 1)}'}
+        found = self.find({'sessionId': session['_id'], 'key': between})
+        pages = [one for one in found if one['stored'] and is_page(one) and one['key'] == page_key(key, one)]
+        return sorted(pages, key=lambda one: int(one['options']['page']))
+
+    def discard_pages(self, session: Document, documents: Sequence[Document]) -> None:
+        """Remove patches that are pages of one file, by one change of the session.
+
+        :raises NotFoundError: one is gone.
+        :raises ConflictError: the session is not editable, or another request goes on changing one.
+        """
+        check_editable(session)
+        locked: list[Document] = []
+        try:
+            # those that were locked before one that cannot be are in the list by then
+            locked.extend(self._lock_stored(session, document['key']) for document in documents)
+            ids = {one['_id'] for one in locked}
+            parts = {(one['fileId'], one.get('offset')): one for one in locked}
+            nbytes = sum(self.own_bytes(one, ids) for one in parts.values())
+            changed = self.commit(session, [], -len(locked), -nbytes)
+        except BaseException:
+            for one in locked:
+                self._unlock(one)
+            raise
+        for one in locked:
+            self.collection.delete_one({'_id': one['_id']})
+        for one in locked:
+            self._remove_bytes(one)
+        self.measure(changed)
+
     def dispose(self, session: Document, document: Document) -> None:
         """Remove the bytes of a patch, and set the session's extent where the patch was at its edge."""
         try:
@@ -190,11 +245,12 @@ class StitchPatch(KeyedModel):
         """Set a finalizing session's counts and extent, which a dead server may have left wrong."""
         references = StitchReference().list_session(session)
         counts = {'patches': 0, 'bytes': sum(document['size'] for document in references)}
+        seen: set[tuple[ObjectId, int]] = set()
 
         def counted() -> Iterator[Document]:
-            for document in self.list_session(session, fields=['size', 'position', 'shape']):
+            for document in self.list_session(session, fields=COUNTED):
                 counts['patches'] += 1
-                counts['bytes'] += document['size']
+                counts['bytes'] += bytes_once(document, seen)
                 yield document
 
         extent = extent_of(counted())

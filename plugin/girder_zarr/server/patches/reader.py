@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from bson import ObjectId
 from girder.models.assetstore import Assetstore
@@ -15,6 +15,7 @@ from girder.utility import assetstore_utilities
 from girder_zarr.common.cache import LRU
 from girder_zarr.errors import GirderZarrError, UnsupportedFormatError
 from girder_zarr.server.storage.file_bytes import open_bytes
+from girder_zarr.server.storage.file_stream import FileStream
 from girder_zarr.stitch.formats import registry as formats
 from girder_zarr.stitch.patch import format_digest
 
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 FILES_PER_QUERY = 64
 #: Of how many files the places are cached: several rows of blocks.
 MAX_SOURCES = 1024
+#: What is read at once of a file of pages, unless more is asked for: its directories are small and scattered.
+_BUFFER_BYTES = 2**16
+_LENT = 'shared'
+#: Lent files of pages whose digest was computed in this process: their identity and digest.
+_verified: LRU[tuple[str, str], bool] = LRU(max_items=1000)
 
 
 class PatchReader:
@@ -50,7 +56,7 @@ class PatchReader:
 
         :raises UnsupportedFormatError: it cannot be read or decoded; the message names it.
         """
-        return _decoded(patch, read_source(patch, lambda file_id: self._find(patch, file_id)))
+        return _decoded(patch, open_picture(patch, lambda file_id: self._find(patch, file_id)))
 
     def rows(self, patch: Patch) -> Iterator[Any]:
         """Iterate over the pixels of a patch in pieces of whole rows, see `load_rows`."""
@@ -89,54 +95,73 @@ def open_file(file_id: str) -> ByteSource | None:
     return None if file is None else open_bytes(file)
 
 
-def read_source(patch: Patch, find: Callable[[str], ByteSource | None] = open_file) -> bytes:
-    """Return the bytes of a patch.
+def open_picture(patch: Patch, find: Callable[[str], ByteSource | None] = open_file) -> IO[bytes]:
+    """Return the bytes of a patch: in memory, or of a page as a stream that reads what is asked for.
 
     :param find: returns the bytes of a file by its id, as :func:`open_file`.
     :raises UnsupportedFormatError: they are gone or not what they were; the message says so.
     """
     file_id, *part = patch.source.split(':')
-    source = find(file_id)
+    source, lent = find(file_id), part[2:] and part[2] == _LENT
     if source is None:
-        msg = f'Patch {patch.key}: its file is gone{" from Girder" if part[2:] else ""}.'
+        msg = f'Patch {patch.key}: its file is gone{" from Girder" if lent else ""}.'
         raise UnsupportedFormatError(msg)
-    if not part:
-        return source.read(0, source.size)
-    offset, size = int(part[0]), int(part[1])
-    if not part[2:]:
-        return source.read(offset, size)
+    offset, size = (int(part[0]), int(part[1])) if part else (0, source.size)
+    if patch.page is not None:
+        stream = io.BufferedReader(FileStream(source, offset, size), _BUFFER_BYTES)
+        if lent and not _is_known(patch, source, stream):
+            raise _changed(patch, file_id)
+        return stream
+    if not lent:
+        return io.BytesIO(source.read(offset, size))
     data = source.read(0, size) if source.size == size else b''
     if format_digest(hashlib.sha256(data).digest()) != patch.digest:
-        msg = f'Patch {patch.key}: file {file_id} in Girder is not what it was when it became a patch.'
-        raise UnsupportedFormatError(msg)
-    return data
+        raise _changed(patch, file_id)
+    return io.BytesIO(data)
+
+
+def _is_known(patch: Patch, source: ByteSource, stream: IO[bytes]) -> bool:
+    """Return whether a lent file has the digest of a patch; a file of many pages is read once for all."""
+    seen = (source.identity, patch.digest)
+    if seen not in _verified:
+        stream.seek(0)
+        if format_digest(hashlib.file_digest(stream, 'sha256').digest()) != patch.digest:  # type: ignore[arg-type]
+            return False
+        _verified.put(seen, True)
+    return True
+
+
+def _changed(patch: Patch, file_id: str) -> UnsupportedFormatError:
+    return UnsupportedFormatError(
+        f'Patch {patch.key}: file {file_id} in Girder is not what it was when it became a patch.'
+    )
 
 
 def load_patch(patch: Patch) -> Any:
     """Return the pixels of one patch, as a `PatchReader` does."""
-    return _decoded(patch, read_source(patch))
+    return _decoded(patch, open_picture(patch))
 
 
 def load_rows(patch: Patch, find: Callable[[str], ByteSource | None] | None = None) -> Iterator[Any]:
     """Iterate over the pixels of one patch in pieces of whole rows; a few megabytes where its format allows.
 
-    :param find: as for :func:`read_source`.
+    :param find: as for :func:`open_picture`.
     :raises UnsupportedFormatError: as `PatchReader`.
     """
     try:
-        yield from formats.decode_rows(io.BytesIO(read_source(patch, find or open_file)), **_options(patch))
+        yield from formats.decode_rows(open_picture(patch, find or open_file), **_options(patch))
     except GirderZarrError as error:
         msg = f'Patch {patch.key}: {error}'
         raise UnsupportedFormatError(msg) from error
 
 
 def _options(patch: Patch) -> dict[str, Any]:
-    return {'layout': patch.layout, 'alpha': patch.alpha, 'as_stored': patch.as_stored}
+    return {'layout': patch.layout, 'alpha': patch.alpha, 'as_stored': patch.as_stored, 'page': patch.page}
 
 
-def _decoded(patch: Patch, data: bytes) -> Any:
+def _decoded(patch: Patch, stream: IO[bytes]) -> Any:
     try:
-        return formats.decode(io.BytesIO(data), **_options(patch))
+        return formats.decode(stream, **_options(patch))
     except GirderZarrError as error:
         msg = f'Patch {patch.key}: {error}'
         raise UnsupportedFormatError(msg) from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tifffile
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, UnsupportedFormatError
 from girder_zarr.stitch.formats import registry as formats
@@ -30,39 +30,51 @@ class TileKind:
     bands: int
     dtype: str
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its pixels."""
+        return self.height * self.width * self.bands * np.dtype(self.dtype).itemsize
+
 
 def read_kind(path: Path, page: int | None, options: Mapping[str, Any]) -> TileKind:
     """Return what the header of a tile says.
 
     :param page: of a TIFF with several; None: it has one.
-    :param options: shape, dtype and compression of raw pixels, and whether its alpha is a mask.
+    :param options: shape, dtype and compression of raw pixels, whether its alpha is a mask, and its
+        orientation, by the names of docs/rest.md.
     :raises GirderZarrError: it cannot be read.
     """
     try:
         with path.open('rb') as stream:
-            if page is not None:
-                return _page_kind(path, page)
-            shape = options.get('shape')
-            text = None if shape is None else ','.join(map(str, shape))
-            layout = formats.Layout.parse(text, options.get('dtype'), options.get('compression'))
-            info = formats.inspect(stream, layout=layout, alpha=options.get('mask') == 'alpha')
+            info = formats.inspect(stream, **_format_options(path, page, options))
     except OSError as error:
         raise InvalidInputError(f'It cannot be read: {error.strerror}.') from error
     return TileKind(*info.shape, info.dtype)
 
 
-def _page_kind(path: Path, number: int) -> TileKind:
-    try:
-        with tifffile.TiffFile(path, _multifile=False) as tiff:
-            if number >= len(tiff.pages):
-                raise UnsupportedFormatError(f'expected a page {number}, found {len(tiff.pages)} pages.')
-            page = tiff.pages[number].aspage()
-            sizes = dict(zip(page.axes, page.shape, strict=True))
-            return TileKind(sizes['Y'], sizes['X'], sizes.get('S', 1), np.dtype(page.dtype).name)
-    except GirderZarrError:
-        raise
-    except Exception as error:
-        raise UnsupportedFormatError(f'Page {number} cannot be read: {error}.') from error
+def _format_options(path: Path, page: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    shape = options.get('shape')
+    text = None if shape is None else ','.join(map(str, shape))
+    return {
+        'layout': formats.Layout.parse(text, options.get('dtype'), options.get('compression')),
+        'alpha': options.get('mask') == 'alpha',
+        'as_stored': options.get('orientation') == 'stored',
+        'page': None if page is None else _place(path, page),
+    }
+
+
+def _place(path: Path, number: int) -> formats.PageAt:
+    status = path.stat()
+    pages = _places(path, status.st_mtime_ns, status.st_size)
+    return pages[number] if number < len(pages) else formats.PageAt(number)
+
+
+@functools.lru_cache(maxsize=4)
+def _places(path: Path, changed: int, size: int) -> list[formats.PageAt]:
+    """Return where the pages of a file begin, of which each may be asked for."""
+    del changed, size
+    with path.open('rb') as stream:
+        return formats.locate_pages(stream)
 
 
 def read_kinds(
@@ -99,24 +111,21 @@ def read_pixels(positions: PositionSet, entry: PatchEntry) -> np.ndarray:
     :raises GirderZarrError: they cannot be read.
     """
     path = positions.path_of(entry)
-    if entry.page is not None:
-        return np.atleast_3d(read_page(path, entry.page))
-    shape = entry.options.get('shape')
-    text = None if shape is None else ','.join(map(str, shape))
-    layout = formats.Layout.parse(text, entry.options.get('dtype'), entry.options.get('compression'))
     with path.open('rb') as stream:
-        return formats.decode(stream, layout=layout)
+        return formats.decode(stream, **_format_options(path, entry.page, entry.options))
 
 
-def read_page(path: Path, number: int) -> np.ndarray:
-    """Return the pixels of one page of a TIFF, ``(y, x)`` or ``(y, x, bands)``.
+def read_page(path: Path, number: int, options: Mapping[str, Any]) -> np.ndarray:
+    """Return the pixels of one page of a TIFF: ``(y, x)`` or ``(y, x, bands)``, a mask in its alpha last.
 
+    :param options: as for :func:`read_kind`.
     :raises UnsupportedFormatError: there is no such page, or it is damaged.
     """
     try:
-        with tifffile.TiffFile(path, _multifile=False) as tiff:
-            page = tiff.pages[number].aspage()
-            pixels: np.ndarray = page.asarray(maxworkers=1)
-            return np.moveaxis(pixels, 0, -1) if page.axes == 'SYX' else pixels
-    except Exception as error:
-        raise UnsupportedFormatError(f'Page {number} of {path} cannot be read: {error}.') from error
+        with path.open('rb') as stream:
+            pixels = formats.decode(stream, **_format_options(path, number, options))
+    except OSError as error:
+        raise InvalidInputError(f'{path} cannot be read: {error.strerror}.') from error
+    except GirderZarrError as error:
+        raise UnsupportedFormatError(f'Page {number} of {path} cannot be read: {error}') from error
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels

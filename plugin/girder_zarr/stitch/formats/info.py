@@ -12,7 +12,7 @@ from girder_zarr.errors import LimitExceededError, UnsupportedFormatError
 if TYPE_CHECKING:
     from girder_zarr.image.chunk.picture_header import PictureHeader
 
-Format = Literal['png', 'jpeg', 'tiff', 'webp', 'jxl', 'npy', 'raw']
+Format = Literal['png', 'jpeg', 'tiff', 'webp', 'jxl', 'jp2', 'bmp', 'npy', 'raw']
 Compression = Literal['gzip', 'zstd']
 
 #: The dtypes that a patch may have once decoded.
@@ -41,6 +41,20 @@ DEFAULT_LIMITS = PatchLimits()
 
 
 @dataclass(frozen=True, slots=True)
+class PageAt:
+    """A page of a file of several, and where it begins.
+
+    :param number: from 0, along the chain of directories of a TIFF.
+    :param directory: the byte at which its directory begins; 0: it was not looked for yet.
+    :param plane: of the planes that follow each other behind one directory (ImageJ does so), its number.
+    """
+
+    number: int
+    directory: int = 0
+    plane: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PatchInfo:
     """What the header of an image announces of its decoded pixels.
 
@@ -48,12 +62,14 @@ class PatchInfo:
     :param shape: ``(y, x, bands)``.
     :param dtype: the numpy name, after promotion (``PROMOTED``).
     :param orientation: 1 to 8, as TIFF and EXIF count; ``shape`` is as stored while it is not 1.
+    :param page: the page that was asked for, with its place in the file; None: the file is one picture.
     """
 
     format: Format
     shape: tuple[int, int, int]
     dtype: str
     orientation: int = 1
+    page: PageAt | None = None
 
     @property
     def nbytes(self) -> int:

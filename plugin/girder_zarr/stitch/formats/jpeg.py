@@ -20,15 +20,16 @@ _CMYK = 4
 def inspect_jpeg(stream: IO[bytes]) -> PatchInfo:
     """Return what the frame header of a JPEG announces; CMYK counts as the 3 bands it is decoded to.
 
-    :raises UnsupportedFormatError: it has no end marker, or is lossless, arithmetic or of other than 8 bits.
+    :raises UnsupportedFormatError: it has no end marker, or is lossless, arithmetic or of other than 8 or 12
+        bits.
     :raises ValueError: it has no frame header, several, or too many scans.
     :raises EOFError: the file ends before its pixels.
     """
     header = read_jpeg(stream)
-    if not header.is_common:
+    if not header.is_decoded or (header.precision != 8 and header.bands == _CMYK):
         msg = (
             f'The jpeg is of a rare kind ({header.precision} bits, frame type {header.frame:#x}); '
-            'expected 8 bits.'
+            'expected 8 or 12 bits.'
         )
         raise UnsupportedFormatError(msg)
     if not header.is_complete:
@@ -42,7 +43,9 @@ def inspect_jpeg(stream: IO[bytes]) -> PatchInfo:
 
 
 def decode_jpeg(stream: IO[bytes], info: PatchInfo) -> np.ndarray:
-    """Return the pixels of a JPEG as stored, uint8: ``(y, x)`` if gray, else ``(y, x, 3)``; CMYK becomes RGB.
+    """Return the pixels of a JPEG as stored: ``(y, x)`` if gray, else ``(y, x, 3)``; CMYK becomes RGB.
+
+    Those of 8 bits are uint8; those of 12 are uint16 from 0 to 4095.
 
     :param info: what :func:`inspect_jpeg` returned.
     """
@@ -50,5 +53,5 @@ def decode_jpeg(stream: IO[bytes], info: PatchInfo) -> np.ndarray:
     if read_jpeg(io.BytesIO(data)).bands == _CMYK:
         with PIL.Image.open(io.BytesIO(data), formats=['JPEG']) as image:
             return np.asarray(image.convert('RGB'))
-    out = np.empty(info.shape if info.shape[2] > 1 else info.shape[:2], np.uint8)
+    out = np.empty(info.shape if info.shape[2] > 1 else info.shape[:2], info.dtype)
     return np.asarray(imagecodecs.jpeg8_decode(data, out=out))

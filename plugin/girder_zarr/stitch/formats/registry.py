@@ -7,6 +7,7 @@ more band than `inspect` announces: 2 in all for gray, 4 for color. Pictures tha
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
@@ -18,10 +19,22 @@ from girder_zarr.errors import LimitExceededError, UnsupportedFormatError
 from girder_zarr.image.chunk import decoder_process
 from girder_zarr.image.chunk.jxl_header import CODESTREAM, CONTAINER
 
-from . import jpeg, jxl, npy, png, raw, tiff, webp
+from . import bmp, jp2, jpeg, jxl, npy, png, raw, webp
 from .expand import compression_of, expanded
-from .info import BAND_COUNTS, DEFAULT_LIMITS, DTYPES, PROMOTED, Format, PatchInfo, PatchLimits, check_info
+from .info import (
+    BAND_COUNTS,
+    DEFAULT_LIMITS,
+    DTYPES,
+    PROMOTED,
+    Format,
+    PageAt,
+    PatchInfo,
+    PatchLimits,
+    check_info,
+)
 from .raw import Layout
+from .tiff import tiff_page
+from .tiff.tiff_planes import PAGE_AXES, PageAxis, PlaneAt, locate_all, planes_of
 from .upright import TRANSPOSING, upright
 
 if TYPE_CHECKING:
@@ -33,16 +46,24 @@ if TYPE_CHECKING:
 __all__ = [
     'BAND_COUNTS',
     'DTYPES',
+    'PAGE_AXES',
     'Format',
     'Layout',
+    'PageAt',
+    'PageAxis',
     'PatchInfo',
     'PatchLimits',
+    'PlaneAt',
     'decode',
     'decode_rows',
     'inspect',
+    'locate_pages',
+    'planes',
 ]
 
-_ACCEPTED = 'PNG, JPEG, TIFF, WebP, JPEG XL or npy'
+_ACCEPTED = 'PNG, JPEG, TIFF, WebP, JPEG XL, JPEG 2000, BMP or npy'
+#: Formats that are decoded in a process of their own.
+_APART = frozenset(('jxl', 'jp2'))
 #: Bytes of the header of a compressed npy, beyond its pixels: more than `npy.MAX_HEADER_BYTES`.
 _MAX_HEADER_BYTES = 2**16
 #: Bytes of pixels that are decoded at a time by `decode_rows`.
@@ -59,6 +80,7 @@ def inspect(
     layout: Layout | None = None,
     alpha: bool = False,
     as_stored: bool = False,
+    page: PageAt | None = None,
 ) -> PatchInfo:
     """Return format, shape and dtype of an image without decoding its pixels.
 
@@ -72,11 +94,12 @@ def inspect(
     :param alpha: its alpha is a mask, which does not count as a band.
     :param as_stored: its orientation (a tag of TIFF and EXIF) is ignored; else it is turned upright, which
         the shape that is returned takes into account.
+    :param page: of a file of several; a page whose place is not known is looked for, and the result has it.
     :raises UnsupportedFormatError: it is in none of the formats, its header is damaged, what is in it says
         another size than its header, or it has no alpha although ``alpha`` is set.
     :raises LimitExceededError: it has more pixels or bytes than the limits allow.
     """
-    return _shown(_inspect_stored(stream, limits, layout), limits, alpha=alpha, as_stored=as_stored)
+    return _shown(_inspect_stored(stream, limits, layout, page), limits, alpha=alpha, as_stored=as_stored)
 
 
 def _shown(stored: PatchInfo, limits: PatchLimits, *, alpha: bool, as_stored: bool) -> PatchInfo:
@@ -93,25 +116,75 @@ def _shown(stored: PatchInfo, limits: PatchLimits, *, alpha: bool, as_stored: bo
     return info
 
 
-def _inspect_stored(stream: IO[bytes], limits: PatchLimits, layout: Layout | None) -> PatchInfo:
+def _inspect_stored(
+    stream: IO[bytes], limits: PatchLimits, layout: Layout | None, page: PageAt | None
+) -> PatchInfo:
     """Return what the header announces, with bands as stored: 2 are gray and alpha."""
     if layout is not None:
+        _check_only(page, 'raw')
         info = raw.info_of_layout(layout)
         # before anything is expanded
         check_info(replace(info, shape=(*info.shape[:2], 4 if info.shape[2] == 2 else info.shape[2])), limits)
         raw.check_raw(stream, layout)
         return info
     compression, kind = _kind(stream, limits)
+    if kind != 'tiff':
+        _check_only(page, kind)
     try:
         if kind == 'npy':
             return npy.inspect_npy(_npy(stream, compression, limits), limits)
         stream.seek(0)
+        if kind == 'tiff':
+            return tiff_page.inspect_tiff(stream, page)
         return _INSPECTORS[kind](stream)
     except (UnsupportedFormatError, LimitExceededError):
         raise
     except Exception as error:
         msg = f'The {kind} header cannot be read: {error}'
         raise UnsupportedFormatError(msg) from error
+
+
+def _check_only(page: PageAt | None, kind: Format) -> None:
+    """Check that no page but the first is asked for of a file that is one picture."""
+    if page is not None and page.number:
+        msg = f'page: expected a TIFF, which may have several, or 0; found {page.number} of a {kind}.'
+        raise UnsupportedFormatError(msg)
+
+
+def planes(stream: IO[bytes], along: PageAxis, most: int) -> list[PlaneAt]:
+    """Return the planes of a file that holds several, in their order in the file.
+
+    A file of any other format than TIFF has one, which has no place of its own along an axis that the file
+    would have to name.
+
+    :param along: the axis along which its pages lie; ``auto``: the file says it.
+    :param most: planes that are accepted.
+    :raises UnsupportedFormatError: the file does not say along which axes they lie, or is damaged.
+    :raises LimitExceededError: there are more.
+    """
+    compression, kind = _kind(stream, DEFAULT_LIMITS)
+    if kind != 'tiff' or compression is not None:
+        return [PlaneAt(PageAt(0), {} if along == 'auto' else {along: 0})]
+    try:
+        return planes_of(stream, along, most)
+    except (UnsupportedFormatError, LimitExceededError):
+        raise
+    except Exception as error:
+        msg = f'The pages of the tiff cannot be read: {error}'
+        raise UnsupportedFormatError(msg) from error
+
+
+def locate_pages(stream: IO[bytes]) -> list[PageAt]:
+    """Return where each page of a TIFF begins: who needs many of them does not look for each by itself.
+
+    Of other formats, and of a TIFF that is damaged, nothing: inspecting a page says what is wrong.
+    """
+    stream.seek(0)
+    if not stream.read(4).startswith(_MAGIC['tiff']):
+        return []
+    with contextlib.suppress(Exception):
+        return locate_all(stream)
+    return []
 
 
 def decode(
@@ -121,6 +194,7 @@ def decode(
     layout: Layout | None = None,
     alpha: bool = False,
     as_stored: bool = False,
+    page: PageAt | None = None,
 ) -> np.ndarray:
     """Return the pixels of an image as ``(y, x, bands)``, in the dtype that :func:`inspect` announces.
 
@@ -136,7 +210,7 @@ def decode(
     :raises UnsupportedFormatError: as :func:`inspect`, or the pixels are damaged.
     :raises LimitExceededError: as :func:`inspect`.
     """
-    stored = _inspect_stored(stream, limits, layout)
+    stored = _inspect_stored(stream, limits, layout, page)
     info = _shown(stored, limits, alpha=alpha, as_stored=as_stored)
     with BUDGET.acquire(work_bytes(info)):
         pixels = _undamaged(stored, lambda: _normalise(_decoded(stream, limits, stored, layout), alpha=alpha))
@@ -158,18 +232,19 @@ def decode_rows(
     layout: Layout | None = None,
     alpha: bool = False,
     as_stored: bool = False,
+    page: PageAt | None = None,
 ) -> Iterator[np.ndarray]:
     """Iterate over the pixels of an image in pieces of whole rows, from the first row to the last.
 
     Raw pixels, npy and TIFF in strips are read a few megabytes at a time; all others come as one piece.
     Parameters, pieces and errors are those of :func:`decode`.
     """
-    stored = _inspect_stored(stream, limits, layout)
+    stored = _inspect_stored(stream, limits, layout, page)
     info = _shown(stored, limits, alpha=alpha, as_stored=as_stored)
     pieces = _row_pieces(stream, limits, stored, layout) if info.orientation == 1 else None
     if pieces is None:
         with BUDGET.acquire(work_bytes(info)):  # until whoever takes the rows has gone on
-            yield decode(stream, limits, layout=layout, alpha=alpha, as_stored=as_stored)
+            yield decode(stream, limits, layout=layout, alpha=alpha, as_stored=as_stored, page=page)
         return
     found = 0
     while True:
@@ -189,7 +264,7 @@ def _row_pieces(
     stream: IO[bytes], limits: PatchLimits, stored: PatchInfo, layout: Layout | None
 ) -> Iterator[np.ndarray] | None:
     if layout is None and stored.format == 'tiff':
-        return tiff.tiff_rows(stream)
+        return tiff_page.tiff_rows(stream, stored.page)
     if layout is not None:
         reader: RowReader | None = raw.raw_rows(stream, layout)
     elif stored.format == 'npy':
@@ -208,7 +283,7 @@ def _pieces(reader: RowReader, stored: PatchInfo) -> Iterator[np.ndarray]:
 
 def work_bytes(info: PatchInfo) -> int:
     """Return the most bytes that decoding takes at once: the pixels and what decoders and copies take."""
-    return info.nbytes * TIMES + (decoder_process.work_bytes(info.nbytes) if info.format == 'jxl' else 0)
+    return info.nbytes * TIMES + (decoder_process.work_bytes(info.nbytes) if info.format in _APART else 0)
 
 
 def _decoded(stream: IO[bytes], limits: PatchLimits, stored: PatchInfo, layout: Layout | None) -> np.ndarray:
@@ -218,7 +293,7 @@ def _decoded(stream: IO[bytes], limits: PatchLimits, stored: PatchInfo, layout: 
         return npy.decode_npy(_npy(stream, _kind(stream, limits)[0], limits))
     stream.seek(0)
     if stored.format == 'tiff':
-        return tiff.decode_tiff(stream)
+        return tiff_page.decode_tiff(stream, stored.page)
     return _DECODERS[stored.format](stream, stored)
 
 
@@ -291,17 +366,22 @@ _MAGIC: dict[Format, bytes | tuple[bytes, ...]] = {
     'tiff': (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
     'npy': b'\x93NUMPY',
     'jxl': (CONTAINER, CODESTREAM),
+    'jp2': (jp2.CONTAINER, jp2.CODESTREAM),
+    'bmp': b'BM',
 }
 _INSPECTORS: dict[Format, Callable[[IO[bytes]], PatchInfo]] = {
     'png': png.inspect_png,
     'jpeg': jpeg.inspect_jpeg,
-    'tiff': tiff.inspect_tiff,
     'webp': webp.inspect_webp,
     'jxl': jxl.inspect_jxl,
+    'jp2': jp2.inspect_jp2,
+    'bmp': bmp.inspect_bmp,
 }
 _DECODERS: dict[Format, Callable[[IO[bytes], PatchInfo], np.ndarray]] = {
     'png': png.decode_png,
     'jpeg': jpeg.decode_jpeg,
     'webp': webp.decode_webp,
     'jxl': jxl.decode_jxl,
+    'jp2': jp2.decode_jp2,
+    'bmp': bmp.decode_bmp,
 }

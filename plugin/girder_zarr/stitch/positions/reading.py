@@ -32,7 +32,23 @@ _BOMS = (
     (b'\xff\xfe', 'utf-16'),
     (b'\xfe\xff', 'utf-16'),
 )
-IMAGE_SUFFIXES = {'.tif', '.tiff', '.btf', '.png', '.jpg', '.jpeg', '.jp2', '.webp', '.jxl', '.npy', '.bmp'}
+IMAGE_SUFFIXES = frozenset(
+    (
+        '.tif',
+        '.tiff',
+        '.btf',
+        '.tf8',
+        '.png',
+        '.jpg',
+        '.jpeg',
+        '.jp2',
+        '.j2k',
+        '.webp',
+        '.jxl',
+        '.npy',
+        '.bmp',
+    )
+)
 
 
 def read_text(path: Path) -> str:
@@ -194,10 +210,14 @@ class FileLookup:
 
     :param folder: where they lie on disk; None: only `names` are known.
     :param names: the files there are, relative with slashes; read from the folder where it is None.
+    :param pages_along: the axis of the pages of files that do not say it: c, z, t or None.
     """
 
-    def __init__(self, folder: Path | None, names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, folder: Path | None, names: Sequence[str] | None = None, *, pages_along: str | None = None
+    ) -> None:
         self.folder = folder
+        self.pages_along = pages_along
         self._names = None if names is None else list(names)
         self._by_name: dict[str, list[str]] | None = None
 

@@ -63,36 +63,40 @@ class Recognised:
     guess: NameGuess | None = None
 
 
-def recognise(source: Path, *, pattern: str | None = None, preset: str | None = None) -> Recognised:
+def recognise(
+    source: Path, *, pattern: str | None = None, preset: str | None = None, pages: str | None = None
+) -> Recognised:
     """Return the patches of a position file, of a TIFF with positions, or of a folder.
 
     :param pattern: the names in the folder give the positions; no position file is looked for.
     :param preset: the same with the names of a program, one of `name_guess.PRESETS`.
+    :param pages: the axis (c, z or t) of the pages of TIFFs that do not say it.
     :raises InvalidInputError: nothing says where they lie; or what does is malformed, with file and line.
     """
     if pattern is not None or preset is not None:
         if not source.is_dir():
             what = 'a pattern' if pattern is not None else 'a preset'
             raise InvalidInputError(f'{source}: expected a folder, because there is {what}; found none.')
-        return by_names(FileLookup(source), str(source), pattern=pattern, preset=preset)
+        return by_names(FileLookup(source, pages_along=pages), str(source), pattern=pattern, preset=preset)
     if source.is_dir():
-        return _of_folder(source)
+        return _of_folder(source, pages)
     if is_tiff(source):
-        found = _of_tiffs([source.name], FileLookup(source.parent))
+        found = _of_tiffs([source.name], FileLookup(source.parent, pages_along=pages))
         if found is None:
             raise InvalidInputError(
                 f'{source}: expected a TIFF with the positions of its pages (OME, Micro-Manager); found none.'
             )
         return Recognised(found, source)
-    return Recognised(read_position_file(source), source)
+    return Recognised(read_position_file(source, pages=pages), source)
 
 
-def read_position_file(path: Path) -> PositionSet:
+def read_position_file(path: Path, *, pages: str | None = None) -> PositionSet:
     """Return the patches of a position file of whatever program.
 
+    :param pages: as for :func:`recognise`.
     :raises InvalidInputError: it has none of the known forms, or is malformed.
     """
-    return read_positions(read_text(path), str(path), FileLookup(path.parent))
+    return read_positions(read_text(path), str(path), FileLookup(path.parent, pages_along=pages))
 
 
 def read_positions(text: str, where: str, files: FileLookup) -> PositionSet:
@@ -157,11 +161,11 @@ def _without_lone_numbers(positions: PositionSet) -> tuple[PatchEntry, ...]:
     )
 
 
-def _of_folder(folder: Path) -> Recognised:
-    files = FileLookup(folder)
+def _of_folder(folder: Path, pages: str | None) -> Recognised:
+    files = FileLookup(folder, pages_along=pages)
     found = _position_files(files)
     if found:
-        return _of_position_files(folder, found)
+        return _of_position_files(folder, found, pages)
     tiffs = [name for name in files.images if is_tiff(folder / name)]
     positions = _of_tiffs(tiffs, files)
     if positions is not None:
@@ -192,7 +196,9 @@ def _position_files(files: FileLookup) -> list[tuple[_Form, str, str]]:
     return [one for one in found if one[0].rank == best]
 
 
-def _of_position_files(folder: Path, found: Sequence[tuple[_Form, str, str]]) -> Recognised:
+def _of_position_files(
+    folder: Path, found: Sequence[tuple[_Form, str, str]], pages: str | None
+) -> Recognised:
     form, name, text = found[0]
     if any(other.program != form.program for other, _, _ in found):
         shown = ', '.join(one for _, one, _ in found[:4])
@@ -200,7 +206,7 @@ def _of_position_files(folder: Path, found: Sequence[tuple[_Form, str, str]]) ->
             f'{folder}: expected --pattern, or one position file; found {shown}, name the one to use.'
         )
     if form.program == 'Micro-Manager' and len(found) > 1:
-        return Recognised(_together(folder, found), folder)
+        return Recognised(_together(folder, found, pages), folder)
     note: tuple[str, ...] = ()
     if len(found) > 1:
         # what has been registered is what its author wants; a backup or copy is not
@@ -216,16 +222,16 @@ def _of_position_files(folder: Path, found: Sequence[tuple[_Form, str, str]]) ->
         others = ', '.join(one for _, one, _ in found if one != name)
         note = (f'{name} was read, and not {others}.',)
     path = folder / name
-    positions = form.read(text, str(path), FileLookup(path.parent))
+    positions = form.read(text, str(path), FileLookup(path.parent, pages_along=pages))
     return Recognised(replace(positions, notes=(*positions.notes, *note)), path)
 
 
-def _together(folder: Path, found: Sequence[tuple[_Form, str, str]]) -> PositionSet:
+def _together(folder: Path, found: Sequence[tuple[_Form, str, str]], pages: str | None) -> PositionSet:
     """Return the patches of the metadata of several positions, each in a folder of its own."""
     sets, entries, names = [], [], dict[int, str]()
     for form, name, text in found:
         path = folder / name
-        one = form.read(text, str(path), FileLookup(path.parent))
+        one = form.read(text, str(path), FileLookup(path.parent, pages_along=pages))
         sets.append(one)
         names.update(one.channel_names)
         entries += [

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: The axes of tifffile's series that are those of an image; bands of a pixel are part of a page.
 _AXES = {'T': 't', 'C': 'c', 'Z': 'z'}
-#: Axes that tifffile gives to pages that it knows nothing of: they are taken for planes.
+#: Axes that tifffile gives to pages that it knows nothing of.
 _UNKNOWN = 'QI'
 _TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
@@ -62,7 +62,7 @@ def expand(
     if not is_tiff(path):
         return [whole]
     try:
-        found = pages_of(path, series or 0)
+        found = pages_of(path, series or 0, along=files.pages_along)
     except UnsupportedFormatError:
         return [whole]  # the reader of its header reports what is wrong with it
     if len(found) == 1 and not (series and found[0].page):
@@ -80,25 +80,26 @@ def expand(
     return entries
 
 
-def pages_of(path: Path, series: int = 0) -> tuple[PageIndex, ...]:
+def pages_of(path: Path, series: int = 0, *, along: str | None = None) -> tuple[PageIndex, ...]:
     """Return the pages of one image of a TIFF, with their place along t, c and z.
 
-    The axes are those of OME-XML, ImageJ or Micro-Manager's summary, as tifffile gives them; pages of
-    which nothing is known are planes along z. Reduced copies after an image do not count.
+    The axes are those of OME-XML, ImageJ or Micro-Manager's summary, as tifffile gives them. Reduced copies
+    after an image do not count.
 
+    :param along: the axis (c, z or t) of pages of which the file says nothing, or of one axis alone.
     :raises InvalidInputError: the file has no such image, or axes that are not known.
     :raises UnsupportedFormatError: it is damaged.
     """
     try:
         with tifffile.TiffFile(path, _multifile=False) as tiff:
-            return _pages(tiff, path, series)
+            return _pages(tiff, path, series, along)
     except InvalidInputError:
         raise
     except Exception as error:
         raise UnsupportedFormatError(f'{path} cannot be read as a TIFF: {error}.') from error
 
 
-def _pages(tiff: Any, path: Path, number: int) -> tuple[PageIndex, ...]:
+def _pages(tiff: Any, path: Path, number: int, along: str | None) -> tuple[PageIndex, ...]:
     images = [one for one in tiff.series if one.kind != 'thumbnail']
     if number >= len(images):
         raise InvalidInputError(f'{path}: expected an image {number}, found {len(images)} images.')
@@ -113,19 +114,24 @@ def _pages(tiff: Any, path: Path, number: int) -> tuple[PageIndex, ...]:
             axes.pop()
             shape.pop()
     unknown = [axis for axis, size in zip(axes, shape, strict=True) if axis not in _AXES and size > 1]
-    names = {**_AXES, **({unknown[0]: 'z'} if len(unknown) == 1 and unknown[0] in _UNKNOWN else {})}
+    names = _names(path, dict(zip(axes, shape, strict=True)), unknown, along)
     bad = [axis for axis in unknown if axis not in names]
     if bad or len({names.get(axis) for axis in axes if axis in names}) < sum(axis in names for axis in axes):
         raise InvalidInputError(
             f'{path}: expected pages along t, c and z, found the axes {image.axes} of {image.shape}.'
         )
-    if len(image.pages) < math.prod(shape):
+    if tiff.is_imagej and len(tiff.pages) == 1 and math.prod(shape) > 1:
+        # behind one directory all planes follow each other
+        numbers: Any = range(math.prod(shape))
+    elif len(image.pages) < math.prod(shape):
         raise InvalidInputError(
             f'{path}: expected a page for each of {math.prod(shape)} planes, found {len(image.pages)}; '
             'save it anew as a TIFF with pages.'
         )
+    else:
+        numbers = [None if page is None else page.index for page in image.pages]
     found = []
-    for page, place in zip(image.pages, itertools.product(*map(range, shape)), strict=False):
+    for page, place in zip(numbers, itertools.product(*map(range, shape)), strict=False):
         if page is None:
             continue
         index = {
@@ -133,5 +139,26 @@ def _pages(tiff: Any, path: Path, number: int) -> tuple[PageIndex, ...]:
             for axis, at, size in zip(axes, place, shape, strict=True)
             if axis in names and size > 1
         }
-        found.append(PageIndex(page.index, index))
+        found.append(PageIndex(page, index))
     return tuple(found)
+
+
+def _names(path: Path, sizes: Mapping[str, int], unknown: list[str], along: str | None) -> dict[str, str]:
+    """Return our name of each axis of pages that is known.
+
+    :param sizes: by the names of tifffile.
+    :raises InvalidInputError: it has to be given, or contradicts the file.
+    """
+    several = [axis for axis, size in sizes.items() if size > 1]
+    nameless = len(unknown) == 1 and unknown[0] in _UNKNOWN
+    if along is None:
+        if nameless:
+            raise InvalidInputError(
+                f'{path}: expected --pages c, z or t, the axis of its {sizes[unknown[0]]} pages, which the '
+                'file does not say; found nothing.'
+            )
+        return _AXES
+    if len(several) > 1:
+        known = ', '.join(_AXES.get(axis, axis) for axis in several)
+        raise InvalidInputError(f'{path}: expected no --pages, because its pages lie along {known}.')
+    return {**_AXES, **dict.fromkeys(several, along)}

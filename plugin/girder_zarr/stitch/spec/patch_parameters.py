@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.common.bounded_json import parse_json
 from girder_zarr.errors import InvalidInputError
+from girder_zarr.stitch.formats.info import PageAt
 from girder_zarr.stitch.formats.raw import Layout
+from girder_zarr.stitch.formats.tiff.tiff_directory import MAX_PAGES
+from girder_zarr.stitch.formats.tiff.tiff_planes import PAGE_AXES, PageAxis
 from girder_zarr.stitch.patch import FRAME_AXES, Placement, check_key, check_order, check_weight
 
 from . import position
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
 NAMES = (
     *('x', 'y', 'unit', 'row', 'column', *FRAME_AXES, 'index'),
     *('order', 'weight', 'mask', 'maskKey', 'shape', 'dtype', 'compression', 'orientation'),
+    *('page', 'pages'),
 )
+#: Options as they are stored that clients do not see.
+HIDDEN = frozenset(('layout', 'pageAt'))
 #: Characters of ``index`` as JSON text: its few axes of up to 31 letters take far less.
 _MAX_INDEX_TEXT = 4096
 #: Bounded digits, because Python takes quadratic time for long integers; floats hold 15 exactly.
@@ -43,6 +49,7 @@ class PatchOptions:
     :param mask_key: the key of the reference image that is its mask, or empty.
     :param layout: of raw pixels; None if its bytes are an image file.
     :param as_stored: the orientation that its file gives is ignored; else it is turned upright.
+    :param page: of a file of several, the one that it is.
     """
 
     weight: float = 1.0
@@ -50,6 +57,7 @@ class PatchOptions:
     mask_key: str = ''
     layout: Layout | None = None
     as_stored: bool = False
+    page: PageAt | None = None
 
     @property
     def for_patch(self) -> dict[str, Any]:
@@ -60,15 +68,21 @@ class PatchOptions:
             'mask_key': self.mask_key,
             'layout': self.layout,
             'as_stored': self.as_stored,
+            'page': self.page,
         }
 
     @property
     def for_formats(self) -> dict[str, Any]:
         """The keyword arguments of `formats.registry.inspect` and `decode` for these options."""
-        return {'layout': self.layout, 'alpha': self.alpha, 'as_stored': self.as_stored}
+        return {
+            'layout': self.layout,
+            'alpha': self.alpha,
+            'as_stored': self.as_stored,
+            'page': self.page,
+        }
 
     def to_json(self) -> dict[str, Any]:
-        """Return the options that differ from the default, by the names of docs/rest.md and ``layout``."""
+        """Return the options that differ from the default, by the names of docs/rest.md and of ``HIDDEN``."""
         found: dict[str, Any] = {}
         if self.weight != 1:
             found['weight'] = self.weight
@@ -80,6 +94,9 @@ class PatchOptions:
             found['layout'] = self.layout.to_json()
         if self.as_stored:
             found['orientation'] = 'stored'
+        if self.page is not None:
+            found['page'] = self.page.number
+            found['pageAt'] = [self.page.directory, self.page.plane]
         return found
 
     @classmethod
@@ -92,6 +109,7 @@ class PatchOptions:
             mask_key=given.get('maskKey', ''),
             layout=Layout.from_json(given.get('layout')),
             as_stored=given.get('orientation') == 'stored',
+            page=PageAt(given['page'], *given['pageAt']) if 'page' in given else None,
         )
 
 
@@ -102,11 +120,13 @@ class PatchParameters:
     :param placement: its position in whole pixels and its index along the frame axes.
     :param order: see `stitch.patch.Patch`.
     :param options: how it is weighted, masked and decoded.
+    :param pages: its file is a patch for each of its pages, which lie along this axis; None: it is one patch.
     """
 
     placement: Placement
     order: int
     options: PatchOptions
+    pages: PageAxis | None = None
 
 
 def parse(given: Mapping[str, Any], spec: StitchSpec) -> PatchParameters:
@@ -132,7 +152,7 @@ def parse(given: Mapping[str, Any], spec: StitchSpec) -> PatchParameters:
     )
     order = check_order(_integer('order', values.get('order', 0)))
     frame = dict.fromkeys((axis.name for axis in spec.axes or ()), 0) | _frame(values)
-    return PatchParameters(Placement.make(x, y, frame), order, _options(values))
+    return PatchParameters(Placement.make(x, y, frame), order, _options(values), _pages(values))
 
 
 def _frame(values: Mapping[str, Any]) -> dict[str, int | None]:
@@ -170,13 +190,41 @@ def _options(values: Mapping[str, Any]) -> PatchOptions:
     if orientation not in {'upright', 'stored'}:
         msg = f'orientation: expected upright or stored, found {orientation!r:.80}.'
         raise InvalidInputError(msg)
+    layout = Layout.parse(*(_optional(_text, name, values) for name in ('shape', 'dtype', 'compression')))
     return PatchOptions(
         weight=check_weight(_number('weight', values.get('weight', 1.0))),
         alpha=mask is not None,
         mask_key='' if key is None else check_key(key),
-        layout=Layout.parse(*(_optional(_text, name, values) for name in ('shape', 'dtype', 'compression'))),
+        layout=layout,
         as_stored=orientation == 'stored',
+        page=_page(values, layout),
     )
+
+
+def _page(values: Mapping[str, Any], layout: Layout | None) -> PageAt | None:
+    number = _optional(_integer, 'page', values)
+    if number is None:
+        return None
+    if not 0 <= number < MAX_PAGES:
+        msg = f'page: expected 0 to {MAX_PAGES - 1}, found {number}.'
+        raise InvalidInputError(msg)
+    if layout is not None:
+        msg = 'page: expected an image file, found raw pixels.'
+        raise InvalidInputError(msg)
+    return PageAt(number)
+
+
+def _pages(values: Mapping[str, Any]) -> PageAxis | None:
+    given = values.get('pages')
+    found = next((axis for axis in PAGE_AXES if axis == given), None)
+    if given is not None and found is None:
+        msg = f'pages: expected auto, c, z or t, found {given!r:.80}.'
+        raise InvalidInputError(msg)
+    for other in ('page', 'shape'):
+        if found is not None and other in values:
+            msg = f'pages: expected no {other} beside it, found both.'
+            raise InvalidInputError(msg)
+    return found
 
 
 def _optional(parse_one: Any, name: str, values: Mapping[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 /** From chosen files to patches at their places; nothing here needs a page. */
 import { arrange, keyOf, withoutCommonFolder } from './layout.js';
 
-const IMAGES = /\.(tiff?|btf|png|jpe?g|webp|jxl|npy|npy\.gz)$/i;
+const IMAGES = /\.(tiff?|btf|png|jpe?g|webp|jxl|jp2|j2k|bmp|npy|npy\.gz)$/i;
 /** What microscopes and stitching programs write positions in; the server says whether it is. */
 const TABLES = /\.(csv|tsv|txt|json|xml|ome|pos|companion)$/i;
 

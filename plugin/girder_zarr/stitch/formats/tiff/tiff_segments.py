@@ -89,8 +89,11 @@ def _check_pictures(page: Any, read: Any, samples: int) -> None:
         if not count:
             continue
         header = check_segment(codec, read(offset, count), height, width)
-        if isinstance(header, JpegHeader) and not header.is_common:
-            msg = 'The tiff holds a JPEG that is lossless, arithmetic or not of 8 bits.'
+        if isinstance(header, JpegHeader) and not header.is_decoded:
+            msg = 'The tiff holds a JPEG that is lossless, arithmetic or not of 8 or 12 bits.'
+            raise UnsupportedFormatError(msg)
+        if isinstance(header, JpegHeader) and header.dtype != page.dtype.name:
+            msg = f'The tiff has pixels of type {page.dtype.name}; a jpeg in it has {header.precision} bits.'
             raise UnsupportedFormatError(msg)
         if header.bands > max(samples, 1) and not (codec == 'webp' or page.photometric.name == 'PALETTE'):
             msg = f'The tiff has {samples} samples, and a {codec} in it has {header.bands}.'

@@ -1,0 +1,1 @@
+"""TIFF and BigTIFF: directories, pages, segments, and which page is which plane."""
