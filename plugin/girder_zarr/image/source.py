@@ -177,8 +177,7 @@ class ZarrFileTileSource(
         """
         if str(path).startswith(NEW_IMAGE_PATH_FLAG):
             return True
-        # whether it can be edited is said when it is opened: the reason would be lost here
-        kwargs.pop('editable', None)
+        kwargs.pop('editable', None)  # the reason against it is said when it is opened
         try:
             cls(path, *args, **kwargs)
         except Exception:  # noqa: BLE001 - whatever is wrong, the answer is no
@@ -416,7 +415,6 @@ def new(*args: Any, **kwargs: Any) -> ZarrFileTileSource:
 
     >>> image = new()
     >>> image.addTile(np.zeros((256, 256), np.uint16), x=0, y=0, z=1)
-    >>> image.mm_x = image.mm_y = 0.00025
     >>> image.write('image.zarr')
     """
     return ZarrFileTileSource(NEW_IMAGE_PATH_FLAG + str(uuid.uuid4()), *args, **kwargs)

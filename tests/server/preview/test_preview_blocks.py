@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from girder_zarr.common.cache import LRU
-from girder_zarr.stitch.preview.image import block_cache
+from girder_zarr.stitch.preview.preview_blocks import block_cache
 from support.server import Viewer, png
 from support.waiting import wait_until
 

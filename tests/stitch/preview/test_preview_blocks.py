@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.preview import patch_overview
-from girder_zarr.stitch.preview.image import PreviewImage, Sources, block_cache
+from girder_zarr.stitch.preview.image import PreviewImage
+from girder_zarr.stitch.preview.preview_blocks import Sources, block_cache
 from girder_zarr.stitch.spec.model import StitchSpec
 from support.waiting import wait_until
 

@@ -20,8 +20,9 @@ from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import load_rows
 from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.stitch.blend.row_bands import RowBands, is_large
-from girder_zarr.stitch.preview.image import MIN_STORED_PATCHES, PreviewImage, Sources, block_cache
+from girder_zarr.stitch.preview.image import MIN_STORED_PATCHES, PreviewImage
 from girder_zarr.stitch.preview.parallel_load import load_each
+from girder_zarr.stitch.preview.preview_blocks import Sources, block_cache
 
 from .block_store import SessionBlocks
 from .builder import build_and_store, overview_builder, preparer_of

@@ -18,12 +18,12 @@ import hashlib
 import itertools
 import math
 import threading
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from girder_zarr.common.cache import LRU, Uncached
+from girder_zarr.common.cache import Uncached
 from girder_zarr.errors import GirderZarrError
 from girder_zarr.image.ngff.metadata import Level
 from girder_zarr.image.series.series import Series
@@ -38,12 +38,12 @@ from girder_zarr.stitch.spec.field_checks import Crop
 from . import patch_overview
 from .index import BLOCK, MIN_COUNTED_LEVEL, PatchIndex, blocks_of
 from .parallel_load import load_each
+from .preview_blocks import BlockCache, Made, Sources
 from .preview_level import PreviewLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Mapping
 
-    from girder_zarr.stitch.blend.row_bands import RowBands
     from girder_zarr.stitch.spec.model import StitchSpec
 
     from .index import BlockKey, Frame
@@ -59,59 +59,7 @@ _RENDERING_VERSION = 1
 MAX_PROBLEMS = 100
 
 
-class BlockStore(Protocol):
-    """Stores blocks of coarse levels for all processes; it may lose any of them."""
-
-    def load(self, key: BlockKey, fingerprint: str) -> np.ndarray | None:
-        """Return the block ``(bands, y, x)`` that was stored with just this fingerprint, or None."""
-
-    def store(self, key: BlockKey, fingerprint: str, block: np.ndarray) -> None:
-        """Store a block ``(bands, y, x)``, replacing the stored block of its key."""
-
-
 _images = itertools.count()
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """A block of a preview.
-
-    :param block: ``(bands, y, x)``, or None where no patch touches it.
-    :param whole: whether all patches that touch it could be read. Only then it is cached.
-    """
-
-    block: np.ndarray | None
-    whole: bool
-
-    @property
-    def nbytes(self) -> int:
-        return 0 if self.block is None else self.block.nbytes
-
-
-#: The blocks of any number of previews, by identity of the preview, level, frame, row and column.
-BlockCache = LRU['Hashable', _Made]
-
-
-def block_cache(max_bytes: int) -> BlockCache:
-    """Return an empty cache for the blocks of previews."""
-    return LRU(max_bytes=max_bytes, size_of=lambda made: made.nbytes)
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The functions by which a preview reads pixels.
-
-    :param pixels: returns the pixels ``(y, x, bands)`` of a patch; may raise anything.
-    :param overviews: returns, by key, the overviews of some patches for a level of `patch_overview.LEVELS`,
-        or the sentence that says why there is none.
-    :param blocks: the stored blocks of coarse levels, or None if none are stored.
-    :param bands: returns what reads parts of a large patch as ``pixels`` gives it, or None: it is read whole.
-    """
-
-    pixels: Callable[[Patch], np.ndarray]
-    overviews: Callable[[Sequence[Patch], int], Mapping[str, np.ndarray | str]]
-    blocks: BlockStore | None = None
-    bands: Callable[[Patch], RowBands | None] = lambda _patch: None
 
 
 class PreviewImage:
@@ -295,17 +243,17 @@ class PreviewImage:
         """Return a block as ``(bands, y, x)``, None if it is empty, and whether all its patches were read."""
         if key[0] >= MIN_COUNTED_LEVEL and self._index.is_empty(key):
             return None, True
-        made: _Made | None = None
+        made: Made | None = None
         fingerprint: str | None = None
 
-        def make() -> _Made | Uncached[_Made]:
+        def make() -> Made | Uncached[Made]:
             nonlocal made, fingerprint
             wanted = self._fingerprint(key)
             stored = self._sources.blocks.load(key, wanted) if self._sources.blocks and wanted else None
             if stored is not None:
-                return _Made(stored, whole=True)
+                return Made(stored, whole=True)
             block, whole = self._from_below(key) if key[0] > patch_overview.MAX_LEVEL else self._blend(key)
-            made, fingerprint = _Made(block, whole), wanted
+            made, fingerprint = Made(block, whole), wanted
             return made if whole and block is not None else Uncached(made)
 
         self._was_read = True  # before the index is asked: what is put from now on is forgotten
@@ -314,7 +262,7 @@ class PreviewImage:
             self._store(key, fingerprint, made)
         return found.block, found.whole
 
-    def _store(self, key: BlockKey, fingerprint: str, made: _Made) -> None:
+    def _store(self, key: BlockKey, fingerprint: str, made: Made) -> None:
         """Store a block, unless patches that touch it came or went while it was made."""
         cached = self._cache.get((self._cached_as, *key))
         unchanged = cached is made and self._fingerprint(key) == fingerprint
