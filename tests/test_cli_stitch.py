@@ -146,7 +146,7 @@ def test_options_become_fields_of_the_spec(tmp_path):
     options = parsed(
         tmp_path, '--pattern', 'r{row}_c{col}', '--overlap', '10%', '--spec', tmp_path / 'spec.json',
         '--blend', 'feather', '--output', 'ozx', '--pixel-size', '0.5', '--unit', 'nanometer',
-        '--channel-names', ' DAPI', '--background', '7', '--register',
+        '--channel-names', ' DAPI', '--background', '7', '--register', '--flatten',
     )  # fmt: skip
     spec = spec_sent(options)
     assert spec == {
@@ -157,6 +157,7 @@ def test_options_become_fields_of_the_spec(tmp_path):
         'channelNames': ['DAPI'],
         'background': 7,
         'registration': {},
+        'illumination': {},
         'grid': {'tile': {'x': 100, 'y': 80}, 'overlap': {'x': 10.0, 'y': 8.0}},
         'expected': 2,
     }

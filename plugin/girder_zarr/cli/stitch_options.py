@@ -139,6 +139,7 @@ def add_spec(group: Any) -> None:
     add('--channel-names', metavar='A,B', help='names of the channels')
     add('--background', type=float, help='value where there is no patch')
     add('--register', action='store_true', help='correct positions by what overlaps show')
+    add('--flatten', action='store_true', help='estimate uneven light from the tiles, and take it out')
 
 
 def spec_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -157,6 +158,8 @@ def spec_of(options: argparse.Namespace) -> dict[str, Any]:
         spec['background'] = int(options.background) if whole else options.background
     if options.register:
         spec.setdefault('registration', {})
+    if options.flatten:
+        spec.setdefault('illumination', {})
     for field, value in (
         ('overlap', options.blend),
         ('output', options.output),

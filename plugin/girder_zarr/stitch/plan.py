@@ -14,6 +14,7 @@ from .patch import order_axes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .illumination.flat_field import Illumination
     from .patch import Patch
     from .registration.result import Registration
     from .spec.model import StitchSpec
@@ -38,6 +39,7 @@ class Plan:
     :param spec: of the session.
     :param references: the images that patches and spec name as masks, flat and dark fields.
     :param registration: the corrections that the positions already contain, for the image's metadata.
+    :param illumination: the estimated flat fields by channel (the index that patches name).
     :raises InvalidInputError: there is no patch, or patches name different frame axes.
     :raises ConflictError: the patches differ in dtype or bands.
     :raises LimitExceededError: the image would be too large.
@@ -52,6 +54,7 @@ class Plan:
         spec: StitchSpec,
         references: Iterable[Patch] = (),
         registration: Registration | None = None,
+        illumination: Illumination | None = None,
     ) -> None:
         if not patches:
             msg = 'There is no patch to stitch.'
@@ -61,6 +64,7 @@ class Plan:
         self.spec = spec
         self.references = {reference.key: reference for reference in references}
         self.registration = registration
+        self.illumination = illumination or {}
         kinds = {(patch.dtype, patch.shape[2]) for patch in patches}
         if len(kinds) > 1:
             msg = (
@@ -82,6 +86,10 @@ class Plan:
         self.origin = self.extent.origin(spec)
         self.size = self.extent.size(spec)
         self._cells = self._index()
+
+    def fraction(self, patch: Patch) -> tuple[float, float]:
+        """Return by what part of a pixel ``(y, x)`` a patch is moved beside its whole-pixel position."""
+        return (0.0, 0.0) if self.registration is None else self.registration.fraction(patch.key)
 
     def check_channels(self) -> None:
         """Check that what the spec lists by channel fits the channels.

@@ -209,7 +209,7 @@ def test_noise_moves_nothing() -> None:
     ]
     plan = make_plan(patches, lambda patch: pixels[patch.key], StitchSpec.from_json({'registration': {}}))
     assert plan.registration is not None
-    assert not plan.registration.corrections
+    assert not plan.registration.moves
     assert [patch.placement.x for patch in plan.patches] == [0, 100, 200, 300]
 
 

@@ -27,6 +27,7 @@ from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.view import to_json
 
 from .bulk import BulkRoutes
+from .correction import CorrectionRoutes
 from .patches import PatchRoutes
 from .plan_route import PlanRoutes
 from .preview import PreviewRoutes
@@ -53,7 +54,14 @@ class StitchSessionResource(StrictResource):
         self.route('POST', ('sweep',), self.sweepSessions)
         self.route('POST', (':id', 'finalize'), self.finalizeSession)
         self.route('POST', (':id', 'cancel'), self.cancelSession)
-        for routes in (PatchRoutes, ReferenceRoutes, BulkRoutes, PreviewRoutes, PlanRoutes):
+        for routes in (
+            PatchRoutes,
+            ReferenceRoutes,
+            BulkRoutes,
+            PreviewRoutes,
+            PlanRoutes,
+            CorrectionRoutes,
+        ):
             routes(self)
 
     @access.user(scope=TokenScope.DATA_WRITE)

@@ -30,9 +30,9 @@ from girder_zarr.server.leases.part_lease import StitchPart, to_part
 from girder_zarr.server.patches.reader import PatchReader
 from girder_zarr.server.settings.job_settings import part_values
 from girder_zarr.server.storage.file_stream import FileStream
+from girder_zarr.stitch.output import plan_document
 from girder_zarr.stitch.output.assemble import values_of
 from girder_zarr.stitch.output.image_parts import PartMaker, cut, merge_file
-from girder_zarr.stitch.registration import serialize as corrections
 
 from .progress import CancellationCheck
 
@@ -78,8 +78,8 @@ def prepare(session: Document, plan: Plan, user: Document) -> Document:
     planned = StitchPart().plan(session)
     if planned is None:
         values, file_id = part_values(), None
-        if plan.registration is not None:
-            content = corrections.dump(plan.registration)
+        content = plan_document.dump(plan)
+        if content is not None:
             file_id = StitchPart().store(session, content, user)['_id']
         StitchPart().set_plan(session, cut(plan, values), values, file_id)
         planned = StitchPart().plan(session)

@@ -14,8 +14,8 @@ from girder_zarr.server.patches.references import references_of
 from girder_zarr.server.sessions.model import spec_of
 from girder_zarr.server.settings import session_limits
 from girder_zarr.server.storage.file_bytes import open_bytes
+from girder_zarr.stitch.output import plan_document
 from girder_zarr.stitch.output.assemble import make_plan
-from girder_zarr.stitch.registration import serialize as corrections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def build_plan(
 ) -> Plan:
     """Return the plan of a finalizing session, whose patches do not change any more.
 
-    :param planned: the plan document of the attempt (`StitchPart.plan`): patches are not registered twice.
+    :param planned: the plan document of the attempt (`StitchPart.plan`): nothing is computed twice.
     :param check: raises to stop.
     :param on_progress: called with a message before a step that takes long.
     :raises LimitExceededError: the image would be larger than the limits in force.
@@ -42,11 +42,15 @@ def build_plan(
     patches = [to_patch(document) for document in StitchPatch().list_unlocked(session)]
     if planned is not None and planned['fileId'] is not None:
         source = open_bytes(File().load(ObjectId(planned['fileId']), force=True))
-        registration = corrections.load(source.read(0, source.size))
-        plan = corrections.build_plan(patches, spec, references, registration)
+        plan = plan_document.build_plan(patches, spec, references, source.read(0, source.size))
     else:
-        if spec.registration is not None and on_progress is not None:
-            on_progress(f'Comparing {len(patches)} patches with their neighbours')
+        wanted = [
+            name
+            for name, field in (('light', spec.illumination), ('overlaps', spec.registration))
+            if field is not None
+        ]
+        if wanted and on_progress is not None:
+            on_progress(f'Looking at {" and ".join(wanted)} of {len(patches)} patches')
         plan = make_plan(patches, PatchReader(patches), spec, references, check=check)
     session_limits.current().check_extent(plan.extent, spec, plan.bands)
     return plan

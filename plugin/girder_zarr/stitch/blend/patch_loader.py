@@ -11,6 +11,7 @@ import numpy as np
 from girder_zarr.common.cache import LRU
 from girder_zarr.errors import ConflictError, UnsupportedFormatError
 
+from .fractional import shifted
 from .rules import rounded
 
 if TYPE_CHECKING:
@@ -120,7 +121,11 @@ class PatchLoader:
             found = self._masks.fetch(reference.key, lambda: self._make_mask(reference))
             check_same_size(patch, patch.mask_key, found.mask.shape)
             mask, reach = found.mask, found.reach
-        return Loaded(self._corrected(patch, pixels), mask, reach)
+        pixels, fraction = self._corrected(patch, pixels), self._plan.fraction(patch)
+        if fraction != (0, 0):
+            pixels, mask = shifted(pixels, mask, fraction)
+            reach = reach_of(mask) if mask is not None and self._feather else None
+        return Loaded(pixels, mask, reach)
 
     def _stored(self, patch: Patch) -> np.ndarray:
         pixels = self._load(patch)
@@ -138,14 +143,16 @@ class PatchLoader:
         return _Mask(mask, reach_of(mask) if self._feather else None)
 
     def _corrected(self, patch: Patch, pixels: np.ndarray) -> np.ndarray:
-        spec, channel = self._plan.spec, patch.placement.index('c')
+        channel = patch.placement.index('c')
         keys = field_keys(self._plan, channel)
-        if (spec.flat_field is None and spec.dark_field is None) or keys == (None, None):
+        estimated = keys[0] is None and channel in self._plan.illumination
+        if keys == (None, None) and not estimated:
             return pixels
         correction = self._corrections.fetch(channel, lambda: self._make_correction(channel))
         for part in (correction.dark, correction.gain):
             if part.shape[:2] != (1, 1):
-                check_same_size(patch, ' and '.join(key for key in keys if key), part.shape)
+                names = [key for key in keys if key] + ['(estimated)'] * estimated
+                check_same_size(patch, ' and '.join(names), part.shape)
         value = (pixels - correction.dark) * correction.gain
         if pixels.dtype.kind == 'f':
             return np.asarray(value, pixels.dtype)
@@ -161,6 +168,8 @@ class PatchLoader:
         dark, gain = np.zeros((1, 1, 1), wide), np.ones((1, 1, 1), wide)
         if dark_key is not None:
             dark = self._stored(self._plan.references[dark_key]).astype(wide)
+        if flat_key is None and channel in self._plan.illumination:
+            gain = (1 / self._plan.illumination[channel].image()).astype(wide)
         if flat_key is not None:
             light = self._stored(self._plan.references[flat_key]).astype(np.float64)
             if dark.shape[:2] not in {(1, 1), light.shape[:2]}:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from girder_zarr.common.budget import BUDGET
 from girder_zarr.image.ngff.metadata import Axis
 from girder_zarr.image.write.outlet import DirectoryOutlet
 from girder_zarr.image.write.output_spec import OutputSpec, default_channels
@@ -16,12 +17,14 @@ from girder_zarr.image.write.pack import outlet_for
 from girder_zarr.image.write.pyramid import write_image
 from girder_zarr.stitch.blend.block_maker import BlockMaker
 from girder_zarr.stitch.blend.patch_loader import PatchLoader, visible
+from girder_zarr.stitch.illumination.estimate import estimate
 from girder_zarr.stitch.plan import Plan
 from girder_zarr.stitch.registration.register import register
 from girder_zarr.stitch.spec.axes import MAX_VALUES
+from girder_zarr.stitch.spec.field_checks import IlluminationSpec
 from girder_zarr.stitch.spec.outputs import TIFF
 
-from .provenance import DOCUMENT, describe, document_of
+from .provenance import beside, describe
 from .tiff_writer import write_tiff
 
 __all__ = ['BlockMaker', 'assemble', 'assemble_file', 'make_plan', 'output_spec', 'values_of', 'write_plan']
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.ngff.metadata import Channel
     from girder_zarr.image.write.outlet import Outlet
     from girder_zarr.stitch.blend.patch_loader import Load
+    from girder_zarr.stitch.illumination.flat_field import Illumination
     from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.spec.axes import AxisSpec
     from girder_zarr.stitch.spec.model import StitchSpec
@@ -85,23 +89,48 @@ def make_plan(
     check: Callable[[], None] | None = None,
     threads: int | None = None,
 ) -> Plan:
-    """Return the plan of an image, with registered positions if the spec asks for it.
+    """Return the plan of an image, with estimated light and registered positions if the spec asks for them.
 
     Parameters and errors are those of :func:`assemble`; nothing is written.
 
-    :param check: called before each pair of patches is compared; raises to stop.
-    :param threads: pairs that are compared at the same time.
+    :param check: called before each patch is looked at and each pair compared; raises to stop.
+    :param threads: patches and pairs that are looked at at the same time.
     """
     plan = Plan(patches, spec, references)
     plan.check_references()
     plan.check_channels()
+    if spec.illumination is not None:
+        light = estimate_illumination(plan, load, check=check, threads=threads)
+        plan = Plan(patches, spec, references, None, light)
     if spec.registration is None:
         return plan
     loader = PatchLoader(plan, load)
     found = register(
         plan, spec.registration, lambda patch: visible(loader.get(patch)), threads=threads or 2, check=check
     )
-    return Plan([found.moved(patch) for patch in patches], spec, references, found)
+    return Plan([found.moved(patch) for patch in patches], spec, references, found, plan.illumination)
+
+
+def estimate_illumination(
+    plan: Plan, load: Load, *, check: Callable[[], None] | None = None, threads: int | None = None
+) -> Illumination:
+    """Return the flat fields of the channels of a plan for which its spec names none, by channel.
+
+    :param load: as for :func:`assemble`.
+    :param check: called before each patch is read; raises to stop.
+    :param threads: patches that are read at the same time.
+    :raises ConflictError: the patches of a channel differ in size.
+    """
+    loader = PatchLoader(plan, load)
+
+    def pixels(patch: Patch) -> tuple[np.ndarray, np.ndarray | None]:
+        size = math.prod(patch.shape) * np.dtype(patch.dtype).itemsize
+        with BUDGET.acquire(size * BlockMaker.TIMES):
+            loaded = loader.make(patch)
+        return loaded.pixels, loaded.mask
+
+    wanted = plan.spec.illumination or IlluminationSpec()
+    return estimate(plan, wanted, pixels, threads=threads or 2, check=check)
 
 
 def assemble_file(plan: Plan, load: Load, target: Path, **options: Any) -> None:
@@ -162,10 +191,9 @@ def write_plan(
     :param check: called before each block; raises to stop.
     :param threads: blocks that are made at the same time; None: as many as there are processors.
     """
-    document = document_of(plan)
-    if document is not None:
-        outlet = DirectoryOutlet(directory) if isinstance(directory, Path) else directory
-        outlet.put(DOCUMENT, document)
+    outlet = DirectoryOutlet(directory) if isinstance(directory, Path) else directory
+    for path, content in beside(plan):
+        outlet.put(path, content)
     write_image(
         directory,
         output_spec(plan, name),

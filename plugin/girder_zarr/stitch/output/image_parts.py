@@ -12,7 +12,7 @@ from girder_zarr.image.write.outlet import ZipOutlet
 from girder_zarr.image.write.subtrees import HALVES, Trees, write_above, write_trees
 
 from .assemble import BlockMaker, output_spec, write_file
-from .provenance import DOCUMENT, document_of
+from .provenance import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -98,9 +98,8 @@ def merge_file(
     """
 
     def write(outlet: Outlet) -> None:
-        document = document_of(plan)
-        if document is not None:
-            outlet.put(DOCUMENT, document)
+        for path, content in beside(plan):
+            outlet.put(path, content)
         with (target.parent / 'halves').open('x+b') as scratch:
             halves = _Halves(scratch)
             for stream in parts:

@@ -7,9 +7,12 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from girder_zarr.stitch.illumination.field_picture import to_tiff
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from girder_zarr.stitch.illumination.flat_field import FlatField
     from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.plan import Plan
     from girder_zarr.stitch.registration.result import Registration
@@ -46,6 +49,19 @@ def document_of(plan: Plan) -> bytes | None:
     return stream.getvalue()
 
 
+def beside(plan: Plan) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each file in the hierarchy that says how the image was made."""
+    document = document_of(plan)
+    if document is not None:
+        yield DOCUMENT, document
+    for field in plan.illumination.values():
+        yield _field_path(field), to_tiff(field)
+
+
+def _field_path(field: FlatField) -> str:
+    return f'girder_zarr/illumination/c{field.channel}.tiff'
+
+
 def _json(value: Any) -> bytes:
     return json.dumps(value, separators=(',', ':')).encode()
 
@@ -62,13 +78,16 @@ def _about(plan: Plan) -> dict[str, Any]:
     }
     if plan.registration is not None:
         about['registration'] = plan.registration.summary()
+    if plan.illumination:
+        about['illumination'] = [
+            {**field.to_json(), 'path': _field_path(field)} for field in plan.illumination.values()
+        ]
     return about
 
 
 def _patches(plan: Plan) -> Iterator[dict[str, Any]]:
-    moves = plan.registration.corrections if plan.registration else {}
     for patch in plan.patches:
-        yield _patch(patch, moves.get(patch.key))
+        yield _patch(patch, plan.registration)
 
 
 def _details(plan: Plan) -> dict[str, Any]:
@@ -83,15 +102,25 @@ def _details(plan: Plan) -> dict[str, Any]:
     return found
 
 
-def _patch(patch: Patch, move: tuple[int, int] | None) -> dict[str, Any]:
-    """Return one patch: ``position`` is the given one, ``correction`` what registration added to it."""
-    y, x = move or (0, 0)
+def _patch(patch: Patch, registration: Registration | None) -> dict[str, Any]:
+    """Return one patch: ``position`` is the given one, ``correction`` what registration added to it.
+
+    ``measured`` is what registration found, where patches move by whole pixels only.
+    """
+    correction = measured = None
+    y = x = 0
+    if registration is not None and patch.key in registration.moves:
+        exact = registration.moves[patch.key]
+        y, x = registration.whole(patch.key)
+        correction = _point(exact if registration.subpixel else (y, x))
+        measured = None if registration.subpixel else _point(exact)
     position = {**patch.placement.as_dict(), 'x': patch.placement.x - x, 'y': patch.placement.y - y}
     found = {
         'key': patch.key,
         'digest': patch.digest or None,
         'position': position,
-        'correction': {'x': x, 'y': y} if move else None,
+        'correction': correction,
+        'measured': measured,
         'order': patch.order or None,
         'weight': None if patch.weight == 1 else patch.weight,
         'mask': 'alpha' if patch.alpha else None,
@@ -104,12 +133,18 @@ def _pairs(registration: Registration) -> list[dict[str, Any]]:
     return [
         {
             'keys': list(pair.keys),
-            'shift': {'x': pair.shift[1], 'y': pair.shift[0]},
+            'shift': _point(pair.shift),
             'correlation': pair.correlation,
-            'residual': None if pair.residual is None else {'x': pair.residual[1], 'y': pair.residual[0]},
+            'residual': None if pair.residual is None else _point(pair.residual),
+            'area': pair.area,
+            'planes': pair.planes,
         }
         for pair in registration.pairs
     ]
+
+
+def _point(place: tuple[float, float]) -> dict[str, float]:
+    return {'x': place[1], 'y': place[0]}
 
 
 def _version() -> str:

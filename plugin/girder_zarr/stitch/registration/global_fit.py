@@ -9,12 +9,17 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: The weight of the given position of a patch, beside pairs of about 1: it only makes the system solvable.
-_REGULARIZATION = 1e-4
+#: The weight of the given position of a patch, beside pairs of up to 1: it only makes the system solvable. A
+#: larger one would pull long rows back, by some 0.1 pixel of 10 at 1e-4.
+_REGULARIZATION = 1e-8
 #: Rounds of reweighting: 30 x 30 patches with 30 % of wrong pairs then move by less than a pixel.
 _ITERATIONS = 20
-#: In pixels: a pair that is off by less is never an outlier, since corrections are rounded to whole pixels.
-_MIN_OUTLIER = 1.5
+#: In pixels: a pair that is off by less is never an outlier, since optics distort and stages turn a little.
+_MIN_OUTLIER = 1.0
+#: In pixels: what pairs are at least off by, where weights are concerned.
+_MIN_SCALE = 0.25
+#: The smallest weight of a pair, beside the largest, which is 1: below, sums lose their digits.
+_MIN_WEIGHT = 1e-4
 
 
 def solve(
@@ -31,7 +36,7 @@ def solve(
     :param links: pairs of indices.
     :param shifts: ``(pair, 2)``, y and x in pixels: measured minus given distance of the second from the
         first.
-    :param weights: ``(pair,)``, from 0 to 1.
+    :param weights: ``(pair,)``, the inverse variance of each shift, in any unit.
     :returns: ``(patch, 2)`` in pixels, and which pairs were used, ``(pair,)`` bool.
     """
     count, used = len(places), np.ones(len(links), bool)
@@ -39,12 +44,13 @@ def solve(
     if not len(links):
         return moves, used
     ends = np.array(links).T
+    weights = np.maximum(weights / weights.max(), _MIN_WEIGHT) if weights.max() > 0 else np.ones(len(links))
     trusted = weights
     for _ in range(_ITERATIONS):
         moves = _least_squares(count, ends, shifts, trusted)
         far = _misfit(moves, ends, shifts)
         # Geman-McClure weights: outliers hardly count; 1.4826 x median is a robust standard deviation
-        scale = max(1.4826 * float(np.median(far)), 0.5)
+        scale = max(1.4826 * float(np.median(far)), _MIN_SCALE)
         trusted = weights / (1 + (far / scale) ** 2) ** 2
     used = far <= max(_MIN_OUTLIER, 4 * 1.4826 * float(np.median(far)))
     moves = _least_squares(count, ends, shifts, weights * used)

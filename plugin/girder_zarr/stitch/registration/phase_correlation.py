@@ -1,8 +1,15 @@
-"""The shift of a patch against its given position, measured in its overlap with a neighbour."""
+"""The shift of a patch against its given position, measured in its overlap with a neighbour.
+
+Phase correlation proposes shifts in whole pixels, the correlation coefficient of the overlap decides between
+them, and the peak of the cross-correlation, upsampled around the best one (Guizar-Sicairos, Thurman and
+Fienup 2008, as scikit-image has it), gives the fraction of a pixel. Several planes (channels, z) of the same
+two positions decide together.
+"""
 
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +20,7 @@ import numpy as np
 from girder_zarr.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.spec.field_checks import RegistrationSpec
@@ -23,17 +30,41 @@ if TYPE_CHECKING:
 MAX_COMPARED = 512
 #: Sigma, in pixels, of the Gaussian whose result is subtracted, so that uneven light does not correlate.
 _SIGMA = 8.0
+#: The same for the fraction of a pixel: what is left of uneven light pulls the peak, and coarse structure
+#: adds little to where it is.
+_SIGMA_FINE = 4.0
 #: Pixels that two patches must share along y and x at a shift; a correlation of fewer is noise.
 _MIN_SHARED = 4
+#: The peak is looked for in steps of this part of a pixel.
+_UPSAMPLING = 50
+#: The fraction is measured with the edges of the overlap faded out over so many pixels: the Fourier transform
+#: would take them for structure, and a window over all of it would pull the peak towards 0.
+_FADE = 12
+#: What a correlation of 1 counts as, so that its weight is finite.
+_MAX_CORRELATION = 0.999
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Measured minus given distance of the second patch from the first, in pixels, and their correlation."""
+    """Measured minus given distance of the second patch from the first, in pixels.
+
+    :param correlation: of the pixels of both at this shift, in whole pixels; of several planes the mean,
+        weighted by what each tells.
+    :param area: the pixels of a plane that were compared.
+    :param planes: how many planes were compared.
+    """
 
     y: float
     x: float
     correlation: float
+    area: int
+    planes: int
+
+    @property
+    def weight(self) -> float:
+        """The inverse of its variance, but for a factor: that of the best shift of two noisy pictures."""
+        square = min(max(self.correlation, 0.0), _MAX_CORRELATION) ** 2
+        return self.area * square / (1 - square)
 
 
 def needs_registration_extra() -> None:
@@ -52,23 +83,30 @@ def needs_registration_extra() -> None:
 
 
 def measure(
-    first: Patch, second: Patch, one: np.ndarray, two: np.ndarray, spec: RegistrationSpec
+    planes: Sequence[tuple[Patch, Patch]],
+    pixels: Callable[[Patch], np.ndarray],
+    spec: RegistrationSpec,
 ) -> Shift | None:
-    """Return the shift of the second patch, or None if the patches overlap too little.
+    """Return the shift of the second of two neighbours, or None if they overlap too little.
 
-    :param one: the pixels of the first, ``(y, x, bands)``.
-    :param two: the pixels of the second.
+    :param planes: the same two places, with the patches of both that show one channel and z.
+    :param pixels: returns the pixels of a patch, ``(y, x, bands)``.
     :param spec: bounds the shift.
     """
-    strips = _strips(first, second, one, two, spec.max_shift)
-    if strips is None:
+    found = []
+    for first, second in planes:
+        strips = _strips(first, second, pixels(first), pixels(second), spec.max_shift)
+        if strips is not None:
+            found.append(strips)
+    if not found:
         return None
-    best: Shift | None = None
-    for y, x in {(0, 0), *_proposals(strips, spec.max_shift)}:
-        found = _refine(strips, y, x, spec.max_shift)
-        if found is not None and (best is None or found.correlation > best.correlation):
-            best = found
-    return best
+    together = _Planes(found)
+    proposed = {(0, 0)}.union(*(_proposals(strips, spec.max_shift) for strips in found))
+    peaks = {together.climb(y, x, spec.max_shift) for y, x in sorted(proposed)}
+    known = sorted(peak for peak in peaks if peak is not None)
+    if not known:
+        return None
+    return together.shift_at(*max(known, key=lambda peak: together.score(*peak)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,32 +193,88 @@ def _proposals(strips: _Strips, max_shift: int) -> Iterator[tuple[int, int]]:
         yield from itertools.product(*sides)
 
 
-def _refine(strips: _Strips, y: int, x: int, max_shift: int) -> Shift | None:
-    """Climb to the nearest peak of the correlation, with subpixels; None if it is beyond ``max_shift``."""
-    known: dict[tuple[int, int], float] = {}
+class _Planes:
+    """What all planes of two neighbours say of a shift."""
 
-    def at(row: int, column: int) -> float:
-        if (row, column) not in known:
-            known[row, column] = strips.correlation(row, column)
-        return known[row, column]
+    def __init__(self, planes: Sequence[_Strips]) -> None:
+        self._planes = planes
+        self._known: dict[tuple[int, int], float] = {}
 
-    for _ in range(2 * max_shift):
-        around = [(y + row, x + column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
-        best = max(around, key=lambda place: at(*place))
-        if at(*best) <= at(y, x):
-            break
-        y, x = best
-    if max(abs(y), abs(x)) > max_shift or at(y, x) <= -1.5:
-        return None
-    peak = at(y, x)
-    part_y = _vertex(at(y - 1, x), peak, at(y + 1, x))
-    part_x = _vertex(at(y, x - 1), peak, at(y, x + 1))
-    return Shift(y + part_y, x + part_x, peak)
+    def score(self, y: int, x: int) -> float:
+        """Return the sum of what each plane tells of a shift; -inf if they do not overlap there.
+
+        That of a plane is the information between two noisy pictures, ``-log(1 - r^2)``: a plane that shows
+        noise adds nothing, and does not take anything from one that shows structure.
+        """
+        if (y, x) not in self._known:
+            correlations = [strips.correlation(y, x) for strips in self._planes]
+            valid = [_told(one) for one in correlations if one > -1.5]
+            self._known[y, x] = sum(valid) if valid else -math.inf
+        return self._known[y, x]
+
+    def climb(self, y: int, x: int, max_shift: int) -> tuple[int, int] | None:
+        """Return the nearest peak of the score; None if it is beyond ``max_shift``."""
+        for _ in range(2 * max_shift):
+            around = [(y + row, x + column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
+            best = max(around, key=lambda place: self.score(*place))
+            if self.score(*best) <= self.score(y, x):
+                break
+            y, x = best
+        if max(abs(y), abs(x)) > max_shift or self.score(y, x) == -math.inf:
+            return None
+        return y, x
+
+    def shift_at(self, y: int, x: int) -> Shift:
+        """Return a peak with its fraction of a pixel: the mean over planes, weighted by what each tells."""
+        total, correlation, area = 0.0, 0.0, 0
+        fraction = np.zeros(2)
+        for strips in self._planes:
+            both = strips.shared(y, x)
+            found = strips.correlation(y, x)
+            if both is None or found <= -1.5:
+                continue
+            area = both[0].size
+            # so that planes without structure have a mean, too
+            weight = max(_told(found), 1e-9)
+            total += weight
+            correlation += weight * found
+            fraction += weight * _fraction(*both)
+        fraction /= total
+        return Shift(
+            y + float(fraction[0]), x + float(fraction[1]), correlation / total, area, len(self._planes)
+        )
 
 
-def _vertex(before: float, peak: float, after: float) -> float:
-    """Return the position of the vertex of the parabola through three values at -1, 0 and 1."""
-    if min(before, after) <= -1.5:
-        return 0.0
-    bend = before - 2 * peak + after
-    return min(max((before - after) / (2 * bend), -0.5), 0.5) if bend < 0 else 0.0
+def _told(correlation: float) -> float:
+    square = min(correlation * correlation, _MAX_CORRELATION**2)
+    return math.copysign(math.log1p(-square), correlation)
+
+
+def _fraction(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Return by how much the second of two overlaps, ``(y, x)``, is to be shifted further: (y, x) in pixels.
+
+    :returns: at most a pixel along each axis, 0 where no peak is found.
+    """
+    from skimage.registration import phase_cross_correlation
+
+    window = np.outer(*(_fade(size) for size in one.shape)).astype(np.float32)
+    parts = []
+    for part in (one, two):
+        fine = part - cv2.GaussianBlur(part, (0, 0), _SIGMA_FINE, borderType=cv2.BORDER_REFLECT)
+        parts.append(fine * window)
+    correlate: Any = phase_cross_correlation
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        found, _, _ = correlate(*parts, upsample_factor=_UPSAMPLING, normalization=None)
+    shift = np.asarray(found, float)
+    # the peak of other whole pixels is not that of the correlation coefficient
+    return shift if np.isfinite(shift).all() and np.abs(shift).max() <= 1 else np.zeros(2)
+
+
+def _fade(size: int) -> np.ndarray:
+    """Return a window that is 1 but for cosine slopes at its ends."""
+    length = max(min(_FADE, size // 4), 1)
+    slope = 0.5 - 0.5 * np.cos(np.pi * (np.arange(length) + 0.5) / length)
+    window = np.ones(size)
+    window[:length], window[size - length :] = slope, slope[::-1]
+    return window

@@ -1,8 +1,9 @@
 """Small corrections of positions, measured where neighbouring patches overlap.
 
-Pairs of neighbours are compared by phase correlation (scikit-image); a proposed shift is accepted only if the
-pixels correlate there. One least-squares solution over all pairs gives each patch its correction; pairs that
-contradict the others lose weight and are excluded in the end.
+Pairs of neighbours are compared by phase correlation (scikit-image), in several channels and z; a proposed
+shift is accepted only if the pixels correlate there. One least-squares solution over all pairs, weighted by
+what each tells, gives each patch its correction; pairs that contradict the others lose weight and are
+excluded in the end.
 """
 
 from __future__ import annotations
@@ -29,14 +30,25 @@ if TYPE_CHECKING:
 
 #: A patch is compared with at most so many neighbours, those with the largest overlap: a regular grid has 8.
 MAX_NEIGHBOURS = 8
+#: Decimals of pixels in the result: a thousandth is far below what can be measured.
+_DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """The patches of one position. Its channels and planes move together; one of them is compared."""
+    """The patches of one position. Its channels and planes move together; some of them are compared.
 
-    compared: Patch
+    :param planes: those that may be compared by channel and z, those that tell most by their place first.
+    :param members: all of them.
+    """
+
+    planes: dict[tuple[int, int], Patch]
     members: tuple[Patch, ...]
+
+    @property
+    def shown(self) -> Patch:
+        """The patch that stands for the position."""
+        return next(iter(self.planes.values()))
 
 
 def register(
@@ -57,54 +69,60 @@ def register(
     """
     needs_registration_extra()
     sites = _sites(plan, spec)
-    links = _links([site.compared for site in sites], spec)
+    links = _links([site.shown for site in sites], spec)
 
     def compare(link: tuple[int, int]) -> Shift | None:
         if check is not None:
             check()
-        first, second = (sites[at].compared for at in link)
-        return measure(first, second, pixels(first), pixels(second), spec)
+        return measure(_planes(sites[link[0]], sites[link[1]], spec.planes), pixels, spec)
 
     found = in_parallel(compare, links, threads)
     measured = [(link, shift) for link, shift in zip(links, found, strict=True) if shift is not None]
     accepted = [(link, shift) for link, shift in measured if shift.correlation >= spec.min_correlation]
-    places = [(site.compared.placement.y, site.compared.placement.x) for site in sites]
+    places = [(site.shown.placement.y, site.shown.placement.x) for site in sites]
     moves, used = solve(
         places,
         [link for link, _ in accepted],
         np.array([(shift.y, shift.x) for _, shift in accepted]).reshape(-1, 2),
-        np.array([shift.correlation**2 for _, shift in accepted]),
+        np.array([shift.weight for _, shift in accepted]),
     )
-    whole = np.floor(moves + 0.5).astype(int)
-    corrections = {
-        patch.key: (int(whole[at, 0]), int(whole[at, 1]))
+    moves = np.round(moves, _DIGITS)
+    by_key = {
+        patch.key: (float(moves[at, 0]), float(moves[at, 1]))
         for at, site in enumerate(sites)
         for patch in site.members
-        if whole[at].any()
+        if moves[at].any()
     }
     used_links = {accepted[at][0] for at in np.flatnonzero(used)}
-    return Registration(
-        corrections, [_pair(sites, link, shift, whole, used_links) for link, shift in measured]
-    )
+    pairs = [_pair(sites, link, shift, moves, used_links) for link, shift in measured]
+    return Registration(by_key, pairs, spec.subpixel)
+
+
+def _planes(first: _Site, second: _Site, most: int) -> list[tuple[Patch, Patch]]:
+    """Return the planes to compare of two positions: those that both have, or if there are none any."""
+    both = [(patch, second.planes[at]) for at, patch in first.planes.items() if at in second.planes]
+    return both[:most] or [(first.shown, second.shown)]
 
 
 def _pair(
     sites: Sequence[_Site],
     link: tuple[int, int],
     shift: Shift,
-    whole: np.ndarray,
+    moves: np.ndarray,
     used_links: set[tuple[int, int]],
 ) -> Pair:
     first, second = link
     residual = None
     if link in used_links:
-        y, x = np.array((shift.y, shift.x)) - (whole[second] - whole[first])
-        residual = round(float(y), 3), round(float(x), 3)
+        y, x = np.array((shift.y, shift.x)) - (moves[second] - moves[first])
+        residual = round(float(y), _DIGITS), round(float(x), _DIGITS)
     return Pair(
-        (sites[first].compared.key, sites[second].compared.key),
-        (round(shift.y, 3), round(shift.x, 3)),
+        (sites[first].shown.key, sites[second].shown.key),
+        (round(shift.y, _DIGITS), round(shift.x, _DIGITS)),
         round(shift.correlation, 4),
         residual,
+        shift.area,
+        shift.planes,
     )
 
 
@@ -114,17 +132,37 @@ def _sites(plan: Plan, spec: RegistrationSpec) -> list[_Site]:
         place = patch.placement
         others = tuple(pair for pair in place.frame if pair[0] not in {'c', 'z'})
         groups[others, place.y, place.x, patch.shape[:2]].append(patch)
-    sites = []
-    for members in groups.values():
-        channels = {patch.placement.index('c') for patch in members}
-        wanted = None if spec.channel is None else spec.channel + plan.starts.get('c', 0)
-        channel = wanted if wanted in channels else min(channels)
-        stack = sorted(
-            (patch for patch in members if patch.placement.index('c') == channel),
-            key=lambda patch: patch.placement.index('z'),
-        )
-        sites.append(_Site(stack[len(stack) // 2], tuple(members)))
-    return sites
+    channel = None if spec.channel is None else spec.channel + plan.starts.get('c', 0)
+    return [_Site(_ordered(members, channel), tuple(members)) for members in groups.values()]
+
+
+def _ordered(members: Sequence[Patch], channel: int | None) -> dict[tuple[int, int], Patch]:
+    """Return patches of one position by channel and z: of each channel the middle of the stack comes first.
+
+    :param channel: the only one to compare, if it is there.
+    """
+    stacks: defaultdict[int, list[Patch]] = defaultdict(list)
+    for patch in sorted(members, key=lambda one: one.placement.index('z')):
+        stacks[patch.placement.index('c')].append(patch)
+    one = channel if channel in stacks else None
+    shown = [stacks[c] for c in sorted(stacks) if one is None or c == one]
+    rounds = itertools.zip_longest(*(_from_the_middle(stack) for stack in shown))
+    found: dict[tuple[int, int], Patch] = {}
+    for patch in itertools.chain.from_iterable(rounds):
+        if patch is not None:
+            found.setdefault((patch.placement.index('c'), patch.placement.index('z')), patch)
+    return found
+
+
+def _from_the_middle(stack: Sequence[Patch]) -> list[Patch]:
+    """Return the planes of a stack: the middle, then the quarters, the eighths and so on, then the rest."""
+    order: dict[int, None] = {}
+    parts = 2
+    while parts <= 2 * len(stack):
+        order.update((len(stack) * at // parts, None) for at in range(1, parts, 2))
+        parts *= 2
+    order.update((at, None) for at in range(len(stack)))
+    return [stack[at] for at in order]
 
 
 def _links(shown: Sequence[Patch], spec: RegistrationSpec) -> list[tuple[int, int]]:

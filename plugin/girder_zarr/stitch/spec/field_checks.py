@@ -33,6 +33,10 @@ MAX_TEXT = 256
 MAX_SHIFT = 512
 #: Pairs that registration may compare: each loads two patches and takes several Fourier transforms.
 MAX_PAIRS = 100_000
+#: Patches of a channel that are looked at for its light: each is read once, and held in 64 x 64 cells.
+MAX_TILES = 1000
+#: Planes of two neighbours that registration may compare: each costs as much as a pair.
+MAX_PLANES = 16
 _CODEC_NAMES = ('blosc', 'zstd', 'none')
 _SHUFFLES = ('auto', 'noshuffle', 'shuffle', 'bitshuffle')
 
@@ -92,7 +96,9 @@ class RegistrationSpec:
     :param min_overlap: neighbours that share fewer pixels along y or x are not compared.
     :param min_correlation: pairs with a lower correlation coefficient are not used.
     :param max_pairs: at most so many pairs are compared, those with the largest overlaps.
-    :param channel: the channel that is compared; None: the first.
+    :param channel: the only channel that is compared; None: all, within ``planes``.
+    :param planes: at most so many planes (channels and z) of two neighbours are compared.
+    :param subpixel: whether patches are resampled, so that they move by fractions of a pixel.
     """
 
     max_shift: int = 32
@@ -100,6 +106,18 @@ class RegistrationSpec:
     min_correlation: float = 0.3
     max_pairs: int = 10_000
     channel: int | None = None
+    planes: int = 3
+    subpixel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IlluminationSpec:
+    """The parameters of estimating flat fields.
+
+    :param tiles: at most so many patches of a channel are looked at.
+    """
+
+    tiles: int = 100
 
 
 def wrong(name: str, expected: str, found: Any) -> InvalidInputError:
@@ -252,7 +270,17 @@ _REGISTRATION: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     'minCorrelation': ('min_correlation', _fraction),
     'maxPairs': ('max_pairs', integer_in(1, MAX_PAIRS)),
     'channel': ('channel', integer_in(0, MAX_INDEX)),
+    'planes': ('planes', integer_in(1, MAX_PLANES)),
+    'subpixel': ('subpixel', boolean),
 }
+
+
+def illumination(name: str, value: Any) -> IlluminationSpec:
+    """Check for ``{"tiles"}``, which is optional."""
+    given = mapping(name, value, set(), {'tiles'})
+    if given.get('tiles') is None:
+        return IlluminationSpec()
+    return IlluminationSpec(integer(f'{name}.tiles', given['tiles'], 2, MAX_TILES))
 
 
 def registration_json(spec: RegistrationSpec) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from .field_checks import (
     MAX_TEXT,
     UNITS,
     Crop,
+    IlluminationSpec,
     PixelSize,
     RegistrationSpec,
     TileGrid,
@@ -43,6 +44,7 @@ __all__ = [
     'AxisSpec',
     'ChannelWindow',
     'Crop',
+    'IlluminationSpec',
     'Overlap',
     'PixelSize',
     'RegistrationSpec',
@@ -92,6 +94,7 @@ class StitchSpec:
     grid: TileGrid | None = None
     flat_field: tuple[str | None, ...] | None = None
     dark_field: tuple[str | None, ...] | None = None
+    illumination: IlluminationSpec | None = None
     registration: RegistrationSpec | None = None
     chunk: int = 512
     shard: int | None = None
@@ -189,6 +192,7 @@ class StitchSpec:
             'grid': None if grid is None else {'tile': _pair(grid.tile), 'overlap': _pair(grid.overlap)},
             'flatField': _listed(self.flat_field),
             'darkField': _listed(self.dark_field),
+            'illumination': None if self.illumination is None else asdict(self.illumination),
             'registration': (
                 None if self.registration is None else field_checks.registration_json(self.registration)
             ),
@@ -322,6 +326,7 @@ _FIELDS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     'grid': ('grid', field_checks.grid),
     'flatField': ('flat_field', field_checks.field_keys),
     'darkField': ('dark_field', field_checks.field_keys),
+    'illumination': ('illumination', field_checks.illumination),
     'registration': ('registration', field_checks.registration),
     'chunk': ('chunk', field_checks.choice(CHUNKS)),
     'shard': ('shard', field_checks.choice(SHARDS)),

@@ -1,0 +1,1 @@
+"""Flat fields estimated from the patches themselves."""
