@@ -149,21 +149,25 @@ def _sample(patches: Sequence[Patch], most: int) -> list[Patch]:
     if len(patches) <= most:
         return list(patches)
     placed = sorted(patches, key=lambda one: (one.placement.frame, one.placement.y, one.placement.x, one.key))
+    corners = np.array([(one.placement.y, one.placement.x) for one in placed], np.int64)
+    numbers: dict[tuple[tuple[str, int], ...], int] = {}
+    frames = np.array([numbers.setdefault(one.placement.frame, len(numbers)) for one in placed])
     count = max(most // 2, 1)
-    chosen: dict[str, Patch] = {}
-    for at in range(count):
-        patch = placed[at * len(placed) // count]
-        chosen.setdefault(patch.key, patch)
-        if len(chosen) < most and (near := _neighbour(patch, placed)) is not None:
-            chosen.setdefault(near.key, near)
-    return list(chosen.values())
+    chosen: dict[int, None] = {}
+    for at in (number * len(placed) // count for number in range(count)):
+        chosen.setdefault(at)
+        near = _neighbour(at, corners, frames, placed[at].shape)
+        if near is not None and len(chosen) < most:
+            chosen.setdefault(near)
+    return [placed[at] for at in chosen]
 
 
-def _neighbour(patch: Patch, patches: Sequence[Patch]) -> Patch | None:
-    """Return the patch that shares the most pixels with one, but not nearly all."""
-    areas = [(_shared(patch, other), other) for other in patches if other.key != patch.key]
-    near = [(area, other) for area, other in areas if 0 < area < 0.9 * patch.shape[0] * patch.shape[1]]
-    return max(near, key=lambda one: (one[0], one[1].key))[1] if near else None
+def _neighbour(at: int, corners: np.ndarray, frames: np.ndarray, shape: tuple[int, int, int]) -> int | None:
+    """Return the patch that shares the most pixels with one, but not nearly all; all are of one shape."""
+    shared = np.maximum(np.array(shape[:2]) - np.abs(corners - corners[at]), 0).prod(axis=1)
+    shared[(frames != frames[at]) | (shared >= 0.9 * shape[0] * shape[1])] = 0
+    best = int(np.argmax(shared))
+    return best if shared[best] > 0 else None
 
 
 def _shared(one: Patch, two: Patch) -> int:

@@ -108,7 +108,12 @@ def make_plan(
     found = register(
         plan, spec.registration, lambda patch: visible(loader.get(patch)), threads=threads or 2, check=check
     )
-    return Plan([found.moved(patch) for patch in patches], spec, references, found, plan.illumination)
+    moved, light = [found.moved(patch) for patch in patches], plan.illumination
+    if light:
+        # again, with overlaps that show the same
+        placed = Plan(moved, spec, references)
+        light = estimate_illumination(placed, load, check=check, threads=threads)
+    return Plan(moved, spec, references, found, light)
 
 
 def estimate_illumination(
