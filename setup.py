@@ -146,8 +146,12 @@ setup(
         'Topic :: Scientific/Engineering :: Image Processing',
     ],
     package_dir={'': 'plugin'},
-    packages=find_packages('plugin', include=['girder_zarr', 'girder_zarr.*']),
-    package_data={'girder_zarr': ['py.typed', 'web_client/dist/**/*']},
+    # the second is the name under which programs import large-image-source-zarr, whose place this takes
+    packages=find_packages('plugin', include=['girder_zarr', 'girder_zarr.*', 'large_image_source_zarr']),
+    package_data={
+        'girder_zarr': ['py.typed', 'web_client/dist/**/*'],
+        'large_image_source_zarr': ['py.typed'],
+    },
     include_package_data=False,
     cmdclass={'build_py': BuildWithWebClient},
     install_requires=core,

@@ -25,6 +25,10 @@ class EditError(GirderZarrError, TileSourceError):
     """A tile, property or output of a new image is not acceptable."""
 
 
+class AxesError(EditError, ValueError):
+    """The axes of a tile are not what they should be; a ValueError in large-image-source-zarr."""
+
+
 class InvalidInputError(GirderZarrError):
     """A value from outside has the wrong form; the message names the field."""
 

@@ -174,6 +174,8 @@ class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSour
         """
         if str(path).startswith(NEW_IMAGE_PATH_FLAG):
             return True
+        # whether it can be edited is said when it is opened: the reason would be lost here
+        kwargs.pop('editable', None)
         try:
             cls(path, *args, **kwargs)
         except Exception:  # noqa: BLE001 - whatever is wrong, the answer is no

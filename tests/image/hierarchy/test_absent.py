@@ -88,3 +88,53 @@ def test_an_image_without_any_chunk_says_so(tmp_path: Path, version: int) -> Non
     (path / '0' / 'elsewhere').mkdir()
     (path / '0' / 'elsewhere' / '0').write_bytes(b'')
     assert any('No chunk was found' in one for one in problems(gz.open(str(path), noCache=True)))
+
+
+@pytest.mark.parametrize('version', [2, 3])
+@pytest.mark.parametrize('datasets', [[], None])
+def test_a_multiscale_that_names_no_levels_shows_the_arrays(
+    tmp_path: Path, version: int, datasets: Any
+) -> None:
+    path = stored(tmp_path / 'image.zarr', [], ['0', '1'], version)
+    group = ZARR.open_group(path, mode='r+')
+    attributes = dict(group.attrs)
+    item = (attributes['ome'] if version == 3 else attributes)['multiscales'][0]
+    item['datasets'] = datasets
+    group.attrs.update(attributes)
+    source = gz.open(str(path))
+    assert (source.getRegion(format='numpy', frame=1)[0][..., 0] == PIXELS[1]).all()
+    assert source.getMetadata()['mm_x'] is None
+    assert "The metadata names no levels; shown is '0', '1'." in problems(source)
+
+
+def test_nothing_to_show_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImageError, match='1 to 64 datasets; found none'):
+        gz.open(str(stored(tmp_path / 'image.zarr', [], [], 3)))
+
+
+@pytest.mark.parametrize('declared', [['0', '1', 'x'], ['x', '0']])
+def test_levels_that_do_not_exist_are_named(tmp_path: Path, declared: list[str]) -> None:
+    source = gz.open(str(stored(tmp_path / 'image.zarr', declared, ['0', '1'], 3)))
+    assert source.sizeX == 700
+    assert "Levels that the metadata names do not exist: 'x'." in problems(source)
+
+
+def test_a_path_that_begins_with_a_slash_counts_from_the_image(tmp_path: Path) -> None:
+    path = stored(tmp_path / 'image.zarr', ['0'], ['0'], 2)
+    group = ZARR.open_group(path, mode='r+')
+    item = group.attrs['multiscales'][0]
+    item['datasets'][0]['path'] = '/0/'
+    group.attrs['multiscales'] = [item]
+    assert gz.open(str(path)).sizeX == 700
+
+
+@pytest.mark.parametrize('axes', [[], ['depth', 'row', 'col']])
+def test_axes_without_a_word_or_in_capitals(tmp_path: Path, axes: list[str]) -> None:
+    path = stored(tmp_path / 'image.zarr', ['0'], ['0'], 2)
+    group = ZARR.open_group(path, mode='r+')
+    item = group.attrs['multiscales'][0]
+    item['axes'] = [{'name': name.upper(), 'type': 'Space', 'unit': 'micrometer'} for name in axes]
+    group.attrs['multiscales'] = [item]
+    source = gz.open(str(path))
+    assert source.getMetadata()['IndexRange'] == {'IndexZ': 3}
+    assert source.getMetadata()['mm_x'] == (0.001 if axes else None)

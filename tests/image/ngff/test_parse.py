@@ -206,12 +206,9 @@ def test_collections_plates_wells_labels() -> None:
     [
         {'multiscales': 5},
         {'multiscales': [5]},
-        {'multiscales': [{}]},
-        {'multiscales': [image(datasets=[])]},
         {'multiscales': [image(datasets=[5])]},
         {'multiscales': [image(datasets=[{'path': '../x'}])]},
         {'multiscales': [image(datasets=[{'path': '0'}] * 1000)]},
-        {'multiscales': [image(axes=[])]},
         {'multiscales': [image(axes=[{'name': 'x'}, {'name': 'X'}])]},
         {'multiscales': [image(axes=[{}, {}])]},
         {'multiscales': [image(axes=['a'] * 100)]},

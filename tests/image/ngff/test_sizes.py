@@ -237,3 +237,24 @@ def test_lengths_come_back_as_they_were(unit: str) -> None:
         assert to_millimeters(from_millimeters(size, unit), unit) == size
     assert to_millimeters(from_millimeters(1 / 7, unit), unit) == pytest.approx(1 / 7, rel=1e-15)
     assert to_millimeters(1, 'second') is None
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        scale(1, 0, 0.5),
+        scale(1, '0.5', 0.5),
+        scale(1, None, 0.5),
+        scale(1, True, 0.5),
+        scale(0.5),
+        [{'type': 'scale', 'path': 'sizes'}],
+        [{'type': 'scale', 'scale': 0.5}],
+    ],
+)
+def test_what_follows_a_size_that_is_not_valid_makes_it_no_size(tmp_path: Path, wrong: Any) -> None:
+    """The transform of the multiscale multiplies what the level does not say."""
+    path = stored(tmp_path / 'image.zarr', 'cyx', wrong, outer=scale(1, 2, 2))
+    found = gz.open(str(path)).getMetadata()
+    assert found['mm_y'] is None
+    assert found['mm_x'] in {None, 0.001}
+    assert gz.open(str(stored(tmp_path / 'outer.zarr', 'cyx', None, outer=scale(1, 2, 2)))).mm_y == 0.002

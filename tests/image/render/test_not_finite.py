@@ -99,3 +99,22 @@ def test_metadata_holds_null(tmp_path: Path) -> None:
     assert found['main']['quality'] is None
     assert found['main']['omero']['channels'][0]['window']['start'] is None
     strict(source.getMetadata())
+
+
+@pytest.mark.parametrize('ends', [(0, 1e308), (-1.7e308, 1.7e308), (1e300, 1e308), (-1e308, -1e300)])
+def test_a_range_that_is_more_than_floats_hold(tmp_path: Path, ends: tuple[float, float]) -> None:
+    low, high = ends
+    share = np.tile(np.linspace(0, 1, 410), (300, 1))
+    pixels = low * (1 - share) + high * share
+    source = stored(tmp_path / 'image.zarr', pixels)
+    found = strict(source.histogram()['histogram'][0])
+    assert (found['min'], found['max']) == (low, high)
+    assert found['mean'] / 1e308 == pytest.approx((low / 2 + high / 2) / 1e308, abs=1e-6)
+    assert sum(found['hist']) == found['samples'] == pixels.size
+    assert max(found['hist']) < 2 * pixels.size / 256
+    assert np.diff(np.array(found['bin_edges']) / 1e308).min() > 0
+    assert strict(source.getBandInformation(statistics=True))['1']['max'] == high
+    assert source.getThumbnail(encoding='PNG')[0]
+    if high < 1.7e308:  # a style over a range that floats do not hold is beyond large_image
+        for style in ({'min': 'auto', 'max': 'auto'}, {'min': 'min', 'max': 'max'}):
+            assert gz.open(str(tmp_path / 'image.zarr'), style={'bands': [style]}).getThumbnail()[0]

@@ -69,3 +69,13 @@ def test_a_fourth_channel_is_no_opacity() -> None:
     tifffile.imwrite(stream, picture(bands=4), photometric='minisblack', planarconfig='contig')
     with pytest.raises(UnsupportedFormatError, match='4 samples'):
         inspect(stream)
+
+
+def test_colours_that_no_decoder_turns_into_rgb_are_refused() -> None:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, picture(), photometric='ycbcr')
+    with pytest.raises(UnsupportedFormatError, match='YCBCR, but not in JPEG'):
+        inspect(stream)
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, picture(32, 48), photometric='ycbcr', compression='jpeg')
+    assert decode(stream).shape == (32, 48, 3)

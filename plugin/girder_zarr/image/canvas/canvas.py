@@ -19,7 +19,7 @@ from girder_zarr.errors import EditError
 from .bands import common_type, meet
 from .canvas_chunk import CanvasChunk, Key, ResidentChunks, blank
 from .chunk_coverage import ChunkCoverage
-from .form import CanvasExtent, Form, pieces, place_of, stripped
+from .form import CanvasExtent, Form, pieces, place_of, placed, stripped
 from .spill import Spill
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Canvas:
         named = [axis for axis in start if axis not in {'y', 'x', *axes}]
         new = [axis for axis in (*reversed(axes), *named) if axis not in self._sizes]
         self._axes += new
-        self._frameOrder[:0] = reversed(new)
+        self._frameOrder = placed(self._frameOrder, axes, named)
         for axis in (*axes, *named):
             self._sizes[axis] = max(self._sizes.get(axis, 1), start.get(axis, 0) + lengths.get(axis, 1))
         y, x = start.get('y', 0), start.get('x', 0)

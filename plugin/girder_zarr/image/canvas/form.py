@@ -59,6 +59,34 @@ def stripped(position: list[int]) -> Key:
     return tuple(position)
 
 
+def placed(order: Sequence[str], axes: Sequence[str], named: Sequence[str]) -> list[str]:
+    """Return the frame axes, the slowest first, with those of a tile.
+
+    New ones stand where the tile's axes have them, beside those that are known. What only the position of the
+    tile names comes first.
+
+    :param order: the axes so far.
+    :param axes: those of the tile's pixels, in its order.
+    :param named: further axes of its position.
+    """
+    found = list(order)
+    for index, axis in enumerate(axes):
+        if axis in found:
+            continue
+        after = [found.index(other) for other in axes[index + 1 :] if other in found]
+        before = [found.index(other) for other in axes[:index] if other in found]
+        if after:
+            found.insert(min(after), axis)
+        elif before:
+            found.insert(max(before) + 1, axis)
+        else:
+            found.insert(0, axis)
+    for axis in named:
+        if axis not in found:
+            found.insert(0, axis)
+    return found
+
+
 def pieces(start: int, length: int, side: int) -> Iterator[tuple[int, slice, slice]]:
     """Cut an interval at the lattice: chunk index, part inside the chunk, part inside the interval."""
     at, end = start, start + length

@@ -80,8 +80,12 @@ class Beside:
         """Write the files of some keys as they are."""
         for name in keys:
             content = self.store.read(name)
-            if content is not None:
-                outlet.put(name, content)
+            if content is None:
+                raise EditError(
+                    f'{name} beside the image cannot be read, so that it would be lost: a link to nothing? '
+                    'Leave out what lies beside with labels=False, others=False, or write to another file'
+                )
+            outlet.put(name, content)
 
 
 def level_paths(stored: Iterable[str], taken: Collection[str], count: int) -> tuple[str, ...]:

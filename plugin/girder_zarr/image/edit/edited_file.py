@@ -14,6 +14,7 @@ from girder_zarr.image.canvas.underlay import Underlay
 from girder_zarr.image.export.associated import StoredPicture
 from girder_zarr.image.limits import DEFAULT, load_json
 from girder_zarr.image.ngff.carried import Carried, carried_of
+from girder_zarr.image.ngff.metadata import Axis
 from girder_zarr.image.series.frames import frame_values, lay_out
 from girder_zarr.image.store.sqlitestore import SqliteStore
 from girder_zarr.image.store.stores import DirectoryStore
@@ -23,10 +24,10 @@ from .beside import Beside, level_paths
 from .stored_form import stored_form
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from girder_zarr.image.hierarchy.opening import Opened
-    from girder_zarr.image.ngff.metadata import Axis, Multiscale, Version
+    from girder_zarr.image.ngff.metadata import Multiscale, Version
     from girder_zarr.image.series.frames import FrameLayout
     from girder_zarr.image.series.series import LevelReader, Series
     from girder_zarr.image.store.keystore import KeyStore
@@ -74,8 +75,8 @@ class Edited:
         """Collect what carries over from an opened file."""
         multiscale, shape = series.multiscale, series.levels[0].shape
         sides = [shape[multiscale.axis_index(name) or 0] for name in 'yx']
-        version = _VERSIONS.get((opened.parsed.version or '0.5')[:3], '0.4')
         paths = _array_paths(opened, multiscale)
+        version = _version(store, opened, paths)
         arrays = [_array_attributes(store, path) for path in paths]
         carried = carried_of(opened.attributes, _stored_names(opened, multiscale), arrays)
         if opened.kind == 'arrays' and '' in paths:  # the attributes are the array's own
@@ -104,6 +105,11 @@ class Edited:
         """Return an axis of the file."""
         index = self.multiscale.axis_index(name)
         return None if index is None else self.multiscale.axes[index]
+
+    def channel_axis(self) -> Axis:
+        """Return the axis of channels as the file calls it, or one called ``c``."""
+        found = self.axis('c') or Axis('c', 'channel')
+        return Axis('c', 'channel', label=found.label)
 
     def transform(self, name: str) -> tuple[float | None, float]:
         """Return the size of a step along an axis and the offset of the first, in the axis's unit.
@@ -154,6 +160,17 @@ class Edited:
                 f'{what}they are {self.width} x {self.height} pixels from the upper left one on, and the '
                 f'image is now {sides[1]} x {sides[0]}{" from another one on" if moved else ""}.{how}'
             )
+
+
+def _version(store: KeyStore, opened: Opened, paths: Sequence[str]) -> Version:
+    """Return the version of NGFF to write: of the same generation of zarr, whatever the file claims.
+
+    large-image-source-zarr 1.35.6 says 0.5 in zarr v2.
+    """
+    prefix = f'{paths[0]}/' if paths and paths[0] else ''
+    if store.has(f'{prefix}.zarray') and not store.has(f'{prefix}zarr.json'):
+        return '0.4'
+    return _VERSIONS.get((opened.parsed.version or '0.5')[:3], '0.5')
 
 
 def _array_paths(opened: Opened, multiscale: Multiscale) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from girder_zarr.errors import EditError
 from girder_zarr.image.store.zarr_names import SUFFIXES
 from girder_zarr.image.write.outlet import sync_path
-from girder_zarr.image.write.pack import put_in_place, remove, temporary_name
+from girder_zarr.image.write.pack import behind_link, put_in_place, remove, temporary_name
 
 from .exact_tiff import check_options, write_exactly
 
@@ -58,8 +58,9 @@ def convert_to(
     options: dict[str, Any] = {'compression': 'jpeg'} if lossy and dtype == np.uint8 else {}
     if dtype.kind == 'f' and exact:
         options['keepFloat'] = True
+    target = behind_link(path)
     # the converter looks at the suffix: it stays last
-    temporary = temporary_name(path).with_suffix(path.suffix)
+    temporary = temporary_name(target).with_suffix(path.suffix)
     with tempfile.TemporaryDirectory(prefix='girder-zarr-convert-', dir=scratch) as folder:
         source = Path(folder, 'image.zarr')
         write_zarr(source)
@@ -73,7 +74,7 @@ def convert_to(
             if projection and gcps:
                 _georeference(temporary, projection, gcps)
             sync_path(temporary)
-            put_in_place(temporary, path, overwrite=overwrite)
+            put_in_place(temporary, target, overwrite=overwrite)
         finally:
             remove(temporary)
     # the image is as good without, and took long to write: it stays

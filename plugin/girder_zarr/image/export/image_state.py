@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import EditError
+from girder_zarr.image.ngff.metadata import Axis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from girder_zarr.image.canvas.form import CanvasExtent
     from girder_zarr.image.canvas.scratch import Scratch
     from girder_zarr.image.ngff.carried import Carried
-    from girder_zarr.image.ngff.metadata import Axis, Channel
+    from girder_zarr.image.ngff.metadata import Channel
     from girder_zarr.image.series.series import LevelReader
 
+CHANNEL_AXIS = Axis('c', 'channel')
 #: The order of axes that NGFF asks for (0.5, section 3.4); others come where channel is.
 _RANK = {'time': 0, 'custom': 1, 'channel': 2, 'space': 3}
 
@@ -78,6 +80,7 @@ class NewImageState:
     :param carried: metadata of the file that is edited; None: this is no edited file.
     :param stored: its channels; empty where bands of a pixel are others now.
     :param extra: further keys of its attribute ``girder_zarr``.
+    :param channel_axis: the axis that the bands of a pixel, or custom axes, become where there is none.
     """
 
     canvas: Canvas
@@ -100,3 +103,4 @@ class NewImageState:
     carried: Carried | None = None
     stored: tuple[Channel, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    channel_axis: Axis = CHANNEL_AXIS

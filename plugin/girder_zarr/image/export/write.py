@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 
 from girder_zarr.errors import EditError
-from girder_zarr.image.ngff.metadata import Axis
 from girder_zarr.image.series.folding import Folding, fold
 from girder_zarr.image.store.zarr_names import DIRECTORY_SUFFIX, FILE_SUFFIXES, SUFFIXES, TIFF_SUFFIXES
-from girder_zarr.image.write.outlet import DocumentsFirst
+from girder_zarr.image.write.outlet import BelowOutlet, DocumentsFirst
 from girder_zarr.image.write.output_spec import OutputSpec
 from girder_zarr.image.write.pack import check_target, folders_above, outlet_for
 from girder_zarr.image.write.pyramid import metadata_documents, visit_blocks, write_image
@@ -134,7 +133,7 @@ def _write_zarr(
     documents = metadata_documents(spec) | associated_documents(image.associated, options)
     documents = dict(options.documents) | documents
     with outlet_for(path, version=options.version, overwrite=overwrite, container=suffix) as target:
-        outlet = DocumentsFirst(target, documents)
+        outlet = DocumentsFirst(BelowOutlet(target, options.below) if options.below else target, documents)
         write_image(
             outlet,
             spec,
@@ -147,6 +146,8 @@ def _write_zarr(
         write_associated(image.associated, outlet, options)
         if options.further is not None:
             options.further(outlet)
+        if options.outside is not None:
+            options.outside(target)
 
 
 def _stem(path: Path) -> str:
@@ -167,7 +168,7 @@ def _spec(
     sizes = dict(zip(extent.axes, extent.sizes, strict=True))
     axes, folding = fold(image.frame_axes, sizes, bands)
     if bands > 1 and 'c' not in (axis.name for axis in axes):
-        axes = in_ngff_order([*axes, Axis('c', 'channel')])
+        axes = in_ngff_order([*axes, image.channel_axis])
     length = math.prod(folding.sizes) * bands
     shape = [length if axis.name == 'c' else sizes[axis.name] for axis in axes]
     shape += [window.out_height, window.out_width]
@@ -251,9 +252,17 @@ def _extra(image: NewImageState, folding: Folding) -> dict[str, Any]:
         'gcps': image.gcps,
         'folded': folding.attribute(),
         'channelNames': _full_names(image, folding),
+        'unnamedChannels': _are_unnamed(image, folding) or None,
         'associated': {key: f'{ASSOCIATED}/{key}' for key in image.associated},
     }
     return {name: value for name, value in found.items() if value is not None and value != {}}
+
+
+def _are_unnamed(image: NewImageState, folding: Folding) -> bool:
+    """Return whether there are channels, and the labels in the file are only numbers that we gave them."""
+    if image.channel_names or folding.customs == len(folding.axes):
+        return False
+    return not image.stored or image.extra.get('unnamedChannels') is True
 
 
 def _full_names(image: NewImageState, folding: Folding) -> list[str] | None:

@@ -51,6 +51,8 @@ class ZarrOptions:
     :param paths: of the levels' arrays; by default their numbers.
     :param documents: further metadata files by their path, put before any chunk.
     :param further: called when the image is written with where it goes, to put further files beside it.
+    :param below: the folder of a zip that the image lies in, with a slash at its end; empty: at the root.
+    :param outside: called likewise with the whole of the zip.
     """
 
     version: Version = '0.5'
@@ -68,6 +70,8 @@ class ZarrOptions:
     documents: Mapping[str, bytes] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
     further: Callable[[Outlet], None] | None = None
+    below: str = ''
+    outside: Callable[[Outlet], None] | None = None
 
     @classmethod
     def read(cls, params: Mapping[str, Any], *, lossy: bool = True) -> ZarrOptions:

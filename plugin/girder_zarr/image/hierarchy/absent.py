@@ -53,6 +53,8 @@ def arrays_instead(store: KeyStore, multiscale: Multiscale, path: str) -> tuple[
         axes = ', '.join(axis.name for axis in series.multiscale.axes)
         declared += f' with the axes {", ".join(axis.name for axis in multiscale.axes)} (read as {axes})'
     names = ', '.join(repr(level.path) for level in series.multiscale.levels)
+    if not multiscale.levels:
+        return series, f'The metadata names no levels; shown is {names}.'
     return series, f'None of the levels that the metadata names ({declared}) exists; shown is {names}.'
 
 

@@ -74,6 +74,11 @@ def read_image(store: KeyStore, path: str, attributes: dict[str, Any]) -> tuple[
         found = None if any(infos_of) else arrays_instead(store, multiscale, path)
         if found is None:
             series.append(_series(store, multiscale, infos_of, path, attributes))
+            lost = [level.path for level, one in zip(multiscale.levels, infos_of, strict=True) if one is None]
+            if lost:
+                names_of_lost = ', '.join(repr(name) for name in lost)
+                text = f'Levels that the metadata names do not exist: {names_of_lost}.'
+                parsed = replace(parsed, problems=(*parsed.problems, text))
             continue
         shown = replace(
             found[0],
@@ -105,6 +110,9 @@ def _series(
         for level, info in zip(multiscale.levels, infos, strict=True)
         if info is not None and len(info.shape) == len(multiscale.axes) and 0 not in info.shape
     ]
+    if not multiscale.levels:
+        msg = f'A multiscale should have 1 to {DEFAULT.levels} datasets; found none, and no array beside it.'
+        raise UnreadableImageError(msg)
     if not levels:
         found = next((info for info in infos if info is not None), None)
         names = ', '.join(axis.name for axis in multiscale.axes)

@@ -32,6 +32,9 @@ SEARCH_DEPTH = 5
 SEARCH_NODES = 2000
 #: How many fields of a plate are tried until one can be read; see ``plates.WELLS_TRIED``.
 FIELDS_TRIED = 20
+#: Where large-image-source-zarr 1.35.6 puts the pixels of an associated image, and how many names are tried.
+PLAIN_IMAGE = 'image'
+PLAIN_NAMES = 100
 
 
 @dataclass
@@ -89,6 +92,8 @@ def open_hierarchy(store: KeyStore) -> Opened:
         _choose(opened, series)
         add_labels(store, '', opened)
         _add_associated(store, parsed, opened)
+        if 'bioformats2raw.layout' in attributes:
+            _add_plain_associated(store, opened)
         return opened
     paths = list(_collection(store, attributes))
     if paths:
@@ -213,6 +218,28 @@ def _add_associated(store: KeyStore, parsed: Parsed, opened: Opened) -> None:
     for name, path in stored.items() if isinstance(stored, dict) else ():
         where = check_relative_path(path, 'The path of an associated image')
         opened.associated[free_name(name, opened.associated)] = partial(open_image, store, where)
+
+
+def _add_plain_associated(store: KeyStore, opened: Opened) -> None:
+    """Add the associated images that large-image-source-zarr 1.35.6 wrote: arrays called ``<name>/image``.
+
+    It puts the layout of a collection beside the image itself, which nobody else does.
+    """
+    if store.is_remote:
+        return
+    for name in (one.rstrip('/') for one in store.names('')[:PLAIN_NAMES] if one.endswith('/')):
+        path = f'{name}/{PLAIN_IMAGE}'
+        if store.has(f'{path}/.zarray'):
+            opened.associated[free_name(name, opened.associated)] = partial(_plain_image, store, path)
+
+
+def _plain_image(store: KeyStore, path: str) -> Series:
+    info = read_array(store, path)
+    found = None if info is None else guess(store, [info])
+    if found is None:
+        msg = f'There is no image at {path!r} in {store.name}.'
+        raise UnreadableImageError(msg)
+    return found.series[0]
 
 
 def _positions(store: KeyStore, attributes: dict[str, Any], kind: str) -> Opened:

@@ -61,8 +61,14 @@ def _named(axis: Axis, name: str | None, taken: Sequence[str | None]) -> Axis:
 
 def _is_trusted(axis: Axis, raw: object) -> bool:
     default = DEFAULT_AXIS_TYPES.get(axis.name)
-    stored = raw.get('type') if isinstance(raw, dict) else None
-    return default is not None and (stored not in ('space', 'time', 'channel') or stored == default)
+    stored = known_type(raw.get('type')) if isinstance(raw, dict) else None
+    return default is not None and (stored is None or stored == default)
+
+
+def known_type(stored: object) -> AxisType | None:
+    """Return a type that NGFF gives a meaning to, written in any case, or None."""
+    types: dict[str, AxisType] = {'space': 'space', 'time': 'time', 'channel': 'channel'}
+    return types.get(stored.lower()) if isinstance(stored, str) else None
 
 
 def _axis(axis: object) -> Axis:
@@ -72,10 +78,8 @@ def _axis(axis: object) -> Axis:
         raise UnreadableImageError(msg)
     label, lower = name, name.lower()
     name = lower if lower in DEFAULT_AXIS_TYPES else name
-    stored = axis.get('type') if isinstance(axis, dict) else None
-    kind: AxisType = DEFAULT_AXIS_TYPES.get(name, 'custom')
-    if stored in ('space', 'time', 'channel'):
-        kind = stored
+    stored = known_type(axis.get('type')) if isinstance(axis, dict) else None
+    kind: AxisType = stored or DEFAULT_AXIS_TYPES.get(name, 'custom')
     if not isinstance(axis, dict):
         return Axis(name, kind, label=label)
     unit, values = axis.get('unit'), axis.get('values')

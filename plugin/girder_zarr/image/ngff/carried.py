@@ -19,7 +19,7 @@ _OWN_MULTISCALE = frozenset(
 )
 _OWN_AXIS = frozenset({'name', 'unit', 'values'})
 _OWN_DATASET = frozenset({'path', 'coordinateTransformations'})
-_OWN_OMERO = frozenset({'version', 'name', 'channels'})
+_OWN_OMERO = frozenset({'channels'})
 _OWN_CHANNEL = frozenset({'label', 'color'})
 _OWN_WINDOW = frozenset({'min', 'max', 'start', 'end'})
 _AXIS_TYPES = frozenset({'space', 'time', 'channel'})
@@ -142,7 +142,7 @@ def intrinsic_name(item: Mapping[str, Any]) -> str | None:
 
 def _axis(raw: object) -> dict[str, Any]:
     found = _without(_object(raw), _OWN_AXIS)
-    if found.get('type') in _AXIS_TYPES or not isinstance(found.get('type'), str):
+    if str(found.get('type')).lower() in _AXIS_TYPES or not isinstance(found.get('type'), str):
         found.pop('type', None)
     return found
 

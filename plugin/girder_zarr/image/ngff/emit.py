@@ -116,11 +116,10 @@ def _omero(multiscale: Multiscale, version: Version) -> dict[str, Any]:
         for index, channel in enumerate(multiscale.channels or ())
     ]
     found: dict[str, Any] = {'id': 1, 'name': multiscale.name or 'image', 'channels': channels}
-    if version == '0.4':
-        found['version'] = version
     colored = any(channel['color'] != 'FFFFFF' for channel in channels)
     found['rdefs'] = {'defaultT': 0, 'defaultZ': 0, 'model': 'color' if colored else 'greyscale'}
-    return found | carried.omero
+    found |= carried.omero
+    return found | ({'version': version} if version == '0.4' else {})
 
 
 def _channel(channel: Channel, index: int, carried: Mapping[str, Any]) -> dict[str, Any]:

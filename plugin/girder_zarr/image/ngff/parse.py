@@ -133,16 +133,20 @@ def _multiscale(
     names_of: Callable[[str], Sequence[str | None] | None],
     notes: _Notes,
 ) -> Multiscale:
-    datasets = item.get('datasets')
-    if not isinstance(datasets, list) or not datasets or len(datasets) > DEFAULT.levels:
+    datasets = item.get('datasets') or []
+    if not isinstance(datasets, list) or len(datasets) > DEFAULT.levels:
         msg = f'A multiscale should have 1 to {DEFAULT.levels} datasets; found {str(datasets)[:100]}.'
         raise UnreadableImageError(msg)
     if not all(isinstance(dataset, dict) for dataset in datasets):
         msg = f'datasets should hold objects; found {str(datasets)[:200]}.'
         raise UnreadableImageError(msg)
-    paths = [check_relative_path(dataset.get('path'), 'The path of a dataset') for dataset in datasets]
+    paths = [_dataset_path(dataset.get('path')) for dataset in datasets]
     axes, declared, places = _axes(
-        item, datasets[0], lambda: axes_of(paths[0]), notes, lambda: names_of(paths[0])
+        item,
+        datasets[0] if datasets else {},
+        lambda: axes_of(paths[0]) if paths else None,
+        notes,
+        lambda: names_of(paths[0]) if paths else None,
     )
     outer = Transform.none(len(declared))
     if not isinstance(item.get('coordinateSystems'), list):
@@ -177,6 +181,11 @@ def _multiscale(
     )
 
 
+def _dataset_path(path: object) -> str:
+    """Return the path of a dataset; one that begins with a slash counts from the image as well."""
+    return check_relative_path(path.strip('/') if isinstance(path, str) else path, 'The path of a dataset')
+
+
 def _axes(
     item: dict[str, Any],
     dataset: dict[str, Any],
@@ -185,7 +194,7 @@ def _axes(
     names: Callable[[], Sequence[str | None] | None],
 ) -> tuple[tuple[Axis, ...], tuple[Axis, ...], list[int]]:
     """Return the axes, those of them that the metadata declares, and where these are."""
-    raw = item.get('axes')
+    raw = item.get('axes') or None
     if raw is None:
         raw = _system_axes(item, dataset)
     if raw is None:
@@ -234,7 +243,7 @@ def _system_axes(item: dict[str, Any], dataset: dict[str, Any]) -> list[Any] | N
 def _level(path: str, transforms: object, outer: Transform, axes: Sequence[Axis], notes: _Notes) -> Level:
     if transforms is None:
         notes.add('Some levels have no coordinateTransformations, so where their pixels lie is not known.')
-    found = read_transforms(transforms, _spaces(axes), notes.add).then(outer)
+    found = read_transforms(transforms, _spaces(axes), notes.add).then(outer).valid()
     return Level(path, found.scale, found.translation, () if all(found.given) else found.given)
 
 

@@ -23,16 +23,18 @@ class Transform:
 
     :param scale: one factor an axis, 1 where none is given validly; ``translation``: likewise, 0.
     :param given: which factors come from the file.
+    :param wrong: which axes have a factor that is not valid: their size is not known whatever follows.
     """
 
     scale: tuple[float, ...]
     translation: tuple[float, ...]
     given: tuple[bool, ...]
+    wrong: tuple[bool, ...]
 
     @classmethod
     def none(cls, count: int) -> Transform:
         """Return the transform of metadata that has none."""
-        return cls((1.0,) * count, (0.0,) * count, (False,) * count)
+        return cls((1.0,) * count, (0.0,) * count, (False,) * count, (False,) * count)
 
     def then(self, other: Transform) -> Transform:
         """Return this transform followed by another."""
@@ -41,14 +43,15 @@ class Transform:
             tuple(a * b for a, b in zip(self.scale, other.scale, strict=True)),
             tuple(own * factor + offset for own, factor, offset in steps),
             tuple(a or b for a, b in zip(self.given, other.given, strict=True)),
+            tuple(a or b for a, b in zip(self.wrong, other.wrong, strict=True)),
         )
 
-    def without(self, axes: Sequence[bool]) -> Transform:
-        """Return the transform with the sizes of some axes unknown."""
+    def valid(self) -> Transform:
+        """Return the transform without the factors of axes that have one that is not valid."""
         return replace(
             self,
-            scale=tuple(1.0 if bad else one for one, bad in zip(self.scale, axes, strict=True)),
-            given=tuple(one and not bad for one, bad in zip(self.given, axes, strict=True)),
+            scale=tuple(1.0 if bad else one for one, bad in zip(self.scale, self.wrong, strict=True)),
+            given=tuple(one and not bad for one, bad in zip(self.given, self.wrong, strict=True)),
         )
 
 
@@ -59,27 +62,22 @@ def read_transforms(value: object, spaces: Sequence[bool], note: Callable[[str],
         stands for these: Fractal wrote ``[z, y, x]`` for czyx.
     :param note: takes a sentence on what is wrong.
     """
-    found, bad = _read(value, spaces, note, 0)
-    return found.without(bad)
+    return _read(value, spaces, note, 0)
 
 
-def _read(
-    value: object, spaces: Sequence[bool], note: Callable[[str], None], depth: int
-) -> tuple[Transform, tuple[bool, ...]]:
-    """Return the transform, and which axes have a factor that is not valid."""
+def _read(value: object, spaces: Sequence[bool], note: Callable[[str], None], depth: int) -> Transform:
     count = len(spaces)
-    result, bad = Transform.none(count), (False,) * count
+    result = Transform.none(count)
     for step in value[:MAX_STEPS] if isinstance(value, list) else ():
         kind = step.get('type') if isinstance(step, dict) else None
-        wrong: tuple[bool, ...] = (False,) * count
         one: Transform | None = None
         if kind == 'identity':
             one = replace(Transform.none(count), given=(True,) * count)
         elif kind == 'sequence' and depth < MAX_TRANSFORM_DEPTH:
-            one, wrong = _read(step.get('transformations'), spaces, note, depth + 1)
+            one = _read(step.get('transformations'), spaces, note, depth + 1)
         elif kind == 'scale':
-            one, wrong = _scale(step.get('scale'), spaces)
-            if any(wrong):
+            one = _scale(step.get('scale'), spaces)
+            if any(one.wrong):
                 note(
                     f'A scale should hold a number other than zero for each axis; found {step.get("scale")}.'
                 )
@@ -90,22 +88,21 @@ def _read(
                 one = replace(Transform.none(count), translation=offsets)
         elif kind == 'affine':
             one = _diagonal(step.get('affine'), count)
-            wrong = (one is None,) * count
         if one is None:
             note(f'A coordinate transformation of type {str(kind)[:50]!r} cannot be applied; it is left out.')
-        else:
-            result = result.then(one)
-        bad = tuple(a or b for a, b in zip(bad, wrong, strict=True))
-    return result, bad
+            one = replace(Transform.none(count), wrong=(kind == 'affine',) * count)
+        result = result.then(one)
+    return result
 
 
-def _scale(value: object, spaces: Sequence[bool]) -> tuple[Transform, tuple[bool, ...]]:
+def _scale(value: object, spaces: Sequence[bool]) -> Transform:
+    count = len(spaces)
     numbers = _numbers(value, spaces, 1.0)
     if numbers is None:
-        return Transform.none(len(spaces)), (True,) * len(spaces)
+        return replace(Transform.none(count), wrong=(True,) * count)
     factors = tuple(number or 1.0 for number in numbers)
     wrong = tuple(not number for number in numbers)
-    return Transform(factors, (0.0,) * len(spaces), tuple(not one for one in wrong)), wrong
+    return Transform(factors, (0.0,) * count, tuple(not one for one in wrong), wrong)
 
 
 def _numbers(value: object, spaces: Sequence[bool], default: float) -> tuple[float | None, ...] | None:
@@ -142,4 +139,4 @@ def _diagonal(value: object, count: int) -> Transform | None:
     scale = tuple(row[index] for index, row in enumerate(found))
     if not all(scale):
         return None
-    return Transform(scale, tuple(row[count] for row in found), (True,) * count)
+    return Transform(scale, tuple(row[count] for row in found), (True,) * count, (False,) * count)

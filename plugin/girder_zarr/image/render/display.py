@@ -51,7 +51,8 @@ def guess_window(sample: np.ndarray) -> tuple[float, float]:
         return low, high if high > low else low + 1
     if high <= 1:
         return 0.0, 1.0
-    return 0.0, 2.0 ** math.ceil(math.log2(high + 1)) - 1
+    # larger values have as many bits as they have digits for: what floats hold beyond is shown as it is
+    return 0.0, 2.0 ** math.ceil(math.log2(high + 1)) - 1 if high < 2.0**64 else high
 
 
 def to_uint8(pixels: np.ndarray, windows: Sequence[tuple[float, float]]) -> np.ndarray:
@@ -74,7 +75,11 @@ def to_uint8(pixels: np.ndarray, windows: Sequence[tuple[float, float]]) -> np.n
 
 def _scale(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     low, high = window
-    finite = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+    values = values.astype(np.float64)
+    if not math.isfinite(high - low):
+        # the range itself is more than floats hold
+        low, high, values = low / 2, high / 2, values / 2
+    finite = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     scaled = (np.clip(finite, low, high) - low) * (255 / (high - low))
     return np.rint(scaled).astype(np.uint8)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+#: Sums of so many values of this size are still floats.
+HUGE = 2.0**64
 
 
 def as_json(value: Any) -> Any:
@@ -49,10 +53,11 @@ def finite_histogram(tiles: Callable[[], Iterable[np.ndarray]], options: Mapping
         if wanted is not None and tile.dtype != wanted:
             continue
         for entry, plane in zip(result['histogram'], np.moveaxis(tile, -1, 0), strict=False):
-            ends = float(entry['range'][0]), float(entry['range'][1])
+            low, high = float(entry['range'][0]), float(entry['range'][1])
             # half floats would be put between edges that are rounded as they are
             values = plane[np.isfinite(plane)].astype(np.float64)
-            entry['hist'] += np.histogram(values, count, ends)[0]
+            part = _part(low, high)
+            entry['hist'] += np.histogram(values * part, count, (low * part, high * part))[0]
     for entry in result['histogram']:
         entry['samples'] = np.sum(entry['hist'])
         if entry['density']:
@@ -77,6 +82,8 @@ class _Band:
         count = self.count + values.size
         with np.errstate(over='ignore', invalid='ignore'):
             mean = float(values.mean())
+            if not math.isfinite(mean):
+                mean = float((values / HUGE).mean() * HUGE)  # the sum was more than floats hold
             shift = mean - self.mean
             own = float(np.sum((values - mean) ** 2))
             try:
@@ -84,7 +91,7 @@ class _Band:
             except OverflowError:
                 between = math.inf
         self._squares += own + between
-        self.mean += shift * values.size / count
+        self.mean += shift * (values.size / count)
         self.count = count
 
     @property
@@ -110,12 +117,20 @@ def _bands(tiles: Iterable[np.ndarray], wanted: Any) -> list[_Band]:
     return [band.finish() for band in bands]
 
 
+def _part(low: float, high: float) -> float:
+    """Return by what values are multiplied to be counted: the range may be more than floats hold."""
+    return 1.0 if math.isfinite(high - low) and max(abs(low), abs(high)) < HUGE else 1 / HUGE
+
+
 def _entry(band: _Band, limits: Any, bins: int, density: bool) -> dict[str, Any]:
     low, high = (band.low, band.high) if band.count else (0.0, 0.0)
     ends = (low, high + 1) if limits is None or limits == 'round' else limits
     if not float(ends[0]) < float(ends[1]):
         # from about 1e16 on, adding 1 changes nothing
-        ends = (low, float(np.nextafter(high, math.inf)))
+        ends = (low, min(float(np.nextafter(high, math.inf)), sys.float_info.max))
+    if not ends[0] < ends[1]:
+        ends = (float(np.nextafter(low, -math.inf)), high)
+    part = _part(float(ends[0]), float(ends[1]))
     return {
         'min': low,
         'max': high,
@@ -123,7 +138,7 @@ def _entry(band: _Band, limits: Any, bins: int, density: bool) -> dict[str, Any]
         'stdev': band.stdev if math.isfinite(band.stdev) else None,
         'range': ends,
         'hist': np.zeros(bins, np.int64),
-        'bin_edges': np.histogram_bin_edges([], bins, (float(ends[0]), float(ends[1]))),
+        'bin_edges': np.histogram_bin_edges([], bins, (float(ends[0]) * part, float(ends[1]) * part)) / part,
         'bins': bins,
         'density': bool(density),
     }

@@ -160,7 +160,7 @@ def channel_names(multiscale: Multiscale, layout: FrameLayout) -> list[str] | No
     stored = multiscale.extra.get('channelNames')
     if isinstance(stored, list) and len(stored) == axis.count and all(isinstance(one, str) for one in stored):
         return list(stored)
-    if not multiscale.channels:
+    if not multiscale.channels or multiscale.extra.get('unnamedChannels') is True:
         return None
     step = layout.bands if axis.index == layout.band_axis else 1
     labels = [channel.label for channel in multiscale.channels[::step]][: axis.count]

@@ -56,15 +56,26 @@ def _in_order(values: np.ndarray, names: list[str], order: Sequence[str]) -> tup
 
 
 def axis_values(
-    values: np.ndarray | None, value_axes: Sequence[str], order: Sequence[str], sizes: Mapping[str, int]
+    values: np.ndarray | None,
+    value_axes: Sequence[str],
+    order: Sequence[str],
+    sizes: Mapping[str, int],
+    *,
+    zeros: bool = False,
 ) -> dict[str, tuple[Any, ...]]:
     """Return the values along each axis: one a position where that is enough, else one a frame.
 
     :param order: the frame axes, the slowest first; frames are counted in this order.
     :param sizes: positions along each axis.
+    :param zeros: a frame for which no value was given has 0 for every axis, rather than what the positions
+        have elsewhere.
     """
     if values is None:
         return {}
+    if zeros:
+        values = _fitted(values, [*(sizes.get(name, 1) for name in value_axes), len(value_axes)])
+        never = [all(value is None for value in row) for row in values.reshape(-1, len(value_axes)).tolist()]
+        values[np.reshape(never, values.shape[:-1])] = 0
     found = {}
     for index, axis in enumerate(value_axes):
         if axis not in sizes:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _SUFFIX = '.tile'
 _FOLDER = 'mailbox'
+_AXES = 'axes.json'
 #: Blosc takes no more than this at once; larger arrays are stored as they are.
 _MAX_BLOSC_BYTES = 2**31 - 2**10
 _numbers = itertools.count()
@@ -50,6 +51,19 @@ class Mailbox:
         """Make the folder; the owner does."""
         self._folder.mkdir(exist_ok=True)
 
+    def note_axes(self, axes: Sequence[str]) -> None:
+        """Tell other processes which frame axes the image has."""
+        temporary = self._folder / f'.{_AXES}'
+        temporary.write_text(json.dumps(list(axes)))
+        temporary.rename(self._folder / _AXES)
+
+    def axes(self) -> tuple[str, ...]:
+        """Return the frame axes of the image as they were last told."""
+        try:
+            return tuple(json.loads((self._folder / _AXES).read_bytes()))
+        except FileNotFoundError:
+            return ()
+
     def post_tile(self, tile: NewTile) -> None:
         """Leave a tile for the owner. It is there, whole, when this returns.
 
@@ -61,6 +75,7 @@ class Mailbox:
             'start': tile.start,
             'band': tile.band,
             'values': {axis: native(value) for axis, value in tile.values.items()},
+            'level': tile.level,
         }
         self._post('tile', header, arrays)
 
@@ -116,7 +131,15 @@ def take(path: Path) -> tuple[str | None, np.ndarray] | NewTile:
     if header['kind'] == 'associated':
         return header['key'], arrays[0]
     mask = arrays[1] if len(arrays) > 1 else None
-    return NewTile(arrays[0], tuple(header['axes']), header['start'], mask, header['band'], header['values'])
+    return NewTile(
+        arrays[0],
+        tuple(header['axes']),
+        header['start'],
+        mask,
+        header['band'],
+        header['values'],
+        header['level'],
+    )
 
 
 def _body(array: np.ndarray) -> bytes | memoryview:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-import warnings
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from girder_zarr.errors import EditError
 from girder_zarr.image.canvas.canvas import MEMORY, Canvas
 from girder_zarr.image.canvas.canvas_level import ArrayLevel, CanvasLevel
-from girder_zarr.image.canvas.scratch import Scratch
+from girder_zarr.image.edit.around import options_around
 from girder_zarr.image.edit.edited_file import EditMixin
 from girder_zarr.image.edit.edited_level import edited_levels
 from girder_zarr.image.export import write as export
@@ -25,9 +24,11 @@ from girder_zarr.image.series.frames import FrameLayout
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.store.zarr_names import SUFFIXES
 
+from .as_group import group_of
+from .coarse import CoarseTiles
 from .frame_values import with_values
 from .properties import PropertiesMixin, hex_color
-from .shared import SharedMixin
+from .shared import SharedMixin, scratch_of
 from .tile_axes import AxesMixin
 from .tiles import NewTile, read_tile, to_pixels
 
@@ -48,7 +49,10 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
     _canvas: Canvas
     #: Associated images that were added, or are edited, as (y, x, band).
     _newAssociated: dict[str, LevelReader] = {}
+    #: Tiles of coarser levels, once there are any.
+    _coarse: CoarseTiles | None = None
     _describe: Callable[[Sequence[Series]], None]
+    getInternalMetadata: Callable[..., dict[str, Any]]
 
     def _initNew(
         self,
@@ -70,7 +74,7 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
         self._editable = True
         self._largeImagePath = None
         if follow is None:
-            self._own(Scratch(str(path).strip('_'), temporary))
+            self._own(scratch_of(str(path), temporary))
             self._canvas = Canvas(self._scratch, memory=memory)
         else:
             self._follow(Path(follow[0]), follow[1])
@@ -121,20 +125,12 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
         :param axes: names of the tile's axes, as a string or a list; by default y, x and bands (s), and
             before them as many of the image's frame axes as there are further dimensions.
         :param kwargs: the position along other axes by their name (``z=3``), and what it stands for
-            (``z_value=1.5``). ``level`` is reserved: a tile for a coarser level is checked and not kept, with
-            a warning, since coarser levels are always made from the full resolution (1.35.6 overwrites
-            them when it writes).
+            (``z_value=1.5``). ``level`` is reserved: a tile for a coarser level, in its pixels, is shown
+            until the full resolution changes; `write` makes coarser levels from the full resolution.
         :raises EditError: the tile does not fit; the image is as it was.
         """
         self._checkAddable()
         new = read_tile(tile, x, y, mask, axes, kwargs, self._frameAxesNow())
-        if int(kwargs.get('level', 0)) > 0:
-            warnings.warn(
-                f'The tile for level {kwargs["level"]} is not kept: coarser levels are made from the full '
-                'resolution when the image is written',
-                stacklevel=2,
-            )
-            return
         if self._follows and self._mailbox is not None:
             self._mailbox.post_tile(new)
             return
@@ -144,8 +140,15 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
 
     def _accept(self, tile: NewTile) -> bool:
         """Put a tile down; return whether the metadata that readers see has to be described anew."""
+        if tile.level:
+            with self._sinkLock:
+                self._coarse = self._coarse or CoarseTiles(self._scratch)
+                self._coarse.add(tile)
+            return True
         grown = self._canvas.add(tile.pixels, tile.axes, tile.start, mask=tile.mask, band=tile.band)
         with self._sinkLock:
+            if self._coarse is not None:
+                grown |= self._coarse.clear()
             if tile.values:
                 self._frameValues, self._frameAxes = with_values(
                     self._frameValues, self._frameAxes or [], tile.start, tile.values, self._frameAxesNow()
@@ -159,7 +162,9 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
         self._cacheValue = f'{self._uniqueName}-{self._revision}'
 
     def _frameAxesNow(self) -> tuple[str, ...]:
-        extent = None if self._follows else self._canvas.extent()
+        if self._follows and self._mailbox is not None:
+            return self._mailbox.axes() or self._knownAxes
+        extent = self._canvas.extent()
         return self._knownAxes if extent is None else extent.axes
 
     def _changed(self) -> None:
@@ -173,8 +178,11 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
             described: tuple[Multiscale, tuple[LevelReader, ...]] = self._describedCanvas(extent), (level,)
             if self._edited is not None and not self._canvas.is_detached:
                 described = edited_levels(level, self._edited.levels, self._edited.layout, described[0])
+            if self._coarse is not None:
+                described = self._coarse.shown_with(*described)
             self._describe([Series(*described)])
             self._revised()
+            self._tellAxes(extent.axes)
 
     def addAssociatedImage(self, image: Any, imageKey: str | None = None) -> None:
         """Add an image that belongs to this one, such as a label or an overview.
@@ -265,17 +273,15 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
 
     def _writtenGroup(self) -> Any:
         """Return the image as a zarr group as it is now, written to the temporary folder; to be read only."""
-        import zarr
-
         self._takeNew()
-        if self._canvas.extent() is None:
-            return zarr.group()
-        path = self._scratch.directory() / f'group-{self._revision}.zarr'
-        if not path.exists():
-            export.write(
-                self._state(), path, lossy=False, alpha=True, overwrite=True, resample=None, params={}
-            )
-        return zarr.open_group(path, mode='r')
+        with self._sinkLock:
+            extent = self._canvas.extent()
+            levels = {} if extent is None else {'0': CanvasLevel(self._canvas, extent)}
+            coarse = {} if self._coarse is None else self._coarse.levels()
+            levels |= {str(number): level for number, level in coarse.items()}
+            attributes = self.getInternalMetadata()['zarr'].get('base') or {}
+            path = self._scratch.directory() / f'group-{self._revision}.zarr'
+            return group_of(levels, attributes, path)
 
     def _state(self) -> NewImageState:
         """Return what is written of this image.
@@ -316,7 +322,13 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
         carried, stored = self._edited.carried, self._edited.multiscale.channels or ()
         if extent.bands != self._edited.layout.bands:
             carried, stored = replace(carried, channels=()), ()
-        return {'carried': carried, 'stored': stored, 'extra': self._edited.extra}
+        channel_axis = self._edited.channel_axis()
+        return {
+            'carried': carried,
+            'stored': stored,
+            'extra': self._edited.extra,
+            'channel_axis': channel_axis,
+        }
 
     def _editedParams(
         self, edited: Edited, path: Path, suffix: str, params: dict[str, Any]
@@ -337,6 +349,7 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
         found['documents'] = beside.documents(keys)
         found['further'] = partial(beside.copy, keys=keys)
         if edited.lies_at(path):
+            found |= options_around(edited.store, path)
             self._canvas.detach()
             for key, pixels in list(self._newAssociated.items()):
                 apart = self._scratch.directory() / f'associated-{uuid.uuid4().hex}'

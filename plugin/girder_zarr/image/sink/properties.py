@@ -165,7 +165,10 @@ class PropertiesMixin:
         """The names of the positions of axis c, or None."""
         if self._channelNames:
             return list(self._channelNames)
+        source: Any = self
         channels = getattr(self, '_channels', None)
+        if not channels and getattr(self, '_opened', None) is not None:
+            channels = source._bandNames()
         return list(channels) if channels else None
 
     @channelNames.setter

@@ -41,7 +41,15 @@ class SourceMeta(LruCacheMetaclass):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - the first argument is a class
         """Return a source; see the base class."""
-        if (args and str(args[0]).startswith(NEW_IMAGE_PATH_FLAG)) or kwargs.get('editable'):
+        if args and str(args[0]).startswith(NEW_IMAGE_PATH_FLAG):
+            path = scratch_of(str(args[0]), kwargs.get('temporary')).path
+            live = _images.get(path)
+            if live is not None and live._editable:
+                return live
+            if is_owned(path):
+                kwargs.setdefault('follow', (str(path), ()))
+            kwargs['noCache'] = True
+        elif kwargs.get('editable'):
             kwargs['noCache'] = True
         return super().__call__(*args, **kwargs)
 
@@ -56,6 +64,22 @@ class SharedMixin:
     _knownAxes: tuple[str, ...] = ()
     _map: Any
     _initValues: tuple[tuple[Any, ...], dict[str, Any]]
+    _path: Any = None
+
+    @property
+    def largeImagePath(self) -> Any:
+        """What the source was opened with; another process that opens that of a new image adds to it."""
+        if self._editable and str(self._path).startswith(NEW_IMAGE_PATH_FLAG):
+            self._share()
+        return self._path
+
+    @largeImagePath.setter
+    def largeImagePath(self, path: Any) -> None:
+        self._path = path
+
+    def _getLargeImagePath(self) -> Any:
+        """Return the path; see the base class. Nothing is made for other processes by it."""
+        return self._path
 
     def _accept(self, tile: NewTile) -> bool:
         """Put a tile down; return whether the metadata that readers see has to be described anew."""
@@ -103,8 +127,15 @@ class SharedMixin:
             mailbox = Mailbox(self._scratch.directory())
             mailbox.open()
             self._mailbox = mailbox
-        self._knownAxes = self._frameAxesNow()
+            self._knownAxes = ()
+        self._tellAxes(self._frameAxesNow())
         return self._scratch.path
+
+    def _tellAxes(self, axes: Sequence[str]) -> None:
+        """Let other processes know the frame axes, if there are any that may ask."""
+        if self._mailbox is not None and tuple(axes) != self._knownAxes:
+            self._mailbox.note_axes(axes)
+            self._knownAxes = tuple(axes)
 
     def __reduce__(self) -> Any:
         """Pickle: in another process, a new image becomes one whose tiles go to this process."""
@@ -139,6 +170,15 @@ class SharedMixin:
             finally:
                 if changed:
                     self._changed()
+
+
+def scratch_of(path: str, temporary: Any = None) -> Scratch:
+    """Return the folder for temporary data of a new image, which another process finds by its path.
+
+    :param path: large_image's NEW_IMAGE_PATH_FLAG followed by a unique name.
+    :param temporary: the folder that it lies in; None: what ``TMPDIR`` says.
+    """
+    return Scratch(path.strip('_'), temporary)
 
 
 def _join(

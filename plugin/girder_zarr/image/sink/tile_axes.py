@@ -43,6 +43,11 @@ class AxesMixin:
         """Return the metadata of the image as it is on the canvas: frame axes, y, x, bands."""
         axes = [*self._frameAxesOf(extent.axes, extent), *self._planeAxes(), Axis('s', 'channel')]
         scales, offsets = self._transforms(axes, 0, 0)
+        if self._edited is None:
+            # as large-image-source-zarr 1.35.6 shows a new image; a file says what positions stand for
+            sizes = dict(zip(extent.axes, extent.sizes, strict=True))
+            shown = axis_values(self._frameValues, self._frameAxes or [], extent.axes, sizes, zeros=True)
+            axes = [replace(axis, values=shown.get(axis.name, axis.values)) for axis in axes]
         channels = None
         if self._channelNames:
             shape = (*extent.sizes, extent.height, extent.width, extent.bands)

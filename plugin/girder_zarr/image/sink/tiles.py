@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import PIL.Image
 
-from girder_zarr.errors import EditError
+from girder_zarr.errors import AxesError, EditError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +33,7 @@ class NewTile:
         all bands; or None.
     :param band: the first band that is written, or None where a pixel is given whole.
     :param values: what the position along an axis stands for, by axis name.
+    :param level: 0 for the full resolution, from 1 on a coarser one, in whose pixels the tile lies.
     """
 
     pixels: np.ndarray
@@ -41,6 +42,7 @@ class NewTile:
     mask: np.ndarray | None
     band: int | None
     values: dict[str, Any]
+    level: int = 0
 
 
 def read_tile(
@@ -55,7 +57,7 @@ def read_tile(
     :param known: the frame axes of the image so far.
     :raises EditError: something is not as it should be; the message names it.
     """
-    _check_level(others.get('level', 0))
+    level = _read_level(others.get('level', 0))
     values = {
         name.removesuffix('_value').lower(): value
         for name, value in others.items()
@@ -79,10 +81,10 @@ def read_tile(
     order = [names.index(name) for name in (*frames, 'y', 'x', 's')]
     band = start.pop('s', None)
     masked = None if mask is None else _read_mask(mask, names, pixels.shape, frames)
-    return NewTile(pixels.transpose(order), frames, start, masked, band, values)
+    return NewTile(pixels.transpose(order), frames, start, masked, band, values, level)
 
 
-def _check_level(level: Any) -> None:
+def _read_level(level: Any) -> int:
     try:
         number = int(level)
     except (TypeError, ValueError):
@@ -91,6 +93,7 @@ def _check_level(level: Any) -> None:
         raise EditError(
             f'level must be 0, the full resolution, or a coarser level from 1 on; found {level!r}'
         )
+    return number
 
 
 def _position(value: Any, name: str, *, low: int = -_FAR) -> int:
@@ -170,12 +173,12 @@ def _axis_names(axes: Any, ndim: int, known: Sequence[str]) -> list[str]:
             raise EditError(f'axes must name the axes of a tile with {ndim} dimensions, such as "tzyxs"')
         return [*known[len(known) - (ndim - 3) :], 'y', 'x', 's']
     if not isinstance(axes, (str, list, tuple)):
-        raise EditError(f'axes must be a string or a list of names; found {type(axes).__name__}')
+        raise AxesError(f'Invalid type for axes. Must be str or list[str]; found {type(axes).__name__}')
     names = [str(name).lower() for name in axes]
     for name in names:
         check_axis_name(name)
     if len(set(names)) != len(names) or not {'y', 'x'} <= set(names):
-        raise EditError(f'axes must hold y and x, and every name once; found {names}')
+        raise AxesError(f'Invalid value for axes. Must contain "y" and "x", every name once; found {names}')
     return names
 
 

@@ -231,7 +231,7 @@ def _check_entries(directory: Directory, names: list[str], end: int, where: str,
 
 
 class ZipFileStore(KeyStore):
-    """The zarr hierarchy in a zip; where the zip holds it in one top-level folder, inside that folder.
+    """The zarr hierarchy in a zip; where the zip holds it in one folder at the top (``top``), inside that.
 
     :param source: the zip.
     :raises UnreadableImageError: it is not a zip that we read; see :func:`read_directory`.
@@ -243,7 +243,7 @@ class ZipFileStore(KeyStore):
         self.is_remote = self.supports_batch = not isinstance(source, FileBytes)
         self._directory = read_directory(source, limits)
         places = self._directory.places
-        self._top = top = find_top(places)
+        self.top = top = find_top(places)
         if top:
             places = {name[len(top) :]: row for name, row in places.items() if name.startswith(top)}
         self._places = places
@@ -264,7 +264,7 @@ class ZipFileStore(KeyStore):
         self._check_size(size, limit, key)
         start = self._starts.get(key)
         if start is None:
-            room = LOCAL_HEADER.size + len((self._top + key).encode()) + SLACK + stored
+            room = LOCAL_HEADER.size + len((self.top + key).encode()) + SLACK + stored
             data = self._source.read(offset, min(room, self._source.size - offset))
             start = self._data_start(key, offset, data)
             data = data[start - offset : start - offset + stored]
@@ -285,7 +285,7 @@ class ZipFileStore(KeyStore):
                 continue
             offset, stored, size = self._entry(row)[:3]
             self._check_size(size, limit, key)
-            room = LOCAL_HEADER.size + len((self._top + key).encode()) + SLACK + stored
+            room = LOCAL_HEADER.size + len((self.top + key).encode()) + SLACK + stored
             parts.append(ByteRange(offset, min(offset + room, self._source.size), key))
         found = sorted((self._request(run, order) for run in runs(parts)), key=lambda one: order[one.keys[0]])
         if absent:

@@ -285,6 +285,24 @@ class DocumentsFirst:
         return self._outlet.get(name, start, length)
 
 
+class BelowOutlet:
+    """Puts files into a folder of another outlet.
+
+    :param folder: with a slash at its end.
+    """
+
+    def __init__(self, outlet: Outlet, folder: str) -> None:
+        self._outlet, self._folder = outlet, folder
+
+    def put(self, name: str, content: bytes) -> None:
+        """Store a file; see :class:`Outlet`."""
+        self._outlet.put(self._folder + name, content)
+
+    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes | None:
+        """Return a file that was put, or None; see :class:`Outlet`."""
+        return self._outlet.get(self._folder + name, start, length)
+
+
 def _utf8(name: bytes) -> int:
     """Flag bit 11: the name is UTF-8."""
     return 0 if name.isascii() else 0x800

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 import time
 import uuid
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import EditError
 from girder_zarr.image.store.zarr_names import DATABASE_SUFFIXES, DIRECTORY_SUFFIX, METADATA_KEYS, SUFFIXES
 
+from .consolidated import renew_above
 from .outlet import DirectoryOutlet, Outlet, SqliteOutlet, ZipOutlet, sync_path
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def outlet_for(
     if suffix not in SUFFIXES:
         raise EditError(f'The name must end in {", ".join(SUFFIXES)}; found {target.name!r}')
     check_target(target, overwrite=overwrite)
+    named, target = target, behind_link(target)
     if not target.parent.is_dir():
         raise EditError(f'{target.parent} is not an existing folder')
     if suffix == '.ozx' and version == '0.4':
@@ -96,12 +99,14 @@ def outlet_for(
     try:
         if suffix == DIRECTORY_SUFFIX:
             temporary.mkdir()
+            _take_mode(target, temporary, writable=True)
             outlet = DirectoryOutlet(temporary)
             with _lock(temporary):
                 yield outlet
             outlet.sync()
         elif suffix in DATABASE_SUFFIXES:
             with contextlib.closing(SqliteOutlet(temporary)) as database, _lock(temporary):
+                _take_mode(target, temporary, writable=True)
                 yield database
                 database.finish()
             sync_path(temporary)
@@ -111,9 +116,13 @@ def outlet_for(
                 ZipOutlet(temporary, comment=comment, zip64=suffix == '.ozx') as archive,
                 _lock(temporary),
             ):
+                _take_mode(target, temporary, writable=True)
                 yield archive
                 archive.finish()
         put_in_place(temporary, target, overwrite=overwrite)
+        if suffix == DIRECTORY_SUFFIX:
+            for one in dict.fromkeys((target, named.absolute())):
+                renew_above(one)
     except (OSError, sqlite3.OperationalError) as exc:
         if not _is_full(exc):
             raise
@@ -139,6 +148,30 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     is_zarr = any((target / key).is_file() for key in METADATA_KEYS)
     if target.is_dir() and not is_zarr and any(target.iterdir()):
         raise EditError(f'{target} is a folder that holds no zarr image; it is not replaced')
+    real = behind_link(target)
+    for there in (real, real.parent):
+        if there.exists() and not os.access(there, os.W_OK):
+            raise EditError(f'{there} is read-only; it is not changed')
+
+
+def behind_link(target: Path) -> Path:
+    """Return what a link stands for, which is written in its place: the link stays. Others are returned."""
+    return Path(os.path.realpath(target)) if target.is_symlink() else target
+
+
+def _take_mode(old: Path, new: Path, *, writable: bool = False) -> None:
+    """Give what takes the place of a file or folder its group and permissions, as far as that is allowed.
+
+    :param writable: leave out that it may be read-only, while it is written.
+    """
+    with contextlib.suppress(OSError):
+        status = old.stat()
+        if stat.S_IFMT(status.st_mode) != stat.S_IFMT(new.stat().st_mode):
+            return
+        with contextlib.suppress(OSError):
+            os.chown(new, -1, status.st_gid)
+        own = stat.S_IRWXU if writable and new.is_dir() else stat.S_IRUSR | stat.S_IWUSR if writable else 0
+        new.chmod(stat.S_IMODE(status.st_mode) | own)
 
 
 @contextlib.contextmanager
@@ -178,6 +211,7 @@ def put_in_place(temporary: Path, target: Path, *, overwrite: bool) -> None:
     A file takes the place of a file in one step; a directory does where the system lets two names change
     places (Linux). Elsewhere there is an instant with neither.
     """
+    _take_mode(target, temporary)
     if not overwrite:
         _rename_new(temporary, target)
     elif temporary.is_dir() or target.is_dir():
@@ -258,4 +292,10 @@ def remove(path: Path) -> None:
         shutil.rmtree if path.is_dir() and not path.is_symlink() else os.unlink
     )
     with contextlib.suppress(FileNotFoundError):
-        remover(path)
+        try:
+            remover(path)
+        except PermissionError:
+            # folders in it are read-only, which says nothing of the whole
+            for folder, _, _ in os.walk(path):
+                Path(folder).chmod(stat.S_IRWXU)
+            remover(path)

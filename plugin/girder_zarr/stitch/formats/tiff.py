@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The photometric interpretations whose pixels can be shown as gray or RGB without a color profile.
 _COLORS = {'MINISBLACK', 'MINISWHITE', 'RGB', 'YCBCR', 'PALETTE'}
+#: Compressions whose decoders give RGB where the page is YCbCr.
+_TO_RGB = {'JPEG', 'OJPEG', 'JPEG_LOSSY', 'WEBP', 'JPEGXL', 'JPEGXL_DNG'}
 #: Values of ExtraSamples that say alpha, associated or not.
 _ALPHAS = {1, 2}
 #: Bytes of rows that are read at a time where they are not compressed.
@@ -49,6 +51,9 @@ def _opened(stream: IO[bytes]) -> Iterator[tuple[Any, Any]]:
             msg = (
                 f'The tiff is {page.photometric.name} with axes {page.axes}; expected gray, RGB or a palette.'
             )
+            raise UnsupportedFormatError(msg)
+        if page.photometric.name == 'YCBCR' and page.compression.name not in _TO_RGB:
+            msg = 'The tiff is YCBCR, but not in JPEG; expected gray, RGB or a palette.'
             raise UnsupportedFormatError(msg)
 
         def read(offset: int, count: int) -> bytes:
