@@ -132,7 +132,7 @@ class Edited:
         windows = [channel.window for channel in self.multiscale.channels or ()]
         usable = [one if one is not None and one.start < one.end else None for one in windows]
         if bands == self.layout.bands and any(usable):
-            found['windows'] = usable
+            found |= {'windows': usable, 'keptWindows': 'windows' not in asked}
         return found | dict(asked)
 
     def lies_at(self, path: Path) -> bool:

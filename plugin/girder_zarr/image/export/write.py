@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from girder_zarr.errors import EditError
+from girder_zarr.image.ngff.metadata import GIVEN
 from girder_zarr.image.series.folding import Folding, fold
 from girder_zarr.image.store.zarr_names import DIRECTORY_SUFFIX, FILE_SUFFIXES, SUFFIXES, TIFF_SUFFIXES
 from girder_zarr.image.write.outlet import BelowOutlet, DocumentsFirst
@@ -192,7 +193,7 @@ def _spec(
         name=options.name,
         description=image.description if isinstance(image.description, str) else None,
         channels=channels if has_channels else None,
-        extra=_extra(image, folding),
+        extra=_extra(image, folding) | _windows_given(options),
         chunk=options.chunk,
         shard=options.shard if isinstance(options.shard, int) else None,
         codec=options.encoder(),
@@ -238,6 +239,12 @@ def _colors_beside(index: int, bands: int) -> list[int]:
 def default_resample(dtype: np.dtype[Any]) -> Resample:
     """Return 'nearest' for types that hold labels more often than light, else 'area'."""
     return NEAREST if dtype.kind == 'b' or (dtype.kind in 'iu' and dtype.itemsize >= 4) else AREA
+
+
+def _windows_given(options: ZarrOptions) -> dict[str, Any]:
+    """Return the mark of windows that a person gave: those of floats from 0 to 1 count in any case then."""
+    given = bool(options.windows) and options.windows != 'data' and not options.keptWindows
+    return {'windows': GIVEN} if given else {}
 
 
 def _extra(image: NewImageState, folding: Folding) -> dict[str, Any]:

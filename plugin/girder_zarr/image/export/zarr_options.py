@@ -42,6 +42,7 @@ class ZarrOptions:
     :param windows: (start, end) of each channel, to be displayed; by default all values of an integer type,
         and of floats those that there are, together for the colours of a pixel; ``'data'``: from the
         smallest to the largest value of each channel.
+    :param keptWindows: they are those of the file that is edited, whoever gave them.
     :param factor: how many times smaller each level is than the one before: 2, 4, 8, ...
     :param maxLevels: the number of levels at most.
     :param threads: how many; None: one a processor.
@@ -61,6 +62,7 @@ class ZarrOptions:
     codec: Codec | str = 'blosc'
     quality: int = 90
     windows: Sequence[Window | tuple[float, float] | None] | Literal['data'] | None = None
+    keptWindows: bool = False
     factor: int = 2
     maxLevels: int | None = None
     threads: int | None = None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Version = Literal['0.1', '0.2', '0.3', '0.4', '0.5', '0.6']
 AxisType = Literal['space', 'time', 'channel', 'custom']
 
+#: ``girder_zarr.windows`` of a file whose windows a person has given.
+GIVEN = 'given'
 #: The type that an axis of this name has where the metadata does not say (NGFF 0.1 to 0.3 have no types).
 DEFAULT_AXIS_TYPES: dict[str, AxisType] = {
     'x': 'space',

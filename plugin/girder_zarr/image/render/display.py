@@ -36,6 +36,20 @@ def usable_window(window: Window | None, dtype: np.dtype[Any]) -> tuple[float, f
     return window.start, window.end
 
 
+def is_default(window: Window | None) -> bool:
+    """Return whether a window is what writers put on floats for want of anything better: 0 to 1 of 0 to 1."""
+    return window is not None and (window.min, window.max, window.start, window.end) == (0, 1, 0, 1)
+
+
+def lies_beyond(sample: np.ndarray) -> bool:
+    """Return whether floats are not those of 0 to 1: some lie further out than it is wide.
+
+    NGFF has the least and the greatest value of the data as a window's ``min`` and ``max``.
+    """
+    values = sample[np.isfinite(sample)]
+    return bool(values.size) and bool(values.min() < -1 or values.max() > 2)
+
+
 def guess_window(sample: np.ndarray) -> tuple[float, float]:
     """Return what to show of an image from a sample of its pixels.
 

@@ -14,11 +14,12 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.chunk.chunks import StoredLevel
 from girder_zarr.image.hierarchy.labels import Palette, is_label
 from girder_zarr.image.limits import DEFAULT
+from girder_zarr.image.ngff.metadata import GIVEN
 from girder_zarr.image.series.frames import FrameLayout, lay_out
 from girder_zarr.image.series.reduce import BLOCK_BYTES, SMALL_BLOCK_BYTES, Choice, choose_level, read_reduced
 from girder_zarr.image.series.series import Sampling
 
-from .display import guess_window, to_uint8, usable_window
+from .display import guess_window, is_default, lies_beyond, to_uint8, usable_window
 
 if TYPE_CHECKING:
     from girder_zarr.image.series.series import LevelReader, Series
@@ -169,9 +170,14 @@ def frame_windows(
     for band in range(layout.bands):
         place = channel * layout.bands + band
         found.append(usable_window(channels[place].window if place < len(channels) else None, dtype))
-    if all(window is not None for window in found):
+    places = range(channel * layout.bands, (channel + 1) * layout.bands)
+    unset = [place < len(channels) and is_default(channels[place].window) for place in places]
+    doubtful = dtype.kind == 'f' and any(unset) and series.multiscale.extra.get('windows') != GIVEN
+    if not doubtful and all(window is not None for window in found):
         return tuple(window for window in found if window is not None)
     sample = _sample(series, layout, region)
+    if doubtful and lies_beyond(sample):
+        found = [None if default else window for window, default in zip(found, unset, strict=True)]
     guessed = guess_window(sample)
     # One window for all bands keeps the colors of a picture.
     return tuple(window or guessed for window in found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from girder_zarr.image.ngff.metadata import Axis
+from girder_zarr.image.ngff.metadata import GIVEN, Axis
 from girder_zarr.image.write.outlet import DirectoryOutlet
 from girder_zarr.image.write.output_spec import OutputSpec, default_channels
 from girder_zarr.image.write.pack import outlet_for
@@ -208,7 +208,7 @@ def output_spec(plan: Plan, name: str | None = None) -> OutputSpec:
         fill_value=spec.background,
         codec=spec.encoder(plan.dtype),
         resample=spec.resample,
-        extra={'stitch': describe(plan)},
+        extra={'stitch': describe(plan)} | ({'windows': GIVEN} if spec.channel_windows else {}),
     )
 
 
