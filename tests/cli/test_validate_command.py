@@ -65,3 +65,20 @@ def test_as_the_conformance_suite_calls_it(capsys, path, tmp_path):
 def test_nothing_there(capsys, tmp_path):
     code, _, err = run(capsys, tmp_path / 'none.zarr')
     assert (code, 'There is no file' in err) == (1, True)
+
+
+def test_hierarchies_of_the_suite_are_documents_alone(capsys, path, tmp_path):
+    """Its cases of mode "zarr" are a zarr.json without the arrays, wells and fields that it names."""
+    attributes = json.loads((path / 'zarr.json').read_text())['attributes']
+    case = tmp_path / 'case.ome.zarr'
+    case.mkdir()
+    for changed, valid in ((attributes, True), ({'ome': {**attributes['ome'], 'multiscales': []}}, False)):
+        content = {
+            'zarr_format': 3,
+            'node_type': 'group',
+            'attributes': {**changed, '_conformance': {'valid': valid}},
+        }
+        (case / 'zarr.json').write_text(json.dumps(content))
+        code, out, _ = run(capsys, '--conformance', case)
+        assert (code, json.loads(out)['valid']) == (0, valid), out
+    assert run(capsys, case)[0] == 1

@@ -40,11 +40,14 @@ def validate(options: argparse.Namespace) -> int:
     :raises MissingImageError: there is nothing. :raises UnreadableImageError: it is no zarr.
     """
     from girder_zarr.errors import MissingImageError, UnreadableImageError
+    from girder_zarr.image.validate.hierarchy import is_document_alone, validate_alone
     from girder_zarr.image.validate.hierarchy import validate as check
 
     if options.conformance:
         try:
-            found = check(options.path).to_conformance()
+            # the suite's hierarchies are documents, without the arrays and groups that these name
+            one = validate_alone if is_document_alone(options.path) else check
+            found = one(options.path).to_conformance()
         except MissingImageError:
             raise
         except UnreadableImageError as error:

@@ -20,7 +20,7 @@ ZARR: Any = zarr
 
 pytestmark = pytest.mark.usefixtures('temporary_directory')
 RAMP = np.tile(np.linspace(0, 1, 400), (300, 1))
-DEFAULT = {'min': 0, 'max': 1, 'start': 0, 'end': 1}
+DEFAULT: dict[str, float] = {'min': 0, 'max': 1, 'start': 0, 'end': 1}
 
 
 def stored(path: Path, pixels: np.ndarray, window: dict[str, float], version: str) -> Path:

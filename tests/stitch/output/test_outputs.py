@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from PIL import Image
 
 import girder_zarr.image as gz
 from girder_zarr.errors import CancelledError, ConflictError, InvalidInputError, UnreadableImageError
@@ -327,3 +328,15 @@ def test_without_the_converter_it_is_said_how_to_get_it(monkeypatch: pytest.Monk
     with pytest.raises(InvalidInputError, match=r'^spec\.lossy: expected .*imagecodecs-zarr'):
         StitchSpec.from_json({'lossy': True}).check_installed()
     StitchSpec.from_json({'lossy': True, 'ngffVersion': '0.4'}).check_installed()
+
+
+def test_floats_are_shown_in_the_window_of_what_is_in_them_unless_one_is_declared(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, 255, 300, dtype=np.float32), (200, 1))
+    shown = {}
+    for name, spec in (('own', {}), ('given', {'channelWindows': [{'start': 0, 'end': 1}]})):
+        (tmp_path / name).mkdir()
+        path = write(tmp_path / name / 'a.zip', [*halves(ramp, 'a', c=0), *halves(ramp, 'b', c=1)], **spec)
+        data = gz.open(str(path)).getThumbnail(encoding='PNG')[0]
+        shown[name] = float(np.asarray(Image.open(io.BytesIO(data)).convert('L')).mean())
+    assert 125 < shown['own'] < 130
+    assert shown['given'] > 250

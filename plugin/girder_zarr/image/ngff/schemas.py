@@ -34,6 +34,28 @@ MAX_VALUES = 20_000
 MAX_PROBLEMS, MAX_LETTERS = 50, 300
 
 
+def schema_version(attributes: dict[str, Any], version: str | None) -> str:
+    """Return the version to check attributes by: the one that they name, else the one that they look like.
+
+    :param attributes: as they are stored; from 0.5 on all is below ``ome``.
+    """
+    if re.match(r'0\.\d', version or ''):
+        return str(version)
+    if 'ome' in attributes:
+        return '0.5'
+    items = attributes.get('multiscales')
+    item = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+    axes = item.get('axes')
+    if isinstance(axes, list) and any(isinstance(axis, str) for axis in axes):
+        return '0.3'
+    datasets = item.get('datasets')
+    # up to 0.2 the axes are always t, c, z, y and x, and the levels have no transforms
+    plain = isinstance(datasets, list) and all(
+        isinstance(one, dict) and set(one) == {'path'} for one in datasets
+    )
+    return '0.2' if datasets and plain and axes is None else '0.4'
+
+
 def check_schemas(attributes: dict[str, Any], version: str | None) -> tuple[list[str], str]:
     """Return what is wrong with the attributes of a group by the schemas, and a sentence on what was done.
 
@@ -56,10 +78,36 @@ def check_schemas(attributes: dict[str, Any], version: str | None) -> tuple[list
     if not checked:
         return [], f'Not checked: there are no official JSON schemas of version {number[0]} for it.'
     found: list[str] = []
+    released = _released(attributes, folder / number[0] / 'schemas')
     for model in checked:
-        errors = islice(validators[model].iter_errors(attributes), MAX_PROBLEMS)
+        errors = islice(validators[model].iter_errors(released), MAX_PROBLEMS)
         found.extend(f'{model} schema {number[0]}, {one.json_path}: {_short(one.message)}' for one in errors)
     return found, f'Checked by the official JSON schemas of version {number[0]}: {", ".join(checked)}.'
+
+
+def _released(attributes: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return attributes with the version that the schemas are of in place of a development version of it."""
+    file = folder / '_version.schema'
+    known = json.loads(file.read_bytes())['enum'] if file.is_file() else [folder.parent.name]
+
+    def renamed(value: object) -> object:
+        if isinstance(value, list):
+            return [renamed(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        version = value.get('version')
+        is_other = isinstance(version, str) and version not in known
+        if is_other and re.match(rf'{re.escape(folder.parent.name)}(?!\d)', str(version)):
+            return {**value, 'version': known[0]}
+        return value
+
+    found = {key: renamed(value) for key, value in attributes.items()}
+    inner = found.get('ome')
+    return (
+        {**found, 'ome': {key: renamed(value) for key, value in inner.items()}}
+        if isinstance(inner, dict)
+        else found
+    )
 
 
 def _short(message: str) -> str:

@@ -6,6 +6,7 @@ Source: https://ngff.openmicroscopy.org, versions 0.1 to 0.6; the official schem
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,9 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.hierarchy.groups import read_group
 from girder_zarr.image.limits import DEFAULT, check_relative_path, load_json
 from girder_zarr.image.ngff.parse import Parsed, ome_attributes, parse_attributes
-from girder_zarr.image.ngff.schemas import check_schemas
+from girder_zarr.image.ngff.schemas import check_schemas, schema_version
 from girder_zarr.image.store.stores import open_store
-from girder_zarr.image.store.zarr_names import ROOT_KEYS
+from girder_zarr.image.store.zarr_names import METADATA_KEYS, ROOT_KEYS
 
 from .findings import Bounds, Findings
 from .levels import check_levels, check_scales, check_transforms, number_of
@@ -56,6 +57,23 @@ def _document(location: Any) -> dict[str, Any] | None:
         return None
     with path.open('rb') as stream:
         return load_json(stream.read(DEFAULT.json_bytes + 1), path.name)
+
+
+def is_document_alone(location: Any) -> bool:
+    """Return whether a folder holds nothing but metadata of its root, as cases of the official suite do."""
+    path = Path(location)
+    return path.is_dir() and {one.name for one in path.iterdir()} <= set(METADATA_KEYS)
+
+
+def validate_alone(location: Any, bounds: Bounds | None = None) -> Findings:
+    """Return what is wrong with the metadata of the root of a hierarchy; nothing below it is looked at.
+
+    :raises UnreadableImageError: it has none that can be read.
+    """
+    attributes = read_group(open_store(location, follow_links=True), '')
+    if attributes is None:
+        raise UnreadableImageError(f'{location} is no zarr group.')
+    return validate_attributes(attributes, bounds)
 
 
 def validate_attributes(attributes: dict[str, Any], bounds: Bounds | None = None) -> Findings:
@@ -140,6 +158,9 @@ class _Check:
             report.error(path, str(error))
             parsed = None
         version = parsed.version if parsed is not None else _version(content)
+        for value in _versions(content):
+            if not isinstance(value, str) or re.match(r'0\.\d', value) is None:
+                report.error(path, f'expected a version of OME-NGFF such as "0.5"; found {value!r:.50}.')
         self._schemas(path, attributes, version)
         if version is None:
             # Below "ome" there has to be one; before 0.5 it was only advised.
@@ -156,7 +177,7 @@ class _Check:
         return parsed
 
     def _schemas(self, path: str, attributes: dict[str, Any], version: str | None) -> None:
-        found, sentence = check_schemas(attributes, version)
+        found, sentence = check_schemas(attributes, schema_version(attributes, version))
         for problem in found:
             self._report.error(path, problem)
         if sentence.startswith('Not checked') and version is not None:
@@ -244,6 +265,15 @@ class _Check:
         while len(found) < self._report.bounds.groups and self.read(f'{path}/{len(found)}'.strip('/')):
             found.append(str(len(found)))
         return tuple(found)
+
+
+def _versions(content: dict[str, Any]) -> list[Any]:
+    """Return the versions that attributes name, whatever they are: at their top, and in what may have one."""
+    found = [content]
+    for key in ('multiscales', 'plate', 'well', 'image-label'):
+        value = content.get(key)
+        found += [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
+    return [one['version'] for one in found if 'version' in one]
 
 
 def _version(content: dict[str, Any]) -> str | None:
