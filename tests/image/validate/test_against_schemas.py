@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
-import ngff_zarr
 import pytest
 import referencing
 from referencing.jsonschema import DRAFT202012
@@ -17,6 +15,9 @@ from girder_zarr.image.validate.hierarchy import validate_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+jsonschema: Any = pytest.importorskip('jsonschema', reason='needs the extra validate')
+ngff_zarr: Any = pytest.importorskip('ngff_zarr', reason='needs ngff-zarr for the official schemas')
 
 AXES = [
     {'name': 't', 'type': 'time', 'unit': 'second'},
