@@ -9,9 +9,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import large_image_source_zarr
 import numpy as np
 from PIL import Image
+
+import large_image_source_zarr
 
 
 def main(folder, out):
