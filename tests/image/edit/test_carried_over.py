@@ -170,3 +170,32 @@ def test_colors_and_labels_of_bands_stay(tmp_path: Path) -> None:
     source.addTile(np.full((5, 5, 3), 9, np.uint8))
     source.write(path)
     assert ZARR.open_group(path, mode='r').attrs['ome']['omero']['channels'] == ome['omero']['channels']
+
+
+@pytest.mark.parametrize('version', ['0.4', '0.5'])
+def test_the_name_of_the_channel_axis_and_what_omero_says_of_itself(tmp_path: Path, version: str) -> None:
+    """Three channels without names are the bands of a pixel, which become an axis again."""
+    path = tmp_path / 'image.zarr'
+    group = ZARR.open_group(path, mode='w', zarr_format=2 if version == '0.4' else 3)
+    names = ['channel', 'row', 'col']
+    group.create_array(
+        '0', data=np.ones((3, 40, 50), np.uint8), **({'dimension_names': names} if version == '0.5' else {})
+    )
+    item = {
+        'axes': [{'name': one, 'type': 'channel' if one == 'channel' else 'space'} for one in names],
+        'datasets': [{'path': '0', 'coordinateTransformations': [{'type': 'scale', 'scale': [1, 1, 1]}]}],
+    }
+    omero = {'id': 7, 'name': 'as the microscope calls it', 'version': version}
+    if version == '0.4':
+        group.attrs.update({'multiscales': [{**item, 'version': version}], 'omero': omero})
+    else:
+        group.attrs['ome'] = {'version': version, 'multiscales': [item], 'omero': omero}
+    source = gz.open(str(path), editable=True)
+    source.addTile(np.full((9, 9, 3), 2, np.uint8))
+    source.write(path)
+    edited = ZARR.open_group(path, mode='r')
+    content = edited.attrs['ome'] if version == '0.5' else edited.attrs
+    assert [axis['name'] for axis in content['multiscales'][0]['axes']] == names
+    assert {key: content['omero'][key] for key in omero} == omero
+    if version == '0.5':
+        assert list(edited['0'].metadata.dimension_names) == names
