@@ -219,3 +219,20 @@ def test_a_field_that_is_a_link_renews_the_plate_that_it_is_seen_in(tmp_path: Pa
     image.write(tmp_path / 'top' / '0')
     group = ZARR.open_group(tmp_path / 'top', mode='r', use_consolidated=True)
     assert group['0/0'].shape == (2, 100, 310)
+
+
+@pytest.mark.parametrize('name', ['.', '..', 'image.zarr/..'])
+def test_the_folder_that_the_program_is_in_can_be_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = stored(tmp_path / 'field')
+    inside = path if name == '.' else path / 'image.zarr'
+    inside.mkdir(exist_ok=True)
+    (inside / 'keep').touch()
+    monkeypatch.chdir(inside if name != 'image.zarr/..' else path)
+    image = gz.open(name, editable=True)
+    image.addTile(np.full((10, 10), 77, np.uint8), 0, 0, c=1)
+    image.write(name)
+    monkeypatch.chdir(tmp_path)
+    assert (ZARR.open_group(path, mode='r')['0'][1, :10, :10] == 77).all()
+    assert [one.name for one in tmp_path.iterdir()] == ['field']

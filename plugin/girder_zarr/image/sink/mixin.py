@@ -256,6 +256,8 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
         self._checkEditable()
         self._takeNew()
         path, container = Path(path), None
+        if path.name in {'', '..'}:
+            path = path.resolve()  # the folder that the program is in
         if self._edited is not None:
             path = self._edited.target(path)
             container = self._edited.container if self._edited.lies_at(path) else None
