@@ -3,7 +3,6 @@
 import io
 
 import pytest
-import requests
 
 from support.browser import check_accessible, keep_screenshot
 
@@ -23,19 +22,6 @@ def test_an_item_says_what_its_file_holds(page, stack, stitched):
     assert stitched in panel.get_by_label('Address of the tiles', exact=True).inner_text()
     check_accessible(page, '.g-zarr-item')
     keep_screenshot(page, 'item')
-
-
-def test_a_share_link_is_made_and_revoked(page, stack, stitched):
-    page.goto(f'{stack.url}#item/{stitched}')
-    page.get_by_text('Share: an address').click()
-    page.get_by_label('For whom').fill('<b>reviewers</b>')
-    page.get_by_role('button', name='Make a link').click()
-    address = page.get_by_label('Address', exact=True).inner_text()
-    assert requests.get(f'{address}zarr.json', timeout=30).json()['node_type'] == 'group'
-    check_accessible(page, '.g-zarr-item')
-    page.get_by_role('button', name='Revoke <b>reviewers</b>').click()
-    page.locator('#g-confirm-button').click()
-    page.locator('.g-zarr-links li').wait_for(state='detached')
 
 
 def test_a_file_that_cannot_be_read_says_why(page, stack, girder, folder):

@@ -113,7 +113,7 @@ def test_a_link_lets_anybody_read(web, api, people, make_image, clock):
     status, link = make_link(api, itemId=str(image.item['_id']), label='for the paper')
     assert status == 200
     path = link['url'][link['url'].index('/zarr/k/') :]
-    assert path == f'/zarr/k/{link["key"]}/'
+    assert path == f'/zarr/k/{link["key"]}.zarr/'
     for key, body in image.snapshot.items():
         found = web.ask(path + key)
         assert (found.status, found.body) == (200, body)
@@ -194,6 +194,20 @@ def test_a_link_goes_with_its_target_and_follows_it(web, api, people, make_image
     assert web.ask(path).status == 403, 'moved to where its maker may not read'
     Item().remove(moved)
     assert ZarrLink().collection.count_documents({}) == 0
+
+
+def test_a_name_may_end_as_those_of_images_do(web, api, people, make_image):
+    """napari and Fiji go by the end of an address."""
+    image = make_image('zip')
+    _, link = make_link(api, itemId=str(image.item['_id']))
+    for path, headers in (
+        (f'/zarr/k/{link["key"]}', {}),
+        (f'/zarr/k/{link["key"]}.zarr', {}),
+        (f'{image.path}.zarr', token_of(people['owner'])),
+    ):
+        assert web.ask(f'{path}/zarr.json', headers=headers).body == image.snapshot['zarr.json']
+    assert web.ask(f'/zarr/k/{link["key"]}.zarr.zarr/zarr.json').status == 403
+    assert web.ask(f'/zarr/k/{link["key"]}.zarr').headers['location'] == f'./{link["key"]}/'
 
 
 def test_a_folder_link_leads_to_its_images_and_no_further(web, api, people, folder, make_image, tmp_path):

@@ -25,6 +25,7 @@ from girder_zarr.server.share.links import (
     view,
 )
 from girder_zarr.server.share.reads import ZarrRead, counts
+from girder_zarr.server.share.requests import SUFFIX
 
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
@@ -74,7 +75,8 @@ class ZarrLinkResource(Resource):
             raise InvalidInputError(msg)
         label, expires = check_label(body.get('label')), check_expires(body.get('expires'))
         link, key = ZarrLink().create(user, kind, target, label, expires)
-        return {**view(link), 'key': key, 'url': f'{_site()}/zarr/k/{key}/'}
+        suffix = '' if kind == 'folder' else SUFFIX
+        return {**view(link), 'key': key, 'url': f'{_site()}/zarr/k/{key}{suffix}/'}
 
     @access.user(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(

@@ -39,28 +39,54 @@ DEFAULT: list[dict[str, str]] = [
         'kind': 'link',
         'text': 'https://avivator.gehlenborglab.org/?image_url={encoded}',
     },
+    {
+        'name': 'Vol-E (3D)',
+        'kind': 'link',
+        'text': 'https://volumeviewer.allencell.org/viewer?url={encoded}',
+    },
+    {
+        'name': 'OME-NGFF validator',
+        'kind': 'link',
+        'text': 'https://ome.github.io/ome-ngff-validator/?source={encoded}',
+    },
     {'name': 'napari', 'kind': 'command', 'text': 'napari --plugin napari-ome-zarr {url}'},
-    {'name': 'QuPath', 'kind': 'address', 'text': '{url}'},
-    {'name': 'Fiji', 'kind': 'address', 'text': '{url}'},
+    {'name': 'Fiji: File, Import, HDF5/N5/Zarr/OME-NGFF', 'kind': 'address', 'text': '{url}'},
+    # Its Bio-Formats reads zarr v2 alone, and of addresses those with "s3" in them (ome/ZarrReader#109).
+    {'name': 'QuPath: File, Open URI (OME-Zarr 0.4 only)', 'kind': 'address', 'text': '{url}'},
     {
-        'name': 'zarr',
+        'name': 'Python: zarr',
         'kind': 'python',
-        'text': "import zarr  # and fsspec[http]\n\nimage = zarr.open_group('{url}', mode='r')\n",
+        'text': "import zarr  # and fsspec[http]\n\nimage = zarr.open_group('{url}', mode='r')\n"
+        "level = image['0']\n",
     },
     {
-        'name': 'dask',
+        'name': 'Python: tensorstore',
         'kind': 'python',
-        'text': "import dask.array\n\nlevel = dask.array.from_zarr('{url}', component='0')\n",
+        'text': "import tensorstore\n\nspec = {'driver': 'auto', 'kvstore': '{url}/0/'}\n"
+        'level = tensorstore.open(spec, read=True).result()\n',
     },
     {
-        'name': 'ngff-zarr',
+        'name': 'Python: dask',
         'kind': 'python',
-        'text': "import ngff_zarr\n\nimage = ngff_zarr.from_ngff_zarr('{url}')\n",
+        'text': 'import dask.array  # and zarr, fsspec[http]\n\n'
+        "level = dask.array.from_zarr('{url}', component='0')\n",
     },
     {
-        'name': 'Rarr',
+        'name': 'Python: ngff-zarr',
+        'kind': 'python',
+        'text': "import ngff_zarr  # and fsspec[http]\n\nimage = ngff_zarr.from_ngff_zarr('{url}')\n"
+        'level = image.images[0].data\n',
+    },
+    {
+        'name': 'R: pizzarr',
         'kind': 'r',
-        'text': "library(Rarr)\n\nlevel <- read_zarr_array('{url}/0')\n",
+        'text': "library(pizzarr)\n\nimage <- zarr_open_group(HttpStore$new('{url}'))\n"
+        "level <- image$get_item('0')$as.array()\n",
+    },
+    {
+        'name': 'R: Rarr',
+        'kind': 'r',
+        'text': "library(Rarr)  # 2 or later for zarr v3\n\nlevel <- read_zarr_array('{url}/0')\n",
     },
 ]
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DOORS = ('item', 'session', 'k')
+#: What the name of an image may end with: napari, QuPath and Fiji open what is called so, and nothing else.
+SUFFIX = '.zarr'
 #: The most parameters of an address.
 MAX_PARAMETERS = 32
 TOKEN_HEADER, TOKEN_COOKIE = 'girder-token', 'girderToken'
@@ -61,7 +63,7 @@ def read_request(method: str, path: str, query: bytes, headers: Mapping[str, str
     if len(parts) < 2 or parts[0] not in DOORS or not parts[1]:
         return None
     token = None if parts[0] == 'k' else _token(headers)
-    address = Address(parts[0], parts[1], token)
+    address = Address(parts[0], parts[1].removesuffix(SUFFIX), token)
     return ZarrRequest(method, address, parts[2] if len(parts) > 2 else None, _query(query), headers)
 
 

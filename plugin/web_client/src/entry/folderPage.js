@@ -1,6 +1,7 @@
 import { mount } from './mount';
 
 const { $ } = girder;
+const { getCurrentUser } = girder.auth;
 const { AccessType } = girder.constants;
 const { wrap } = girder.utilities.PluginUtils;
 const { HierarchyWidget } = girder.views.widgets;
@@ -24,7 +25,10 @@ wrap(HierarchyWidget, 'render', function (render, ...args) {
     if (isFolderPage(this)) {
         const canWrite = this.parentModel.getAccessLevel() >= AccessType.WRITE;
         if (canWrite) {
-            addToMenu(this);
+            addToMenu(this, 'g-new-stitch-session', 'picture', 'New stitch session', 'stitch');
+        }
+        if (getCurrentUser()) {
+            addToMenu(this, 'g-zarr-share-folder', 'link', 'Share as OME-Zarr', 'share');
         }
         const container = $('<div class="g-stitch-sessions-container">');
         this.$('.g-folder-list-container').before(container);
@@ -43,14 +47,15 @@ wrap(HierarchyWidget, 'destroy', function (destroy, ...args) {
     return destroy.apply(this, args);
 });
 
-function addToMenu(widget) {
+/** An entry of the folder's menu that leads to a page of ours. */
+function addToMenu(widget, name, icon, text, route) {
     const menu = widget.$('.g-folder-actions-menu');
-    if (menu.find('.g-new-stitch-session').length) {
+    if (menu.find(`.${name}`).length) {
         return;
     }
-    const entry = $('<li role="presentation"><a class="g-new-stitch-session" role="menuitem">' +
-        '<i class="icon-picture" aria-hidden="true"></i>New stitch session</a></li>');
-    entry.find('a').attr('href', `#folder/${widget.parentModel.id}/stitch`);
+    const entry = $(`<li role="presentation"><a class="${name}" role="menuitem">` +
+        `<i class="icon-${icon}" aria-hidden="true"></i>${text}</a></li>`);
+    entry.find('a').attr('href', `#folder/${widget.parentModel.id}/${route}`);
     menu.append(entry);
     widget.$('.g-folder-actions-button').girderEnable(true);
 }

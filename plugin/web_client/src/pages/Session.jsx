@@ -5,13 +5,16 @@ import { isLive, patchesText } from '../lib/sessions.js';
 import { fieldOf, formOf, specFrom } from '../lib/spec.js';
 import store from '../lib/store.js';
 import { keyOf } from '../lib/layout.js';
+import { Folded } from '../ui/Folded.jsx';
 import { LiveImage } from '../ui/LiveImage.jsx';
 import { JobProgress, SessionActions } from '../ui/SessionList.jsx';
+import { ShareLinks } from '../ui/ShareLinks.jsx';
 import { SpecForm } from '../ui/SpecForm.jsx';
 import { UploadPanel } from '../ui/UploadPanel.jsx';
 import { useSessions, useTitle } from '../ui/hooks.js';
 import { Facts, Failure, Icon, Message, State, confirmed, toast } from '../ui/parts.jsx';
 
+const { getCurrentUser } = girder.auth;
 const { AccessType } = girder.constants;
 const { formatDate, formatSize, DATE_SECOND } = girder.misc;
 const { router } = girder;
@@ -247,6 +250,20 @@ function Session({ sessionId }) {
                 )
                 : null}
             {hasImage ? <LiveImage session={session} canWrite={canWrite} /> : null}
+            {getCurrentUser()
+                ? (
+                    <Folded summary="Open in other programs, and share" className="g-zarr-session-share">
+                        {() => (
+                            <>
+                                <p class="g-zarr-hint">
+                                    Other programs show what has arrived so far, and more after a reload; in the end, the image.
+                                </p>
+                                <ShareLinks target={{ sessionId }} />
+                            </>
+                        )}
+                    </Folded>
+                )
+                : null}
             <Spec session={session} canWrite={canWrite} />
             <References session={session} canWrite={canWrite} />
             <JobLog session={session} />

@@ -1,27 +1,16 @@
-/** What is added to an item's page. */
+/** What is added to an item's page, and the links of a folder. */
 import { useEffect, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { Explanation } from '../ui/Explanation.jsx';
+import { Folded } from '../ui/Folded.jsx';
 import { ShareLinks } from '../ui/ShareLinks.jsx';
 import { ZarrPanel } from '../ui/ZarrPanel.jsx';
 import { Message } from '../ui/parts.jsx';
 import { shown } from '../ui/render.js';
+import { FolderLinks } from './FolderLinks.jsx';
 
 /** Names of files that ought to be images of ours. */
 const ZARR = /\.(ozx|zarr|zarr\.zip|zarr\.db|zarr\.sqlite)$/i;
-
-/** A part of the page that is loaded when somebody opens it. */
-function Folded({ summary, className, children }) {
-    const [isOpen, setOpen] = useState(false);
-    return (
-        <details
-            class={`g-info-list-entry g-zarr-folded ${className}`} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}
-        >
-            <summary>{summary}</summary>
-            {isOpen ? children() : null}
-        </details>
-    );
-}
 
 /** Why a file that is called like an OME-Zarr image cannot be seen as one. */
 function Unreadable({ itemId }) {
@@ -50,21 +39,21 @@ function Item({ itemId, name, largeImage, isSignedIn, isAdmin }) {
         <>
             {largeImage.sourceName === 'zarr'
                 ? (
-                    <Folded summary="OME-Zarr: what the file holds" className="g-zarr-item-zarr">
+                    <Folded summary="OME-Zarr: what the file holds" className="g-info-list-entry g-zarr-item-zarr">
                         {() => <ZarrPanel itemId={itemId} fileId={largeImage.fileId || largeImage.originalId} />}
                     </Folded>
                 )
                 : null}
             {isSignedIn
                 ? (
-                    <Folded summary="Share: an address by which others read it" className="g-zarr-item-share">
+                    <Folded summary="Open in other programs, and share" className="g-info-list-entry g-zarr-item-share">
                         {() => <ShareLinks target={{ itemId }} />}
                     </Folded>
                 )
                 : null}
             {isAdmin
                 ? (
-                    <Folded summary="Tile source: who opens this item, and why" className="g-zarr-item-source">
+                    <Folded summary="Tile source: who opens this item, and why" className="g-info-list-entry g-zarr-item-source">
                         {() => <Explanation itemId={itemId} />}
                     </Folded>
                 )
@@ -74,5 +63,6 @@ function Item({ itemId, name, largeImage, isSignedIn, isAdmin }) {
 }
 
 const showItem = shown(Item);
+const showFolderLinks = shown(FolderLinks);
 
-export { showItem };
+export { showFolderLinks, showItem };

@@ -1,97 +1,101 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { get, request } from '../lib/api.js';
-import { Text } from './SpecForm.jsx';
+import { LASTS, hasEnded, requestOf, usesText } from '../lib/share.js';
+import { OpenIn } from './OpenIn.jsx';
 import { Snippet } from './Snippet.jsx';
+import { Select, Text } from './SpecForm.jsx';
 import { Failure, confirmed } from './parts.jsx';
 
 const { DATE_MINUTE, formatDate } = girder.misc;
+const EMPTY = { label: '', lasts: '', day: '' };
 
-/** The address of a link that was just made, and the programs that open it. */
+function LinkRow({ link, onRevoke }) {
+    const name = link.label || `${link.hint}…`;
+    return (
+        <li>
+            <b>{name}</b>
+            {` since ${formatDate(link.created, DATE_MINUTE)}, ${usesText(link)}`}
+            {link.lastUsed ? `, last ${formatDate(link.lastUsed, DATE_MINUTE)}` : ''}
+            {link.expires ? `, ${hasEnded(link) ? 'ended' : 'ends'} ${formatDate(link.expires, DATE_MINUTE)}` : ''}{' '}
+            <button type="button" class="btn btn-default btn-xs" aria-label={`Revoke ${name}`} onClick={() => onRevoke(link, name)}>
+                Revoke
+            </button>
+        </li>
+    );
+}
+
+/** The address of a link that was just made, and what opens it. */
 function Made({ link }) {
-    const [viewers, setViewers] = useState([]);
-    useEffect(() => {
-        get('zarr_link/viewers', { url: link.url }).then(setViewers).catch(() => setViewers([]));
-    }, [link.url]);
     return (
         <div class="g-zarr-share-made" role="status">
-            <p>Whoever has this address reads the image. It is shown only now.</p>
-            <Snippet title="Address" text={link.url} />
-            {viewers.map(({ name, kind, text }) => (
-                kind === 'link'
-                    ? <a key={name} class="btn btn-default btn-sm" href={text} target="_blank" rel="noopener noreferrer">{`Open in ${name}`}</a>
-                    : <Snippet key={name} title={name} text={text} />
-            ))}
+            <p>Whoever has this address reads what it names, and cannot change it. The address is shown only now.</p>
+            {link.folderId
+                ? (
+                    <>
+                        <Snippet title="Address" text={link.url} />
+                        <p class="g-zarr-hint">
+                            An image in the folder has this address with its name and a slash behind it.
+                        </p>
+                    </>
+                )
+                : <OpenIn url={link.url} isItem={Boolean(link.itemId)} />}
         </div>
     );
 }
 
 /**
- * Share links to an item or a session: made, listed, revoked.
+ * Share links to an item, a folder or a session: made, opened, listed, revoked.
  *
  * @param {Object} props
- * @param {{itemId: string}|{sessionId: string}} props.target
+ * @param {{itemId: string}|{folderId: string}|{sessionId: string}} props.target
  */
 function ShareLinks({ target }) {
     const [links, setLinks] = useState([]);
-    const [form, setForm] = useState({ label: '', expires: '' });
+    const [form, setForm] = useState(EMPTY);
     const [made, setMade] = useState(null);
     const [failure, setFailure] = useState(null);
+    const list = useRef(null);
     const load = () => get('zarr_link', target).then(setLinks).catch(setFailure);
     useEffect(() => {
         load();
     }, [JSON.stringify(target)]);
+    const set = (name) => (value) => setForm({ ...form, [name]: value });
     async function change(what) {
         setFailure(null);
         try {
             await what();
+            await load();
         } catch (error) {
             setFailure(error);
         }
-        await load();
     }
     function make(event) {
         event.preventDefault();
         return change(async () => {
-            const hours = form.expires.trim();
-            const json = {
-                ...target, label: form.label.trim(),
-                ...(hours ? { expires: Number.isFinite(Number(hours)) ? Number(hours) : hours } : {})
-            };
-            setMade((await request('POST', 'zarr_link', { json })).data);
-            setForm({ label: '', expires: '' });
+            setMade((await request('POST', 'zarr_link', { json: requestOf(target, form) })).data);
+            setForm(EMPTY);
         });
     }
-    async function revoke(link) {
-        if (await confirmed(`Revoke the link ${link.label || link.hint}? Who uses it reads nothing any more.`, 'Revoke')) {
+    async function revoke(link, name) {
+        if (await confirmed(`Revoke the link ${name}? Who uses it reads nothing any more.`, 'Revoke')) {
             await change(() => request('DELETE', `zarr_link/${link._id}`, { body: undefined }));
+            setMade((shown) => (shown && shown._id === link._id ? null : shown));
+            // The button that had the focus is gone.
+            list.current.focus();
         }
     }
     return (
         <div class="g-zarr-share">
-            <Failure failure={failure} />
-            <form class="g-zarr-fields" onSubmit={make} novalidate>
-                <Text label="For whom" value={form.label} onInput={(label) => setForm({ ...form, label })} />
-                <Text
-                    label="Ends after (hours, or a date)" value={form.expires} placeholder="never"
-                    onInput={(expires) => setForm({ ...form, expires })}
-                />
-                <p class="g-zarr-buttons"><button type="submit" class="btn btn-default btn-sm">Make a link</button></p>
+            <form class="g-zarr-fields" onSubmit={make} novalidate aria-label="New link">
+                <Text label="For whom" value={form.label} maxlength="200" onInput={set('label')} />
+                <Select label="Holds" options={LASTS} value={form.lasts} onInput={set('lasts')} />
+                {form.lasts === 'day' ? <Text label="Last day" type="date" value={form.day} onInput={set('day')} /> : null}
+                <p class="g-zarr-buttons"><button type="submit" class="btn btn-primary btn-sm">Make a link</button></p>
             </form>
-            {made ? <Made link={made} /> : null}
-            <ul class="g-zarr-links">
-                {links.map((link) => (
-                    <li key={link._id}>
-                        <b>{link.label || link.hint}</b>
-                        {` since ${formatDate(link.created, DATE_MINUTE)}, used ${link.uses} times`}
-                        {link.expires ? `, ends ${formatDate(link.expires, DATE_MINUTE)}` : ''}{' '}
-                        <button
-                            type="button" class="btn btn-default btn-xs" aria-label={`Revoke ${link.label || link.hint}`}
-                            onClick={() => revoke(link)}
-                        >
-                            Revoke
-                        </button>
-                    </li>
-                ))}
+            <Failure failure={failure} />
+            {made ? <Made key={made._id} link={made} /> : null}
+            <ul class="g-zarr-links" ref={list} tabindex="-1" aria-label="Links">
+                {links.map((link) => <LinkRow key={link._id} link={link} onRevoke={revoke} />)}
             </ul>
         </div>
     );
