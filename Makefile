@@ -53,6 +53,8 @@ lock: $(READY)
 		setup.py requirements/tools.in --output-file requirements/lock.txt
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate \
 		--extra girder3 setup.py requirements/girder3.in --output-file requirements/girder3.txt
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate \
+		requirements/napari.in --output-file requirements/napari.txt
 
 $(READY):
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else f"$(PYTHON) is Python {sys.version.split()[0]}; this needs 3.11 to 3.13: make PYTHON=...")'

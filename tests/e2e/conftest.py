@@ -45,15 +45,21 @@ def results(stack, tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def chromium():
-    """The browser; each test has contexts of its own in it."""
-    program = find_chromium()
+def playwright():
+    """What starts browsers, where there is one."""
+    find_chromium()
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope='session')
+def chromium(playwright):
+    """The browser; each test has contexts of its own in it."""
+    browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

@@ -69,6 +69,19 @@ def test_what_has_arrived_is_an_image(web, api, folder):
     assert web.ask(f'{path}/0/c/0/0/0', 'HEAD').headers['content-length'] == str(len(body))
 
 
+def test_who_began_before_a_patch_reads_on_after_it(web, api, session):
+    """Metadata of before and chunks of after fit together: a viewer that is open breaks off nowhere."""
+    picture = random_pixels(150, 700)
+    api.put(session, 'a', png(picture[:, :200]))
+    path = link_of(api, session)
+    spec = {'driver': 'zarr3', 'kvstore': f'{web.address}{path}/0/'}
+    before = tensorstore.open(spec, read=True).result()
+    api.put(session, 'b', png(picture[:, 200:]), x=200)
+    assert np.array_equal(np.moveaxis(before.read().result(), 0, -1), picture[:, :200])
+    after = tensorstore.open(spec, read=True).result()
+    assert np.array_equal(np.moveaxis(after.read().result(), 0, -1), picture)
+
+
 def test_lower_levels_are_those_of_the_preview(web, api, session):
     picture = random_pixels(1100, 700)
     for y in (0, 500):

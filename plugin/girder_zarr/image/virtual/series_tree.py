@@ -31,16 +31,19 @@ class SeriesTree:
 
     :param series: its levels are called 0, 1, ... here, whatever they are called there.
     :param identity: a text that changes when pixels or metadata change.
+    :param grows: whether a larger image comes after this one. Its chunks then keep their shape, though the
+        image be smaller, so that a client with the metadata of before can decode a chunk of now.
     """
 
-    def __init__(self, series: Series, identity: str) -> None:
+    def __init__(self, series: Series, identity: str, *, grows: bool = False) -> None:
         self._levels = series.levels
+        self._grows = grows
         self._identity = identity
         names = [axis.name for axis in series.multiscale.axes]
         self._documents = group_documents(image_attributes(series.multiscale, '0.5'), 3)
         for number, level in enumerate(series.levels):
             found = array_documents_v3(
-                level.shape, _chunks(level), level.dtype, _CODEC.v3(level.dtype), 0, names
+                level.shape, _chunks(level, grows), level.dtype, _CODEC.v3(level.dtype), 0, names
             )
             self._documents[f'{number}/{_ROOT}'] = found[_ROOT]
 
@@ -57,7 +60,7 @@ class SeriesTree:
         place = tuple(map(int, texts))
         if len(place) != len(level.shape) or [str(number) for number in place] != texts:
             return None
-        sides = _chunks(level)
+        sides = _chunks(level, self._grows)
         if any(at * side >= size for at, side, size in zip(place, sides, level.shape, strict=True)):
             return None
         return ChunkEntry(level, sides, place, f'{self._identity}:{key}')
@@ -106,9 +109,11 @@ class ChunkEntry(Entry):
         return self._data
 
 
-def _chunks(level: LevelReader) -> tuple[int, ...]:
+def _chunks(level: LevelReader, grows: bool) -> tuple[int, ...]:
     """Return what a level is divided into: its own chunks, unless one would be too large to make at once."""
-    sides = [min(side, size) for side, size in zip(level.chunks, level.shape, strict=True)]
+    sides = list(level.chunks)
+    if not grows:
+        sides = [min(side, size) for side, size in zip(sides, level.shape, strict=True)]
     while math.prod(sides) * level.dtype.itemsize > DEFAULT.image_chunk_bytes:
         largest = sides.index(max(sides))
         sides[largest] = -(-sides[largest] // 2)

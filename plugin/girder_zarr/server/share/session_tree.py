@@ -72,5 +72,5 @@ class SessionTree:
         elif state is not self._state or state.etag is None or state.image.problems:
             # A state that is about to change gets a new identity each time, so that no cache stores it.
             identity = None if state.image.problems else state.etag
-            self._tree = SeriesTree(state.series, identity or uuid.uuid4().hex)
+            self._tree = SeriesTree(state.series, identity or uuid.uuid4().hex, grows=True)
             self._state = state

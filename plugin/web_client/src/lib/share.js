@@ -3,7 +3,7 @@
 /** How long a link holds: what the server takes as hours from now, and a day of one's own. */
 const LASTS = { '': 'for ever', 24: 'a day', 168: 'a week', 720: '30 days', 8760: 'a year', day: 'until a day' };
 /** What comes before the keys of an image whose codec a program lacks. */
-const TRANSCODED = '@zstd/';
+const TRANSCODED = '@zstd';
 
 /**
  * What is sent to make a link.
@@ -33,9 +33,9 @@ function groupsOf(viewers) {
     return { links: viewers.filter(isLink), texts: viewers.filter(({ kind }) => kind !== 'link') };
 }
 
-/** The address below which a link's image has its keys. */
+/** The address below which a link's image has its keys, as programs take it: some put a slash behind a slash. */
 function addressOf(url, { transcoded }) {
-    return transcoded ? url + TRANSCODED : url;
+    return url.replace(/\/$/, '') + (transcoded ? `/${TRANSCODED}` : '');
 }
 
 /** Whether pages that come over https cannot read from an address. */

@@ -1,0 +1,112 @@
+"""Private images on a real server, each with its pixels and an address that is shared by a link."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import tifffile
+import zarr
+
+from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import girder_client
+
+#: The channels of `channels_zarr`: label, colour, window, and whether it is shown at first.
+CHANNELS = (
+    ('DAPI', '0000FF', (100, 1100), True),
+    ('GFP', '00FF00', (0, 4000), True),
+    ('<b>Cy3</b>', 'FF8000', (500, 2500), True),
+    ('Cy5', 'FF00FF', (0, 65535), True),
+)
+
+
+class Shared(NamedTuple):
+    """A private image and the way to it.
+
+    :param pixels: (c, y, x), as they are at full resolution. :param url: of its share link.
+    """
+
+    item_id: str
+    pixels: np.ndarray
+    url: str
+
+
+def channels_of(shape: tuple[int, int] = (300, 400)) -> np.ndarray:
+    """Return four channels of uint16, (c, y, x), that differ and pass over their windows at both ends."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    ramps = [x * 3, y * 15, (x + y) * 4, ((x // 40 + y // 40) % 2) * 40000 + x * 20]
+    return np.stack(ramps).astype(np.uint16)
+
+
+def channels_zarr(path: Path, pixels: np.ndarray) -> bytes:
+    """Write (c, y, x) as OME-Zarr 0.5 of two levels in a zip, by zarr alone; return the file.
+
+    :param path: where it is written.
+    """
+    datasets = [
+        {'path': str(level), 'coordinateTransformations': [{'type': 'scale', 'scale': [1, step, step]}]}
+        for level, step in enumerate((0.5, 1.0))
+    ]
+    axes = [{'name': 'c', 'type': 'channel'}]
+    axes += [{'name': name, 'type': 'space', 'unit': 'micrometer'} for name in 'yx']
+    omero = {
+        'channels': [
+            {
+                'label': label,
+                'color': color,
+                'active': active,
+                'window': {'min': 0, 'max': 65535, 'start': window[0], 'end': window[1]},
+            }
+            for label, color, window, active in CHANNELS
+        ]
+    }
+    attributes = {
+        'ome': {'version': '0.5', 'multiscales': [{'axes': axes, 'datasets': datasets}], 'omero': omero}
+    }
+    with zarr.storage.ZipStore(path, mode='w') as store:
+        group = zarr.create_group(store, attributes=attributes)
+        for level, step in enumerate((1, 2)):
+            array = pixels[:, ::step, ::step]
+            shards = (1, 256, 256) if level == 0 else None  # read by ranges, which other sites must ask for
+            group.create_array(str(level), data=array, chunks=(1, 64, 64), shards=shards)
+    return path.read_bytes()
+
+
+def slide_tiff(pixels: np.ndarray) -> bytes:
+    """Return (y, x, 3) of uint8 as a slide is stored: tiles of each level in a page, without loss."""
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as file:
+        for step in (1, 2, 4):
+            level = np.ascontiguousarray(pixels[::step, ::step])
+            file.write(level, tile=(128, 128), photometric='rgb', compression='deflate', metadata=None)
+    return stream.getvalue()
+
+
+def private_folder(girder: girder_client.GirderClient, name: str) -> str:
+    """Make a folder that its owner alone may read; return its id."""
+    parent = girder.get('user/me')['_id']
+    folder: dict[str, Any] = girder.createFolder(
+        parent, name, parentType='user', public=False, reuseExisting=True
+    )
+    return str(folder['_id'])
+
+
+def share(girder: girder_client.GirderClient, **target: str) -> str:
+    """Make a link to ``itemId``, ``folderId`` or ``sessionId``; return its address."""
+    return str(girder.post('zarr_link', data=json.dumps(target))['url'])
+
+
+def share_file(girder: girder_client.GirderClient, folder: str, name: str, body: bytes) -> str:
+    """Upload an image; return the id of its item once it is one."""
+    file = girder.uploadFile(folder, io.BytesIO(body), name, len(body), parentType='folder')
+    item_id: str = file['itemId']
+    if 'largeImage' not in girder.getItem(item_id):
+        girder.post(f'item/{item_id}/tiles')
+    wait_until(lambda: girder.getItem(item_id).get('largeImage', {}).get('fileId'), what=f'the image {name}')
+    return item_id
