@@ -69,15 +69,6 @@ def wait_shown(page, url, expected):
     return size
 
 
-def composite(pixels):
-    """Return (c, y, x) as its channels are to be shown, windows and colours added up: (y, x, 3), 0 to 255."""
-    out = np.zeros((*pixels.shape[1:], 3))
-    for values, (_, color, (start, end), _) in zip(pixels, shared_images.CHANNELS, strict=True):
-        rgb = np.array([int(color[at : at + 2], 16) / 255 for at in (0, 2, 4)])
-        out += np.clip((values.astype(float) - start) / (end - start), 0, 1)[..., None] * rgb
-    return np.round(np.clip(out, 0, 1) * 255).astype(int)
-
-
 def test_a_private_image(page, girder, folder, tmp_path):
     pixels = shared_images.channels_of()
     body = shared_images.channels_zarr(tmp_path / 'channels.zarr.zip', pixels)
@@ -90,7 +81,7 @@ def test_a_private_image(page, girder, folder, tmp_path):
         assert np.array_equal(found, pixels[:, ::step, ::step])
     names = [channel['label'] for channel in attributes['ome']['omero']['channels']]
     assert names == [one[0] for one in shared_images.CHANNELS]
-    assert wait_shown(page, url, composite(pixels))['names'] == names
+    assert wait_shown(page, url, shared_images.added_up(pixels))['names'] == names
 
 
 def test_a_slide_of_another_format(page, girder, folder):

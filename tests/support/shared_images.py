@@ -78,6 +78,16 @@ def channels_zarr(path: Path, pixels: np.ndarray) -> bytes:
     return path.read_bytes()
 
 
+def added_up(pixels: np.ndarray) -> np.ndarray:
+    """Return (c, y, x) as `CHANNELS` says, windows and colours added up: (y, x, 3), 0 to 255."""
+    out = np.zeros((*pixels.shape[1:], 3))
+    for values, (_, color, (start, end), active) in zip(pixels, CHANNELS, strict=True):
+        if active:
+            rgb = np.array([int(color[at : at + 2], 16) / 255 for at in (0, 2, 4)])
+            out += np.clip((values.astype(float) - start) / (end - start), 0, 1)[..., None] * rgb
+    return np.round(np.clip(out, 0, 1) * 255).astype(int)
+
+
 def slide_tiff(pixels: np.ndarray) -> bytes:
     """Return (y, x, 3) of uint8 as a slide is stored: tiles of each level in a page, without loss."""
     stream = io.BytesIO()

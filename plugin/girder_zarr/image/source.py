@@ -22,6 +22,7 @@ from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.hierarchy.internal_metadata import describe
 from girder_zarr.image.hierarchy.labels import LabelFrames
 from girder_zarr.image.hierarchy.selection import choice_key, open_wanted, wanted
+from girder_zarr.image.render.composite import CompositeMixin
 from girder_zarr.image.render.display import encode_jpeg
 from girder_zarr.image.render.finite import as_json
 from girder_zarr.image.render.passthrough import stored_jpeg
@@ -54,7 +55,9 @@ if TYPE_CHECKING:
 VALIDATION_BOUNDS = Bounds(groups=10, keys=200, all_keys=1000, findings=50)
 
 
-class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSource, metaclass=SourceMeta):
+class ZarrFileTileSource(
+    RenderedMixin, CompositeMixin, StatisticsMixin, SinkMixin, FileTileSource, metaclass=SourceMeta
+):
     """Provides tile access to OME-Zarr images and other zarr arrays, and writes new ones."""
 
     cacheName = 'tilesource'
@@ -349,9 +352,14 @@ class ZarrFileTileSource(RenderedMixin, StatisticsMixin, SinkMixin, FileTileSour
     def getThumbnail(self, width: Any = None, height: Any = None, **kwargs: Any) -> Any:
         """Return a thumbnail; see the base class. Its pixels are means, as those of lower levels are.
 
+        Without a frame and a style it shows the channels as the file says.
+
         :raises OutputSizeError: it would have more pixels than ``thumbnail_pixels`` of the limits.
         """
         check_thumbnail((self.sizeX, self.sizeY), (width, height), filled=bool(kwargs.get('fill')))
+        composed = self._composedView() if kwargs.get('frame') is None else None
+        if composed is not None:
+            return composed.getThumbnail(width, height, **kwargs)
         return super().getThumbnail(width, height, **{**kwargs, MEANS: True})
 
     def getRegion(self, format: Any = (TILE_FORMAT_IMAGE,), **kwargs: Any) -> Any:  # noqa: A002
