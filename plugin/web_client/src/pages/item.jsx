@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { Explanation } from '../ui/Explanation.jsx';
 import { Folded } from '../ui/Folded.jsx';
+import { ImageControls } from '../ui/ImageControls.jsx';
 import { ShareLinks } from '../ui/ShareLinks.jsx';
 import { ZarrPanel } from '../ui/ZarrPanel.jsx';
 import { Message } from '../ui/parts.jsx';
@@ -64,5 +65,6 @@ function Item({ itemId, name, largeImage, isSignedIn, isAdmin }) {
 
 const showItem = shown(Item);
 const showFolderLinks = shown(FolderLinks);
+const showImageControls = shown(ImageControls);
 
-export { showFolderLinks, showItem };
+export { showFolderLinks, showImageControls, showItem };
