@@ -23,6 +23,15 @@ test('channels are as the file says, and named and coloured where it says nothin
     assert.deepEqual(channelsOf({ ...metadata, bandCount: 3 }, described), []);
 });
 
+test('of channels that are all of one colour the first is shown', () => {
+    const white = ['a', 'b'].map((label) => ({ label, color: 'FFFFFF', active: true }));
+    for (const all of [white, []]) {
+        const channels = channelsOf(metadata, all);
+        assert.deepEqual(channels.map(({ isActive }) => isActive), [true, false]);
+        assert.deepEqual(channels.map(({ color }) => color), ['FFFFFF', '00FF00']);
+    }
+});
+
 test('a style adds up what is shown, and none is black', () => {
     const channels = channelsOf(metadata, described);
     assert.deepEqual(styleOf(channels, 1), {
@@ -60,6 +69,7 @@ test('a histogram is outlined within its box', () => {
 });
 
 test('a channel without a window is shown in the bits that its values need', () => {
-    const windows = [[0, 1197], [0, 4095], [0, 0.5], [-3, 7], [-3, -3]].map(([min, max]) => guessedWindow({ min, max }));
+    const windows = [[0, 1197], [0, 4095], [0, 0.5], [-3, 7], [-3, -3]].map(([min, max]) => guessedWindow({ min, max }, 'int32'));
+    assert.deepEqual(guessedWindow({ min: 3, max: 9 }, 'uint8'), [0, 255]);
     assert.deepEqual(windows, [[0, 2047], [0, 4095], [0, 1], [-3, 7], [-3, -2]]);
 });

@@ -10,6 +10,7 @@ import pytest
 from large_image.exceptions import TileSourceError
 
 from girder_zarr.errors import StyleError
+from girder_zarr.image import new
 from girder_zarr.image.render.composite import add_up
 from support import shared_images
 from support.images import decoded, opened
@@ -84,6 +85,27 @@ def test_the_window_of_the_source_where_a_style_names_none(path: Path) -> None:
     expected = np.clip(PIXELS[1] / 4000, 0, 1) * 255
     assert np.abs(found[..., 1] - expected).max() <= 1
     assert not found[..., [0, 2]].any()
+
+
+def thumbnail(source: gz.ZarrFileTileSource) -> np.ndarray:
+    return decoded(source.getThumbnail(width=64, height=64, encoding='PNG')[0])[..., :3]
+
+
+def test_a_thumbnail_of_channels_that_are_all_white_is_the_first_of_them() -> None:
+    source = new()
+    for channel, value in enumerate((100, 200)):
+        source.addTile(np.full((64, 64, 1), value, np.uint8), x=0, y=0, c=channel)
+    assert set(np.unique(thumbnail(source))) == {100}
+
+
+def test_a_thumbnail_of_8_bits_has_the_values_of_the_file(tmp_path: Path) -> None:
+    source = new()
+    for channel, value in enumerate((100, 200)):
+        source.addTile(np.full((64, 64, 1), value, np.uint8), x=0, y=0, c=channel)
+    source.channelNames = ['red', 'green']
+    source.channelColors = ['#FF0000', '#00FF00']
+    source.write(str(tmp_path / 'a.zarr.zip'), lossy=False)
+    assert thumbnail(opened(tmp_path / 'a.zarr.zip'))[5, 5].tolist() == [100, 200, 0]
 
 
 def test_what_is_not_finite_is_black() -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from .display import usable_window
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -111,6 +113,7 @@ class CompositeMixin:
 
     _series: list[Series]
     _layout: FrameLayout
+    _dtype: np.dtype[Any]
     _framecount: int
     _strides: dict[str, int]
     _unstyled: Any
@@ -142,15 +145,27 @@ class CompositeMixin:
             planes.append(tile[: image.shape[0], : image.shape[1], one.band])
             low, high = one.window
             if low is None or high is None:
-                own = self._frameWindows(number)[one.band]
+                own = self._ownWindow(number, one.band)
                 low, high = own[0] if low is None else low, own[1] if high is None else high
             windows.append((low, high))
         return add_up(planes, windows, [one.color for one in bands])
 
+    def _ownWindow(self, frame: int, band: int) -> tuple[float, float]:
+        """Return the window of the file, or where it has none, that in which a frame is shown alone."""
+        if self._dtype != np.uint8:
+            return self._frameWindows(frame)[band]  # type: ignore[no-any-return]
+        channels = self._series[0].multiscale.channels or ()
+        place = self._layout.positions(frame).get('c', 0) * self._layout.bands + band
+        return usable_window(channels[place].window if place < len(channels) else None, self._dtype) or (
+            0,
+            255,
+        )
+
     def _composedView(self) -> Self | None:
         """Return a view of this source whose channels are added up as the file's omero says.
 
-        None where it names no colours, or where a frame is a picture in itself: RGB, and labels.
+        None where it names no colours (many programs call every channel white), or where a frame is a
+        picture in itself: RGB, and labels.
         """
         style = self._fileStyle()
         if style is None:
@@ -186,4 +201,5 @@ class CompositeMixin:
             for number, one in enumerate(channels[:count])
             if one.active is not False and one.color and _COLOR.fullmatch(f'#{one.color}')
         ]
-        return {'bands': shown[:MAX_BANDS]} if shown else None
+        colors = {one['palette'] for one in shown}
+        return {'bands': shown[:MAX_BANDS]} if shown and (len(shown) == 1 or len(colors) > 1) else None

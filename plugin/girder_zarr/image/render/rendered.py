@@ -29,6 +29,7 @@ class RenderedMixin:
     _editable: bool
     _isRendered: bool = False
     _cachedRenderedView: Any = None
+    _cachedComposed: Any = None
     _labels: LabelFrames | None = None
     _palette: Palette | None = None
 
@@ -37,7 +38,7 @@ class RenderedMixin:
         self._bandRanges: dict[Any, Any] = {}
         self._bandInfo = None
         self._windows: dict[int, tuple[tuple[float, float], ...]] = {}
-        self._cachedRenderedView = None
+        self._cachedRenderedView = self._cachedComposed = None
         label = is_label(first) and self._layout.bands == 1
         self._palette = Palette(first.attributes.get('image-label')) if label else None
 

@@ -38,13 +38,15 @@ function channelsOf(metadata, described) {
     if (count === 1 && !described.length) {
         return [];
     }
-    return Array.from({ length: count }, (_, at) => {
+    const colors = Array.from({ length: count }, (_, at) => String((described[at] || {}).color || '').toUpperCase());
+    // Many programs call every channel white; of such only the first is shown.
+    const isAlike = count > 1 && new Set(colors).size === 1;
+    return colors.map((color, at) => {
         const found = described[at] || {};
-        const color = String(found.color || '').toUpperCase();
         return {
             name: found.label || names[at] || `Channel ${at}`,
-            isActive: found.active !== false && at < MAX_SHOWN,
-            color: HEX.test(color) ? color : COLORS[count === 1 ? 0 : at % COLORS.length],
+            isActive: isAlike ? at === 0 : found.active !== false && at < MAX_SHOWN,
+            color: HEX.test(color) && !isAlike ? color : COLORS[at % COLORS.length],
             ...windowOf(found.window, metadata.dtype)
         };
     });
@@ -64,9 +66,13 @@ function windowOf(found, dtype) {
  * The window in which the server shows a channel that has none: as many bits as its values need, or all there is.
  *
  * @param {{min: number, max: number}} histogram
+ * @param {string} dtype
  * @returns {[number, number]}
  */
-function guessedWindow({ min, max }) {
+function guessedWindow({ min, max }, dtype) {
+    if (dtype === 'uint8') {
+        return [0, 255];
+    }
     if (min < 0) {
         return [min, max > min ? max : min + 1];
     }

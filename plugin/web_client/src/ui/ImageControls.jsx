@@ -39,7 +39,7 @@ function Limit({ label, value, range, step, onInput }) {
 function ChannelRow({ itemId, channel, frame, size, isWhole, onChange }) {
     const { name, isActive, color, low, high } = channel;
     const histogram = useHistogram(itemId, frame, size);
-    const guessed = guessedWindow(histogram || { min: 0, max: 1 });
+    const guessed = guessedWindow(histogram || { min: 0, max: 1 }, size.dtype);
     const from = low === null ? guessed[0] : low;
     const to = high === null ? guessed[1] : high;
     const least = Math.min(histogram ? histogram.min : 0, from);
