@@ -16,30 +16,15 @@ from girder_zarr.image.store.addresses import locate, parse_allowed, resolve
 from girder_zarr.image.store.buffered import BufferedBytes
 from girder_zarr.image.store.bytesource import FileBytes
 from girder_zarr.image.store.stores import open_store
-from girder_zarr.image.validate.hierarchy import validate
 from support.images import halves, opened, region, write
 from support.stores import CountedBytes, image_database, zip_folder
-from support.web import Served, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from support.web import Served
+
 pytest.importorskip('urllib3')
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[Served]:
-    """A server whose host is allowed, and its folder."""
-    folder = tmp_path / 'web'
-    folder.mkdir()
-    with serve(folder) as served:
-        addresses.allow_hosts([f'127.0.0.1:{served.port}', '127.0.0.0/8'])
-        yield served
-    addresses.follow(None)
-    for _, pool in remote._pools.values():
-        pool.close()
-    remote._pools.clear()
 
 
 @pytest.mark.parametrize('zarr_format', [2, 3])
@@ -220,7 +205,6 @@ def test_what_a_server_may_get_wrong(web: Served) -> None:
 
 
 def test_consolidated_metadata_saves_requests(web: Served, picture: np.ndarray) -> None:
-    import zarr
 
     folder = write(
         web.folder / 'a.zarr', halves(picture[..., 0], 3, 0, 1), 'yx', zarr_format=2, chunks=(64, 64)
@@ -242,7 +226,6 @@ def test_opening_a_directory_costs_few_requests(
     web: Served, zarr_format: Any, consolidated: bool, labels: bool, most: int
 ) -> None:
     """One for each level and a few for the root, or those alone where its metadata is consolidated."""
-    import zarr
 
     pixels = np.random.default_rng(4).integers(0, 255, (1024, 1024)).astype('uint8')
     folder = write(
@@ -329,7 +312,6 @@ def test_links_out_of_a_directory_are_followed_only_for_a_path_in_python(
 
 
 def test_neighbours_in_a_shard_are_one_request(web: Served, tmp_path: Path) -> None:
-    import zarr
 
     pixels = np.random.default_rng(2).integers(0, 255, (3, 1024, 1024)).astype('uint8')
     folder = write(tmp_path / 'a.zarr', [pixels], 'cyx', chunks=(1, 512, 512))
@@ -356,70 +338,3 @@ def test_neighbours_in_a_shard_are_one_request(web: Served, tmp_path: Path) -> N
     found = level.read((slice(0, 3), slice(512, 1024), slice(512, 1024)))
     np.testing.assert_array_equal(found, pixels[:, 512:, 512:])
     assert len(web.asked) <= 3  # the entry's header, the index, all twelve chunks
-
-
-@pytest.mark.parametrize('shards', [None, (256, 256)])
-def test_an_image_without_any_chunk_says_so_at_few_requests(web: Served, shards: Any) -> None:
-    """zarr stores no chunk that holds nothing but the fill value."""
-    path = web.folder / 'image.zarr'
-    axes = [{'name': name, 'type': 'space'} for name in 'yx']
-    datasets = [
-        {'path': str(at), 'coordinateTransformations': [{'type': 'scale', 'scale': [2**at, 2**at]}]}
-        for at in range(2)
-    ]
-    multiscales: Any = [{'axes': axes, 'datasets': datasets}]
-    group = zarr.open_group(
-        path, mode='w', attributes={'ome': {'version': '0.5', 'multiscales': multiscales}}
-    )
-    arrays = [
-        group.create_array(
-            str(at), shape=(1000 >> at, 1200 >> at), chunks=(64, 64), shards=shards, dtype='u1', fill_value=9,
-            dimension_names=['y', 'x'],
-        )
-        for at in range(2)
-    ]  # fmt: skip
-    source = gz.open(f'{web.address}/image.zarr', noCache=True)
-    before = len(web.asked)
-    found = [one for one in source.getInternalMetadata()['zarr']['problems'] if 'chunk' in one]
-    assert len(found) == 1
-    assert found[0].startswith('No chunk was found where 6 were looked for, such as ')
-    assert 'fill value 9' in found[0]
-    assert len(web.asked) - before <= 12, web.asked[before:]
-    hints = validate(f'{web.address}/image.zarr').hints
-    assert any('No chunk was found where 3' in one for one in hints), hints
-    for array in arrays:
-        array[-1, -1] = 200
-    source = gz.open(f'{web.address}/image.zarr', noCache=True)
-    before = len(web.asked)
-    assert not [one for one in source.getInternalMetadata()['zarr']['problems'] if 'chunk' in one]
-    assert len(web.asked) - before <= 3
-    assert not any('chunk' in one for one in validate(f'{web.address}/image.zarr').hints)
-
-
-def test_large_values_are_handed_on_by_ranges(web: Served) -> None:
-    """As `/zarr` gives the chunks of an image that a link names: never a whole one in memory."""
-    folder = web.folder / 'image.zarr'
-    folder.mkdir()
-    (folder / 'zarr.json').write_text('{}')
-    (folder / 'empty').write_bytes(b'')
-    large = np.random.default_rng(0).bytes(10 * 2**20 + 5)
-    (folder / 'large').write_bytes(large)
-    store = open_store(f'{web.address}/image.zarr')
-    web.asked.clear()
-    entry = store.entry('large')
-    assert entry is not None
-    assert entry.size == len(large)
-    assert b''.join(bytes(block) for block in entry.blocks(0, entry.size)) == large
-    assert b''.join(bytes(block) for block in entry.blocks(len(large) - 7, len(large))) == large[-7:]
-    ranges = [asked.removeprefix('bytes=').split('-') for _, asked in web.asked if asked is not None]
-    assert len(ranges) == len(web.asked) == 5
-    assert max(int(last) - int(first) + 1 for first, last in ranges) <= remote.STREAM_BYTES
-    small, empty = store.entry('zarr.json'), store.entry('empty')
-    assert small is not None
-    assert empty is not None
-    assert (small.size, empty.size, store.entry('nothing')) == (2, 0, None)
-    assert small.identity != entry.identity
-    web.ranges = False
-    whole = store.entry('large')
-    assert whole is not None
-    assert b''.join(bytes(block) for block in whole.blocks(0, whole.size)) == large
