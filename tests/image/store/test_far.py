@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import zarr
 
-import girder_zarr.image as gz
 from girder_zarr.common.chunk_cache import CHUNKS
 from girder_zarr.common.request_pool import MAX_PER_SOURCE, REQUESTS
 from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
@@ -17,7 +16,6 @@ from girder_zarr.image.chunk.arrays import read_array
 from girder_zarr.image.chunk.chunks import StoredLevel
 from girder_zarr.image.store import addresses, remote
 from girder_zarr.image.store.stores import open_store
-from girder_zarr.image.validate.hierarchy import validate
 from support.stores import zip_folder
 from support.waiting import wait_until
 from support.web import Served, serve
@@ -183,41 +181,3 @@ def test_another_opening_of_an_address_sees_what_has_changed(web: Served) -> Non
     np.testing.assert_array_equal(level(f'{web.address}/a').read(PLANE), VALUES[PLANE])
     array[...] = VALUES[::-1]
     np.testing.assert_array_equal(level(f'{web.address}/a').read(PLANE), VALUES[::-1][PLANE])
-
-
-@pytest.mark.parametrize('shards', [None, (256, 256)])
-def test_an_image_without_any_chunk_says_so_at_few_requests(web: Served, shards: Any) -> None:
-    """zarr stores no chunk that holds nothing but the fill value."""
-    path = web.folder / 'image.zarr'
-    axes = [{'name': name, 'type': 'space'} for name in 'yx']
-    datasets = [
-        {'path': str(at), 'coordinateTransformations': [{'type': 'scale', 'scale': [2**at, 2**at]}]}
-        for at in range(2)
-    ]
-    multiscales: Any = [{'axes': axes, 'datasets': datasets}]
-    group = zarr.open_group(
-        path, mode='w', attributes={'ome': {'version': '0.5', 'multiscales': multiscales}}
-    )
-    arrays = [
-        group.create_array(
-            str(at), shape=(1000 >> at, 1200 >> at), chunks=(64, 64), shards=shards, dtype='u1', fill_value=9,
-            dimension_names=['y', 'x'],
-        )
-        for at in range(2)
-    ]  # fmt: skip
-    source = gz.open(f'{web.address}/image.zarr', noCache=True)
-    before = len(web.asked)
-    found = [one for one in source.getInternalMetadata()['zarr']['problems'] if 'chunk' in one]
-    assert len(found) == 1
-    assert found[0].startswith('No chunk was found where 6 were looked for, such as ')
-    assert 'fill value 9' in found[0]
-    assert len(web.asked) - before <= 12, web.asked[before:]
-    hints = validate(f'{web.address}/image.zarr').hints
-    assert any('No chunk was found where 3' in one for one in hints), hints
-    for array in arrays:
-        array[-1, -1] = 200
-    source = gz.open(f'{web.address}/image.zarr', noCache=True)
-    before = len(web.asked)
-    assert not [one for one in source.getInternalMetadata()['zarr']['problems'] if 'chunk' in one]
-    assert len(web.asked) - before <= 3
-    assert not any('chunk' in one for one in validate(f'{web.address}/image.zarr').hints)

@@ -18,27 +18,13 @@ from girder_zarr.image.store.bytesource import FileBytes
 from girder_zarr.image.store.stores import open_store
 from support.images import halves, opened, region, write
 from support.stores import CountedBytes, image_database, zip_folder
-from support.web import Served, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from support.web import Served
+
 pytest.importorskip('urllib3')
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[Served]:
-    """A server whose host is allowed, and its folder."""
-    folder = tmp_path / 'web'
-    folder.mkdir()
-    with serve(folder) as served:
-        addresses.allow_hosts([f'127.0.0.1:{served.port}', '127.0.0.0/8'])
-        yield served
-    addresses.follow(None)
-    for _, pool in remote._pools.values():
-        pool.close()
-    remote._pools.clear()
 
 
 @pytest.mark.parametrize('zarr_format', [2, 3])
@@ -352,32 +338,3 @@ def test_neighbours_in_a_shard_are_one_request(web: Served, tmp_path: Path) -> N
     found = level.read((slice(0, 3), slice(512, 1024), slice(512, 1024)))
     np.testing.assert_array_equal(found, pixels[:, 512:, 512:])
     assert len(web.asked) <= 3  # the entry's header, the index, all twelve chunks
-
-
-def test_large_values_are_handed_on_by_ranges(web: Served) -> None:
-    """As `/zarr` gives the chunks of an image that a link names: never a whole one in memory."""
-    folder = web.folder / 'image.zarr'
-    folder.mkdir()
-    (folder / 'zarr.json').write_text('{}')
-    (folder / 'empty').write_bytes(b'')
-    large = np.random.default_rng(0).bytes(10 * 2**20 + 5)
-    (folder / 'large').write_bytes(large)
-    store = open_store(f'{web.address}/image.zarr')
-    web.asked.clear()
-    entry = store.entry('large')
-    assert entry is not None
-    assert entry.size == len(large)
-    assert b''.join(bytes(block) for block in entry.blocks(0, entry.size)) == large
-    assert b''.join(bytes(block) for block in entry.blocks(len(large) - 7, len(large))) == large[-7:]
-    ranges = [asked.removeprefix('bytes=').split('-') for _, asked in web.asked if asked is not None]
-    assert len(ranges) == len(web.asked) == 5
-    assert max(int(last) - int(first) + 1 for first, last in ranges) <= remote.STREAM_BYTES
-    small, empty = store.entry('zarr.json'), store.entry('empty')
-    assert small is not None
-    assert empty is not None
-    assert (small.size, empty.size, store.entry('nothing')) == (2, 0, None)
-    assert small.identity != entry.identity
-    web.ranges = False
-    whole = store.entry('large')
-    assert whole is not None
-    assert b''.join(bytes(block) for block in whole.blocks(0, whole.size)) == large

@@ -74,9 +74,8 @@ class PreviewImage:
 
     def __init__(self, identity: Hashable, spec: StitchSpec, sources: Sources, cache: BlockCache) -> None:
         self.spec = spec
-        # Blocks that an image of the same identity has left may be older than the patches of this one.
-        self._cached_as = (identity, next(_images))
-        self._was_read = False
+        # Blocks that an image of the same identity has left may be older than these patches.
+        self._cached_as, self._was_read = (identity, next(_images)), False
         self._sources = sources
         self._cache = cache
         self._lock = threading.Lock()
@@ -109,13 +108,11 @@ class PreviewImage:
         replaced = [known[key] for key in changed if key in known]
         with self._lock:
             for old in replaced:
-                self._index.remove(old.key)
+                new = changed[self._index.remove(old.key).key]
                 self._problems.pop(old.key, None)
-            self._index.add(changed.values())
-            for patch in replaced:
-                new = changed[patch.key]
-                if (patch.placement, patch.shape) != (new.placement, new.shape):
+                if (old.placement, old.shape) != (new.placement, new.shape):
                     self._extent = None
+            self._index.add(changed.values())
             for patch in changed.values():
                 self._update_extent(None, patch)
         self._invalidate([*replaced, *changed.values()])
@@ -146,10 +143,9 @@ class PreviewImage:
             )
 
     def _invalidate(self, patches: Iterable[Patch]) -> None:
-        if not self._was_read:  # while patches are put into a new image there is nothing to forget
-            return
-        for key in {key for patch in patches for key in blocks_of(patch)}:
-            self._cache.pop((self._cached_as, *key))
+        if self._was_read:  # while patches are put into a new image there is nothing to forget
+            for key in {key for patch in patches for key in blocks_of(patch)}:
+                self._cache.pop((self._cached_as, *key))
 
     # Reading
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from girder_zarr.common.cache import LRU
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
