@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,7 +47,7 @@ class Made:
 
 
 #: The blocks of any number of previews, by identity of the preview, level, frame, row and column.
-BlockCache = LRU['Hashable', Made]
+BlockCache = LRU[Hashable, Made]
 
 
 def block_cache(max_bytes: int) -> BlockCache:
