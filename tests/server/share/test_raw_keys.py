@@ -2,10 +2,16 @@
 
 import email
 import email.policy
+import io
+import zipfile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from girder_zarr.server.share import asgi, grants
+from girder_zarr.server.share.requests import respond
+from support.girder_images import upload
 
 from .conftest import FAR, LOCAL
 
@@ -35,6 +41,39 @@ def test_every_key_is_the_stored_bytes(web, owner, make_image, kind, version):
         assert (again.status, again.body, again.headers['etag']) == (304, b'', tag)
     for key in ('0/c/99/99', '9/9', 'nothing', '0', 'zarr.json/x', 'x' * 300, '0/c/../zarr.json'):
         assert web.ask(f'{image.path}/{key}', headers=owner).status == 404, key
+
+
+def test_an_answer_is_the_same_by_both_ways(web, owner, make_image, monkeypatch):
+    """Small values are answered in the event loop once the rights are known, others in threads."""
+    image = make_image('zip')
+    ways = []
+    monkeypatch.setattr(asgi, 'respond', lambda request: ways.append(request.key) or respond(request))
+    for key, body in image.snapshot.items():
+        grants.forget_grants()
+        replies = [web.ask(f'{image.path}/{key}', headers=owner) for _ in range(2)]
+        assert ways == [key], 'once in a thread, which learns the rights, then without one'
+        assert replies[0] == replies[1]
+        assert (replies[1].status, replies[1].body) == (200, body)
+        part = web.ask(f'{image.path}/{key}', headers={**owner, 'Range': 'bytes=2-5'})
+        assert (part.status, part.body, ways) == (206, body[2:6], [key])
+        ways.clear()
+
+
+def test_no_more_streams_than_there_is_memory_for(web, owner, people, folder, make_image, monkeypatch):
+    monkeypatch.setattr(asgi, 'MAX_STREAMS', 0)
+    image = make_image('zip')
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, 'w') as archive:
+        for name, value in image.snapshot.items():
+            archive.writestr(name, value)
+        archive.writestr('large', bytes(2_000_000))
+    item, _ = upload(folder, people['owner'], 'large.zip', stream.getvalue())
+    path = f'/zarr/item/{item["_id"]}'
+    busy = web.ask(f'{path}/large', headers=owner)
+    assert (busy.status, busy.headers['retry-after']) == (503, '5')
+    assert web.ask(f'{path}/zarr.json', headers=owner).status == 200
+    monkeypatch.setattr(asgi, 'MAX_STREAMS', 1)
+    assert web.ask(f'{path}/large', headers=owner).body == bytes(2_000_000)
 
 
 def spans_of(header, size):
@@ -166,10 +205,6 @@ def test_an_error_of_the_store_is_no_absent_key(web, owner, make_image, tmp_path
 def test_a_damaged_entry_breaks_off(web, owner, people, folder, make_image, caplog):
     """What is deflated shows its damage after the first block: no client takes half of it for the whole."""
     import http.client
-    import io
-    import zipfile
-
-    from support.girder_images import upload
 
     image = make_image('deflated')
     stream = io.BytesIO()

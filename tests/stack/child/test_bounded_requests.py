@@ -6,8 +6,10 @@ import pytest
 
 from girder_zarr.stack.child import bounded_requests
 from girder_zarr.stack.child.bounded_requests import BoundedRequests
+from girder_zarr.stack.child.image_requests import ImageRequests
 
-SCOPE = {'type': 'http', 'path': '/', 'headers': []}
+SCOPE = {'type': 'http', 'path': '/', 'headers': [(b'transfer-encoding', b'chunked')]}
+BARE = {**SCOPE, 'headers': [(b'host', b'x')]}
 
 
 class Client:
@@ -52,8 +54,8 @@ async def echo(_scope, receive, send):
     await send({'type': 'http.response.body', 'body': str(length).encode()})
 
 
-def ask(client, app=None):
-    asyncio.run((app or BoundedRequests(echo))(SCOPE, client.receive, client.send))
+def ask(client, app=None, scope=SCOPE):
+    asyncio.run((app or BoundedRequests(echo))(scope, client.receive, client.send))
     return client.status
 
 
@@ -100,7 +102,19 @@ def test_time_that_the_application_takes_does_not_count(monkeypatch):
     assert ask(Client(*[b'a' * 100_000] * 3, complete=True), BoundedRequests(thinks)) == 200
 
 
-def test_requests_beyond_the_bound_are_refused(monkeypatch):
+def test_a_request_without_a_body_is_handed_on_at_once():
+    """What the server says of it reaches the application, which alone waits for it."""
+
+    async def asks_nothing(_scope, _receive, send):
+        await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+        await send({'type': 'http.response.body', 'body': b''})
+
+    assert ask(Client(), BoundedRequests(asks_nothing), BARE) == 200
+    assert ask(Client(b'', complete=True), scope=BARE) == 200
+
+
+@pytest.mark.parametrize('scope', [SCOPE, BARE])
+def test_requests_beyond_the_bound_are_refused(monkeypatch, scope):
     monkeypatch.setattr(bounded_requests, 'MAX_REQUESTS', 2)
 
     async def run():
@@ -113,7 +127,7 @@ def test_requests_beyond_the_bound_are_refused(monkeypatch):
 
         app = BoundedRequests(waits)
         clients = [Client(b'a', complete=True) for _ in range(3)]
-        tasks = [asyncio.create_task(app(SCOPE, one.receive, one.send)) for one in clients]
+        tasks = [asyncio.create_task(app(scope, one.receive, one.send)) for one in clients]
         await tasks[2]
         assert (clients[2].status, len(begun)) == (503, 2)
         go_on.set()
@@ -134,3 +148,27 @@ def test_a_server_that_stops_waits_for_no_body():
         assert client.status == 408
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ('scope', 'way'),
+    [
+        ({**BARE, 'path': '/zarr/item/x/0'}, 'images'),
+        ({**SCOPE, 'path': '/zarr/item/x/0'}, 'others'),
+        ({**BARE, 'path': '/api/v1/item'}, 'others'),
+        ({**BARE, 'path': '/zarrs'}, 'others'),
+        ({'type': 'websocket', 'path': '/zarr/x'}, 'others'),
+        ({'type': 'lifespan'}, 'others'),
+    ],
+)
+def test_requests_for_images_pass_by(scope, way):
+    went = []
+
+    def app(name):
+        async def answer(*_arguments):
+            went.append(name)
+
+        return answer
+
+    asyncio.run(ImageRequests(app('images'), app('others'))(scope, None, None))
+    assert went == [way]

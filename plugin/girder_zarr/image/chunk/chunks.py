@@ -160,7 +160,7 @@ class StoredLevel:
         missing: dict[tuple[int, ...], Piece] = {}
         for piece in pieces:
             chunk = _number(piece)
-            found = CHUNKS.get(self._cache_key(chunk), self)
+            found = CHUNKS.get(self.cache_key(chunk), self)
             if found is self:
                 missing[chunk] = piece
             else:
@@ -196,7 +196,7 @@ class StoredLevel:
     def _key(self, chunk: tuple[int, ...]) -> str:
         return self.info.key_prefix + self.info.separator.join(map(str, chunk))
 
-    def _cache_key(self, chunk: tuple[int, ...]) -> Hashable | None:
+    def cache_key(self, chunk: tuple[int, ...]) -> Hashable | None:
         """Return the key of a decoded chunk, which changes with its content, or None: it cannot be cached."""
         key = self._key(chunk) if self._shards is None else self._shards.key(self.info, chunk)
         version = self.store.version(key)
@@ -233,7 +233,7 @@ class StoredLevel:
                 self._last_large = None  # before the next one is decoded
                 self._last_large = chunk, self._decoded(chunk, known)
             return self._last_large[1]
-        cache_key = None if is_whole else self._cache_key(chunk)
+        cache_key = None if is_whole else self.cache_key(chunk)
         if cache_key is None:
             return self._decoded(chunk, known)
         return CHUNKS.fetch(cache_key, lambda: self._decoded(chunk, known))
@@ -258,6 +258,15 @@ class StoredLevel:
             return self.info.decoder.decode(data)
         except Exception as error:  # every decoder has errors of its own
             raise self._fail(key, error) from error
+
+    def has_chunk(self, chunk: tuple[int, ...]) -> bool:
+        """Whether a chunk is stored.
+
+        :raises UnreadableImageError: it cannot be found out.
+        """
+        if self._shards is None:
+            return self.store.has(self._key(chunk))
+        return self._shards.has(self.info, chunk)
 
     def stored(self, chunk: tuple[int, ...]) -> tuple[str, Bytes | None]:
         """Return the name of a chunk and its bytes as they are stored, or None for the bytes.
@@ -324,6 +333,11 @@ class ShardIndexes:
     def key(self, info: ArrayInfo, chunk: tuple[int, ...]) -> str:
         """Return the key of the shard that an inner chunk lies in."""
         return self._place(info, chunk)[0]
+
+    def has(self, info: ArrayInfo, chunk: tuple[int, ...]) -> bool:
+        """Whether an inner chunk is stored."""
+        key, inner, name = self._place(info, chunk)
+        return self._range(key, inner, name, MISSING) is not None
 
     def _place(self, info: ArrayInfo, chunk: tuple[int, ...]) -> tuple[str, tuple[int, ...], str]:
         """Return the key of a chunk's shard, its numbers in there, and what to call it."""

@@ -38,6 +38,7 @@ class HttpAnswer:
     :param headers: without those that all answers have.
     :param first: the body, or its first block where ``rest`` gives more.
     :param close: closes the source of the blocks; see :meth:`release`.
+    :param held: bytes that are in memory until then.
     """
 
     status: int
@@ -45,6 +46,7 @@ class HttpAnswer:
     first: Block = b''
     rest: Iterator[Block] | None = None
     close: Callable[[], None] | None = None
+    held: int = 0
 
     def release(self) -> None:
         """Drop the unread blocks and close their source. Calling it again does nothing."""
@@ -90,7 +92,7 @@ def answer_entry(entry: Entry, key: str, headers: Mapping[str, str], cache_contr
         if answer.rest is None:
             entry.close()
             return answer
-        answer.close = entry.close
+        answer.close, answer.held = entry.close, entry.held
         answer.first = next(answer.rest, b'')
         if len(answer.first) == int(answer.headers['Content-Length']):
             answer.release()

@@ -17,6 +17,15 @@ class Tree(Protocol):
         :raises UnreadableImageError: it cannot be looked up or read.
         """
 
+    def cached_entry(self, key: str) -> Entry | None:
+        """Return a value that is read without waiting for disk, network or work, or None.
+
+        None says nothing: there may be no such value, or it may take a wait. The entry's
+        :meth:`~.store.entries.Entry.at_once` may find that it does take one.
+
+        :raises UnreadableImageError: it cannot be read.
+        """
+
     def listed(self, folder: str) -> list[Listed]:
         """Return what lies directly in a folder (``''`` is the root), in no order.
 

@@ -12,7 +12,10 @@ JSON, BYTES = 'application/json', 'application/octet-stream'
 #: Bytes of a key; S3 has the same bound.
 MAX_KEY_BYTES = 1024
 #: What no key of ours has: characters that XML cannot hold, a name that is not UTF-8, the other slash.
-UNUSUAL = re.compile('[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff\\\\]')
+_UNUSUAL = r'\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff\\'
+UNUSUAL = re.compile(f'[{_UNUSUAL}]')
+_PART = rf'(?!\.\.?(?:/|\Z))[^/{_UNUSUAL}]+'
+_KEY = re.compile(f'{_PART}(?:/{_PART})*')
 
 
 def is_possible(key: str) -> bool:
@@ -20,9 +23,9 @@ def is_possible(key: str) -> bool:
 
     :param key: as decoded from an address, once; without a slash at its end.
     """
-    if UNUSUAL.search(key) or len(key.encode()) > MAX_KEY_BYTES:
+    if len(key) > MAX_KEY_BYTES or _KEY.fullmatch(key) is None:
         return False
-    return all(part not in ('', '.', '..') for part in key.split('/'))
+    return key.isascii() or len(key.encode()) <= MAX_KEY_BYTES
 
 
 def is_metadata(key: str) -> bool:

@@ -56,6 +56,7 @@ class FileBytes:
 
     def __init__(self, path: str | os.PathLike[str], *, name: str | None = None) -> None:
         self.path = Path(path)
+        self._path = str(self.path)
         self.name = str(path) if name is None else name
         try:
             status = self.path.stat()
@@ -113,7 +114,7 @@ class FileBytes:
             return None
         data = bytearray(length)
         try:
-            descriptor = os.open(self.path, os.O_RDONLY)
+            descriptor = os.open(self._path, os.O_RDONLY)
             try:
                 self._check_same(os.fstat(descriptor))
                 found = os.preadv(descriptor, [data], offset, _NO_WAIT)
@@ -135,7 +136,7 @@ class FileBytes:
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
-        descriptor = os.open(self.path, os.O_RDONLY)
+        descriptor = os.open(self._path, os.O_RDONLY)
         try:
             self._check_same(os.fstat(descriptor))
             yield descriptor

@@ -48,6 +48,9 @@ class Entry:
     :param modified: seconds since 1970, or None if unknown.
     """
 
+    #: Bytes that stay in memory until the entry is closed, blocks that are under way aside.
+    held = 0
+
     def __init__(self, size: int, identity: str, modified: float | None = None) -> None:
         self.size = size
         self.identity = identity
@@ -61,6 +64,13 @@ class Entry:
         :raises UnreadableImageError: they cannot be read, or are not what they were.
         """
 
+    def at_once(self) -> Block | None:
+        """Return the whole value where it is small and that takes no wait, else None.
+
+        :raises UnreadableImageError: it cannot be read, or is not what it was.
+        """
+        return None
+
     def close(self) -> None:
         """Close the files or connections of the entry."""
 
@@ -68,14 +78,19 @@ class Entry:
 class BytesEntry(Entry):
     """A value in memory."""
 
-    def __init__(self, data: bytes, identity: str, modified: float | None = None) -> None:
+    def __init__(self, data: bytes | memoryview, identity: str, modified: float | None = None) -> None:
         super().__init__(len(data), identity, modified)
         self._data = memoryview(data)
+        self.held = self.size
 
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """Iterate over bytes; see the base class."""
         for at in range(start, stop, BLOCK_BYTES):
             yield self._data[at : min(at + BLOCK_BYTES, stop)]
+
+    def at_once(self) -> Block | None:
+        """Return the whole value; see the base class."""
+        return self._data if self.size <= BLOCK_BYTES else None
 
 
 class FileEntry(Entry):
@@ -152,6 +167,10 @@ class CachedEntry(Entry):
             if data is None:
                 raise BlockingIOError
             yield data
+
+    def at_once(self) -> Block | None:
+        """Return the whole value; see the base class."""
+        return self._source.read_cached(self._first, self.size) if self.size <= BLOCK_BYTES else None
 
 
 def source_blocks(source: ByteSource, start: int, stop: int) -> Iterator[bytes]:

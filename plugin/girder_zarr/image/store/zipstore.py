@@ -39,14 +39,11 @@ END_RECORD_64 = struct.Struct('<4sQ2H2I4Q')
 LOCATOR_64 = struct.Struct('<4sIQI')
 LOCAL_MAGIC, CENTRAL_MAGIC, END_MAGIC = b'PK\3\4', b'PK\1\2', b'PK\5\6'
 END_MAGIC_64, LOCATOR_MAGIC_64 = b'PK\6\6', b'PK\6\7'
-STORED, DEFLATED = 0, 8
-ENCRYPTED, UTF8 = 1, 0x800
+STORED, DEFLATED, ENCRYPTED, UTF8 = 0, 8, 1, 0x800
 #: Bytes more when a local header and its entry are read at once; the header's own extra field may be longer.
 SLACK = 128
 #: A deflated byte stands for at most 1032 bytes (zlib's technical note).
 MAX_RATIO = 1032
-
-
 #: The order of the numbers that a zip64 extra field gives, those that do not fit 32 bits alone.
 ZIP64_ORDER = ('size', 'stored', 'offset')
 
@@ -252,8 +249,8 @@ class ZipFileStore(KeyStore):
 
     def _entry(self, row: int) -> tuple[int, int, int, int, int]:
         """Return offset, stored bytes, bytes, CRC-32 and method of an entry."""
-        offset, stored, size, crc, method = (int(column[row]) for column in self._directory[1:])
-        return offset, stored, size, crc, method
+        _, offsets, stored, sizes, crcs, methods = self._directory
+        return offsets.item(row), stored.item(row), sizes.item(row), crcs.item(row), methods.item(row)
 
     def read(self, key: str, limit: int | None = None) -> bytes | None:
         """Return a value; see the base class."""
@@ -344,7 +341,7 @@ class ZipFileStore(KeyStore):
             begin = self._data_start(key, offset, self._source.read(offset, LOCAL_HEADER.size))
         return self._source.read(begin + first, length)
 
-    def _data_start(self, key: str, offset: int, header: bytes) -> int:
+    def _data_start(self, key: str, offset: int, header: bytes | bytearray) -> int:
         fields = LOCAL_HEADER.unpack_from(header) if len(header) >= LOCAL_HEADER.size else (b'',)
         if fields[0] != LOCAL_MAGIC:
             msg = f'{self.name} is broken: the entry {key!r} is not at byte {offset}.'
@@ -355,12 +352,16 @@ class ZipFileStore(KeyStore):
 
     def cached_entry(self, key: str) -> Entry | None:
         """Return an entry that never waits; see the base class."""
-        first = self._starts.get(key)
-        if first is None or not isinstance(self._source, FileBytes):
+        row = self._places.get(key)
+        if row is None or not isinstance(self._source, FileBytes):
             return None
-        offset, _, size, crc, method = self._entry(self._places[key])
-        name = f'{self.identity}:{offset}:{size}:{crc}'
-        return CachedEntry(self._source, first, size, name) if method == STORED else None
+        offset, _, size, crc, method = self._entry(row)
+        first = self._starts.get(key)
+        if first is None and (header := self._source.read_cached(offset, LOCAL_HEADER.size)) is not None:
+            first = self._data_start(key, offset, header)
+        if first is None or method != STORED:
+            return None
+        return CachedEntry(self._source, first, size, f'{self.identity}:{offset}:{size}:{crc}')
 
     def entry(self, key: str) -> Entry | None:
         """Return a value to be handed on; see the base class."""
@@ -369,9 +370,8 @@ class ZipFileStore(KeyStore):
             return None
         offset, stored, size, crc, method = self._entry(row)
         self._check_method(key, method)
-        first = self._starts.get(key) or self._data_start(
-            key, offset, self._source.read(offset, LOCAL_HEADER.size)
-        )
+        first = self._starts.get(key)
+        first = first or self._data_start(key, offset, self._source.read(offset, LOCAL_HEADER.size))
         name = f'{self.identity}:{offset}:{size}:{crc}'
         if method == STORED:
             return SourceEntry(self._source, first, size, name)

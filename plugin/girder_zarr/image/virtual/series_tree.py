@@ -1,120 +1,116 @@
-"""An image of any kind as the keys of an OME-Zarr 0.5 hierarchy (https://ngff.openmicroscopy.org/0.5/).
+"""An image of any kind as the keys of an OME-Zarr hierarchy, 0.5 or 0.4.
 
-Chunks are encoded as zarr's `bytes` codec and zstd, which every reader of zarr v3 has.
+The specifications are https://ngff.openmicroscopy.org/0.5/ and /0.4/.
 """
 
 from __future__ import annotations
 
-import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
+from girder_zarr.common.cache import LRU
+from girder_zarr.image.ngff.emit import group_documents, image_attributes
+from girder_zarr.image.store.entries import BytesEntry, Entry, Listed
 
-from girder_zarr.image.limits import DEFAULT
-from girder_zarr.image.ngff.emit import array_documents_v3, group_documents, image_attributes
-from girder_zarr.image.store.entries import BLOCK_BYTES, Block, BytesEntry, Entry, Listed
-from girder_zarr.image.write.encode import Codec
+from .encoded_array import EncodedArray
+from .form import Form
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Mapping
 
-    from girder_zarr.image.series.series import LevelReader, Series
+    from girder_zarr.image.series.series import Series
 
-_ROOT = 'zarr.json'
-_CHUNK = re.compile(r'(\d{1,3})/c((?:/\d{1,12})+)')
-_CODEC = Codec('zstd', 1)
+#: The group of associated images; docs/format.md has the attribute that names them.
+ASSOCIATED = 'associated'
+#: Trees of associated images that an image keeps open; they hold no pixels.
+MAX_OPEN = 16
 
 
 class SeriesTree:
-    """A series as keys: ``zarr.json``, ``<level>/zarr.json`` and ``<level>/c/...``.
+    """A series as keys: metadata, ``<level>/...`` and ``associated/<name>/...``.
 
     :param series: its levels are called 0, 1, ... here, whatever they are called there.
     :param identity: a text that changes when pixels or metadata change.
-    :param grows: whether a larger image comes after this one. Its chunks then keep their shape, though the
-        image be smaller, so that a client with the metadata of before can decode a chunk of now.
+    :param associated: functions that open small images, such as the label of a slide, by name.
+    :raises InvalidInputError: the codec of the form cannot hold such pixels.
     """
 
-    def __init__(self, series: Series, identity: str, *, grows: bool = False) -> None:
-        self._levels = series.levels
-        self._grows = grows
-        self._identity = identity
-        names = [axis.name for axis in series.multiscale.axes]
-        self._documents = group_documents(image_attributes(series.multiscale, '0.5'), 3)
-        for number, level in enumerate(series.levels):
-            found = array_documents_v3(
-                level.shape, _chunks(level, grows), level.dtype, _CODEC.v3(level.dtype), 0, names
-            )
-            self._documents[f'{number}/{_ROOT}'] = found[_ROOT]
+    def __init__(
+        self,
+        series: Series,
+        identity: str,
+        form: Form | None = None,
+        associated: Mapping[str, Callable[[], Series]] | None = None,
+    ) -> None:
+        self._form = form = form or Form()
+        self._identity = f'{identity}:{form}'
+        self._associated = {_name_of(name): find for name, find in (associated or {}).items()}
+        self._opened: LRU[str, SeriesTree] = LRU(max_items=MAX_OPEN)
+        multiscale = series.multiscale
+        if self._associated:
+            paths = {name: f'{ASSOCIATED}/{name}' for name in self._associated}
+            multiscale = replace(multiscale, extra={**multiscale.extra, ASSOCIATED: paths})
+        names = [axis.name for axis in multiscale.axes]
+        self._arrays = {
+            str(number): EncodedArray(level, form, f'{self._identity}:{number}', names)
+            for number, level in enumerate(series.levels)
+        }
+        attributes = image_attributes(multiscale, form.version or '0.5')
+        self._documents = group_documents(attributes, form.zarr_format)
+        if self._associated:
+            group = group_documents({}, form.zarr_format)
+            self._documents |= {f'{ASSOCIATED}/{name}': content for name, content in group.items()}
 
     def entry(self, key: str) -> Entry | None:
         """Return a value; see `image.serve.tree.Tree`. A chunk is made when its bytes are asked for."""
         document = self._documents.get(key)
         if document is not None:
             return BytesEntry(document, f'{self._identity}:{key}')
-        match = _CHUNK.fullmatch(key)
-        if match is None or int(match[1]) >= len(self._levels):
-            return None
-        level = self._levels[int(match[1])]
-        texts = match[2][1:].split('/')
-        place = tuple(map(int, texts))
-        if len(place) != len(level.shape) or [str(number) for number in place] != texts:
-            return None
-        sides = _chunks(level, self._grows)
-        if any(at * side >= size for at, side, size in zip(place, sides, level.shape, strict=True)):
-            return None
-        return ChunkEntry(level, sides, place, f'{self._identity}:{key}')
+        name, _, rest = key.partition('/')
+        array = self._arrays.get(name)
+        if array is not None:
+            return array.entry(rest)
+        below = self._below(key)
+        return None if below is None else below[0].entry(below[1])
+
+    def cached_entry(self, key: str) -> Entry | None:
+        """Return metadata, or a chunk that was made lately; see `image.serve.tree.Tree`."""
+        document = self._documents.get(key)
+        if document is not None:
+            return BytesEntry(document, f'{self._identity}:{key}')
+        name, _, rest = key.partition('/')
+        array = self._arrays.get(name)
+        return None if array is None else array.cached_entry(rest)
 
     def listed(self, folder: str) -> list[Listed]:
         """Return the metadata in a folder; chunks are found by their numbers alone."""
+        below = self._below(folder)
+        if below is not None:
+            return below[0].listed(below[1])
+        if folder in self._arrays:
+            return [Listed(name) for name in self._arrays[folder].documents]
         above = folder + '/' if folder else ''
         names = {key[len(above) :] for key in self._documents if key.startswith(above)}
-        return [Listed(name) for name in {re.sub('/.*', '/', name) for name in names}]
+        found = {re.sub('/.*', '/', name) for name in names}
+        if not folder:
+            found |= {f'{name}/' for name in self._arrays}
+        if folder == ASSOCIATED:
+            found |= {f'{name}/' for name in self._associated}
+        return [Listed(name) for name in found]
+
+    def _below(self, key: str) -> tuple[SeriesTree, str] | None:
+        """Return the associated image that a key leads to, and the rest of the key."""
+        group, _, rest = key.partition('/')
+        name, _, rest = rest.partition('/')
+        find = self._associated.get(name) if group == ASSOCIATED else None
+        if find is None:
+            return None
+        form = replace(self._form, codec='zstd') if self._form.codec == 'jpeg' else self._form
+        identity = f'{self._identity}:{name}'
+        return self._opened.fetch(name, lambda: SeriesTree(find(), identity, form)), rest
 
 
-class ChunkEntry(Entry):
-    """A chunk that is made once its size or its bytes are asked for, and not where a client has it."""
-
-    def __init__(
-        self, level: LevelReader, sides: tuple[int, ...], place: tuple[int, ...], identity: str
-    ) -> None:
-        self.identity = identity
-        self.modified = None
-        self._level, self._sides, self._place = level, sides, place
-        self._data: bytes | None = None
-
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """Bytes of the encoded chunk."""
-        return len(self._encoded())
-
-    def blocks(self, start: int, stop: int) -> Iterator[Block]:
-        """Iterate over bytes; see the base class."""
-        data = memoryview(self._encoded())
-        for at in range(start, stop, BLOCK_BYTES):
-            yield data[at : min(at + BLOCK_BYTES, stop)]
-
-    def _encoded(self) -> bytes:
-        if self._data is None:
-            region = tuple(
-                slice(at * side, min((at + 1) * side, size))
-                for at, side, size in zip(self._place, self._sides, self._level.shape, strict=True)
-            )
-            pixels = self._level.read(region)
-            if pixels.shape != self._sides:  # at the edge, a chunk is stored whole all the same
-                whole = np.zeros(self._sides, pixels.dtype)
-                whole[tuple(map(slice, pixels.shape))] = pixels
-                pixels = whole
-            self._data = _CODEC.encode(pixels)
-        return self._data
-
-
-def _chunks(level: LevelReader, grows: bool) -> tuple[int, ...]:
-    """Return what a level is divided into: its own chunks, unless one would be too large to make at once."""
-    sides = list(level.chunks)
-    if not grows:
-        sides = [min(side, size) for side, size in zip(sides, level.shape, strict=True)]
-    while math.prod(sides) * level.dtype.itemsize > DEFAULT.image_chunk_bytes:
-        largest = sides.index(max(sides))
-        sides[largest] = -(-sides[largest] // 2)
-    return tuple(sides)
+def _name_of(name: str) -> str:
+    """Return a name that can be a part of a key."""
+    return re.sub(r'[^\w.\- ]|^\.+', '_', name) or '_'

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import imagecodecs
 import numpy as np
+from PIL import Image
 
 from girder_zarr.errors import ForbiddenPartError, UnreadableChunkError, UnreadableImageError
+from girder_zarr.image.limits import DEFAULT
 from girder_zarr.image.ngff.metadata import Axis, Level, Multiscale
+from girder_zarr.image.render.passthrough import jpeg_shape
 from girder_zarr.image.series.series import Series
 from girder_zarr.image.write.output_spec import default_channels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 #: large_image's names of frame axes that NGFF has types for; all others are custom.
 _TYPES = {'t': 'time', 'c': 'channel', 'z': 'space'}
 #: NGFF's order: time, channel or custom, space.
 _ORDER = ('time', 'custom', 'channel', 'space')
 MILLIMETER = 1000.0  # micrometers
+#: Associated images that are served; slides have three or four.
+MAX_ASSOCIATED = 100
+#: How far pixels of a stored JPEG tile may lie from those of the source: decoders round differently.
+JPEG_DIFFERENCE = 8
 
 
 class TileLevel:
@@ -50,6 +61,8 @@ class TileLevel:
         if c_axis is not None:
             outer[c_axis] = bands
         self.chunks = (*outer, int(source.tileHeight), int(source.tileWidth))
+        #: Whether JPEG files of the source hold its pixels; None: not known yet.
+        self._has_jpeg = None if getattr(source, 'encoding', '') == 'JPEG' else False
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Return the pixels of a region; see `LevelReader.read`."""
@@ -68,6 +81,35 @@ class TileLevel:
                 planes[key] = self._plane(frame, region[-2], region[-1])
             out[place] = planes[key][..., band]
         return out
+
+    def picture(self, place: tuple[int, ...]) -> bytes | None:
+        """Return the JPEG file of a tile, where the source has it in the size and colours of the chunk.
+
+        large_image hands on a stored tile as it is. The first one is held against the pixels: some files say
+        outside their tiles that the colours are red, green and blue.
+        """
+        where = list(place[:-2])
+        if self._has_jpeg is False or self.dtype != np.uint8 or (self._c is None and self._bands > 1):
+            return None
+        frame = self._frames.get(tuple(where))
+        if frame is None:
+            return None
+        row, column = place[-2:]
+        try:
+            data = self._source.getTile(column, row, self._z, frame=frame, applyStyle=False)
+        except Exception:  # noqa: BLE001 - the tile is read in the other way, which says what is wrong
+            return None
+        if not isinstance(data, bytes) or jpeg_shape(data[:65536]) != (*self.chunks[-2:], self._bands):
+            return None
+        if self._has_jpeg is None:
+            self._has_jpeg = self._is_same(data, self._tile(column, row, frame))
+        return data if self._has_jpeg else None
+
+    def _is_same(self, data: bytes, tile: np.ndarray) -> bool:
+        picture = np.asarray(imagecodecs.jpeg8_decode(data))
+        picture = picture.reshape(*picture.shape[:2], -1)[: tile.shape[0], : tile.shape[1]]
+        difference = np.abs(picture.astype(np.int16) - tile.astype(np.int16))
+        return int(difference.max(initial=0)) <= JPEG_DIFFERENCE
 
     def _plane(self, frame: int, rows: slice, columns: slice) -> np.ndarray:
         """Return ``(y, x, bands)`` of one frame."""
@@ -88,18 +130,20 @@ class TileLevel:
 
     def _tile(self, column: int, row: int, frame: int) -> np.ndarray:
         try:
-            tile = np.asarray(self._source.getTile(column, row, self._z, numpyAllowed='always', frame=frame))
+            tile = self._source.getTile(
+                column, row, self._z, numpyAllowed='always', frame=frame, applyStyle=False
+            )
         except Exception as error:
             if isinstance(error.__cause__, ForbiddenPartError):  # what Girder's routes are given in its place
                 raise error.__cause__ from None
             msg = f'Tile {column}, {row} of level {self._z} cannot be read: {error}'
             raise UnreadableChunkError(msg) from error
-        if tile.ndim == 2:
-            tile = tile[..., None]
+        tile = np.atleast_3d(np.asarray(tile))
         if tile.shape[-1] < self._bands:
             msg = f'Tile {column}, {row} has {tile.shape[-1]} bands; {self._bands} were expected.'
             raise UnreadableChunkError(msg)
-        return tile[..., : self._bands].astype(self.dtype, copy=False)
+        found: np.ndarray = tile[..., : self._bands].astype(self.dtype, copy=False)
+        return found
 
 
 def series_of(source: Any, name: str) -> Series:
@@ -139,8 +183,60 @@ def series_of(source: Any, name: str) -> Series:
         described.append(Level(str(number), scale, shift))
     names: Sequence[str] = found.get('channels') or ()
     shown = default_channels(axes, levels[0].shape, levels[0].dtype, bands, names)
-    multiscale = Multiscale(tuple(axes), tuple(described), name, tuple(shown) or None)
+    extra = {'bands': bands} if bands > 1 else {}
+    multiscale = Multiscale(tuple(axes), tuple(described), name, tuple(shown) or None, extra=extra)
     return Series(multiscale, tuple(levels), name)
+
+
+def associated_of(source: Any) -> dict[str, Callable[[], Series]]:
+    """Return functions that open the associated images of a tile source, by name."""
+    return {
+        str(name): partial(_associated, source, str(name))
+        for name in itertools.islice(source.getAssociatedImagesList(), MAX_ASSOCIATED)
+    }
+
+
+def _associated(source: Any, name: str) -> Series:
+    level = PictureLevel(source, name)
+    axes = [Axis('y', 'space'), Axis('x', 'space')]
+    if len(level.shape) > 2:
+        axes.insert(0, Axis('c', 'channel'))
+    bands = level.shape[0] if len(level.shape) > 2 else 1
+    described = Level('0', (1.0,) * len(axes), (0.0,) * len(axes))
+    shown = default_channels(axes, level.shape, level.dtype, bands)
+    extra = {'bands': bands} if bands > 1 else {}
+    multiscale = Multiscale(tuple(axes), (described,), name, tuple(shown) or None, extra=extra)
+    return Series(multiscale, (level,), name)
+
+
+class PictureLevel:
+    """An associated image, ``(y, x)`` or ``(c, y, x)``, as one chunk; a `LevelReader` that holds no pixels.
+
+    :raises UnreadableImageError: there is no such image, or it is larger than a chunk may be.
+    """
+
+    def __init__(self, source: Any, name: str) -> None:
+        self._source, self._name = source, name
+        pixels = self._pixels()
+        self.shape, self.dtype = pixels.shape, pixels.dtype
+        self.chunks = self.shape
+
+    def read(self, region: tuple[slice, ...]) -> np.ndarray:
+        """Return the pixels of a region; see `LevelReader.read`."""
+        return self._pixels()[region]
+
+    def _pixels(self) -> np.ndarray:
+        found = self._source.getAssociatedImage(self._name, encoding='PNG')
+        if found is None:
+            msg = f'The associated image {self._name!r} is not there.'
+            raise UnreadableImageError(msg)
+        with Image.open(io.BytesIO(found[0])) as picture:
+            if picture.width * picture.height * 4 > DEFAULT.image_chunk_bytes:
+                msg = f'The associated image {self._name!r} has {picture.width} x {picture.height} pixels.'
+                raise UnreadableImageError(msg)
+            pixels = np.asarray(picture.convert('RGB') if picture.mode in ('P', 'CMYK', '1') else picture)
+        pixels = pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+        return pixels.astype(pixels.dtype.newbyteorder('='), copy=False)
 
 
 def _frames(listed: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[tuple[int, ...], int]:

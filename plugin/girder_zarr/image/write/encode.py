@@ -230,6 +230,13 @@ class ChunkEncoder:
             return self._encode_shard(pixels)
         return self._encode_chunk(self._whole(pixels))
 
+    def encode_whole(self, pixels: np.ndarray) -> bytes:
+        """Return the stored form of a chunk, also of one that is all fill value.
+
+        :param pixels: the chunk, or the part of it inside the array.
+        """
+        return self._encode_chunk(self._whole(pixels))
+
     def _whole(self, pixels: np.ndarray) -> np.ndarray:
         if pixels.shape == self.chunk:
             return pixels.astype(self.dtype, copy=False)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.errors import GirderZarrError, InvalidInputError
 from girder_zarr.image.serve.answer import HttpAnswer, error_answer
 
+from .answer_headers import headers_of_answer
+from .at_once import plain_answer, respond_at_once
 from .grants import cached_grant
 from .reads import FLUSH_SECONDS, MAX_WAITING, Reader, counts
-from .requests import ZarrRequest, read_request, respond, respond_at_once, still_granted
+from .requests import ZarrRequest, read_request, respond, still_granted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,19 +27,18 @@ Scope = dict[str, Any]
 
 #: Threads for disks, S3 and the database. More take the interpreter from each other; see docs/benchmarks.md.
 THREADS = 16
+#: Answers that are sent block by block at a time; each holds two blocks. Smaller ones are not bounded.
+MAX_STREAMS = 1000
+#: Bytes of whole values that such answers hold together, where a store or a maker gives them only whole.
+MAX_HELD_BYTES = 2**29
+#: Threads that make chunks of pixels, so that readers of stored ones do not wait for them. Their memory is
+#: bounded by `common.budget`.
+MAKERS = 8
+#: Requests that wait for these; a viewer that moves on takes its own back.
+MAX_MAKING = 500
 METHODS = ('GET', 'HEAD')
 #: Answers that count as reads.
 COUNTED = (200, 206, 304)
-#: Sent with every answer. Nothing that is stored is ever shown or run as a page, whatever it claims to be.
-#: Any page may read what it has a key or a token for, but not with its user's cookie (no Allow-Credentials).
-COMMON = [
-    (b'access-control-allow-origin', b'*'),
-    (b'access-control-expose-headers', b'Accept-Ranges, Content-Length, Content-Range, ETag, Last-Modified'),
-    (b'cross-origin-resource-policy', b'cross-origin'),
-    (b'vary', b'Girder-Token, Cookie'),
-    (b'x-content-type-options', b'nosniff'),
-    (b'referrer-policy', b'no-referrer'),
-]
 _PREFLIGHT = {
     'Access-Control-Allow-Methods': 'GET, HEAD, OPTIONS',
     'Access-Control-Allow-Headers': (
@@ -46,7 +47,6 @@ _PREFLIGHT = {
     'Access-Control-Max-Age': '86400',
     'Content-Length': '0',
 }
-_SANDBOX = (b'content-security-policy', b"default-src 'none'; sandbox")
 
 
 class ZarrApp:
@@ -54,9 +54,12 @@ class ZarrApp:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix='zarr-http')
+        self._makers = ThreadPoolExecutor(MAKERS, thread_name_prefix='zarr-make')
+        self._streams = self._held = self._making = 0
 
     def close(self) -> None:
         """End the threads when they are done, and write what they counted."""
+        self._makers.shutdown(cancel_futures=True)
         self._pool.shutdown()
         counts.flush()
 
@@ -65,7 +68,13 @@ class ZarrApp:
 
         :param path: below ``/zarr/``.
         """
-        method = scope['method']
+        method, query = scope['method'], scope.get('query_string', b'')
+        plain = plain_answer(path, scope['headers']) if method == 'GET' and not query else None
+        if plain is not None:
+            self._count(plain.reader, 200, len(plain.body))
+            await send(plain.start)
+            await send({'type': 'http.response.body', 'body': plain.body})
+            return
         if method == 'OPTIONS':
             await self._start(send, HttpAnswer(204, dict(_PREFLIGHT)))
             await send({'type': 'http.response.body'})
@@ -77,32 +86,61 @@ class ZarrApp:
             return
         headers = _headers(scope['headers'])
         try:
-            request = read_request(method, path, scope.get('query_string', b''), headers)
+            request = read_request(method, path, query, headers)
         except InvalidInputError as error:
             await self._send_whole(send, error_answer(400, str(error)), method)
             return
         if request is None:
             await self._send_whole(send, error_answer(404), method)
             return
-        answer, reader = respond_at_once(request) or await self._run(respond, request)
+        found = respond_at_once(request) or await self._run(
+            functools.partial(respond, request, may_make=False)
+        )
+        found = found or await self._make(request, receive)
+        if found is None:  # the client has gone
+            return
+        answer, reader = found
         if answer.rest is None:
             self._count(reader, answer.status, len(answer.first))
             await self._send_whole(send, answer, method)
             return
+        held = answer.held
+        if self._streams >= MAX_STREAMS or (self._held and self._held + held > MAX_HELD_BYTES):
+            answer.release()
+            await self._send_whole(send, _busy(), method)
+            return
         sent = _Sent()
+        self._streams += 1
+        self._held += held
         try:
             await self._send_blocks(request, answer, receive, send, sent)
         finally:
+            self._streams -= 1
+            self._held -= held
             self._count(reader, answer.status, sent.size)
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
+    async def _make(self, request: ZarrRequest, receive: Any) -> tuple[HttpAnswer, Reader | None] | None:
+        """Return the answer with what is made for it, or None where the client has gone meanwhile."""
+        if self._making >= MAX_MAKING:
+            return _busy(), None
+        left = asyncio.ensure_future(_left(receive))
+        loop = asyncio.get_running_loop()
+        made = loop.run_in_executor(self._makers, respond, request)
+        self._making += 1
+        try:
+            await asyncio.wait((made, left), return_when=asyncio.FIRST_COMPLETED)
+            return made.result() if made.done() else None
+        finally:
+            self._making -= 1
+            made.cancel()
+            left.cancel()
+
     async def _start(self, send: Any, answer: HttpAnswer) -> None:
-        headers = [(_name(name), value.encode('latin-1')) for name, value in answer.headers.items()]
-        if 'Content-Security-Policy' not in answer.headers:
-            headers.append(_SANDBOX)
-        await send({'type': 'http.response.start', 'status': answer.status, 'headers': [*headers, *COMMON]})
+        headers = headers_of_answer(answer)
+        await send({'type': 'http.response.start', 'status': answer.status, 'headers': headers})
 
     async def _send_whole(self, send: Any, answer: HttpAnswer, method: str) -> None:
         await self._start(send, answer)
@@ -148,16 +186,16 @@ class ZarrApp:
             loop.call_later(FLUSH_SECONDS, lambda: self._pool.submit(counts.flush))
 
 
+def _busy() -> HttpAnswer:
+    answer = error_answer(503)
+    answer.headers['Retry-After'] = '5'
+    return answer
+
+
 class _Sent:
     """How much of a body is on its way."""
 
     size = 0
-
-
-@functools.cache
-def _name(name: str) -> bytes:
-    """Return the name of a header of ours, of which there are few, as it is sent."""
-    return name.lower().encode('latin-1')
 
 
 async def _left(receive: Any) -> None:

@@ -12,6 +12,7 @@ from girder_zarr.image.store.entries import Listed
 from girder_zarr.server.storage.folder_store import has_metadata
 
 from .links import may_read
+from .open_images import ImageTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MAX_DEPTH, MAX_SHOWN = 20, 100_000
 #: Names whose trees are cached, for as long as the grant.
 MAX_KNOWN = 1000
+_UNKNOWN = object()
 
 
 class FolderTree:
@@ -43,6 +45,27 @@ class FolderTree:
         """Return a value; see :class:`.tree.Tree`."""
         found = self._find(key)
         return found[0].entry(found[1]) if isinstance(found, tuple) and found[1] else None
+
+    def makes(self, key: str) -> bool:
+        """Whether values are made of pixels below a key; a listing of folders takes no such work."""
+        found = self._find(key)
+        return isinstance(found, tuple) and isinstance(found[0], ImageTree) and found[0].makes(found[1])
+
+    def cached_entry(self, key: str) -> Entry | None:
+        """Return a value that never waits; see :class:`.tree.Tree`."""
+        folder, rest = self._folder, key
+        for _ in range(MAX_DEPTH):
+            name = ''
+            found = self._known.get((folder['_id'], name), _UNKNOWN)
+            if found is None:  # the folder is no image itself
+                name, _, rest = rest.partition('/')
+                found = self._known.get((folder['_id'], name), _UNKNOWN)
+            if found is None or found is _UNKNOWN:
+                return None
+            if not isinstance(found, dict):
+                return found.cached_entry(rest)  # type: ignore[attr-defined, no-any-return]
+            folder = found
+        return None
 
     def listed(self, folder: str) -> list[Listed]:
         """Return what lies in a folder; see :class:`.tree.Tree`."""

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 PATH = '/zarr/'
+#: The name in the state of Girder's application of what answers `PATH` by itself: a server that knows it
+#: may send requests there, past all that Starlette does for the others.
+STATE = 'girder_zarr_addresses'
 _ASGI = 'girder.asgi'
 
 
@@ -64,6 +67,7 @@ def add_routes(app: Any) -> None:
         return
     ours = ZarrApp()
     app.add_middleware(ZarrMiddleware, ours=ours)
+    setattr(app.state, STATE, ZarrMiddleware(app, ours))
     inner = app.router.lifespan_context
 
     @asynccontextmanager

@@ -10,8 +10,10 @@ from girder_large_image.models.image_item import ImageItem
 from girder_zarr.common.cache import LRU
 from girder_zarr.image.store.objectstore import ObjectStore
 from girder_zarr.image.store.stores import location_identity, open_store
+from girder_zarr.image.virtual.form import Form, split_form
 from girder_zarr.image.virtual.series_tree import SeriesTree
-from girder_zarr.image.virtual.tile_series import series_of
+from girder_zarr.image.virtual.tile_series import associated_of, series_of
+from girder_zarr.image.virtual.transcoded_tree import TranscodedTree
 from girder_zarr.server.storage.locations import open_location
 
 if TYPE_CHECKING:
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
 #: Open stores; the directory of a zip of a million entries takes about 200 MB.
 MAX_STORES = 32
 SOURCE = 'zarr'
-#: What comes before the keys of an image whose codec a viewer lacks, made anew with zstd.
-TRANSCODED = '@zstd'
+#: Forms of one image that stay open.
+MAX_FORMS = 8
 
 #: Part of the validators: raised when other bytes are made of the same image.
-VIRTUAL_VERSION = 1
+VIRTUAL_VERSION = 2
 
-_virtuals: LRU[str, SeriesTree] = LRU(max_items=MAX_STORES)
+_virtuals: LRU[tuple[str, Form], SeriesTree] = LRU(max_items=MAX_STORES)
 _stores: LRU[tuple[str, str], KeyStore] = LRU(max_items=MAX_STORES)
 
 
@@ -49,23 +51,26 @@ def open_item(item: Document) -> Tree | None:
     file = None if file_id is None else File().load(file_id, force=True)
     if file is None or item['largeImage'].get('expected'):  # its image is still being made
         return None
-    return ImageTree(_stored(file) if is_stored_zarr(item) else None, lambda: _virtual(item, file))
+    if is_stored_zarr(item):
+        stored = _stored(file)
+        return ImageTree(stored, lambda form: TranscodedTree(stored, form))
+    return ImageTree(None, lambda form: _virtual(item, file, form))
 
 
 class ImageTree:
-    """The keys of an item; below `TRANSCODED` the same image with chunks that every viewer decodes.
+    """The keys of an item; below the words of `image.virtual.form` the same image in another form.
 
-    :param stored: its own keys, or None where it is of another format and has the others at its root, too.
+    :param stored: its own keys, or None where it is of another format: then all of them are made.
+    :param make: returns the tree of a form.
     """
 
-    def __init__(self, stored: KeyStore | None, make: Callable[[], Tree]) -> None:
+    def __init__(self, stored: KeyStore | None, make: Callable[[Form], Tree]) -> None:
         self._stored, self._make = stored, make
+        self._made: LRU[Form, Tree] = LRU(max_items=MAX_FORMS)
 
-    def _find(self, key: str) -> tuple[Tree, str]:
-        name, _, rest = key.partition('/')
-        if name == TRANSCODED:
-            return self._make(), rest
-        return self._make() if self._stored is None else self._stored, key
+    def makes(self, key: str) -> bool:
+        """Whether values are made of pixels below a key, which takes work."""
+        return self._stored is None or key.startswith('@')
 
     def entry(self, key: str) -> Entry | None:
         """Return a value; see `image.serve.tree.Tree`."""
@@ -73,13 +78,26 @@ class ImageTree:
         return tree.entry(inner) if inner else None
 
     def cached_entry(self, key: str) -> Entry | None:
-        """Return a stored value that never waits; see `image.store.keystore.KeyStore`."""
-        return None if self._stored is None else self._stored.cached_entry(key)
+        """Return a value that never waits; see `image.serve.tree.Tree`."""
+        if self._stored is not None and not key.startswith('@'):
+            return self._stored.cached_entry(key)
+        form, inner = split_form(key)
+        tree = self._made.get(form or Form())
+        return (
+            None if tree is None or (form is None and self._stored is not None) else tree.cached_entry(inner)
+        )
 
     def listed(self, folder: str) -> list[Listed]:
-        """Return what lies in a folder; see `image.serve.tree.Tree`. No listing names `TRANSCODED`."""
+        """Return what lies in a folder; see `image.serve.tree.Tree`. No listing names forms."""
         tree, inner = self._find(folder)
         return tree.listed(inner)
+
+    def _find(self, key: str) -> tuple[Tree, str]:
+        form, inner = split_form(key)
+        if form is None and self._stored is not None:
+            return self._stored, key
+        form = form or Form()
+        return self._made.fetch(form, lambda: self._make(form)), inner
 
 
 def _stored(file: Document) -> KeyStore:
@@ -98,13 +116,16 @@ def _stored(file: Document) -> KeyStore:
     return store
 
 
-def _virtual(item: Document, file: Document) -> Tree:
-    """Return an image of any format as OME-Zarr 0.5, made from its tiles."""
+def _virtual(item: Document, file: Document, form: Form) -> Tree:
+    """Return an image of any format as OME-Zarr, made from its tiles."""
     name = item['largeImage']['sourceName']
     identity = f'{file["_id"]}:{file.get("updated")}:{file["size"]}:{name}:{VIRTUAL_VERSION}'
-    return _virtuals.fetch(
-        identity, lambda: SeriesTree(series_of(ImageItem().tileSource(item), item['name']), identity)
-    )
+
+    def make() -> SeriesTree:
+        source = ImageItem().tileSource(item)
+        return SeriesTree(series_of(source, item['name']), identity, form, associated_of(source))
+
+    return _virtuals.fetch((identity, form), make)
 
 
 def forget_stores() -> None:

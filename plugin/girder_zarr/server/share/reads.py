@@ -7,7 +7,8 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from girder.constants import SortDir
 from girder.models.model_base import Model
@@ -31,8 +32,9 @@ RETENTION_DAYS = 400
 MAX_WAITING = 10_000
 
 
-class Reader(NamedTuple):
-    """A reader and the target that is read.
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """A reader and the target that is read. Each grant has one; counts of equal ones meet in the database.
 
     :param link_id: of the share link, or None.
     :param user_id: of the signed-in user; None: anonymous, or a link.

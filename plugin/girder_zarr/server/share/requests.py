@@ -12,7 +12,6 @@ from girder.exceptions import AccessException
 from girder_zarr.errors import ForbiddenPartError, InvalidInputError, LimitExceededError, UnreadableImageError
 from girder_zarr.image.serve.answer import (
     HttpAnswer,
-    answer_cached,
     answer_entry,
     error_answer,
     head_entry,
@@ -23,8 +22,7 @@ from girder_zarr.image.serve.s3_listing import XML, answer_bucket, is_listing
 from girder_zarr.image.serve.value_keys import is_possible
 from girder_zarr.server.common.database import was_lost
 
-from .grants import Address, Grant, RefusedError, cached_grant, forget_grant, grant_of
-from .open_images import ImageTree
+from .grants import Address, Grant, RefusedError, forget_grant, grant_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,12 +59,22 @@ def read_request(method: str, path: str, query: bytes, headers: Mapping[str, str
     :param path: below ``/zarr/``, decoded.
     :raises InvalidInputError: the parameters are malformed.
     """
-    parts = path.split('/', 2)
-    if len(parts) < 2 or parts[0] not in DOORS or not parts[1]:
+    place = split_path(path)
+    if place is None:
         return None
-    token = None if parts[0] == 'k' else _token(headers)
-    address = Address(parts[0], parts[1].removesuffix(SUFFIX), token)
-    return ZarrRequest(method, address, parts[2] if len(parts) > 2 else None, _query(query), headers)
+    door, name, key = place
+    address = Address(door, name, None if door == 'k' else _token(headers))
+    return ZarrRequest(method, address, key, _query(query), headers)
+
+
+def split_path(path: str) -> tuple[str, str, str | None] | None:
+    """Return door, name and key of a path below ``/zarr/``, or None: it leads nowhere.
+
+    :returns: the key is None where the path ends with the name, without a slash.
+    """
+    door, _, rest = path.partition('/')
+    name, slash, key = rest.partition('/')
+    return (door, name, key if slash else None) if name and door in DOORS else None
 
 
 def _query(text: bytes) -> dict[str, str]:
@@ -91,37 +99,21 @@ def _token(headers: Mapping[str, str]) -> str | None:
     return found or None
 
 
-def respond_at_once(request: ZarrRequest) -> tuple[HttpAnswer, Reader] | None:
-    """Return the answer to a request for a small value that is in memory, or None: it may take a wait.
+def respond(request: ZarrRequest, *, may_make: bool = True) -> tuple[HttpAnswer, Reader | None] | None:
+    """Return the answer to a request, and its reader; errors have an answer too.
 
-    Handing such a request to a thread and back takes as long as all the rest of it.
+    :param may_make: whether values may be made of pixels, which takes work.
+    :returns: None: that would be needed.
     """
-    key = request.key
-    grant = cached_grant(request.address) if key and request.method == 'GET' else None
-    if grant is None or key is None or not is_possible(key):
-        return None
-    tree = grant.tree
-    entry = tree.cached_entry(key) if isinstance(tree, ImageTree) else None
-    if entry is None:
-        return None
-    try:
-        answer = answer_cached(entry, key, request.headers, grant.cache_control(key))
-    except UnreadableImageError:
-        return None  # the other way says what is wrong
-    return None if answer is None else (answer, grant.reader)
-
-
-def respond(request: ZarrRequest) -> tuple[HttpAnswer, Reader | None]:
-    """Return the answer to a request, and its reader; errors have an answer too."""
     try:
         try:
-            return _respond(request)
+            return _respond(request, may_make=may_make)
         except ForbiddenPartError:
             raise
         except UnreadableImageError:
             # A file that was replaced is seen where it is opened anew.
             forget_grant(request.address)
-            return _respond(request)
+            return _respond(request, may_make=may_make)
     except (RefusedError, ForbiddenPartError, AccessException):
         return error_answer(403), None
     except InvalidInputError as error:
@@ -136,8 +128,10 @@ def respond(request: ZarrRequest) -> tuple[HttpAnswer, Reader | None]:
         return error_answer(500), None
 
 
-def _respond(request: ZarrRequest) -> tuple[HttpAnswer, Reader]:
+def _respond(request: ZarrRequest, *, may_make: bool) -> tuple[HttpAnswer, Reader] | None:
     grant = grant_of(request.address)
+    if not may_make and grant.makes(request.key or request.query.get('prefix', '')):
+        return None
     return _answer(request, grant), grant.reader
 
 
@@ -169,7 +163,9 @@ def _folder(grant: Grant, key: str) -> HttpAnswer:
     page = folder_page(grant.tree, folder) if not folder or is_possible(folder) else None
     if page is None:
         return error_answer(404)
-    return text_answer(page, HTML, **{'Content-Security-Policy': POLICY})
+    # The key of a link is in the address of the page.
+    policies = {'Content-Security-Policy': POLICY, 'Referrer-Policy': 'no-referrer'}
+    return text_answer(page, HTML, **policies)
 
 
 def still_granted(request: ZarrRequest) -> bool:

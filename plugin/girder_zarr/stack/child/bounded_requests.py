@@ -27,6 +27,9 @@ IDLE_SECONDS = 30.0
 #: Seconds that a client may be waited for in all, and bytes that earn it a second more.
 GRACE_SECONDS, MIN_RATE = 60.0, 1000.0
 
+#: Headers of a request that has a body (RFC 9112, 6.3).
+BODY_HEADERS = frozenset({b'content-length', b'transfer-encoding'})
+
 _SLOW = 'The body of the request did not arrive in time; send it again.'
 _BUSY = 'The server works on as many requests as it can; try again in a moment.'
 
@@ -55,25 +58,37 @@ class BoundedRequests:
         if scope['type'] != 'http':
             await self._app(scope, receive, send)
             return
+        if not has_body(scope):  # most requests: waiting for nothing would take longer than some answers
+            await self._run(scope, receive, send)
+            return
         if self._closing is None:
             self._closing = asyncio.Event()
         body = PacedBody(receive, self._closing)
         await body.begin()
         if body.is_slow:
             await _refuse(send, 408, _SLOW)
-        elif self._running >= MAX_REQUESTS:
-            await _refuse(send, 503, _BUSY, (b'retry-after', b'5'))
         else:
-            self._running += 1
-            try:
-                await self._app(scope, body.receive, _Answer(send, body).send)
-            finally:
-                self._running -= 1
+            await self._run(scope, body.receive, _Answer(send, body).send)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._running >= MAX_REQUESTS:
+            await _refuse(send, 503, _BUSY, (b'retry-after', b'5'))
+            return
+        self._running += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._running -= 1
 
     def close(self) -> None:
         """Give up the bodies that still arrive, for a server that stops."""
         if self._closing is not None:
             self._closing.set()
+
+
+def has_body(scope: Scope) -> bool:
+    """Whether a request has a body, be it empty."""
+    return any(name in BODY_HEADERS for name, _ in scope['headers'])
 
 
 class PacedBody:

@@ -38,6 +38,7 @@ def main() -> None:
     from girder.asgi import app
 
     from .bounded_requests import BoundedRequests, give_room
+    from .image_requests import ImageRequests
     from .safe_headers import SafeHeaders
     from .static_files import CompressedStaticFiles
 
@@ -60,10 +61,11 @@ def main() -> None:
             await super().shutdown(sockets)
 
     config: Any = uvicorn.Config(
-        bounded,
+        ImageRequests(app, bounded),
         log_level='warning',
         server_header=False,
         date_header=False,
+        access_log=False,
         timeout_graceful_shutdown=3,
     )
     # Not by its number: uvicorn takes that for a Unix socket, whose connections have no TCP_NODELAY, and each
