@@ -29,8 +29,9 @@ _ORDER = ('time', 'custom', 'channel', 'space')
 MILLIMETER = 1000.0  # micrometers
 #: Associated images that are served; slides have three or four.
 MAX_ASSOCIATED = 100
-#: How far pixels of a stored JPEG tile may lie from those of the source: decoders round differently.
-JPEG_DIFFERENCE = 8
+#: How far pixels of a stored JPEG tile may lie from those of the source in the mean: decoders round and
+#: interpolate colours differently. Taken for another colour space, all but a gray of 128 is farther away.
+JPEG_DIFFERENCE = 4
 
 
 class TileLevel:
@@ -102,14 +103,12 @@ class TileLevel:
         if not isinstance(data, bytes) or jpeg_shape(data[:65536]) != (*self.chunks[-2:], self._bands):
             return None
         if self._has_jpeg is None:
-            self._has_jpeg = self._is_same(data, self._tile(column, row, frame))
-        return data if self._has_jpeg else None
-
-    def _is_same(self, data: bytes, tile: np.ndarray) -> bool:
-        picture = np.asarray(imagecodecs.jpeg8_decode(data))
-        picture = picture.reshape(*picture.shape[:2], -1)[: tile.shape[0], : tile.shape[1]]
-        difference = np.abs(picture.astype(np.int16) - tile.astype(np.int16))
-        return int(difference.max(initial=0)) <= JPEG_DIFFERENCE
+            tile = self._tile(column, row, frame).astype(np.int16)
+            picture = np.atleast_3d(np.asarray(imagecodecs.jpeg8_decode(data)))
+            difference = np.abs(picture[: tile.shape[0], : tile.shape[1]] - tile).mean()
+            if difference > JPEG_DIFFERENCE or np.abs(tile - 128).mean() > JPEG_DIFFERENCE:
+                self._has_jpeg = bool(difference <= JPEG_DIFFERENCE)
+        return None if self._has_jpeg is False else data
 
     def _plane(self, frame: int, rows: slice, columns: slice) -> np.ndarray:
         """Return ``(y, x, bands)`` of one frame."""

@@ -17,8 +17,6 @@ from girder.models.user import User
 
 from girder_zarr.common.cache import LRU
 from girder_zarr.image.serve.value_keys import is_metadata
-from girder_zarr.image.serve.zmetadata import KEY as ZMETADATA
-from girder_zarr.image.serve.zmetadata import consolidated
 from girder_zarr.server.preview.tracker import MAX_ANONYMOUS_PATCHES
 from girder_zarr.server.sessions.access import is_disabled
 
@@ -100,9 +98,8 @@ class Grant:
         return isinstance(tree, ImageTree | FolderTree | SessionTree) and tree.makes(key)
 
     def entry(self, key: str) -> Entry | None:
-        """Return a value, or what is made where zarr v2 has no consolidated metadata."""
-        found = self.tree.entry(key)
-        return consolidated(self.tree) if found is None and key == ZMETADATA else found
+        """Return a value; see `image.serve.tree.Tree`."""
+        return self.tree.entry(key)
 
 
 _grants: LRU[Address, Grant] = LRU(max_items=MAX_GRANTS)

@@ -8,6 +8,8 @@ from girder.models.file import File
 from girder_large_image.models.image_item import ImageItem
 
 from girder_zarr.common.cache import LRU
+from girder_zarr.image.serve.zmetadata import KEY as ZMETADATA
+from girder_zarr.image.serve.zmetadata import consolidated
 from girder_zarr.image.store.objectstore import ObjectStore
 from girder_zarr.image.store.stores import location_identity, open_store
 from girder_zarr.image.virtual.form import Form, split_form
@@ -73,9 +75,10 @@ class ImageTree:
         return self._stored is None or key.startswith('@')
 
     def entry(self, key: str) -> Entry | None:
-        """Return a value; see `image.serve.tree.Tree`."""
+        """Return a value, or what is made where zarr v2 has no consolidated metadata."""
         tree, inner = self._find(key)
-        return tree.entry(inner) if inner else None
+        found = tree.entry(inner) if inner else None
+        return consolidated(tree) if found is None and inner == ZMETADATA else found
 
     def cached_entry(self, key: str) -> Entry | None:
         """Return a value that never waits; see `image.serve.tree.Tree`."""

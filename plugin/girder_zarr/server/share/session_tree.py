@@ -8,6 +8,8 @@ import uuid
 from typing import TYPE_CHECKING
 
 from girder_zarr.errors import NotFoundError
+from girder_zarr.image.serve.zmetadata import KEY as ZMETADATA
+from girder_zarr.image.serve.zmetadata import consolidated
 from girder_zarr.image.virtual.form import Form, split_form
 from girder_zarr.image.virtual.series_tree import SeriesTree
 from girder_zarr.server.preview.tracker import state_of
@@ -49,7 +51,8 @@ class SessionTree:
     def entry(self, key: str) -> Entry | None:
         """Return a value; see `image.serve.tree.Tree`."""
         tree, inner = self._current(key)
-        return None if tree is None else tree.entry(inner)
+        found = None if tree is None else tree.entry(inner)
+        return consolidated(tree) if found is None and tree is not None and inner == ZMETADATA else found
 
     def makes(self, key: str) -> bool:
         """Whether values are made of pixels below a key: all of a session, but its image is mostly stored."""
