@@ -13,6 +13,8 @@ from girder_zarr.image.limits import DEFAULT, load_json
 from girder_zarr.image.store.entries import BytesEntry, Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .tree import Tree
 
 KEY = '.zmetadata'
@@ -40,10 +42,23 @@ def consolidated(tree: Tree) -> Entry | None:
         for name in _DOCUMENTS:
             if name in names and (document := _document(tree, above + name)) is not None:
                 found[above + name] = document
-        if '.zgroup' in names and '.zarray' not in names:
+        if '.zarray' not in names:
             pending += [above + name[:-1] for name in names if name.endswith('/')]
+    found |= {key: {'zarr_format': 2} for key in _unwritten_groups(found)}
     data = json.dumps({'zarr_consolidated_format': 1, 'metadata': dict(sorted(found.items()))}).encode()
     return BytesEntry(data, f'made:{hashlib.sha256(data).hexdigest()}')
+
+
+def _unwritten_groups(found: Mapping[str, object]) -> set[str]:
+    """Return the keys of groups that only what lies in them tells of, such as the rows of many plates.
+
+    Readers of consolidated metadata go from group to group.
+    """
+    folders = {key.rpartition('/')[0] for key in found}
+    above = {
+        '/'.join(parts[:at]) for parts in (one.split('/') for one in folders) for at in range(1, len(parts))
+    }
+    return {f'{one}/.zgroup' for one in above} - found.keys()
 
 
 def _document(tree: Tree, key: str) -> object | None:
