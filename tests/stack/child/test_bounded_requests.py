@@ -170,5 +170,8 @@ def test_requests_for_images_pass_by(scope, way):
 
         return answer
 
-    asyncio.run(ImageRequests(app('images'), app('others'))(scope, None, None))
+    async def ask_once():
+        await ImageRequests(app('images'), app('others'))(scope, None, None)
+
+    asyncio.run(ask_once())
     assert went == [way]

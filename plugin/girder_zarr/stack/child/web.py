@@ -62,6 +62,7 @@ def main() -> None:
 
     config: Any = uvicorn.Config(
         ImageRequests(app, bounded),
+        interface='asgi3',
         log_level='warning',
         server_header=False,
         date_header=False,
