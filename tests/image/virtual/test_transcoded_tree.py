@@ -11,7 +11,7 @@ import girder_zarr.image as gz
 from girder_zarr.image.ngff.moved import moved_attributes, needs_parsing
 from girder_zarr.image.ngff.schemas import check_schemas
 from girder_zarr.image.store.stores import open_store
-from girder_zarr.image.virtual.form import Form
+from girder_zarr.image.virtual.served_form import ServedForm
 from girder_zarr.image.virtual.transcoded_tree import TranscodedTree
 
 
@@ -39,7 +39,7 @@ def test_0_6_becomes_0_4(tmp_path):
     sink.write(tmp_path / 'image.zarr', version='0.6')
     store = open_store(tmp_path / 'image.zarr')
     assert b'coordinateSystems' in store.read('zarr.json')
-    tree = TranscodedTree(store, Form('0.4'))
+    tree = TranscodedTree(store, ServedForm('0.4'))
     attributes = json.loads(value(tree, '.zattrs'))
     assert check_schemas(attributes, '0.4')[0] == []
     multiscale = attributes['multiscales'][0]
@@ -55,7 +55,7 @@ def test_0_2_becomes_0_5(tmp_path):
     content = {'multiscales': [{'version': '0.2', 'name': 'old', 'datasets': [{'path': '0'}]}]}
     group = zarr.open_group(tmp_path / 'old.zarr', mode='w', zarr_format=2, attributes=content)
     group.create_array('0', data=pixels, chunks=(1, 1, 1, 32, 48))
-    tree = TranscodedTree(open_store(tmp_path / 'old.zarr'), Form('0.5'))
+    tree = TranscodedTree(open_store(tmp_path / 'old.zarr'), ServedForm('0.5'))
     root = value(tree, 'zarr.json')
     yaozarrs.validate_ome_json(root.decode())
     multiscale = json.loads(root)['attributes']['ome']['multiscales'][0]
@@ -88,7 +88,7 @@ def test_arrays_that_are_no_images_are_handed_on(tmp_path):
     group = zarr.open_group(tmp_path / 'image.zarr', mode='w', zarr_format=3)
     group.create_array('complex', data=np.ones(3, np.complex64))
     store = open_store(tmp_path / 'image.zarr')
-    tree = TranscodedTree(store, Form())
+    tree = TranscodedTree(store, ServedForm())
     for key in ('complex/zarr.json', 'complex/c/0'):
         assert value(tree, key) == store.read(key)
     assert value(tree, 'complex/c/7') is None
@@ -100,7 +100,7 @@ def test_sharing_a_store_needs_no_lock(tmp_path):
     sink = gz.new()
     sink.addTile(np.random.default_rng(1).integers(0, 255, (500, 700, 3), np.uint8))
     sink.write(tmp_path / 'image.zarr')
-    tree = TranscodedTree(open_store(tmp_path / 'image.zarr'), Form('0.4', 'blosc'))
+    tree = TranscodedTree(open_store(tmp_path / 'image.zarr'), ServedForm('0.4', 'blosc'))
     level = json.loads(value(tree, '0/.zarray'))
     grid = [-(-size // side) for size, side in zip(level['shape'], level['chunks'], strict=True)]
     keys = ['0/' + '/'.join(map(str, place)) for place in np.ndindex(*grid)] * 8

@@ -18,7 +18,7 @@ from zarr.storage import FsspecStore
 
 import girder_zarr.image as gz
 from girder_zarr.image.ngff.schemas import check_schemas
-from girder_zarr.image.virtual.form import Form, split_form
+from girder_zarr.image.virtual.served_form import ServedForm, split_form
 from support.girder_images import upload
 from support.server import random_pixels
 
@@ -258,12 +258,12 @@ def zarr_copy(group, path):
 
 
 def test_words():
-    assert split_form('@v2/@jpeg/0/0') == (Form('0.4', 'jpeg'), '0/0')
-    assert split_form('@jpeg/@v2/0') == (Form('0.4', 'jpeg'), '0')
-    assert split_form('@zstd') == (Form(None, 'zstd'), '')
+    assert split_form('@v2/@jpeg/0/0') == (ServedForm('0.4', 'jpeg'), '0/0')
+    assert split_form('@jpeg/@v2/0') == (ServedForm('0.4', 'jpeg'), '0')
+    assert split_form('@zstd') == (ServedForm(None, 'zstd'), '')
     for key in ('zarr.json', '@other/x', '@v2x/0', '0/@v2/1', '@'):
         assert split_form(key) == (None, key)
-    assert split_form('@v2/@v3/0') == (Form('0.4'), '@v3/0')
+    assert split_form('@v2/@v3/0') == (ServedForm('0.4'), '@v3/0')
 
 
 def test_absurd_keys_take_no_work(web, owner, put, monkeypatch):

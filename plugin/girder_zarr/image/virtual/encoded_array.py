@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.series.series import LevelReader
 
-    from .form import Form
+    from .served_form import ServedForm
 
 _PLACES = {2: re.compile(r'\d{1,12}(?:/\d{1,12})*'), 3: re.compile(r'c((?:/\d{1,12})*)')}
 
@@ -48,7 +48,7 @@ class EncodedArray:
     def __init__(
         self,
         level: LevelReader,
-        form: Form,
+        form: ServedForm,
         identity: str,
         names: Sequence[Any],
         fill: float = 0,

@@ -14,7 +14,7 @@ from girder_zarr.image.ngff.emit import group_documents, image_attributes
 from girder_zarr.image.store.entries import BytesEntry, Entry, Listed
 
 from .encoded_array import EncodedArray
-from .form import Form
+from .served_form import ServedForm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,10 +40,10 @@ class SeriesTree:
         self,
         series: Series,
         identity: str,
-        form: Form | None = None,
+        form: ServedForm | None = None,
         associated: Mapping[str, Callable[[], Series]] | None = None,
     ) -> None:
-        self._form = form = form or Form()
+        self._form = form = form or ServedForm()
         self._identity = f'{identity}:{form}'
         self._associated = {_name_of(name): find for name, find in (associated or {}).items()}
         self._opened: LRU[str, SeriesTree] = LRU(max_items=MAX_OPEN)

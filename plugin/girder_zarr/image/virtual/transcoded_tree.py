@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.store.keystore import KeyStore
 
-    from .form import Form
+    from .served_form import ServedForm
 
 #: Groups and arrays whose metadata is cached.
 MAX_NODES = 4096
@@ -50,7 +50,7 @@ class TranscodedTree:
     :raises UnreadableImageError: its root cannot be read.
     """
 
-    def __init__(self, store: KeyStore, form: Form) -> None:
+    def __init__(self, store: KeyStore, form: ServedForm) -> None:
         stored = 3 if store.has('zarr.json') else 2
         if form.version is None:
             form = replace(form, version='0.5' if stored == 3 else '0.4')

@@ -12,8 +12,8 @@ from girder_zarr.image.serve.zmetadata import KEY as ZMETADATA
 from girder_zarr.image.serve.zmetadata import consolidated
 from girder_zarr.image.store.objectstore import ObjectStore
 from girder_zarr.image.store.stores import location_identity, open_store
-from girder_zarr.image.virtual.form import Form, split_form
 from girder_zarr.image.virtual.series_tree import SeriesTree
+from girder_zarr.image.virtual.served_form import ServedForm, split_form
 from girder_zarr.image.virtual.tile_series import associated_of, series_of
 from girder_zarr.image.virtual.transcoded_tree import TranscodedTree
 from girder_zarr.server.storage.locations import open_location
@@ -35,7 +35,7 @@ MAX_FORMS = 8
 #: Part of the validators: raised when other bytes are made of the same image.
 VIRTUAL_VERSION = 2
 
-_virtuals: LRU[tuple[str, Form], SeriesTree] = LRU(max_items=MAX_STORES)
+_virtuals: LRU[tuple[str, ServedForm], SeriesTree] = LRU(max_items=MAX_STORES)
 _stores: LRU[tuple[str, str], KeyStore] = LRU(max_items=MAX_STORES)
 
 
@@ -60,15 +60,15 @@ def open_item(item: Document) -> Tree | None:
 
 
 class ImageTree:
-    """The keys of an item; below the words of `image.virtual.form` the same image in another form.
+    """The keys of an item; below the words of `image.virtual.served_form` the same image in another form.
 
     :param stored: its own keys, or None where it is of another format: then all of them are made.
     :param make: returns the tree of a form.
     """
 
-    def __init__(self, stored: KeyStore | None, make: Callable[[Form], Tree]) -> None:
+    def __init__(self, stored: KeyStore | None, make: Callable[[ServedForm], Tree]) -> None:
         self._stored, self._make = stored, make
-        self._made: LRU[Form, Tree] = LRU(max_items=MAX_FORMS)
+        self._made: LRU[ServedForm, Tree] = LRU(max_items=MAX_FORMS)
 
     def makes(self, key: str) -> bool:
         """Whether values are made of pixels below a key, which takes work."""
@@ -85,7 +85,7 @@ class ImageTree:
         if self._stored is not None and not key.startswith('@'):
             return self._stored.cached_entry(key)
         form, inner = split_form(key)
-        tree = self._made.get(form or Form())
+        tree = self._made.get(form or ServedForm())
         return (
             None if tree is None or (form is None and self._stored is not None) else tree.cached_entry(inner)
         )
@@ -99,7 +99,7 @@ class ImageTree:
         form, inner = split_form(key)
         if form is None and self._stored is not None:
             return self._stored, key
-        form = form or Form()
+        form = form or ServedForm()
         return self._made.fetch(form, lambda: self._make(form)), inner
 
 
@@ -119,7 +119,7 @@ def _stored(file: Document) -> KeyStore:
     return store
 
 
-def _virtual(item: Document, file: Document, form: Form) -> Tree:
+def _virtual(item: Document, file: Document, form: ServedForm) -> Tree:
     """Return an image of any format as OME-Zarr, made from its tiles."""
     name = item['largeImage']['sourceName']
     identity = f'{file["_id"]}:{file.get("updated")}:{file["size"]}:{name}:{VIRTUAL_VERSION}'

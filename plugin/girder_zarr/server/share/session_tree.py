@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from girder_zarr.errors import NotFoundError
 from girder_zarr.image.serve.zmetadata import KEY as ZMETADATA
 from girder_zarr.image.serve.zmetadata import consolidated
-from girder_zarr.image.virtual.form import Form, split_form
 from girder_zarr.image.virtual.series_tree import SeriesTree
+from girder_zarr.image.virtual.served_form import ServedForm, split_form
 from girder_zarr.server.preview.tracker import state_of
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import COMPLETE
@@ -44,7 +44,7 @@ class SessionTree:
         self._state: SessionState | None = None
         self._tree: Tree | None = None
         #: Of a session that is not complete, in each form that was asked for.
-        self._forms: dict[Form, SeriesTree] = {}
+        self._forms: dict[ServedForm, SeriesTree] = {}
         self._until = 0.0
         self._identity = ''
 
@@ -78,7 +78,7 @@ class SessionTree:
             if self._state is None:
                 return self._tree, key
             form, inner = split_form(key)
-            form = form or Form()
+            form = form or ServedForm()
             tree = self._forms.get(form)
             if tree is None:
                 tree = self._forms[form] = SeriesTree(self._state.series, self._identity, form)

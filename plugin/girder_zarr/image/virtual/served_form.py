@@ -23,7 +23,7 @@ WORDS: dict[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Form:
+class ServedForm:
     """The version of OME-NGFF and the codec of what is served.
 
     :param version: 0.4 (zarr v2) or 0.5 (zarr v3); None: that of what is stored, else 0.5.
@@ -42,7 +42,7 @@ class Form:
         return Codec(self.codec, JPEG_QUALITY if self.codec == 'jpeg' else 1)
 
 
-def split_form(key: str) -> tuple[Form | None, str]:
+def split_form(key: str) -> tuple[ServedForm | None, str]:
     """Return the form that a key begins with, or None, and the rest of the key.
 
     Words of both kinds may come in any order, each kind once; what is no such word is a key like others.
@@ -54,4 +54,4 @@ def split_form(key: str) -> tuple[Form | None, str]:
         if not kind or kind in found:
             break
         found[kind], key = value, rest
-    return (Form(**found) if found else None), key  # type: ignore[arg-type]
+    return (ServedForm(**found) if found else None), key  # type: ignore[arg-type]
