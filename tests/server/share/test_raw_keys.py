@@ -47,7 +47,12 @@ def test_an_answer_is_the_same_by_both_ways(web, owner, make_image, monkeypatch)
     """Small values are answered in the event loop once the rights are known, others in threads."""
     image = make_image('zip')
     ways = []
-    monkeypatch.setattr(asgi, 'respond', lambda request: ways.append(request.key) or respond(request))
+
+    def watched(request, **options):
+        ways.append(request.key)
+        return respond(request, **options)
+
+    monkeypatch.setattr(asgi, 'respond', watched)
     for key, body in image.snapshot.items():
         grants.forget_grants()
         replies = [web.ask(f'{image.path}/{key}', headers=owner) for _ in range(2)]
@@ -56,6 +61,7 @@ def test_an_answer_is_the_same_by_both_ways(web, owner, make_image, monkeypatch)
         assert (replies[1].status, replies[1].body) == (200, body)
         part = web.ask(f'{image.path}/{key}', headers={**owner, 'Range': 'bytes=2-5'})
         assert (part.status, part.body, ways) == (206, body[2:6], [key])
+        assert web.ask(f'{image.path}.zarr/{key}', headers=owner) == replies[1]
         ways.clear()
 
 

@@ -74,7 +74,7 @@ def split_path(path: str) -> tuple[str, str, str | None] | None:
     """
     door, _, rest = path.partition('/')
     name, slash, key = rest.partition('/')
-    return (door, name, key if slash else None) if name and door in DOORS else None
+    return (door, name.removesuffix(SUFFIX), key if slash else None) if name and door in DOORS else None
 
 
 def _query(text: bytes) -> dict[str, str]:
