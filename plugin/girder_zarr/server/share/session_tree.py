@@ -36,10 +36,16 @@ class SessionTree:
     """A session as it is now. Until its first patch it has no keys.
 
     :param open_image: gives the tree of the item that a complete session has become, or None.
+    :param most_patches: see `tracker.state_of`.
     """
 
-    def __init__(self, session_id: ObjectId, open_image: Callable[[ObjectId], Tree | None]) -> None:
-        self._id, self._open = session_id, open_image
+    def __init__(
+        self,
+        session_id: ObjectId,
+        open_image: Callable[[ObjectId], Tree | None],
+        most_patches: int | None = None,
+    ) -> None:
+        self._id, self._open, self._most_patches = session_id, open_image, most_patches
         self._lock = threading.Lock()
         self._state: SessionState | None = None
         self._tree: Tree | None = None
@@ -91,7 +97,7 @@ class SessionTree:
             return
         self._tree = None
         try:
-            state = None if session is None else state_of(session)
+            state = None if session is None else state_of(session, self._most_patches)
         except NotFoundError:  # there are no patches
             state = None
         if state is None:
