@@ -5,6 +5,7 @@ import json
 
 import PIL.Image
 import pytest
+import zarr
 from girder.models.folder import Folder
 
 from girder_zarr import image
@@ -118,6 +119,48 @@ def test_pictures_of_items(api, shown, monkeypatch, route, params, pixels):
     if route != 'histogram':
         with PIL.Image.open(io.BytesIO(body)) as picture:
             assert picture.width * picture.height == pixels
+
+
+@pytest.mark.parametrize('levels', [1, None])
+def test_images_without_lower_resolutions(api, people, tmp_path, monkeypatch, levels):
+    """What makes much of a large full resolution into a small picture costs as much as reading it."""
+    monkeypatch.setattr(item_bounds, 'MAX_READ', 2**18)
+    folder = Folder().createFolder(
+        people['owner'], 'o', parentType='user', public=True, creator=people['owner']
+    )
+    pixels = random_pixels(2048, 2048, 1)
+    if levels is None:
+        sink = image.new()
+        sink.addTile(pixels, 0, 0)
+        sink.write(tmp_path / 'a.zarr.zip')
+    else:
+        with zarr.storage.ZipStore(tmp_path / 'a.zarr.zip', mode='w') as store:
+            zarr.create_array(store, data=pixels, chunks=(256, 256))
+    item, _ = upload(folder, people['owner'], 'a.zarr.zip', (tmp_path / 'a.zarr.zip').read_bytes())
+    tiles = f'/item/{item["_id"]}/tiles'
+    found = api.call('GET', tiles)[1]
+    last = found['levels'] - 1
+    whole = 413 if levels == 1 else 200
+    for route, params, expected in (
+        (f'zxy/{last}/0/0', {}, 200),
+        (f'zxy/{last - 1}/1/1', {}, 200),
+        ('zxy/0/0/0', {}, whole),
+        ('fzxy/0/0/0/0', {}, whole),
+        ('thumbnail', {}, whole),
+        ('histogram', {'width': 64, 'height': 64}, whole),
+        *([('bands', {}, 413)] if levels == 1 else []),
+        ('region', {'width': 64, 'height': 64}, whole),
+        ('region', {'regionWidth': 64, 'regionHeight': 64}, 200),
+    ):
+        path = f'{tiles}/{route}'
+        status, answer = api.call('GET', path, params, user=None, is_json=expected == 413)
+        assert status == expected, route
+        if expected == 413:
+            assert (
+                'the image lacks lower resolutions; without signing in the limit is 262144'
+                in answer['message']
+            )
+            assert api.call('GET', path, params, is_json=False)[0] == 200, route
 
 
 def test_styles_of_many_bands(api, shown):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -35,6 +35,43 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 THRESHOLD = 128
 #: Bytes that a pixel takes while a picture is made: read, scaled, rotated with alpha and its mask, encoded.
 WORK_BYTES = 16
+
+
+class StoredLevels(NamedTuple):
+    """What is stored of an image, by which it is known what a picture of it costs.
+
+    :param size: of the full image, and ``tile`` what is read at a time.
+    :param stored: for each resolution, the lowest first, whether there is one in the file.
+    """
+
+    size: Size
+    tile: Size
+    stored: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, source: Any, frame: int = 0) -> StoredLevels:
+        """Return that of a tile source."""
+        return cls(
+            Size(int(source.sizeX), int(source.sizeY)),
+            Size(int(source.tileWidth), int(source.tileHeight)),
+            tuple(one is not None for one in source._nonemptyLevelsList(frame)),
+        )
+
+    def cost(self, box: Box, level: int) -> int:
+        """Return how many stored pixels are decoded for a part of the image at a level.
+
+        Levels that are not stored are made from the next larger one that is.
+
+        :param level: how often the image is halved.
+        """
+        while level and not self.stored[len(self.stored) - 1 - level]:
+            level -= 1
+        width, height = self.tile.width << level, self.tile.height << level
+        right = min(box.left + box.width, self.size.width)
+        bottom = min(box.top + box.height, self.size.height)
+        columns = -(-right // width) - box.left // width
+        rows = -(-bottom // height) - box.top // height
+        return int(columns * rows * self.tile.width * self.tile.height)
 
 
 class PictureSource:
@@ -69,21 +106,8 @@ class PictureSource:
         return bands is None or bands > 2 or bool(getattr(self._source, '_style', None))
 
     def cost(self, box: Box, level: int) -> int:
-        """Return how many stored pixels are decoded for a part of the image at a level.
-
-        Levels that are not stored are made from the next larger one that is.
-
-        :param level: how often the image is halved.
-        """
-        stored = self._source._nonemptyLevelsList(self._frame)
-        while level and stored[self.levels - 1 - level] is None:
-            level -= 1
-        width, height = self.tile.width << level, self.tile.height << level
-        right = min(box.left + box.width, self.size.width)
-        bottom = min(box.top + box.height, self.size.height)
-        columns = -(-right // width) - box.left // width
-        rows = -(-bottom // height) - box.top // height
-        return int(columns * rows * self.tile.width * self.tile.height)
+        """Return how many stored pixels are decoded for a part, see :meth:`StoredLevels.cost`."""
+        return StoredLevels.of(self._source, self._frame).cost(box, level)
 
     def picture(self, request: PictureRequest, max_cost: int) -> bytes:
         """Return a picture in the format of the request.

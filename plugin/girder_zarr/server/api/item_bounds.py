@@ -6,6 +6,7 @@ its status by the time that a tile source refuses.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -19,6 +20,9 @@ from girder_large_image.models.image_item import ImageItem
 from large_image.tilesource.tileiterator import TileIterator
 
 from girder_zarr.common.bounded_json import JsonLimitError, parse_json
+from girder_zarr.common.cache import LRU
+from girder_zarr.image.iiif.picture_request import Box
+from girder_zarr.image.iiif.picture_source import StoredLevels
 from girder_zarr.server.common.names import HANDLER
 from girder_zarr.server.http_input.tile_params import MAX_STYLE, REGION_NAMES
 
@@ -27,20 +31,30 @@ if TYPE_CHECKING:
 
 #: Pixels of one picture for anybody: 2048 x 2048, more than a screen shows, in some 50 MB.
 MAX_PIXELS = 2**22
+#: Stored pixels that are decoded for one answer, in a few tenths of a second: where an image lacks lower
+#: resolutions, a picture of all of it is made of its full resolution.
+MAX_READ = 2**25
+#: Seconds for which it is remembered what an item's levels are: a viewer asks for many tiles.
+KNOWN_SECONDS = 4
 #: Bands that a style puts together: each is read by itself.
 MAX_BANDS = 16
 #: The picture that a histogram is made of where no sides are given.
 _HISTOGRAM = {'maxWidth': 2048, 'maxHeight': 2048}
 #: The routes that take a style; those of the second line make pictures of any size.
-_STYLED = ('zxy/:z/:x/:y', 'fzxy/:frame/:z/:x/:y', 'dzi_files/:level/:xandy', 'bands', 'pixel')
-_SIZED = ('region', 'thumbnail', 'tile_frames', 'histogram')
+_STYLED = ('zxy/:z/:x/:y', 'fzxy/:frame/:z/:x/:y', 'dzi_files/:level/:xandy', 'pixel')
+_SIZED = ('region', 'thumbnail', 'tile_frames', 'histogram', 'bands')
+_TILES = ('zxy/:z/:x/:y', 'fzxy/:frame/:z/:x/:y')
 _FIELDS = {**REGION_NAMES, 'unitsWH': ('region', 'unitsWH')}
 _TEXTS = ('units', 'unitsWH')
+_BOX = ('left', 'top', 'width', 'height')
+
+_known: LRU[str, tuple[float, StoredLevels | None]] = LRU(max_items=100)
 
 
 def bind() -> None:
     """Look at large_image's routes before they begin."""
-    for routes, check in (((*_STYLED, *_SIZED), _check_style), (_SIZED, _check_size)):
+    checks = ((*_STYLED, *_SIZED), _check_style), (_SIZED, _check_size), (_TILES, _check_tile)
+    for routes, check in checks:
         for route in routes:
             event = f'rest.get.item/:itemId/tiles/{route}.before'
             events.bind(event, f'{HANDLER}.{check.__name__}', check)
@@ -75,12 +89,13 @@ def _check_size(event: Any) -> None:
     arguments = None if source is None else _arguments(params)
     if source is None or arguments is None:
         return
-    if route == 'histogram':
+    if route in ('histogram', 'bands'):
         arguments['output'] = {**_HISTOGRAM, **arguments.get('output', {})}
     elif route == 'thumbnail' and 'output' not in arguments:
-        return  # a small one
+        arguments['output'] = {'maxWidth': 256, 'maxHeight': 256}
+    _check_read(source, arguments)
     pixels = _pixels_of(source, arguments, filled=bool(params.get('fill')))
-    if route == 'histogram':
+    if route in ('histogram', 'bands'):
         pixels = min(pixels, source.sizeX * source.sizeY)  # it makes nothing larger
     if route == 'tile_frames':
         frames = str(params['frameList']).count(',') + 1 if params.get('frameList') else source.frames
@@ -91,6 +106,54 @@ def _check_size(event: Any) -> None:
             'give a smaller width or height.'
         )
         raise RestException(msg, code=413)
+
+
+@access.public
+def _check_tile(event: Any) -> None:
+    """Refuse tiles that are made of much of a large full resolution (an event handler)."""
+    if getCurrentUser() is not None:
+        return
+    known = _levels_of(event.info['itemId'])
+    texts = [str(event.info.get(name)) for name in 'zxy']
+    if known is None or not all(text.isascii() and text.isdigit() and len(text) < 10 for text in texts):
+        return  # the route says what is wrong
+    z, x, y = map(int, texts)
+    level = len(known.stored) - 1 - z
+    if level >= 0:
+        width, height = known.tile.width << level, known.tile.height << level
+        _refuse_read(known.cost(Box(x * width, y * height, width, height), level))
+
+
+def _check_read(source: Any, arguments: Document) -> None:
+    try:
+        info = TileIterator(source, resample=None, **arguments).info
+        found = StoredLevels.of(source)
+    except Exception:  # noqa: BLE001 - whatever large_image does not take
+        return
+    if info:
+        level = len(found.stored) - 1 - int(info['level'])
+        left, top, width, height = (int(info['region'][name]) << level for name in _BOX)
+        _refuse_read(found.cost(Box(left, top, width, height), level))
+
+
+def _refuse_read(cost: int) -> None:
+    if cost > MAX_READ:
+        msg = (
+            f'{cost} stored pixels would have to be read, because the image lacks lower resolutions; '
+            f'without signing in the limit is {MAX_READ}: ask for a smaller part, or sign in.'
+        )
+        raise RestException(msg, code=413)
+
+
+def _levels_of(item_id: str) -> StoredLevels | None:
+    """Return what is stored of an item where a read of it can become large; None otherwise."""
+    known = _known.get(item_id)
+    if known is None or time.monotonic() - known[0] > KNOWN_SECONDS:
+        source = _source_of(item_id)
+        is_large = source is not None and source.sizeX * source.sizeY > MAX_READ
+        known = time.monotonic(), StoredLevels.of(source) if is_large else None
+        _known.put(item_id, known)
+    return known[1]
 
 
 def _source_of(item_id: str) -> Any:
