@@ -30,6 +30,7 @@ from girder_zarr.image.render.picture import associated_picture, read_frame, sid
 from girder_zarr.image.render.regions import MEANS, check_thumbnail, read_region
 from girder_zarr.image.render.rendered import RenderedMixin
 from girder_zarr.image.render.statistics import StatisticsMixin
+from girder_zarr.image.series.frame_metadata import FrameMetadata, band_names
 from girder_zarr.image.series.frames import channel_names, frame_records, frame_values, lay_out, native_dtype
 from girder_zarr.image.series.reduce import choose_level
 from girder_zarr.image.sink.mixin import SinkMixin
@@ -39,7 +40,7 @@ from girder_zarr.image.store.stores import location_identity, open_store
 
 from .limits import DEFAULT
 from .style_functions import restrict
-from .validate.findings import Bounds
+from .validate.findings import QUICK
 from .validate.hierarchy import validate_store
 
 if TYPE_CHECKING:
@@ -50,9 +51,6 @@ if TYPE_CHECKING:
     from girder_zarr.image.hierarchy.opening import Opened
     from girder_zarr.image.series.series import Series
     from girder_zarr.image.store.keystore import KeyStore
-
-#: What internal metadata look at, which anybody may ask for: some hundredths of a second.
-VALIDATION_BOUNDS = Bounds(groups=10, keys=200, all_keys=1000, findings=50)
 
 
 class ZarrFileTileSource(
@@ -99,6 +97,8 @@ class ZarrFileTileSource(
         self._opened: Opened | None = None
         self._store: KeyStore | None = None
         self._zarrRoot: Any = None
+        self._validation: dict[str, Any] | None = None
+        self._frameMetadata = FrameMetadata()
         self._choiceKey = choice_key(kwargs)
         if str(path).startswith(NEW_IMAGE_PATH_FLAG) or kwargs.get('follow'):
             self._initNew(path, **kwargs)
@@ -224,26 +224,26 @@ class ZarrFileTileSource(
         self._takeNew()
         result = super().getMetadata()
         if self._framecount > 1:
-            frames = frame_records(self._series, self._layout)
-            result['frames'] = frames if self._labels is None else self._labels.records(frames)
-            self._addMetadataFrameInformation(result, self._channels or self._bandNames())
+            key = None if self._store is None or self._editable else tuple(self._channels or ())
+            result.update(self._frameMetadata.fetch(key, self._describeFrames))
         return result
 
-    def _bandNames(self) -> list[str] | None:
-        """Return the names of channels that have none, as large-image-source-zarr counts them."""
-        count = self._axisCounts.get('c')
-        return None if count is None else [f'Band {number + 1}' for number in range(count)]
+    def _describeFrames(self) -> dict[str, Any]:
+        frames = frame_records(self._series, self._layout)
+        found = {'frames': frames if self._labels is None else self._labels.records(frames)}
+        self._addMetadataFrameInformation(found, self._channels or band_names(self._axisCounts))
+        return found
 
-    def getInternalMetadata(self, **kwargs: Any) -> dict[str, Any]:
+    def getInternalMetadata(self, **_: Any) -> dict[str, Any]:
         """Return all that is known: ``zarr`` holds the attributes as stored, and what was read from them.
 
         ``zarr.validation`` says what is wrong by the specification, as far as little work tells it.
         """
-        del kwargs
         texts = {'description': self._imageDescription, 'additionalMetadata': self._additionalMetadata}
         found = describe(self._opened, self._series, self._layout, self._store, texts)
         if self._store is not None and not self._editable:
-            found['validation'] = validate_store(self._store, VALIDATION_BOUNDS).to_json()
+            self._validation = self._validation or validate_store(self._store, QUICK).to_json()
+            found['validation'] = self._validation
         return {'zarr': as_json(found)}
 
     def getAssociatedImagesList(self) -> list[str]:

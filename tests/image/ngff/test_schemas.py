@@ -88,3 +88,60 @@ def test_what_we_write_is_valid(tmp_path: Path) -> None:
         found = gz.open(tmp_path / f'{version}.zarr').getInternalMetadata()['zarr']
         assert found['problems'] == []
         assert found['schemas'].startswith('Checked by')
+
+
+ALIKE = [
+    [],
+    [1, 2],
+    [1, 1.0],
+    [1, True],
+    [0, False, None, '', [], {}],
+    ['a', 'b', 'a'],
+    [{'a': 1, 'b': [2]}, {'b': [2], 'a': 1.0}],
+    [{'a': 1}, {'a': True}],
+    [[1, 2], [2, 1]],
+    [[{}], [{}]],
+    [{'a': [1]}, ['a', [1]]],
+    [None, None],
+]
+
+
+@pytest.mark.parametrize('items', ALIKE, ids=str)
+def test_what_is_unique_is_what_jsonschema_says(items: list[Any]) -> None:
+    jsonschema: Any = pytest.importorskip('jsonschema')
+    schema = {'items': {'type': 'array', 'uniqueItems': True}}
+    ours = jsonschema.validators.extend(
+        jsonschema.Draft202012Validator, {'uniqueItems': schemas._unique_items}
+    )
+    expected = [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors([items])]
+    assert [error.message for error in ours(schema).iter_errors([items])] == expected
+    assert ours({'uniqueItems': False}).is_valid(items)
+    assert ours({'uniqueItems': True}).is_valid({'no': 'list'})
+
+
+def test_wells_of_a_plate_are_not_compared_in_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each well is looked at once, and that only while the document is new."""
+    wells = [
+        {'path': f'A/{at}', 'rowIndex': 0, 'columnIndex': at - 1} for at in range(1, 401)
+    ]  # fmt: skip
+    columns = [{'name': str(at)} for at in range(1, 401)]
+    plate = {'version': '0.4', 'rows': [{'name': 'A'}], 'columns': columns, 'wells': wells}
+    looked: list[object] = []
+    original = schemas._comparable
+
+    def comparable(value: Any) -> Any:
+        looked.append(value)
+        return original(value)
+
+    monkeypatch.setattr(schemas, '_comparable', comparable)
+    schemas._answers.clear()
+    found = schemas.check_schemas({'plate': plate}, '0.4')
+    assert found[0] == [], found
+    # The 801 entries of three lists, and four values of each well at most.
+    assert 801 <= len(looked) <= 801 + 2 * 400 + 3 * 400 + 1
+    del looked[:]
+    found[0].append('changed by who asked')
+    assert schemas.check_schemas({'plate': {**plate}}, '0.4')[0] == []
+    assert not looked
+    plate['wells'] = [*wells, wells[0]]
+    assert any('non-unique' in one for one in schemas.check_schemas({'plate': plate}, '0.4')[0])

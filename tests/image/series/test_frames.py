@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+import girder_zarr.image as gz
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.ngff.metadata import DEFAULT_AXIS_TYPES, Axis, Channel, Level, Multiscale
 from girder_zarr.image.series.frames import channel_names, frame_records, frame_values, lay_out
 from girder_zarr.image.series.series import LevelReader, Series
+from support.images import write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Pixels:
@@ -132,3 +137,36 @@ def test_series_are_xy() -> None:
 def test_without_x_or_y(names: str) -> None:
     with pytest.raises(UnreadableImageError, match='x and a y'):
         lay_out([series_of(names, (5, 6))])
+
+
+def test_the_frame_list_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    channels = {'label': 'DAPI', 'color': '0000FF', 'window': {'min': 0, 'max': 9, 'start': 0, 'end': 9}}
+    pixels = np.zeros((3, 2, 8, 8), 'uint8')
+    folder = write(tmp_path / 'a.zarr', [pixels], 'tcyx', omero={'channels': [channels, dict(channels)]})
+    made: list[object] = []
+
+    def counted(*arguments: Any) -> Any:
+        made.append(arguments)
+        return frame_records(*arguments)
+
+    monkeypatch.setattr('girder_zarr.image.source.frame_records', counted)
+    source = gz.open(folder, noCache=True)
+    first, again = source.getMetadata(), source.getMetadata()
+    assert first == again
+    assert len(first['frames']) == 6
+    again['frames'][1]['Window']['max'] = -1
+    again['frames'][2]['Channel'] = 'mine'
+    again['IndexRange']['IndexC'] = -1
+    del again['channels'][0]
+    assert source.getMetadata() == first
+    assert len(made) == 1
+
+
+def test_the_frame_list_of_an_image_that_is_written_is_that_of_now() -> None:
+    source = gz.new()
+    tile = np.zeros((8, 8), 'uint8')
+    source.addTile(tile, 0, 0, z=0)
+    source.addTile(tile, 0, 0, z=1)
+    assert len(source.getMetadata()['frames']) == 2
+    source.addTile(tile, 0, 0, z=2)
+    assert [frame['IndexZ'] for frame in source.getMetadata()['frames']] == [0, 1, 2]

@@ -7,6 +7,7 @@ looked for only when a check is asked for. ngff-zarr is not imported, since it b
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import json
 import re
@@ -14,8 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from girder_zarr.common.cache import LRU
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
 EXTRA = "pip install 'girder-zarr[validate]'"
 #: The schemas by the key that a document of their kind has.
@@ -32,6 +35,8 @@ MODELS = {
 MAX_VALUES = 20_000
 #: Problems that are listed, and the length of one: the page of an item shows all of them.
 MAX_PROBLEMS, MAX_LETTERS = 50, 300
+#: What was found in documents, by version and content.
+_answers: LRU[tuple[str, bytes], tuple[list[str], str]] = LRU(max_items=256)
 
 
 def schema_version(attributes: dict[str, Any], version: str | None) -> str:
@@ -73,16 +78,25 @@ def check_schemas(attributes: dict[str, Any], version: str | None) -> tuple[list
         return [], f'Not checked: the official JSON schemas are not installed; {EXTRA}.'
     if sum(1 for _ in islice(_values(attributes), MAX_VALUES)) == MAX_VALUES:
         return [], f'Not checked: the metadata has more than {MAX_VALUES} values.'
-    validators = {model: _validator(folder / number[0] / 'schemas', model) for model in models}
+    # The same document is asked for again whenever somebody looks at its item.
+    key = (number[0], hashlib.sha256(json.dumps(attributes, sort_keys=True).encode()).digest())
+    found, sentence = _answers.fetch(key, lambda: _checked(attributes, models, folder, number[0]))
+    return list(found), sentence
+
+
+def _checked(
+    attributes: dict[str, Any], models: list[str], folder: Path, version: str
+) -> tuple[list[str], str]:
+    validators = {model: _validator(folder / version / 'schemas', model) for model in models}
     checked = sorted(model for model, validator in validators.items() if validator is not None)
     if not checked:
-        return [], f'Not checked: there are no official JSON schemas of version {number[0]} for it.'
+        return [], f'Not checked: there are no official JSON schemas of version {version} for it.'
     found: list[str] = []
-    released = _released(attributes, folder / number[0] / 'schemas')
+    released = _released(attributes, folder / version / 'schemas')
     for model in checked:
         errors = islice(validators[model].iter_errors(released), MAX_PROBLEMS)
-        found.extend(f'{model} schema {number[0]}, {one.json_path}: {_short(one.message)}' for one in errors)
-    return found, f'Checked by the official JSON schemas of version {number[0]}: {", ".join(checked)}.'
+        found.extend(f'{model} schema {version}, {one.json_path}: {_short(one.message)}' for one in errors)
+    return found, f'Checked by the official JSON schemas of version {version}: {", ".join(checked)}.'
 
 
 def _released(attributes: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -151,9 +165,29 @@ def _validator(folder: Path, model: str) -> Any:
     if not (folder / f'{model}.schema').is_file():
         return None
     schemas = {path.stem: json.loads(path.read_bytes()) for path in sorted(folder.glob('*.schema'))}
+    checks = jsonschema.validators.extend(jsonschema.Draft202012Validator, {'uniqueItems': _unique_items})
     resources = [
         (schema.get('$id', name), referencing.Resource.from_contents(schema, default_specification=draft))
         for name, schema in schemas.items()
     ]
     registry = referencing.Registry().with_resources(resources)
-    return jsonschema.Draft202012Validator(schemas[model], registry=registry)
+    return checks(schemas[model], registry=registry)
+
+
+def _unique_items(validator: Any, wanted: object, instance: Any, schema: object) -> Iterator[Any]:
+    """Check ``uniqueItems``, each item once; jsonschema compares lists of objects in pairs."""
+    del schema
+    if wanted is not True or not validator.is_type(instance, 'array'):
+        return
+    if len({_comparable(item) for item in instance}) < len(instance):
+        errors: Any = importlib.import_module('jsonschema.exceptions')
+        yield errors.ValidationError(f'{instance!r} has non-unique elements')
+
+
+def _comparable(value: Any) -> Hashable:
+    """Return what is equal for values that are equal in JSON, where 1 is 1.0 and true is not 1."""
+    if isinstance(value, dict):
+        return 'object', frozenset((name, _comparable(inner)) for name, inner in value.items())
+    if isinstance(value, list):
+        return 'array', tuple(map(_comparable, value))
+    return ('boolean', value) if isinstance(value, bool) else value

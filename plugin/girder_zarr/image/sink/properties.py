@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from girder_zarr.errors import EditError
+from girder_zarr.image.series.frame_metadata import band_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,7 +169,7 @@ class PropertiesMixin:
         source: Any = self
         channels = getattr(self, '_channels', None)
         if not channels and getattr(self, '_opened', None) is not None:
-            channels = source._bandNames()
+            channels = band_names(source._axisCounts)
         return list(channels) if channels else None
 
     @channelNames.setter

@@ -19,6 +19,10 @@ class Bounds:
     findings: int = 200
 
 
+#: What internal metadata look at, which anybody may ask for: some hundredths of a second.
+QUICK = Bounds(groups=10, keys=200, all_keys=1000, findings=50)
+
+
 @dataclass
 class Findings:
     """The report on one hierarchy or attributes document.
