@@ -1,5 +1,9 @@
 """What the parts of the stack get of the caller's environment."""
 
+import importlib.util
+import re
+from pathlib import Path
+
 import pytest
 
 from girder_zarr.stack.environment import inherited, without_proxy
@@ -11,9 +15,12 @@ from girder_zarr.stack.environment import inherited, without_proxy
         'CELERY_BROKER_URL',
         'CELERY_CONFIG_MODULE',
         'CELERY_RESULT_BACKEND',
+        'DJANGO_SETTINGS_MODULE',
+        'FORKED_BY_MULTIPROCESSING',
         'GIRDER_API_KEY',
         'GIRDER_MONGO_URI',
         'GIRDER_SETTING_WORKER_API_URL',
+        'GIRDER_SPHINX_BUILD',
         'GIRDER_TEST_DB',
         'GIRDER_URL_ROOT',
         'GIRDER_WORKER_BROKER',
@@ -50,3 +57,30 @@ def test_no_proxy_comes_between_the_parts():
     assert without_proxy({'https_proxy': 'http://proxy', 'no_proxy': '*'}) == none
     assert '0.0.0.0' not in without_proxy({'all_proxy': 'http://proxy'}, '0.0.0.0')['no_proxy']
     assert without_proxy({'no_proxy': 'intranet'}) == {}
+
+
+#: Variables by which the programs of the stack find servers, folders and other processes.
+LEADING = re.compile(
+    r"""(?:environ(?:\.get\(|\[|\.pop\()|getenv\()\s*['"]([A-Z0-9_]*(?:URL|URI|HOST|PORT|BROKER|BACKEND|ROOT|MODE|DB|"""
+    r"""CONFIG|SETTINGS_MODULE|LOADER|CONFIG_MODULE|REPLICA_SET)[A-Z0-9_]*)['"]"""
+)
+#: What is of that kind and stays: why.
+STAYS = {
+    'GIRDER_WORKER_HOST': 'of docker runs alone',
+    'HTTP_HOST': 'of a request',
+    'SERVER_PORT': 'of a request',
+    'REMOTE_PORT': 'of a request',
+    'HTTP_X_FORWARDED_HOST': 'of a request',
+}
+
+
+def test_what_girder_reads_of_servers_is_dropped():
+    """Variables of Girder and its worker that name a server, a port or a folder, found in their code."""
+    read = set()
+    for package in ('girder', 'girder_worker', 'girder_plugin_worker', 'girder_jobs'):
+        spec = importlib.util.find_spec(package)
+        for path in Path(spec.origin).parent.rglob('*.py'):
+            read |= set(LEADING.findall(path.read_text(encoding='utf-8')))
+    assert {'GIRDER_MONGO_URI', 'GIRDER_PORT', 'GIRDER_WORKER_BROKER'} <= read
+    left = inherited(dict.fromkeys(read, 'elsewhere'), '127.0.0.1')
+    assert set(left) <= set(STAYS), left

@@ -15,6 +15,8 @@ OTHER_SERVERS = ('GIRDER_API_KEY', 'GIRDER_API_URL')
 #: What only configures Girder (GIRDER_SETTING_..., LARGE_IMAGE_..., how much is kept free) stays, and so does
 #: PYTHONPATH: the parts import what the supervisor imports.
 MISLEADING = (
+    'DJANGO_SETTINGS_MODULE',  # Celery takes itself for a part of that project
+    'FORKED_BY_MULTIPROCESSING',  # Celery takes its processes for the children of another worker
     'GIRDER_CONFIG',
     'GIRDER_HOST',
     'GIRDER_MONGO_REPLICA_SET',
@@ -22,6 +24,7 @@ MISLEADING = (
     'GIRDER_NOTIFICATION_REDIS_URL',
     'GIRDER_PORT',
     'GIRDER_SERVER_MODE',
+    'GIRDER_SPHINX_BUILD',  # Girder does not read where its database is
     'GIRDER_SETTING_WORKER_API_URL',
     'GIRDER_STATIC_ROOT_DIR',
     'GIRDER_TEST_DB',  # wins over GIRDER_MONGO_URI
