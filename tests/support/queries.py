@@ -107,3 +107,12 @@ def _is_open(value):
 def _is_exclusion(value):
     """Whether an index does not answer it."""
     return isinstance(value, dict) and any(name in {'$ne', '$nin', '$exists', '$regex'} for name in value)
+
+
+def documents_read(made, database):
+    """Return how many documents the embedded database reads for queries: all that they find."""
+    return sum(
+        database[query.collection].count_documents(query.filter)
+        for query in made
+        if query.operation in READS and query.operation != 'aggregate'
+    )

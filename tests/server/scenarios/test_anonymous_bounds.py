@@ -67,7 +67,8 @@ def test_lists(api, public, few):
     path = f'/stitch_session/{public["_id"]}/patch'
     for params, expected in (
         ({'limit': 0}, 413), ({'limit': 50}, 413), ({'limit': 2}, 200), ({'limit': 0, 'offset': 1}, 200),
-        ({'limit': 5, 'offset': 9}, 200),
+        ({'limit': 5, 'offset': 9}, 200), ({'limit': 3, 'after': 'p0'}, 413),
+        ({'limit': 2, 'after': 'p0'}, 200),
     ):  # fmt: skip
         status, answer = api.call('GET', path, params, user=None)
         assert status == expected, params

@@ -15,6 +15,7 @@ from girder_zarr.server.http_input import list_params
 from girder_zarr.server.patches.document import SHOWN, view
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions.model import StitchSession, spec_of
+from girder_zarr.stitch.patch import check_key
 from girder_zarr.stitch.spec import patch_parameters
 
 from . import keyed_images
@@ -133,6 +134,7 @@ class PatchRoutes:
         .param('id', 'The session.', paramType='path')
         .param('limit', 'How many; 0 for all.', dataType='integer', required=False, default=50)
         .param('offset', 'How many to pass over.', dataType='integer', required=False, default=0)
+        .param('after', 'Only those whose keys come behind this one.', required=False)
         .param('fields', 'Only these, such as key,digest.', required=False)
         .errorResponse('A parameter is malformed.')
         .errorResponse('Read access was denied on the folder.', 403)
@@ -145,17 +147,20 @@ class PatchRoutes:
         id: str,  # noqa: A002
         limit: int,
         offset: int,
+        after: str | None,
         fields: str | None,
     ) -> list[Document]:
         """List the patches of a session."""
         list_params.check(limit, offset)
         wanted = list_params.fields(fields, SHOWN)
+        if after:
+            check_key(after)
         session = StitchSession().require(id, getCurrentUser(), AccessType.READ)
-        total = StitchPatch().count(session)
+        total = session['counts']['patches']
         if getCurrentUser() is None:
             list_params.check_for_all(limit, offset, total, MAX_ANONYMOUS_PATCHES)
         cherrypy.response.headers['Girder-Total-Count'] = str(total)
-        found = StitchPatch().list_session(session, limit, offset, wanted)
+        found = StitchPatch().list_page(session, limit, offset, after or '', wanted)
         if wanted is None:
             return [view(document) for document in found]
         return [{name: document[name] for name in wanted} for document in found]

@@ -5,6 +5,9 @@ See `keyed` for how a patch changes.
 
 from __future__ import annotations
 
+import math
+import os
+import string
 from typing import TYPE_CHECKING, Any
 
 from girder.constants import SortDir
@@ -12,7 +15,7 @@ from girder.models.file import File
 from girder.utility.model_importer import ModelImporter
 
 from girder_zarr.server.common.names import ATTACHED_TO, Document
-from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.sessions.model import LAST_KEY, StitchSession
 from girder_zarr.server.sessions.states import FINALIZING, check_editable
 from girder_zarr.server.storage import durable_files
 from girder_zarr.server.storage.transfer import remove_file
@@ -23,7 +26,7 @@ from .files import remove_uploads
 from .incoming import CREATED, check_fits, decide
 from .keyed import KeyedModel
 from .references import StitchReference
-from .session_extent import box_of, edges, extent_of, reaches_edge
+from .session_extent import box_of, edges, extent_of, extent_without, reaches_edge
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,11 +37,18 @@ if TYPE_CHECKING:
 
     from .incoming import NewPatch
 
+#: What keys are made of, in their order.
+_KEY_CHARACTERS = ''.join(sorted(string.ascii_letters + string.digits + '._~,@=+-'))
+#: A session of fewer pages than this is read as a whole.
+_FEW_PAGES = 4
+#: In how many of their last characters keys are taken to be numbered.
+_LAST_PLACES = 4
 #: Where fewer keys are asked for than one of so many in the session, each is looked up by itself: that costs
 #: the embedded database several times as much for a key as reading all documents of a session in turn.
 _LOOK_UP_SHARE = 8
 #: How many keys such a query names.
 _MAX_LOOKED_UP = 500
+_BY_KEY = [('key', SortDir.ASCENDING)]
 
 
 class StitchPatch(KeyedModel):
@@ -54,7 +64,13 @@ class StitchPatch(KeyedModel):
         # Previews ask for what is changing and what has changed.
         polled: list[Any] = [([keys[0], (name, SortDir.ASCENDING)], {}) for name in ('lockedBy', 'arrival')]
         listed: list[Any] = [([keys[0], ('stored', SortDir.ASCENDING), keys[1]], {})]
-        self.ensureIndices([(keys, {'unique': True}), 'fileId', *polled, *listed])
+        # What lies at an edge of the image, when a patch there is removed.
+        x, y = (f'position.{axis}' for axis in 'xy')
+        edges: list[Any] = [
+            ([keys[0], (first, SortDir.ASCENDING), (second, SortDir.ASCENDING)], {})
+            for first, second in ((x, y), (y, x))
+        ]
+        self.ensureIndices([(keys, {'unique': True}), 'fileId', *polled, *listed, *edges])
 
     # Reading
 
@@ -66,8 +82,67 @@ class StitchPatch(KeyedModel):
         :param fields: what is wanted of each; None: everything.
         """
         query = {'sessionId': session['_id'], 'stored': True}
-        sort = [('key', SortDir.ASCENDING)]
-        return self.find(query, limit=limit, offset=offset, sort=sort, fields=fields)
+        return self.find(query, limit=limit, offset=offset, sort=_BY_KEY, fields=fields)
+
+    def list_page(
+        self,
+        session: Document,
+        limit: int,
+        offset: int = 0,
+        after: str = '',
+        fields: Sequence[str] | None = None,
+    ) -> list[Document]:
+        """Return some of the stored patches of a session, ordered by key.
+
+        With a limit and without an offset few others are looked at, however many there are.
+
+        :param after: only keys behind this one; the offset is counted from there.
+        :param fields: as for :meth:`list_session`.
+        """
+        if limit and not offset and 'keyRange' in session:
+            return self._walk(session, after, limit, fields)
+        query: Document = {'sessionId': session['_id'], 'stored': True}
+        if after:
+            query['key'] = {'$gt': after}
+        return list(self.find(query, limit=limit, offset=offset, sort=_BY_KEY, fields=fields))
+
+    def _walk(
+        self, session: Document, before: str, limit: int, fields: Sequence[str] | None
+    ) -> list[Document]:
+        """Return the patches behind a key, from ranges of keys that become wider until there are enough."""
+        query = {'sessionId': session['_id'], 'stored': True}
+        first, last = session['keyRange']['first'], session['keyRange']['last']
+        if max(before, first) > last:
+            return []
+        low = {'$gte': first} if before < first else {'$gt': before}
+        found: list[Document] = []
+        for end in self._ends(session, max(before, first), limit):
+            between = {**query, 'key': {**low, '$lt': end}}
+            found += self.find(between, limit=limit - len(found), sort=_BY_KEY, fields=fields)
+            if len(found) == limit or end > last:
+                break
+            low = {'$gte': end}
+        return found
+
+    def _ends(self, session: Document, begin: str, limit: int) -> list[str]:
+        """Return where ranges of keys end that begin at a key and grow until all keys are in one."""
+        shares = session['counts']['patches'] / limit
+        if shares < _FEW_PAGES:
+            return [LAST_KEY]
+        common = os.path.commonprefix(list(session['keyRange'].values()))  # noqa: RUF071 - of any texts
+        ends = set(key_ranges(begin, common, shares))
+        # Where keys of several kinds have little in common: those that differ in the last characters alone.
+        last = len(begin) - max(1, int(math.log10(limit)))
+        ends.update(begin[:place] + LAST_KEY for place in range(last, max(last - _LAST_PLACES, 0), -1))
+        # Where clients number their patches, those that arrived with the first one have the next keys.
+        own = {'sessionId': session['_id']}
+        at = self.findOne({**own, 'key': begin}, fields=['arrival'])
+        if at is not None and 'arrival' in at:
+            beside = {'$gte': at['arrival'] - limit, '$lte': at['arrival'] + limit}
+            near = self.find({**own, 'arrival': beside}, fields=['key'])
+            behind = sorted(one['key'] for one in near if one['key'] > begin)
+            ends.update(behind[rank] for rank in (limit // 8, limit) if rank < len(behind))
+        return sorted(ends)
 
     def compare(self, session: Document, asked: Mapping[str, str | None]) -> Document:
         """Return which of the asked keys are missing, and which have another digest than the one given."""
@@ -134,7 +209,8 @@ class StitchPatch(KeyedModel):
         if not news:
             return {}, {}
         kind = news[0].kind
-        lows, highs = edges([new.box for new in news])
+        boxes = [new.box for new in news]
+        lows, highs = edges(boxes)
         # They were checked against what the session has. `$or` would allow a first patch meanwhile, but for
         # it the embedded database reads all sessions.
         has = {'dtype': None} if session['dtype'] is None else kind
@@ -144,6 +220,12 @@ class StitchPatch(KeyedModel):
             '$min': {f'extent.{axis}0': low for axis, low in lows.items()},
             '$max': {f'extent.{axis}1': high for axis, high in highs.items()},
         }
+        if 'keyRange' in session:
+            keys = [new.key for new in news]
+            changes['$min']['keyRange.first'] = min(keys)
+            changes['$max']['keyRange.last'] = max(keys)
+            for axis in 'xy':
+                changes['$max'][f'largest.{axis}'] = max(box[axis][1] - box[axis][0] for box in boxes)
         return demanded, changes
 
     def own_bytes(self, document: Document, besides: Collection[ObjectId] = ()) -> int:
@@ -205,7 +287,7 @@ class StitchPatch(KeyedModel):
             self._remove_bytes(document)
         finally:
             if reaches_edge(session['extent'], box_of(document['position'], document['shape'])):
-                self.measure(session)
+                self.measure(session, document)
 
     def reverted(self, session: Document) -> None:
         """Set the session's extent, which a failed commit may have widened."""
@@ -227,19 +309,31 @@ class StitchPatch(KeyedModel):
         if document.get('offset') is None or self.findOne(others) is None:
             remove_file(document['fileId'])
 
-    def measure(self, session: Document) -> None:
-        """Set the session's extent from its patches, and forget dtype, bands and axes when none is left."""
+    def measure(self, session: Document, removed: Document | None = None) -> None:
+        """Set the session's extent from its patches, and forget dtype, bands and axes when none is left.
+
+        :param removed: a patch whose removal is all that has made it smaller.
+        """
         while True:
             current = StitchSession().findOne({'_id': session['_id'], 'deleting': False})
             if current is None:
                 return
-            boxes = list(self.find({'sessionId': session['_id']}, fields=['position', 'shape']))
-            fields: Document = {'extent': extent_of(boxes)}
-            if not boxes:
-                fields.update(dtype=None, bands=None, axes=None)
+            fields: Document = {}
+            extent = None if removed is None else extent_without(self._placed, current, removed)
+            if extent is None:
+                boxes = list(self._placed({'sessionId': session['_id']}))
+                extent = extent_of(boxes)
+                fields = {} if boxes else {'dtype': None, 'bands': None, 'axes': None}
+            elif extent == current['extent']:
+                return
+            fields['extent'] = extent
             query = {'revision': current['revision']}
             if StitchSession().change(session['_id'], query, {'$set': fields, '$inc': {'revision': 1}}):
                 return
+
+    def _placed(self, query: Document) -> Any:
+        """Return a cursor over the places of patches, of those that are not stored yet as well."""
+        return self.find(query, fields=['position', 'shape'])
 
     def recount(self, session: Document) -> None:
         """Set a finalizing session's counts and extent, which a dead server may have left wrong."""
@@ -266,6 +360,23 @@ class StitchPatch(KeyedModel):
         StitchReference().remove_session(session)
         hooks.notify(hooks.emptied, session)
         durable_files.remove_temporary(session['_id'])
+
+
+def key_ranges(begin: str, common: str, shares: float) -> Iterator[str]:
+    """Yield the ends of ranges of keys that begin at a key, each further away, until all are in one.
+
+    :param common: what all keys begin with.
+    :param shares: of how many equal parts of all keys the first range should be one, if each character behind
+        the common ones has some ten values.
+    """
+    places = min(len(begin), len(common) + math.ceil(math.log10(max(1.0, shares))))
+    yield begin[:places] + LAST_KEY
+    for place in range(places - 1, -1, -1):
+        at, step = _KEY_CHARACTERS.index(begin[place]) + 1, 1
+        while at + step < len(_KEY_CHARACTERS):
+            yield begin[:place] + _KEY_CHARACTERS[at + step - 1] + LAST_KEY
+            at, step = at + step, 4 * step
+        yield begin[:place] + LAST_KEY
 
 
 def register_models() -> None:

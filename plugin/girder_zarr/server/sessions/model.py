@@ -39,6 +39,9 @@ MAX_RUNS = 3
 MAX_NAME = 200
 MAX_ERROR = 1000
 
+#: Behind all keys of patches, whose characters are printable ASCII.
+LAST_KEY = '\x7f'
+
 #: What is known of how many sessions there are.
 counted = CostlyAnswers()
 
@@ -102,6 +105,9 @@ class StitchSession(AccessControlMixin, Model):
                 'expires': expires,
                 'counts': {'patches': 0, 'bytes': 0},
                 'extent': {},
+                # Of all patches that were ever put: wider than those that are there.
+                'largest': {'x': 0, 'y': 0},
+                'keyRange': {'first': LAST_KEY, 'last': ''},
                 'dtype': None,
                 'bands': None,
                 'axes': None,
