@@ -84,7 +84,7 @@ def _stitch(options: argparse.Namespace, report: CommandOutput) -> int:
     given = spec_of(options)
     found = recognised_of(options)
     works = works_of(options, found, given, name)
-    show(found, works, report, whole=options.dry_run)
+    show(found, works, report, whole=options.dry_run, guessed=options.pattern is None)
     draw(options, works, report)
     if options.dry_run:
         return int(any(work.prepared.refusals for work in works))
@@ -99,15 +99,18 @@ def _stitch(options: argparse.Namespace, report: CommandOutput) -> int:
     return 0
 
 
-def show(found: Recognised, works: Sequence[ImageWork], report: CommandOutput, *, whole: bool) -> None:
+def show(
+    found: Recognised, works: Sequence[ImageWork], report: CommandOutput, *, whole: bool, guessed: bool
+) -> None:
     """Print where positions come from, and the image that they give.
 
     :param whole: print all facts, not only guesses and warnings.
+    :param guessed: what the names were taken for was not said, so that it has to be seen.
     """
     report.document['program'] = found.positions.program
     if whole:
         report.print_line(f'Positions of {found.positions.program}: {found.source}')
-    if found.guess is not None:
+    if found.guess is not None and (whole or guessed):
         lines = list(found.guess.lines())
         report.document['guess'] = lines
         for line in lines:
