@@ -5,7 +5,7 @@ import json
 import urllib.request
 
 from support.iiif_validation import image_failures, read_presentation, validation_image
-from support.waiting import wait_until
+from support.shared_images import make_image
 
 
 def test_the_validator_finds_nothing(stack, girder):
@@ -15,8 +15,7 @@ def test_the_validator_finds_nothing(stack, girder):
     file = girder.uploadFile(
         folder['_id'], io.BytesIO(picture), 'picture.png', len(picture), parentType='folder'
     )
-    girder.post(f'item/{file["itemId"]}/tiles')
-    wait_until(lambda: 'largeImage' in girder.getItem(file['itemId']), what='the image')
+    make_image(girder, file['itemId'])
     link = girder.post('zarr_link', data=json.dumps({'itemId': file['itemId'], 'label': 'validator'}))
     passed, failed = image_failures(f'{stack.url}iiif/k', link['key'])
     assert failed == []

@@ -6,6 +6,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import girder_client
 import numpy as np
 import tifffile
 import zarr
@@ -15,7 +16,6 @@ from support.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import girder_client
 
 #: The channels of `channels_zarr`: label, colour, window, and whether it is shown at first.
 CHANNELS = (
@@ -116,7 +116,15 @@ def share_file(girder: girder_client.GirderClient, folder: str, name: str, body:
     """Upload an image; return the id of its item once it is one."""
     file = girder.uploadFile(folder, io.BytesIO(body), name, len(body), parentType='folder')
     item_id: str = file['itemId']
-    if 'largeImage' not in girder.getItem(item_id):
-        girder.post(f'item/{item_id}/tiles')
-    wait_until(lambda: girder.getItem(item_id).get('largeImage', {}).get('fileId'), what=f'the image {name}')
+    make_image(girder, item_id)
     return item_id
+
+
+def make_image(girder: girder_client.GirderClient, item_id: str) -> None:
+    """Make an item an image, unless Girder does so by itself, as the settings of the moment say."""
+    try:
+        girder.post(f'item/{item_id}/tiles')
+    except girder_client.HttpError as error:
+        if 'already has' not in error.responseText:
+            raise
+    wait_until(lambda: girder.getItem(item_id).get('largeImage', {}).get('fileId'), what='the image')
