@@ -61,10 +61,14 @@ def deviation(field, light):
 
 
 def ours(scene, light):
-    """Yield the rows of our own: without and with estimated light."""
-    for name, spec in (('girder_zarr', {}), ('girder_zarr, light estimated', {'illumination': {}})):
+    """Yield the rows of our own: without and with estimated light, at whole pixels and between them."""
+    for name, subpixel, spec in (
+        ('girder_zarr', False, {}),
+        ('girder_zarr, light estimated', False, {'illumination': {}}),
+        ('girder_zarr, light estimated, subpixel', True, {'illumination': {}}),
+    ):
         begun = time.process_time()
-        plan = scene.plan(registration={'maxShift': SHIFT}, **spec)
+        plan = scene.plan(registration={'maxShift': SHIFT, 'subpixel': subpixel}, **spec)
         cpu = time.process_time() - begun
         moves = [plan.registration.moves.get(patch.key, (0, 0)) for patch in scene.patches]
         field = plan.illumination[0].image()[:, :, 0] if plan.illumination else None
