@@ -18,28 +18,19 @@ from girder_zarr.image.store import addresses, remote
 from girder_zarr.image.store.stores import open_store
 from support.stores import zip_folder
 from support.waiting import wait_until
-from support.web import Served, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from support.web import Served
 
 VALUES = np.random.default_rng(3).integers(0, 255, (4, 256, 256)).astype('uint8')
 PLANE = slice(1, 2), slice(0, 256), slice(0, 256)
 
 
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[Served]:
-    folder = tmp_path / 'web'
-    folder.mkdir()
+@pytest.fixture(autouse=True)
+def nothing_decoded() -> None:
     CHUNKS.clear()
-    with serve(folder) as served:
-        addresses.allow_hosts([f'127.0.0.1:{served.port}', '127.0.0.0/8'])
-        yield served
-    addresses.follow(None)
-    for _, pool in remote._pools.values():
-        pool.close()
-    remote._pools.clear()
 
 
 class Together:

@@ -36,6 +36,20 @@ def zipped(files, method=zipfile.ZIP_STORED, top=''):
 
 
 @pytest.fixture
+def put(api, people, folder):
+    """Upload a file; return its item, which is an image."""
+
+    def put(name, body):
+        item, _ = upload(folder, people['owner'], name, body)
+        if 'largeImage' not in item:
+            status, answer = api.call('POST', f'/item/{item["_id"]}/tiles')
+            assert status == 200, answer
+        return Item().load(item['_id'], force=True)
+
+    return put
+
+
+@pytest.fixture
 def make_image(people, folder, tmp_path, request):
     """Store an image in one of the ways, and return it with a snapshot."""
 

@@ -12,14 +12,12 @@ import tifffile
 import yaozarrs
 import zarr
 from girder.models.file import File
-from girder.models.item import Item
 from PIL import Image
 from zarr.storage import FsspecStore
 
 import girder_zarr.image as gz
 from girder_zarr.image.ngff.schemas import check_schemas
 from girder_zarr.image.virtual.served_form import ServedForm, split_form
-from support.girder_images import upload
 from support.server import random_pixels
 
 pytestmark = pytest.mark.plugin('zarr')
@@ -71,18 +69,6 @@ def slide(pixels, label=None, *, photometric='ycbcr', **options):
         if label is not None:
             writer.write(label, photometric='rgb', description='label image', rowsperstrip=label.shape[0])
     return stream.getvalue()
-
-
-@pytest.fixture
-def put(api, people, folder):
-    def put(name, body):
-        item, _ = upload(folder, people['owner'], name, body)
-        if 'largeImage' not in item:
-            status, answer = api.call('POST', f'/item/{item["_id"]}/tiles')
-            assert status == 200, answer
-        return Item().load(item['_id'], force=True)
-
-    return put
 
 
 def source_of(item):

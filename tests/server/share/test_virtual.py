@@ -9,7 +9,6 @@ import tensorstore
 import tifffile
 import yaozarrs
 import zarr
-from girder.models.item import Item
 from zarr.storage import FsspecStore
 
 import girder_zarr.image as gz
@@ -17,18 +16,6 @@ from support.girder_images import upload
 from support.server import random_pixels
 
 pytestmark = pytest.mark.plugin('zarr')
-
-
-@pytest.fixture
-def put(api, people, folder):
-    def put(name, body):
-        item, _ = upload(folder, people['owner'], name, body)
-        if 'largeImage' not in item:
-            status, answer = api.call('POST', f'/item/{item["_id"]}/tiles')
-            assert status == 200, answer
-        return Item().load(item['_id'], force=True)
-
-    return put
 
 
 def tiff(pixels, **options):

@@ -93,8 +93,13 @@ def _check_size(event: Any) -> None:
         arguments['output'] = {**_HISTOGRAM, **arguments.get('output', {})}
     elif route == 'thumbnail' and 'output' not in arguments:
         arguments['output'] = {'maxWidth': 256, 'maxHeight': 256}
-    _check_read(source, arguments)
-    pixels = _pixels_of(source, arguments, filled=bool(params.get('fill')))
+    try:
+        info = TileIterator(source, resample=None, **arguments).info
+    except Exception:  # noqa: BLE001 - whatever large_image does not take, the route refuses
+        info = None
+    if info:
+        _check_read(source, info)
+    pixels = _pixels_of(info, arguments, filled=bool(params.get('fill')))
     if route in ('histogram', 'bands'):
         pixels = min(pixels, source.sizeX * source.sizeY)  # it makes nothing larger
     if route == 'tile_frames':
@@ -124,16 +129,12 @@ def _check_tile(event: Any) -> None:
         _refuse_read(known.cost(Box(x * width, y * height, width, height), level))
 
 
-def _check_read(source: Any, arguments: Document) -> None:
-    try:
-        info = TileIterator(source, resample=None, **arguments).info
-        found = StoredLevels.of(source)
-    except Exception:  # noqa: BLE001 - whatever large_image does not take
-        return
-    if info:
-        level = len(found.stored) - 1 - int(info['level'])
-        left, top, width, height = (int(info['region'][name]) << level for name in _BOX)
-        _refuse_read(found.cost(Box(left, top, width, height), level))
+def _check_read(source: Any, info: Document) -> None:
+    """Refuse a region that is made of much of a large full resolution."""
+    found = StoredLevels.of(source)
+    level = len(found.stored) - 1 - int(info['level'])
+    left, top, width, height = (int(info['region'][name]) << level for name in _BOX)
+    _refuse_read(found.cost(Box(left, top, width, height), level))
 
 
 def _refuse_read(cost: int) -> None:
@@ -182,12 +183,11 @@ def _arguments(params: Document) -> Document | None:
     return found
 
 
-def _pixels_of(source: Any, arguments: Document, *, filled: bool) -> int:
-    """Return how many pixels a region will have, before anything is read; 0 where the route refuses it."""
-    try:
-        info = TileIterator(source, resample=None, **arguments).info
-    except Exception:  # noqa: BLE001 - whatever large_image does not take
-        return 0
+def _pixels_of(info: Document | None, arguments: Document, *, filled: bool) -> int:
+    """Return how many pixels a region will have, before anything is read.
+
+    :param info: of large_image's iterator, None where the route refuses the region: it has no pixels then.
+    """
     pixels = int(info['output']['width']) * int(info['output']['height']) if info else 0
     output = arguments.get('output', {})
     if filled:
