@@ -3,10 +3,9 @@
 import contextlib
 import os
 
-from girder_zarr.stack.folder import DataFolder
 from girder_zarr.stack.parts import embedded_database
 
-from .waiting import wait_until
+from .parts import running_part
 
 
 @contextlib.contextmanager
@@ -20,13 +19,5 @@ def running_database(path):
     if named:
         yield named.rstrip('/')
         return
-    folder = DataFolder(path)
-    folder.claim()
-    part, uri = embedded_database(folder, dict(os.environ))
-    try:
-        part.start()
-        wait_until(lambda: part.check() or part.is_ready(), what='the database')
+    with running_part(path, embedded_database, 'the database') as uri:
         yield uri.rpartition('/')[0]
-    finally:
-        part.clear()
-        folder.release()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import TYPE_CHECKING
 
-from girder_zarr.stack.folder import DataFolder
 from girder_zarr.stack.parts import embedded_broker
 
-from .waiting import wait_until
+from .parts import running_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,13 +17,5 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def running_redis(path: Path) -> Iterator[str]:
     """Yield the address of a server whose files lie in a new folder."""
-    folder = DataFolder(path)
-    folder.claim()
-    part, addresses = embedded_broker(folder, dict(os.environ))
-    try:
-        part.start()
-        wait_until(lambda: part.check() or part.is_ready(), what='the redis server')
+    with running_part(path, embedded_broker, 'the redis server') as addresses:
         yield addresses[0]
-    finally:
-        part.clear()
-        folder.release()
