@@ -276,3 +276,36 @@ def test_what_girder_3_is_given_knows_no_sessions():
     )
     done = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == [], 'the sessions are imported by what Girder 3 loads'
+
+
+TESTS = Path(__file__).parent
+#: Neither Girder nor what comes with it is in the environment of the tests of these rooms (tox: core).
+CORE_TESTS = ('image', 'stitch', 'common')
+NOT_IN_CORE = ('girder', 'girder_client', 'girder_large_image', 'girder_worker', 'pymongo', 'pytest_girder')
+
+
+def imports_when_read(path):
+    """What a test module imports when it is collected; ``if TYPE_CHECKING`` and functions come later."""
+    for node in ast.parse(path.read_text(encoding='utf-8')).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f'{node.module}.{alias.name}' for alias in node.names)
+
+
+def imported_for(path, seen):
+    """Pairs of a module and a name that it imports, through everything of ``tests/support``."""
+    for name in imports_when_read(path):
+        yield path, name
+        support = TESTS.joinpath('support', *name.split('.')[1:2]).with_suffix('.py')
+        if name.startswith('support.') and support.is_file() and support not in seen:
+            seen.add(support)
+            yield from imported_for(support, seen)
+
+
+@pytest.mark.parametrize('room', CORE_TESTS)
+def test_tests_of_the_core_need_no_girder(room):
+    seen = set()
+    for path in sorted(TESTS.joinpath(room).rglob('*.py')):
+        for module, name in imported_for(path, seen):
+            assert name.split('.')[0] not in NOT_IN_CORE, f'{module} imports {name}, for {path}'

@@ -18,7 +18,7 @@ from zarr.storage import ObjectStore
 
 from girder_zarr.client import StitchClient
 from girder_zarr.stack.demo_job import read_picture
-from support import shared_images
+from support import channel_images, shared_images
 from support.waiting import wait_until
 
 KINDS = ('stored', 'session', 'slide')
@@ -31,9 +31,9 @@ SCRIPT = Path(__file__).parents[1] / 'support' / 'napari_reader.py'
 def images(girder, tmp_path_factory):
     """Private images by kind."""
     folder = shared_images.private_folder(girder, 'readers')
-    channels = shared_images.channels_of()
+    channels = channel_images.channels_of()
     path = tmp_path_factory.mktemp('stored') / 'channels.zarr.zip'
-    item = shared_images.share_file(girder, folder, path.name, shared_images.channels_zarr(path, channels))
+    item = shared_images.share_file(girder, folder, path.name, channel_images.channels_zarr(path, channels))
     found = {'stored': shared_images.Shared(item, channels, shared_images.share(girder, itemId=item))}
     picture = read_picture('ihc.png')
     item = shared_images.share_file(girder, folder, 'slide.svs', shared_images.slide_tiff(picture))
@@ -101,8 +101,8 @@ def test_napari(image, tmp_path):
     with np.load(out) as found:
         assert np.array_equal(found['pixels'], image.pixels)
         said = json.loads(str(found['said']))
-    if image.pixels.shape[0] == len(shared_images.CHANNELS):
-        assert [tuple(one['limits']) for one in said] == [one[2] for one in shared_images.CHANNELS]
+    if image.pixels.shape[0] == len(channel_images.CHANNELS):
+        assert [tuple(one['limits']) for one in said] == [one[2] for one in channel_images.CHANNELS]
 
 
 def test_a_session_has_grown_when_it_is_read_again(girder):

@@ -11,7 +11,7 @@ from playwright.sync_api import Error
 
 from girder_zarr.client import StitchClient
 from girder_zarr.stack.demo_job import read_picture
-from support import shared_images, viewer_page
+from support import channel_images, shared_images, viewer_page
 from support.browser import FLAGS, find_chromium, pixels_of
 from support.waiting import wait_until
 
@@ -70,8 +70,8 @@ def wait_shown(page, url, expected):
 
 
 def test_a_private_image(page, girder, folder, tmp_path):
-    pixels = shared_images.channels_of()
-    body = shared_images.channels_zarr(tmp_path / 'channels.zarr.zip', pixels)
+    pixels = channel_images.channels_of()
+    body = channel_images.channels_zarr(tmp_path / 'channels.zarr.zip', pixels)
     item = shared_images.share_file(girder, folder, 'channels.zarr.zip', body)
     with pytest.raises(Error, match='403'):
         read(page, f'{girder.urlBase.rpartition("api/v1")[0]}zarr/item/{item}')
@@ -80,8 +80,8 @@ def test_a_private_image(page, girder, folder, tmp_path):
         found, attributes = read(page, url, level)
         assert np.array_equal(found, pixels[:, ::step, ::step])
     names = [channel['label'] for channel in attributes['ome']['omero']['channels']]
-    assert names == [one[0] for one in shared_images.CHANNELS]
-    assert wait_shown(page, url, shared_images.added_up(pixels))['names'] == names
+    assert names == [one[0] for one in channel_images.CHANNELS]
+    assert wait_shown(page, url, channel_images.added_up(pixels))['names'] == names
 
 
 def test_a_slide_of_another_format(page, girder, folder):
@@ -113,7 +113,7 @@ def test_a_session_shows_more_after_a_reload(page, girder, folder):
 
 
 def test_a_link_that_was_revoked_shows_nothing_more(page, girder, folder, tmp_path):
-    body = shared_images.channels_zarr(tmp_path / 'a.zarr.zip', shared_images.channels_of((64, 64)))
+    body = channel_images.channels_zarr(tmp_path / 'a.zarr.zip', channel_images.channels_of((64, 64)))
     item = shared_images.share_file(girder, folder, 'revoked.zarr.zip', body)
     url = shared_images.share(girder, itemId=item)
     assert read(page, url)[0].shape == (4, 64, 64)

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import zarr
 
-from support import shared_images
+from support import channel_images, shared_images
 from support.browser import check_accessible, keep_screenshot, wait_for_picture
 
-PIXELS = shared_images.channels_of()
+PIXELS = channel_images.channels_of()
 
 
 @pytest.fixture(scope='module')
 def four_channels(girder, tmp_path_factory):
     folder = shared_images.private_folder(girder, 'channels')
     path = tmp_path_factory.mktemp('channels') / 'channels.zarr.zip'
-    return shared_images.share_file(girder, folder, path.name, shared_images.channels_zarr(path, PIXELS))
+    return shared_images.share_file(girder, folder, path.name, channel_images.channels_zarr(path, PIXELS))
 
 
 def shown_in(page, expected):
@@ -33,7 +33,7 @@ def open_item(page, stack, item, query=''):
 
 def test_the_first_view_has_the_colours_of_the_file(page, stack, four_channels):
     open_item(page, stack, four_channels)
-    shown_in(page, shared_images.added_up(PIXELS))
+    shown_in(page, channel_images.added_up(PIXELS))
     assert page.locator('.g-zarr-channel').count() == 4
     assert page.get_by_label('<b>Cy3</b>', exact=True).is_checked()
     assert page.get_by_label('Colour of GFP', exact=True).input_value() == '#00ff00'
@@ -62,7 +62,7 @@ def test_what_is_changed_is_shown_and_stays_in_the_address(page, stack, four_cha
     shown_in(page, expected)
     page.get_by_role('button', name='As the file says').press('Enter')
     page.wait_for_url(f'**#item/{four_channels}')
-    shown_in(page, shared_images.added_up(PIXELS))
+    shown_in(page, channel_images.added_up(PIXELS))
 
 
 def test_other_controls_are_there_still(page, stack, four_channels):
@@ -83,7 +83,7 @@ def test_a_thumbnail_has_the_colours_too(girder, four_channels):
         jsonResp=False,
     )
     found = np.asarray(Image.open(io.BytesIO(answer.content)).convert('RGB')).astype(float)
-    means = shared_images.added_up(PIXELS).reshape(150, 2, 200, 2, 3).mean(axis=(1, 3))
+    means = channel_images.added_up(PIXELS).reshape(150, 2, 200, 2, 3).mean(axis=(1, 3))
     assert np.abs(found - means).mean() < 2
 
 

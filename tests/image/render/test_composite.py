@@ -12,7 +12,7 @@ from large_image.exceptions import TileSourceError
 from girder_zarr.errors import StyleError
 from girder_zarr.image import new
 from girder_zarr.image.render.composite import add_up
-from support import shared_images
+from support import channel_images
 from support.images import decoded, opened
 
 if TYPE_CHECKING:
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
     import girder_zarr.image as gz
 
-PIXELS = shared_images.channels_of()
+PIXELS = channel_images.channels_of()
 
 
 @pytest.fixture(scope='module')
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp('channels') / 'channels.zarr.zip'
-    shared_images.channels_zarr(found, PIXELS)
+    channel_images.channels_zarr(found, PIXELS)
     return found
 
 
 def style(**more: Any) -> str:
     bands = [
         {'framedelta': number, 'palette': f'#{color}', 'min': low, 'max': high, 'composite': 'add', **more}
-        for number, (_, color, (low, high), _) in enumerate(shared_images.CHANNELS)
+        for number, (_, color, (low, high), _) in enumerate(channel_images.CHANNELS)
     ]
     return json.dumps({'bands': bands})
 
@@ -51,7 +51,7 @@ def picture(source: gz.ZarrFileTileSource) -> np.ndarray:
 
 
 def test_four_channels_have_the_colours_of_the_file(path: Path) -> None:
-    expected = shared_images.added_up(PIXELS)
+    expected = channel_images.added_up(PIXELS)
     found = picture(opened(path, style=style(), encoding='PNG'))
     assert np.abs(found.astype(int) - expected).max() <= 1
     # Where the lightest of the channels counts, as in large_image's own styles, colours are others.
@@ -62,14 +62,14 @@ def test_four_channels_have_the_colours_of_the_file(path: Path) -> None:
 def test_a_region_is_put_together_likewise(path: Path) -> None:
     source = opened(path, style=style())
     data, _ = source.getRegion(region={'left': 50, 'top': 30, 'width': 200, 'height': 150}, encoding='PNG')
-    expected = shared_images.added_up(PIXELS)[30:180, 50:250]
+    expected = channel_images.added_up(PIXELS)[30:180, 50:250]
     assert np.abs(decoded(data)[..., :3].astype(int) - expected).max() <= 1
 
 
 def test_a_thumbnail_shows_the_channels_as_the_file_says(path: Path) -> None:
     source = opened(path)
     data, _ = source.getThumbnail(width=200, height=150, encoding='PNG')
-    means = shared_images.added_up(PIXELS).reshape(150, 2, 200, 2, 3).mean(axis=(1, 3))
+    means = channel_images.added_up(PIXELS).reshape(150, 2, 200, 2, 3).mean(axis=(1, 3))
     # The file has a level of every second pixel.
     assert np.abs(decoded(data)[..., :3] - means).mean() < 2
     # A frame or a style that is asked for is what is shown.
