@@ -1,20 +1,24 @@
 """Chunks of one image over ``/zarr``, beside a bare ASGI application that reads the same bytes.
 
-    python benchmarks/share.py [--chunks 2000] [--seconds 5] [--rounds 5] [--connections 16] [--readers 200]
+    python benchmarks/share.py [--kind zip|directory|database] [--chunks 2000] [--seconds 5] [--rounds 5]
+        [--connections 16] [--readers 200]
 
-The image is a zip of chunks of 64 KB in the embedded stack. The bare application runs in the same web server
-with the same options and does nothing but read the same ranges of the same file. Clients and servers share
-the processors with whatever else runs, so that the processor time that a request costs the server says more
-than the rates. Printed are requests a second of both in turns, that time, how long the first chunk took after
-the start, and the memory of the server while slow readers take a value of 10 GB.
+The image has chunks of 64 KB and lies in the embedded stack as a zip, an imported directory or a database.
+The bare application runs in the same web server with the same options and does nothing but read the same
+ranges of the zip. Clients and servers share the processors with whatever else runs, so that the processor
+time that a request costs the server says more than the rates. Printed are requests a second of both in turns,
+that time, how long the first chunk took after the start, and the memory of the server while slow readers take
+a value of 10 GB.
 """
 
 import argparse
 import asyncio
+import contextlib
 import io
 import json
 import os
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -57,6 +61,24 @@ def make_image(path, count):
                 assert info.file_size == CHUNK
                 found[info.filename] = start
         return found
+
+
+def stored_as(kind, path):
+    """Return the file that is uploaded, of the same keys as the zip at ``path``, or the folder to import."""
+    if kind == 'zip':
+        return path
+    folder = path.parent / 'imported' / 'image.zarr'
+    with zipfile.ZipFile(path) as archive:
+        if kind == 'directory':
+            archive.extractall(folder)
+            return folder
+        made = path.with_suffix('.db')
+        with contextlib.closing(sqlite3.connect(made)) as database:
+            database.execute('CREATE TABLE zarr (k TEXT PRIMARY KEY, v BLOB)')
+            rows = ((name, archive.read(name)) for name in archive.namelist())
+            database.executemany('INSERT INTO zarr VALUES (?, ?)', rows)
+            database.commit()
+    return made
 
 
 def serve_bare(path, offsets):
@@ -184,6 +206,7 @@ def read_slowly(address, path, headers, readers, seconds):
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument('--kind', choices=('zip', 'directory', 'database'), default='zip')
     parser.add_argument('--chunks', type=int, default=2000)
     parser.add_argument('--seconds', type=float, default=5)
     parser.add_argument('--rounds', type=int, default=5)
@@ -218,11 +241,16 @@ def run(scratch, options):
 def measure_all(scratch, stack, path, offsets, bare, bare_url, options):
     girder = stack.girder
     folder = girder.createFolder(girder.get('user/me')['_id'], 'bench', parentType='user', public=False)
-    body = path.read_bytes()
-    file = girder.uploadFile(folder['_id'], io.BytesIO(body), path.name, len(body), parentType='folder')
-    while 'largeImage' not in girder.getItem(file['itemId']):
-        time.sleep(0.1)
-    link = girder.post('zarr_link', data=json.dumps({'itemId': file['itemId']}))
+    stored = stored_as(options.kind, path)
+    if stored.is_dir():
+        item = import_image(girder, folder, stored)
+    else:
+        body = stored.read_bytes()
+        file = girder.uploadFile(folder['_id'], io.BytesIO(body), stored.name, len(body), parentType='folder')
+        item = file['itemId']
+        while 'largeImage' not in girder.getItem(item):
+            time.sleep(0.1)
+    link = girder.post('zarr_link', data=json.dumps({'itemId': item}))
     prefix, keys = f'/zarr/k/{link["key"]}/', list(offsets)
     web = web_process(stack)
     first = max(measure(web, stack.url, prefix, keys[:1], {}, 1, 0.2)[2])
@@ -254,27 +282,33 @@ def measure_all(scratch, stack, path, offsets, bare, bare_url, options):
     measure_memory(scratch, stack, girder, folder, options)
 
 
+def import_image(girder, folder, path):
+    """Import a folder where it lies; return the item that it becomes."""
+    assetstore = girder.get('assetstore')[0]['_id']
+    parameters = {
+        'importPath': str(path.parent),
+        'destinationId': folder['_id'],
+        'destinationType': 'folder',
+    }
+    girder.post(f'assetstore/{assetstore}/import', parameters=parameters)
+    found = None
+    while not found or 'largeImage' not in found[0]:
+        time.sleep(0.2)
+        found = girder.get('item', {'folderId': folder['_id'], 'name': path.name})
+    return found[0]['_id']
+
+
 def measure_memory(scratch, stack, girder, folder, options):
     """Import a directory with a sparse value of 10 GB, and let slow readers take it."""
-    source = scratch / 'imported' / 'huge.zarr'
+    source = scratch / 'large' / 'huge.zarr'
     group = zarr.open_group(source, mode='w', attributes=ATTRIBUTES)
     group.create_array('0', data=np.zeros((8, 8), np.uint8))
     with (source / 'huge').open('wb') as sparse:
         sparse.truncate(HUGE)
-    assetstore = girder.get('assetstore')[0]['_id']
-    girder.post(
-        f'assetstore/{assetstore}/import',
-        parameters={
-            'importPath': str(source.parent), 'destinationId': folder['_id'], 'destinationType': 'folder',
-        },
-    )  # fmt: skip
-    found = None
-    while not found or 'largeImage' not in found[0]:
-        time.sleep(0.2)
-        found = girder.get('item', {'folderId': folder['_id'], 'name': 'huge.zarr'})
+    item = import_image(girder, folder, source)
     process = web_process(stack)
     before = process.memory_info().rss
-    path, headers = f'/zarr/item/{found[0]["_id"]}/huge', {'Girder-Token': girder.token}
+    path, headers = f'/zarr/item/{item}/huge', {'Girder-Token': girder.token}
     peak, done = [before], threading.Event()
 
     def watch():

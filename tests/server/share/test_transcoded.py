@@ -12,11 +12,12 @@ from zarr.storage import FsspecStore
 
 import girder_zarr.image as gz
 from girder_zarr.image.ngff.schemas import check_schemas
+from girder_zarr.server.share.grants import forget_grants
 from support.girder_images import multiscales, upload
 from support.plates import value, write_plate
 from support.server import random_pixels
 
-from .conftest import zipped
+from .conftest import FAR, LOCAL, zipped
 
 pytestmark = pytest.mark.plugin('zarr')
 FORMS = ['@zstd', '@blosc', '@v2', '@v3', '@v2/@blosc', '@v3/@blosc']
@@ -202,3 +203,13 @@ def test_validators_and_bad_keys(web, owner, make_image, tmp_path):
     listed = web.ask(f'{image.path}/@zstd/', headers=owner)
     assert b'0/' in listed.body
     assert web.ask(f'{image.path}/@zstd?list-type=2&prefix=0/', headers=owner).status in (200, 404)
+
+
+@pytest.mark.parametrize('kind', [*LOCAL, *FAR])
+def test_validators_hold_beyond_a_grant(web, owner, make_image, kind):
+    image = make_image(kind)
+    key = f'{image.path}/@zstd/0/c/0/0'
+    first = web.ask(key, headers=owner)
+    forget_grants()
+    again = web.ask(key, headers={**owner, 'If-None-Match': first.headers['etag']})
+    assert (first.status, again.status) == (200, 304)

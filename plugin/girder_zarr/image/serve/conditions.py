@@ -21,8 +21,13 @@ def etag_of(identity: str) -> str:
 
 
 def http_date(modified: float) -> str:
-    """Return a time as headers have it."""
-    return formatdate(modified, usegmt=True)
+    """Return a time as headers have it, in whole seconds."""
+    return _date_of(int(modified))
+
+
+@functools.lru_cache(4096)
+def _date_of(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def _tags(header: str) -> list[tuple[bool, str]]:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import numpy as np
+
 from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 if TYPE_CHECKING:
@@ -104,7 +106,7 @@ class FileBytes:
             raise self._unreadable(error) from None
         self._check_length(done, offset, length)
 
-    def read_cached(self, offset: int, length: int) -> bytearray | None:
+    def read_cached(self, offset: int, length: int) -> memoryview | None:
         """Return bytes that the system has in memory, or None where it would have to wait for the disk.
 
         :raises UnreadableImageError: see :meth:`read`.
@@ -112,7 +114,7 @@ class FileBytes:
         self._check(offset, length)
         if not self._tells_cached:
             return None
-        data = bytearray(length)
+        data = np.empty(length, np.uint8).data  # not cleared before it is filled
         try:
             descriptor = os.open(self._path, os.O_RDONLY)
             try:

@@ -113,6 +113,8 @@ class KeyStore(Store):
     supports_batch = False
     #: Whether :meth:`has` takes microseconds.
     has_fast_lookup = True
+    #: Whether :meth:`version` is the same wherever and whenever the image is opened.
+    has_lasting_versions = True
 
     def __init__(self, name: str, identity: str) -> None:
         super().__init__(read_only=True)

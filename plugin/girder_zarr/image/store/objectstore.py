@@ -53,6 +53,7 @@ class ObjectStore(KeyStore):
 
     is_remote = True
     has_fast_lookup = False
+    has_lasting_versions = False
 
     def __init__(self, name: str, identity: str) -> None:
         super().__init__(name, identity)

@@ -341,7 +341,7 @@ class ZipFileStore(KeyStore):
             begin = self._data_start(key, offset, self._source.read(offset, LOCAL_HEADER.size))
         return self._source.read(begin + first, length)
 
-    def _data_start(self, key: str, offset: int, header: bytes | bytearray) -> int:
+    def _data_start(self, key: str, offset: int, header: bytes | memoryview) -> int:
         fields = LOCAL_HEADER.unpack_from(header) if len(header) >= LOCAL_HEADER.size else (b'',)
         if fields[0] != LOCAL_MAGIC:
             msg = f'{self.name} is broken: the entry {key!r} is not at byte {offset}.'

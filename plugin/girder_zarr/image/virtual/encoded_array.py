@@ -92,7 +92,7 @@ class EncodedArray:
         place = self.place(key)
         return None if place is None else self.chunk(place, f'{self._identity}:{key}')
 
-    def chunk(self, place: tuple[int, ...], identity: str) -> Entry:
+    def chunk(self, place: tuple[int, ...], identity: str) -> MadeEntry:
         """Return a chunk that is inside the array.
 
         :param identity: of the chunk.

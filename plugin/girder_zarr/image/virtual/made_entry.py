@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from girder_zarr.common.budget import BUDGET
 from girder_zarr.common.chunk_cache import CHUNKS
-from girder_zarr.image.store.entries import BLOCK_BYTES, Block, Entry
+from girder_zarr.image.store.entries import BLOCK_BYTES, Block, BytesEntry, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +46,11 @@ class MadeEntry(Entry):
         data = self._made()
         for at in range(start, stop, BLOCK_BYTES):
             yield data[at : min(at + BLOCK_BYTES, stop)]
+
+    def by_content(self) -> BytesEntry:
+        """Return the chunk, made now, known by its content: for where this entry's identity does not last."""
+        data = self._made()
+        return BytesEntry(data, hashlib.sha256(data).hexdigest())
 
     def _made(self) -> memoryview:
         if self._data is None:

@@ -89,7 +89,8 @@ class TranscodedTree:
         versions = [level.cache_key(one) for one in numbers]
         # Without one, nothing says whether the bytes are still the same.
         known = f'{versions}' if None not in versions else uuid.uuid4().hex
-        return array.chunk(place, f'{known}:{self._form}:{array.sides}:{place}')
+        made = array.chunk(place, f'{known}:{self._form}:{array.sides}:{place}')
+        return made if None not in versions and self._store.has_lasting_versions else made.by_content()
 
     def cached_entry(self, key: str) -> None:
         """Return nothing: whether a chunk is still what it was takes a look at the store."""

@@ -13,6 +13,7 @@ from girder_zarr.errors import InvalidInputError, NotFoundError
 from girder_zarr.server.common.database import object_id
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.http_input import list_params, request_body
+from girder_zarr.server.iiif.iiif_address import address_beside
 from girder_zarr.server.settings import viewers
 from girder_zarr.server.share.grants import forget_grants
 from girder_zarr.server.share.links import (
@@ -129,7 +130,7 @@ class ZarrLinkResource(Resource):
         if not viewers.is_address(url):
             msg = f'url: expected an address of http or https, found {url[:80]!r}.'
             raise InvalidInputError(msg)
-        return viewers.filled(url)
+        return viewers.filled(url, **_iiif_of(url))
 
     @access.user(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -178,3 +179,18 @@ def register(info: Document) -> None:
     """Add the routes to a server. Called from the plugin's ``load``."""
     info['apiRoot'].zarr_link = ZarrLinkResource()
     request_body.install(info['serverRoot'], '/v1/zarr_link')
+
+
+def _iiif_of(url: str) -> dict[str, str]:
+    """Return the addresses of IIIF of what an address names: no session has one, a folder has no image."""
+    found = address_beside(url)
+    if found is None:
+        return {}
+    door, name, base = found
+    is_image = door == 'item'
+    if not is_image:
+        link = ZarrLink().of_key(name)
+        if link is None or link['sessionId'] is not None:
+            return {}
+        is_image = link['itemId'] is not None
+    return {'manifest': f'{base}/manifest', **({'info': f'{base}/info.json'} if is_image else {})}

@@ -14,6 +14,7 @@ MANIFESTS = ('manifest', 'manifest.json')
 #: Characters of an address below ``/iiif/``, as it is sent.
 MAX_PATH = 8192
 _SELECTOR = re.compile(r'(.+);(frame|page)=([0-9]{1,9})', re.DOTALL)
+_ZARR = re.compile(r'(https?://[^?#]+?)/zarr/(item|k)/([^/?#]+?)(?:\.zarr)?(?:/@\w+)*/?')
 
 
 class Identifier(NamedTuple):
@@ -104,6 +105,17 @@ def base_address(site: str, door: str, name: str, below: str | None = None) -> s
     """
     parts = [door, name] if below is None else [door, name, below]
     return '/'.join([f'{site}/iiif', *(quote(part, safe='') for part in parts)])
+
+
+def address_beside(url: str) -> tuple[str, str, str] | None:
+    """Return door, name and base URI of the same image below ``/iiif``, or None where there is none.
+
+    :param url: below ``/zarr``, of an item or of what a link names, perhaps in a form such as ``@zstd``.
+    """
+    match = _ZARR.fullmatch(url)
+    return (
+        None if match is None else (match[2], match[3], base_address(match[1], match[2], unquote(match[3])))
+    )
 
 
 def _nowhere() -> NotFoundError:

@@ -1,7 +1,8 @@
 """The setting `zarr.viewers`: programs that open an image by its address, for the page of an item.
 
 Each is ``{"name", "kind", "text"}``; in the text ``{url}`` stands for the address of the image, without a
-slash at its end, ``{encoded}`` for the same as a part of another address.
+slash at its end, ``{encoded}`` for the same as a part of another address, ``{info}`` and ``{manifest}`` for
+the addresses of IIIF, where the image has them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ KEY = SettingKey.VIEWERS
 KINDS = ('link', 'address', 'command', 'python', 'r')
 MAX_VIEWERS, MAX_NAME, MAX_TEXT = 50, 60, 2000
 _FIELD = re.compile(r'\{(\w+)\}')
-_FIELDS = ('url', 'encoded')
+_FIELDS = ('url', 'encoded', 'info', 'manifest')
 
 DEFAULT: list[dict[str, str]] = [
     {
@@ -52,7 +53,9 @@ DEFAULT: list[dict[str, str]] = [
     {'name': 'napari', 'kind': 'command', 'text': 'napari --plugin napari-ome-zarr {url}'},
     {'name': 'Fiji: File, Import, HDF5/N5/Zarr/OME-NGFF', 'kind': 'address', 'text': '{url}'},
     # Its Bio-Formats reads zarr v2 alone, and of addresses those with "s3" in them (ome/ZarrReader#109).
-    {'name': 'QuPath: File, Open URI (OME-Zarr 0.4 only)', 'kind': 'address', 'text': '{url}'},
+    {'name': 'QuPath: File, Open URI (as OME-Zarr 0.4)', 'kind': 'address', 'text': '{url}/@v2'},
+    {'name': 'IIIF: Mirador, Universal Viewer', 'kind': 'address', 'text': '{manifest}'},
+    {'name': 'IIIF: OpenSeadragon, Leaflet', 'kind': 'address', 'text': '{info}'},
     {
         'name': 'Python: zarr',
         'kind': 'python',
@@ -91,15 +94,18 @@ DEFAULT: list[dict[str, str]] = [
 ]
 
 
-def filled(url: str) -> list[dict[str, str]]:
-    """Return the viewers with an address in the place of their fields.
+def filled(url: str, **more: str) -> list[dict[str, str]]:
+    """Return the viewers with addresses in the place of their fields, without those of which one is missing.
 
     :param url: http or https, of an image; checked by :func:`is_address`.
+    :param more: ``info`` and ``manifest``.
     """
-    values = {'url': url.rstrip('/'), 'encoded': quote(url.rstrip('/'), safe='')}
+    values = {'url': url.rstrip('/'), 'encoded': quote(url.rstrip('/'), safe=''), **more}
+    missing = set(_FIELDS) - set(values)
     return [
         {**viewer, 'text': _FIELD.sub(lambda match: values.get(match[1], match[0]), viewer['text'])}
         for viewer in Setting().get(KEY)
+        if missing.isdisjoint(_FIELD.findall(viewer['text']))
     ]
 
 
@@ -131,7 +137,8 @@ def _viewer(one: Any) -> dict[str, str]:
         raise _invalid(f'{name}: kind: expected one of {", ".join(KINDS)}, found {str(kind)[:60]!r}')
     if not isinstance(text, str) or len(text) > MAX_TEXT or not any(f'{{{one}}}' in text for one in _FIELDS):
         raise _invalid(
-            f'{name}: text: expected at most {MAX_TEXT} characters with {{url}} or {{encoded}} in it'
+            f'{name}: text: expected at most {MAX_TEXT} characters with {{url}}, {{encoded}}, {{info}} or '
+            '{manifest} in it'
         )
     if kind == 'link' and not text.startswith(('http://', 'https://')):
         raise _invalid(f'{name}: text: expected an address of http or https, found {text[:60]!r}')

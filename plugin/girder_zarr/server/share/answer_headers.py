@@ -22,7 +22,8 @@ COMMON: Pairs = [
     (b'x-content-type-options', b'nosniff'),
 ]
 _SANDBOX = (b'content-security-policy', b"default-src 'none'; sandbox")
-_VALUE: Pairs = [(b'accept-ranges', b'bytes'), _SANDBOX, *COMMON]
+#: Sent with every value.
+OF_VALUES: Pairs = [(b'accept-ranges', b'bytes'), _SANDBOX, *COMMON]
 
 
 def headers_of_answer(answer: HttpAnswer) -> Pairs:
@@ -33,10 +34,8 @@ def headers_of_answer(answer: HttpAnswer) -> Pairs:
     return headers + COMMON
 
 
-def headers_of_value(
-    content_type: str, size: int, etag: str, cache_control: str, modified: float | None
-) -> Pairs:
-    """Return the headers of a whole value; the same as of an answer with it."""
+def own_headers(content_type: str, size: int, etag: str, cache_control: str, modified: float | None) -> Pairs:
+    """Return the headers that a whole value has beside `OF_VALUES`."""
     headers = [
         (b'content-length', b'%d' % size),
         (b'etag', etag.encode()),
@@ -45,7 +44,12 @@ def headers_of_value(
     ]
     if modified is not None:
         headers.append((b'last-modified', http_date(modified).encode()))
-    return headers + _VALUE
+    return headers
+
+
+def lines_of(headers: Pairs) -> bytes:
+    """Return headers as they are sent (RFC 9112, 5)."""
+    return b''.join([b'%b: %b\r\n' % pair for pair in headers])
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from girder_zarr.errors import GirderZarrError, InvalidInputError
 from girder_zarr.image.serve.answer import HttpAnswer, error_answer
 
 from .answer_headers import headers_of_answer
-from .at_once import plain_answer, respond_at_once
+from .at_once import PlainAnswer, plain_answer, respond_at_once
 from .grants import cached_grant
 from .reads import FLUSH_SECONDS, MAX_WAITING, Reader, counts
 from .requests import ZarrRequest, read_request, respond, still_granted
@@ -69,10 +69,9 @@ class ZarrApp:
         :param path: below ``/zarr/``.
         """
         method, query = scope['method'], scope.get('query_string', b'')
-        plain = plain_answer(path, scope['headers']) if method == 'GET' and not query else None
+        plain = self.plain(path, scope)
         if plain is not None:
-            self._count(plain.reader, 200, len(plain.body))
-            await send(plain.start)
+            await send(plain.start())
             await send({'type': 'http.response.body', 'body': plain.body})
             return
         if method == 'OPTIONS':
@@ -118,6 +117,18 @@ class ZarrApp:
             self._streams -= 1
             self._held -= held
             self._count(reader, answer.status, sent.size)
+
+    def plain(self, path: str, scope: Scope) -> PlainAnswer | None:
+        """Return the answer to a GET of a value that is in memory, counted as read, or None for all else.
+
+        :param path: below ``/zarr/``.
+        """
+        if scope['method'] != 'GET' or scope.get('query_string'):
+            return None
+        found = plain_answer(path, scope['headers'])
+        if found is not None:
+            self._count(found.reader, 200, len(found.body))
+        return found
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)

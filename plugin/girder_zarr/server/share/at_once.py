@@ -13,7 +13,7 @@ from girder_zarr.image.serve.answer import HttpAnswer, answer_cached
 from girder_zarr.image.serve.conditions import etag_of
 from girder_zarr.image.serve.value_keys import content_type_of, is_possible
 
-from .answer_headers import headers_of_value
+from .answer_headers import OF_VALUES, Pairs, lines_of, own_headers
 from .grants import Address, cached_grant
 from .requests import TOKEN_HEADER, ZarrRequest, split_path
 
@@ -22,20 +22,31 @@ if TYPE_CHECKING:
 
     from .reads import Reader
 
-#: Headers of requests that ask for something else than the whole value.
-CONDITIONS = frozenset({b'range', b'if-range', b'if-match', b'if-none-match'})
+#: Headers of requests that ask for something else than the whole value, or bring something along.
+CONDITIONS = frozenset(
+    {b'range', b'if-range', b'if-match', b'if-none-match', b'content-length', b'transfer-encoding', b'expect'}
+)
 _TOKEN, _COOKIE = TOKEN_HEADER.encode(), b'cookie'
+_LINES_OF_VALUES = lines_of(OF_VALUES) + b'\r\n'
 
 
 class PlainAnswer(NamedTuple):
     """The answer to a GET without conditions: the value.
 
-    :param start: ASGI's message with status and headers.
+    :param own: the headers that it has beside those of all values.
     """
 
-    start: dict[str, Any]
+    own: Pairs
     body: Block
     reader: Reader
+
+    def start(self) -> dict[str, Any]:
+        """Return ASGI's message with status and headers."""
+        return {'type': 'http.response.start', 'status': 200, 'headers': self.own + OF_VALUES}
+
+    def head(self) -> bytes:
+        """Return status and headers as they are sent (RFC 9112)."""
+        return b'HTTP/1.1 200 OK\r\n%b%b' % (lines_of(self.own), _LINES_OF_VALUES)
 
 
 def plain_answer(path: str, headers: list[tuple[bytes, bytes]]) -> PlainAnswer | None:
@@ -66,10 +77,10 @@ def plain_answer(path: str, headers: list[tuple[bytes, bytes]]) -> PlainAnswer |
         return None  # the other way says what is wrong
     if entry is None or body is None:
         return None
-    sent = headers_of_value(
+    own = own_headers(
         content_type_of(key), len(body), etag_of(entry.identity), grant.cache_control(key), entry.modified
     )
-    return PlainAnswer({'type': 'http.response.start', 'status': 200, 'headers': sent}, body, grant.reader)
+    return PlainAnswer(own, body, grant.reader)
 
 
 def respond_at_once(request: ZarrRequest) -> tuple[HttpAnswer, Reader] | None:

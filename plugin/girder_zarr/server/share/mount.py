@@ -12,6 +12,8 @@ from .asgi import ZarrApp
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from .at_once import PlainAnswer
+
 PATH = '/zarr/'
 #: The name in the state of Girder's application of what answers `PATH` by itself: a server that knows it
 #: may send requests there, past all that Starlette does for the others.
@@ -95,3 +97,8 @@ class ZarrMiddleware:
             if path.startswith(PATH):
                 return self._ours(path[len(PATH) :], scope, receive, send)
         return self._app(scope, receive, send)  # type: ignore[no-any-return]
+
+    def plain(self, scope: Any) -> PlainAnswer | None:
+        """Return the answer to a GET of a value that is in memory, or None: it takes the other way."""
+        path = scope['path']
+        return self._ours.plain(path[len(PATH) :], scope) if path.startswith(PATH) else None

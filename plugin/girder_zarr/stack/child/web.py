@@ -38,6 +38,7 @@ def main() -> None:
     from girder.asgi import app
 
     from .bounded_requests import BoundedRequests, give_room
+    from .image_protocol import image_protocol
     from .image_requests import ImageRequests
     from .safe_headers import SafeHeaders
     from .static_files import CompressedStaticFiles
@@ -63,6 +64,7 @@ def main() -> None:
     config: Any = uvicorn.Config(
         ImageRequests(app, bounded),
         interface='asgi3',
+        http=image_protocol(app),
         log_level='warning',
         server_header=False,
         date_header=False,
