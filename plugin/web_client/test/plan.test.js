@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { askedOf, fieldsOf, kindsOf, numbersOf, placesOf, readPlan, sorted } from '../src/lib/plan.js';
+import { askedOf, fieldsOf, kindsOf, patchesOf, placesOf, readPlan, sorted } from '../src/lib/plan.js';
 
 const chosen = (...paths) => paths.map((path) => ({ path, file: { name: path.split('/').pop() } }));
 
@@ -30,11 +30,12 @@ test('places are what the server says', () => {
     });
     assert.deepEqual(answer.notes, ['A note.', 'r1_c1.png: no position.', '2 more are refused.']);
     assert.equal(answer.example, 'r1_c2.png: row 1, column 2');
-    const numbers = numbersOf(tiles, answer);
-    assert.deepEqual(numbers, [null, { x: -3, y: 5, z: 1 }, null]);
-    assert.deepEqual(numbersOf(tiles), [null, null, null]);
+    const patches = patchesOf(tiles, answer);
+    assert.deepEqual(patches.map(({ key, numbers }) => [key, numbers]),
+        [['r1_c1.png', null], ['r1_c2.png', { x: -3, y: 5, z: 1 }], ['notes.png', null]]);
+    assert.deepEqual(patchesOf(tiles).map(({ numbers }) => numbers), [null, null, null]);
     const headers = new Map([['r1_c1.png', { width: 10, height: 8 }], ['r1_c2.png', null], ['notes.png', null]]);
-    const places = placesOf(tiles, { numbers, headers, arrangement: {}, removed: new Set(), moved: new Map() });
+    const places = placesOf(patches, { headers, arrangement: {}, removed: new Set(), moved: new Map() });
     assert.deepEqual(places.map(({ x, y, width, index }) => [x, y, width, index]), [[0, 0, 10, { z: 1 }]]);
 });
 
@@ -57,20 +58,41 @@ test('the server is asked for names, positions or a grid', () => {
         { key: 'r1_c2.png', file: 'r1_c2.png', width: 10, height: 8, field: 1 });
 });
 
-test('a file that holds several patches is not sent in part', () => {
+test('each page of a file is a patch', () => {
+    const { tiles } = sorted(chosen('stack.tif', 'odd.tif'));
+    const pages = [{ page: 0, index: { c: 0 } }, { page: 3, index: { c: 1 } }];
+    const headers = new Map([['stack.tif', { width: 10, height: 8, pages }], ['odd.tif', { message: 'is no image.' }]]);
+    const how = { headers, arrangement: { overlapX: 0, overlapY: 0, columns: 1, path: 'rows', corner: 'top-left' }, spec: {} };
+    const asked = (source) => JSON.parse(JSON.stringify(askedOf(tiles, { ...how, source })));
+    assert.deepEqual(asked({ kind: 'names' }).files, [{ name: 'stack.tif', width: 10, height: 8, pages }]);
+    assert.deepEqual(asked({ kind: 'grid' }).patches.map(({ key, page, index, field }) => [key, page, index, field]),
+        [['stack.tif@0', 0, { c: 0 }, 0], ['stack.tif@3', 3, { c: 1 }, 0]]);
+    const answer = readPlan({
+        ...ANSWER, placements: [0, 3].map((page, c) => ({ file: 'stack.tif', page, x: 0, y: 0, index: { c } }))
+    });
+    const patches = patchesOf(tiles, answer);
+    assert.deepEqual(patches.map(({ key, page, numbers }) => [key, page, numbers]), [
+        ['stack.tif@0', 0, { c: 0, x: 0, y: 0 }], ['stack.tif@3', 3, { c: 1, x: 0, y: 0 }], ['odd.tif', undefined, null]
+    ]);
+    const places = placesOf(patches, { headers, arrangement: {}, removed: new Set(['stack.tif@0']), moved: new Map() });
+    assert.deepEqual(places.map(({ key, width, index }) => [key, width, index]), [['stack.tif@3', 10, { c: 1 }]]);
+});
+
+test('a file of several places without pages is not sent in part', () => {
     const answer = readPlan({
         ...ANSWER, placements: [0, 1].map((z) => ({ file: 'stack.tif', x: 0, y: 0, index: { z } }))
     });
-    assert.equal(answer.numbers.size, 0);
-    assert.match(answer.notes[0], /^stack\.tif holds several patches/);
+    assert.equal(answer.found.size, 0);
+    assert.match(answer.notes[0], /^stack\.tif has several places/);
 });
 
 test('what was removed and moved', () => {
     const { tiles } = sorted(chosen('x0_y0.png', 'x9_y0.png'));
-    const numbers = [{ x: 0, y: 0 }, { x: 9, y: 0 }];
-    const places = placesOf(tiles, {
-        numbers, headers: new Map(), arrangement: {}, removed: new Set(['x0_y0.png']),
-        moved: new Map([['x9_y0.png', { x: 1, y: -2 }]])
+    const answer = readPlan({
+        ...ANSWER, placements: tiles.map(({ path }, at) => ({ file: path, x: 9 * at, y: 0, index: {} }))
+    });
+    const places = placesOf(patchesOf(tiles, answer), {
+        headers: new Map(), arrangement: {}, removed: new Set(['x0_y0.png']), moved: new Map([['x9_y0.png', { x: 1, y: -2 }]])
     });
     assert.deepEqual(places.map(({ key, x, y }) => [key, x, y]), [['x9_y0.png', 10, -2]]);
 });

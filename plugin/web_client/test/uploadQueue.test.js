@@ -24,11 +24,13 @@ function made(list, answer = () => null, options = {}) {
                     .map(({ key }) => key)
             };
         },
-        send: async (batch, { digests, signal, onProgress }) => {
+        isInGirder: ({ itemId }) => itemId !== undefined,
+        send: async (units, { signal, onProgress }) => {
+            const batch = units.flatMap(({ entries }) => entries);
             server.requests.push(batch.map(({ key }) => key));
             server.open += 1;
             server.most = Math.max(server.most, server.open);
-            onProgress(batch[0].file.size / 2);
+            onProgress(units[0].file.size / 2);
             await new Promise((resolve) => setImmediate(resolve));
             server.open -= 1;
             server.now += 1000;
@@ -39,7 +41,7 @@ function made(list, answer = () => null, options = {}) {
             if (refused) {
                 return refused;
             }
-            batch.forEach(({ key }, at) => server.stored.set(key, digests[at]));
+            units.forEach(({ digest, entries }) => entries.forEach(({ key }) => server.stored.set(key, digest)));
             return batch.map(({ key }) => ({ key, code: 201 }));
         }
     }, options);
@@ -158,6 +160,48 @@ test('a file that cannot be read does not stop the others', async () => {
     await finished(queue);
     assert.equal(queue.counts.stored, 2);
     assert.match(queue.problems[0].message, /cannot be read: it was moved/);
+});
+
+test('a file of pages is sent once, and its pages have outcomes of their own', async () => {
+    const file = { size: 5 * MB };
+    const pages = Array.from({ length: 3 }, (_, page) => ({ key: `s@${page}`, path: 's.tif', file, page, fields: { x: 0, y: 0 } }));
+    let refusals = 1;
+    const { queue, server } = made([...tasks(2), ...pages], (batch) => {
+        if (batch[0].page === undefined || !refusals) {
+            return null;
+        }
+        refusals -= 1;
+        return batch.map(({ key, page }) => (page === 1 ? { key, code: 415, message: 'page 1: damaged.' } : { key, code: 201 }));
+    });
+    queue.start();
+    await finished(queue);
+    assert.deepEqual(server.requests, [['k0', 'k1'], ['s@0', 's@1', 's@2']]);
+    assert.deepEqual([queue.counts.stored, queue.totalBytes], [4, 5 * MB + 2000]);
+    assert.deepEqual(queue.problems.map(({ key, message }) => [key, message]), [['s@1', 'page 1: damaged.']]);
+    queue.retry();
+    await finished(queue);
+    assert.deepEqual(server.requests[2], ['s@1']);
+    assert.deepEqual([queue.counts.stored, Math.round(queue.progress.bytes)], [5, queue.totalBytes]);
+});
+
+test('files in Girder go by name, apart from those of the disk', async () => {
+    const there = Array.from({ length: 60 }, (_, at) => (
+        { key: `g${at}`, path: `g${at}.tif`, file: { size: 4 * MB, itemId: `${at}` }, fields: { x: at, y: 0 } }));
+    const { queue, server } = made([...tasks(1), ...there, ...tasks(2).map((one) => ({ ...one, key: `x${one.key}` }))]);
+    queue.start();
+    await finished(queue);
+    assert.deepEqual(server.requests.map(({ length }) => length), [1, 25, 25, 10, 2]);
+    assert.equal(queue.counts.stored, 63);
+});
+
+test('of a file of pages that goes on, only the missing pages are sent', async () => {
+    const file = { size: 1000 };
+    const pages = Array.from({ length: 3 }, (_, page) => ({ key: `s@${page}`, path: 's.tif', file, page, fields: {} }));
+    const { queue, server } = made(pages, undefined, { isResumed: true });
+    server.stored.set('s@0', 'digest of 1000');
+    queue.start();
+    await finished(queue);
+    assert.deepEqual(server.requests, [['s@1', 's@2']]);
 });
 
 test('ten thousand files are queued at once', async () => {

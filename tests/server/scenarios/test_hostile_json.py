@@ -69,6 +69,7 @@ def test_no_route_parses_it(api, session, name):
     for method, path in (
         ('POST', '/stitch_session'),
         ('POST', '/stitch_session/plan'),
+        ('POST', '/stitch_session/inspect'),
         ('PUT', base),
         ('POST', f'{base}/files'),
     ):

@@ -31,6 +31,7 @@ def routes(session, folder):
             'patches': [{'key': 'a', 'x': 0, 'y': 0, 'width': 8, 'height': 8}],
         }
     )
+    headers = json.dumps({'folderId': str(folder['_id']), 'files': [{'tiff': 'AAAA'}]})
     tiles = f'{base}/tiles'
     return [
         ('list', READERS, 'GET', '/stitch_session', {'folderId': str(folder['_id'])}, None),
@@ -39,6 +40,7 @@ def routes(session, folder):
         ('patch', READERS, 'GET', f'{base}/patch/a', None, None),
         ('create', WRITERS, 'POST', '/stitch_session', None, create),
         ('plan', WRITERS, 'POST', '/stitch_session/plan', None, plan),
+        ('inspect', WRITERS, 'POST', '/stitch_session/inspect', None, headers),
         ('put', WRITERS, 'PUT', f'{base}/patch/b', {'x': 8, 'y': 0}, BODY),
         ('remove', WRITERS, 'DELETE', f'{base}/patch/a', None, None),
         ('cancel', WRITERS, 'POST', f'{base}/cancel', None, None),

@@ -43,7 +43,9 @@ def plan_of(body: Mapping[str, Any]) -> dict[str, Any]:
     (``{name, text}``), ``pattern``, ``preset`` or nothing (a guess) say where they lie. ``orientation``,
     ``scan`` and ``well`` are as on the command line; ``spec`` is that of the session.
 
-    :returns: the map's document; ``placements``: ``[{key, file, x, y, width, height, index, well}]`` in
+    A file may have ``pages`` (``[{page, index}]``), each of which is a patch.
+
+    :returns: the map's document; ``placements``: ``[{key, file, page, x, y, width, height, index}]`` in
         pixels, ``unit`` and so on aside; ``pattern`` and ``guess``: what the names were taken for;
         ``placedBy``: ``position``, ``grid`` (rows and columns) or ``path`` (numbers along a path).
     :raises InvalidInputError: a field is unknown or malformed.
@@ -107,10 +109,12 @@ def _placed_by(positions: PositionSet) -> str:
 def _placements(prepared: Preparation) -> list[dict[str, Any]]:
     if prepared.placement_map is None:
         return []
+    pages = {entry.key: entry.page for entry in prepared.arranged.entries}
     return [
         {
             'key': tile.key,
             'file': tile.file,
+            **({} if pages[tile.key] is None else {'page': pages[tile.key]}),
             'x': tile.x,
             'y': tile.y,
             'width': tile.width,
@@ -131,15 +135,7 @@ def _positions(body: Mapping[str, Any]) -> tuple[PositionSet, dict[str, TileKind
             if kind is not None:
                 kinds[entry.key] = kind
         return finish(PositionSet('request', tuple(entries)), 'The request'), kinds, None
-    sizes: dict[str, TileKind] = {}
-    names = []
-    for at, one in enumerate(_list('files', body.get('files'))):
-        name = _text(f'files[{at}].name', one.get('name'), 1024)
-        names.append(name)
-        kind = _kind(f'files[{at}]', one)
-        if kind is not None:
-            sizes[name] = kind
-    files = FileLookup(None, names)
+    files, sizes = _files(body)
     taken = None
     if body.get('positions') is not None:
         document = body['positions']
@@ -157,6 +153,24 @@ def _positions(body: Mapping[str, Any]) -> tuple[PositionSet, dict[str, TileKind
         positions, taken = found.positions, found.guess
     kinds = {entry.key: sizes[entry.file] for entry in positions.entries if entry.file in sizes}
     return positions, kinds, taken
+
+
+def _files(body: Mapping[str, Any]) -> tuple[FileLookup, dict[str, TileKind]]:
+    """Return the files of a request, with their pages, and their sizes by name."""
+    sizes: dict[str, TileKind] = {}
+    names = []
+    pages: dict[str, list[tuple[int, dict[str, int]]]] = {}
+    for at, one in enumerate(_list('files', body.get('files'))):
+        name = _text(f'files[{at}].name', one.get('name'), 1024)
+        names.append(name)
+        kind = _kind(f'files[{at}]', one)
+        if kind is not None:
+            sizes[name] = kind
+        if one.get('pages') is not None:
+            pages[name] = _pages(f'files[{at}].pages', one['pages'])
+    if sum(map(len, pages.values())) > MAX_FILES:
+        raise LimitExceededError(f'files: expected at most {MAX_FILES} pages in all.')
+    return FileLookup(None, names, pages=pages), sizes
 
 
 def _list(name: str, value: Any) -> Sequence[Mapping[str, Any]]:
@@ -190,6 +204,19 @@ def _kind(where: str, one: Mapping[str, Any]) -> TileKind | None:
         return None
     sides = [_whole(f'{where}.{name}', one.get(name), 1, MAX_SIDE) for name in ('height', 'width')]
     return TileKind(sides[0], sides[1], 1, 'uint8')
+
+
+def _pages(where: str, given: Any) -> list[tuple[int, dict[str, int]]]:
+    """Return the number of each page of a file, and its place along c, z and t."""
+    found = []
+    for at, one in enumerate(_list(where, given)):
+        index = one.get('index') or {}
+        if set(one) - {'page', 'index'} or not isinstance(index, dict) or set(index) - {'c', 'z', 't'}:
+            raise InvalidInputError(f'{where}[{at}]: expected page, and index with c, z and t.')
+        page = _whole(f'{where}[{at}].page', one.get('page'), 0, MAX_SIDE)
+        found.append((page, {axis: _whole(f'{where}[{at}].index.{axis}', number, 0, MAX_SIDE)
+                             for axis, number in index.items()}))  # fmt: skip
+    return found
 
 
 def _patch(where: str, one: Mapping[str, Any]) -> tuple[PatchEntry, TileKind | None]:

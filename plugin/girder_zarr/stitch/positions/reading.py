@@ -14,7 +14,7 @@ from girder_zarr.errors import InvalidInputError, LimitExceededError
 from girder_zarr.image.ngff.units import MILLIMETERS, unit_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 #: Bytes of a position file: the index of a whole plate of Harmony has some hundred million.
 MAX_FILE_BYTES = 2**29
@@ -211,13 +211,20 @@ class FileLookup:
     :param folder: where they lie on disk; None: only `names` are known.
     :param names: the files there are, relative with slashes; read from the folder where it is None.
     :param pages_along: the axis of the pages of files that do not say it: c, z, t or None.
+    :param pages: of files that are not here, by name: the number of each page and its place along c, z and t.
     """
 
     def __init__(
-        self, folder: Path | None, names: Sequence[str] | None = None, *, pages_along: str | None = None
+        self,
+        folder: Path | None,
+        names: Sequence[str] | None = None,
+        *,
+        pages_along: str | None = None,
+        pages: Mapping[str, Sequence[tuple[int, Mapping[str, int]]]] | None = None,
     ) -> None:
         self.folder = folder
         self.pages_along = pages_along
+        self.pages = pages or {}
         self._names = None if names is None else list(names)
         self._by_name: dict[str, list[str]] | None = None
 

@@ -13,7 +13,7 @@ import tifffile
 from girder_zarr.errors import InvalidInputError, UnsupportedFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .entry import PatchEntry
     from .reading import FileLookup
@@ -56,15 +56,9 @@ def expand(
     :raises InvalidInputError: there is no such series, or its axes are not known.
     """
     whole = replace(entry, index={**entry.index, **(offset or {})})
-    if files.folder is None or entry.page is not None or entry.options.get('shape'):
+    found = () if entry.page is not None or entry.options.get('shape') else _found(entry, files, series)
+    if not found:
         return [whole]
-    path = Path(files.folder, entry.file)
-    if not is_tiff(path):
-        return [whole]
-    try:
-        found = pages_of(path, series or 0, along=files.pages_along)
-    except UnsupportedFormatError:
-        return [whole]  # the reader of its header reports what is wrong with it
     if len(found) == 1 and not (series and found[0].page):
         return [whole]
     entries = []
@@ -78,6 +72,19 @@ def expand(
         index = {axis: number + (offset or {}).get(axis, 0) for axis, number in one.index.items()}
         entries.append(replace(whole, page=one.page, index={**whole.index, **index}))
     return entries
+
+
+def _found(entry: PatchEntry, files: FileLookup, series: int | None) -> Sequence[PageIndex]:
+    """Return the pages of the file of an entry, none where nothing is known of them."""
+    if files.folder is None:
+        return [PageIndex(page, index) for page, index in files.pages.get(entry.file, ())]
+    path = Path(files.folder, entry.file)
+    if not is_tiff(path):
+        return ()
+    try:
+        return pages_of(path, series or 0, along=files.pages_along)
+    except UnsupportedFormatError:
+        return ()  # the reader of its header reports what is wrong with it
 
 
 def pages_of(path: Path, series: int = 0, *, along: str | None = None) -> tuple[PageIndex, ...]:

@@ -134,4 +134,4 @@ function send(method, path, { query, body, headers = {}, signal, onProgress }) {
     });
 }
 
-export { ApiError, addressOf, get, request, send };
+export { ApiError, addressOf, get, request, send, signedIn };

@@ -12,7 +12,7 @@ const TIFF_DTYPES = { 1: 'uint', 2: 'int', 3: 'float' };
  * @property {number} height
  * @property {number} [bands]
  * @property {string} [dtype]
- * @property {boolean} [hasPages] whether a TIFF has more than one page.
+ * @property {boolean} [hasPages] whether a TIFF has more than one page, or copies of less resolution.
  */
 
 /**
@@ -136,8 +136,15 @@ async function tiff(file, first, little) {
     return {
         format: 'tiff', width: tags[256], height: tags[257], bands,
         dtype: bits && bits >= 8 ? `${TIFF_DTYPES[tags[339] || 1] || 'uint'}${bits}` : undefined,
-        hasPages: next !== 0
+        hasPages: next !== 0 || await isStackOfImageJ(file, tags[270])
     };
+}
+
+/** Whether ImageJ has written several planes behind one directory, as it does beyond 4 GB. */
+async function isStackOfImageJ(file, offset) {
+    const text = offset ? await file.slice(offset, offset + 256).text() : '';
+    const [, images = 1] = /^ImageJ=[^]*?\nimages=([0-9]+)\n/.exec(text) || [];
+    return Number(images) > 1;
 }
 
 async function farNumber(file, offset, little) {

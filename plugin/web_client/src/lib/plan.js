@@ -6,10 +6,17 @@ const IMAGES = /\.(tiff?|btf|png|jpe?g|webp|jxl|jp2|j2k|bmp|npy|npy\.gz)$/i;
 const TABLES = /\.(csv|tsv|txt|json|xml|ome|pos|companion)$/i;
 
 /**
- * @typedef {Object} Tile a file that is to become a patch.
+ * @typedef {Object} Tile a file that is to become a patch, or several.
  * @property {string} key
  * @property {string} path below the folder that all lie in.
- * @property {File} file
+ * @property {File|import('./girderFiles.js').GirderFile} file
+ * @property {import('./dropped.js').Chosen} chosen
+ *
+ * @typedef {Object} Patch one place of a tile.
+ * @property {string} key that of the tile, or of its page.
+ * @property {Tile} tile
+ * @property {number} [page]
+ * @property {?Object<string, number>} numbers x, y and indices, or null where nothing says where it lies.
  *
  * @typedef {Object} Source where positions come from.
  * @property {'names'|'table'|'grid'} kind
@@ -29,11 +36,11 @@ function sorted(chosen) {
     const images = chosen.filter(({ path }) => IMAGES.test(path));
     const paths = withoutCommonFolder(images.map(({ path }) => path));
     const keys = new Map();
-    const tiles = images.map(({ file }, at) => {
+    const tiles = images.map((one, at) => {
         const key = keyOf(paths[at]);
         const count = (keys.get(key) || 0) + 1;
         keys.set(key, count);
-        return { key: count > 1 ? `${key.slice(0, 190)}~${count}` : key, path: paths[at], file };
+        return { key: count > 1 ? `${key.slice(0, 190)}~${count}` : key, path: paths[at], file: one.file, chosen: one };
     });
     return {
         tiles,
@@ -43,15 +50,23 @@ function sorted(chosen) {
 }
 
 /**
- * What is known of where each tile lies.
+ * The patches that tiles hold, as far as it is known.
  *
  * @param {Tile[]} tiles
  * @param {ServerPlan} [answer] what the server makes of names, of a file of positions, or of a grid.
- * @returns {(?Object<string, number>)[]} for each tile x, y and indices, or null.
+ * @returns {Patch[]} one without numbers for a tile of which nothing is known.
  */
-function numbersOf(tiles, answer) {
-    return tiles.map(({ path }) => (answer && answer.numbers.get(path)) || null);
+function patchesOf(tiles, answer) {
+    return tiles.flatMap((tile) => {
+        const found = (answer && answer.found.get(tile.path)) || [{ numbers: null }];
+        return found.map(({ page, numbers }) => (page === undefined
+            ? { key: tile.key, tile, numbers }
+            : { key: `${tile.key}@${page}`, tile, page, numbers }));
+    });
 }
+
+/** Whether a file can be a patch, as far as it is known. */
+const isUsable = (header) => !header || !header.message;
 
 /** How the stage went over a grid, for the server. */
 const PATHS = {
@@ -72,11 +87,11 @@ const PATHS = {
  */
 function askedOf(tiles, { source, headers, arrangement, spec }) {
     const common = commonSize([...headers.values()]);
-    const sized = tiles.map(({ key, path }) => {
-        const { width, height } = headers.get(key) || common;
-        return { key, path, width, height };
+    const sized = tiles.filter(({ key }) => isUsable(headers.get(key))).map(({ key, path }) => {
+        const { width, height, pages } = headers.get(key) || common;
+        return { key, path, width, height, pages };
     });
-    const files = sized.map(({ path, width, height }) => ({ name: path, width, height }));
+    const files = sized.map(({ path, width, height, pages }) => ({ name: path, width, height, pages }));
     if (source.kind === 'table') {
         return { spec, files, positions: source.table, well: source.well || undefined };
     }
@@ -84,9 +99,10 @@ function askedOf(tiles, { source, headers, arrangement, spec }) {
     const grid = { tile: { x: common.width, y: common.height }, overlap: { x: overlapX, y: overlapY } };
     const scan = { columns: Math.max(1, columns), corner, ...PATHS[path] };
     if (source.kind === 'grid') {
-        const patches = sized.map((one, field) => ({
-            key: one.key, file: one.path, width: one.width, height: one.height, field
-        }));
+        const patches = sized.flatMap(({ pages = [{}], ...one }, field) => pages.map(({ page, index }) => ({
+            key: page === undefined ? one.key : `${one.key}@${page}`, file: one.path, width: one.width,
+            height: one.height, field, page, index
+        })));
         return { spec: { ...spec, grid }, patches, scan };
     }
     const said = source.preset ? { preset: source.preset } : { pattern: (source.pattern || '').trim() || undefined };
@@ -97,7 +113,7 @@ function askedOf(tiles, { source, headers, arrangement, spec }) {
 function commonSize(headers) {
     const counts = new Map();
     headers.forEach((header) => {
-        if (header) {
+        if (header && header.width) {
             const name = `${header.width},${header.height}`;
             counts.set(name, (counts.get(name) || 0) + 1);
         }
@@ -110,19 +126,20 @@ function commonSize(headers) {
 /**
  * The patches that would be sent.
  *
- * @param {Tile[]} tiles
+ * @param {Patch[]} patches
  * @param {Object} how
- * @param {(?Object<string, number>)[]} how.numbers of each tile.
  * @param {Map<string, ?import('./imageHeader.js').ImageHeader>} how.headers by key.
  * @param {import('./layout.js').Arrangement} how.arrangement
  * @param {Set<string>} how.removed keys.
  * @param {Map<string, {x: number, y: number}>} how.moved by how much, by key.
  * @returns {import('./layout.js').Place[]}
  */
-function placesOf(tiles, { numbers, headers, arrangement, removed, moved }) {
+function placesOf(patches, { headers, arrangement, removed, moved }) {
     const common = commonSize([...headers.values()]);
-    const known = tiles.map((tile, at) => ({ ...tile, numbers: numbers[at], ...(headers.get(tile.key) || common) }))
-        .filter((tile) => tile.numbers);
+    const known = patches.filter(({ numbers }) => numbers).map(({ key, tile, numbers }) => {
+        const { width, height } = headers.get(tile.key) || common;
+        return { key, numbers, width, height };
+    });
     return arrange(known, arrangement).filter(({ key }) => !removed.has(key)).map((place) => {
         const by = moved.get(place.key);
         return by ? { ...place, x: place.x + by.x, y: place.y + by.y } : place;
@@ -151,7 +168,8 @@ function kindsOf(headers) {
 
 /**
  * @typedef {Object} ServerPlan
- * @property {Map<string, Object<string, number>>} numbers x, y and indices in pixels, by the path of the tile.
+ * @property {Map<string, {page: (number|undefined), numbers: Object<string, number>}[]>} found x, y and indices in pixels of
+ *     the patches of each tile, by its path.
  * @property {string} program that has written the positions.
  * @property {?string} pattern that names were read by.
  * @property {?string} example the first name, and what was read in it.
@@ -168,28 +186,32 @@ function kindsOf(headers) {
 function readPlan({
     placements, program, wells, notes, warnings, refusals, refusalCount, spec, pattern, guess, placedBy
 }) {
-    const numbers = new Map();
+    const found = new Map();
     const several = new Set();
-    placements.forEach(({ file, x, y, index }) => {
-        if (numbers.has(file)) {
+    placements.forEach(({ file, page, x, y, index }) => {
+        const before = found.get(file);
+        if (before && page === undefined) {
             several.add(file);
         }
-        numbers.set(file, { ...index, x, y });
+        if (before) {
+            before.push({ page, numbers: { ...index, x, y } });
+        } else {
+            found.set(file, [{ page, numbers: { ...index, x, y } }]);
+        }
     });
     const refused = refusals.map(({ file, message }) => `${file}: ${message}`);
     if (refusalCount > refused.length) {
         refused.push(`${refusalCount - refused.length} more are refused.`);
     }
     if (several.size) {
-        refused.push(`${[...several][0]} holds several patches, which the browser cannot send; ` +
-            'the command girder-zarr stitch does.');
+        refused.push(`${[...several][0]} has several places, and nothing says which of its pages lies where.`);
     }
-    several.forEach((file) => numbers.delete(file));
+    several.forEach((file) => found.delete(file));
     const [, example = null] = guess;
     return {
-        numbers, program, wells, notes: [...notes, ...warnings, ...refused], spec, pattern, placedBy,
+        found, program, wells, notes: [...notes, ...warnings, ...refused], spec, pattern, placedBy,
         example: example && example.trim()
     };
 }
 
-export { askedOf, fieldsOf, kindsOf, numbersOf, placesOf, readPlan, sorted };
+export { askedOf, fieldsOf, isUsable, kindsOf, patchesOf, placesOf, readPlan, sorted };

@@ -19,4 +19,16 @@ async function planOf({ folderId, tiles, ...how }, signal) {
     return readPlan((await request('POST', 'stitch_session/plan', { json, signal })).data);
 }
 
-export { planOf };
+/**
+ * What asks the server for the headers of files that are in Girder, and for the pages of others.
+ *
+ * @param {string} folderId
+ * @returns {function(Object, AbortSignal): Promise<Object[]>} as lib/headers needs it.
+ */
+function inspectedBy(folderId) {
+    return async (asked, signal) => (await request('POST', 'stitch_session/inspect', {
+        json: { folderId, ...asked }, signal
+    })).data.files;
+}
+
+export { inspectedBy, planOf };

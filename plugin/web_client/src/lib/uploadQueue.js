@@ -1,5 +1,6 @@
 /**
- * Sends patches: several requests at a time, small files many in one request, with their digests.
+ * Sends patches: several requests at a time, small files many in one request, with their digests; a file once for all
+ * patches that are pages of it. Of files that are in Girder only the names go.
  *
  * What the server refuses is listed and not sent again by itself; what gets lost on its way is. Everything that the queue
  * needs of the page (`send`, `digest`, `later`) is passed in, so that tests run it without one.
@@ -11,6 +12,10 @@ const IN_FLIGHT = 4;
 const SMALL = 2 ** 21;
 const BATCH_BYTES = 2 ** 23;
 const BATCH_FILES = 100;
+/** The server reads files that it has already as a whole, too, to know their digests. */
+const SMALL_IN_GIRDER = 2 ** 26;
+const GIRDER_BATCH_BYTES = 2 ** 27;
+const GIRDER_BATCH_FILES = 25;
 /** How often a request is sent at most, and the pause before the second time, which doubles. */
 const ATTEMPTS = 5;
 const PAUSE = 500;
@@ -22,9 +27,15 @@ const STATES = ['waiting', 'sending', 'stored', 'refused', 'failed'];
  * @typedef {Object} Task
  * @property {string} key
  * @property {string} path of the file, for people.
- * @property {File} file
+ * @property {File|import('./girderFiles.js').GirderFile} file the same one for all pages of it.
+ * @property {number} [page]
  * @property {Object} fields where it lies, as docs/rest.md names them.
  * @property {boolean} [replace]
+ *
+ * @typedef {Object} Unit a file and those of its patches that are to be sent.
+ * @property {File|import('./girderFiles.js').GirderFile} file
+ * @property {?string} digest
+ * @property {Task[]} entries
  *
  * @typedef {Object} Outcome
  * @property {string} key
@@ -32,10 +43,11 @@ const STATES = ['waiting', 'sending', 'stored', 'refused', 'failed'];
  * @property {string} [message]
  *
  * @typedef {Object} Outside
- * @property {function(Task[], {digests: (string|null)[], signal: AbortSignal, onProgress: function(number): void}):
- *     Promise<Outcome[]>} send tasks in one request.
- * @property {function(File): Promise<?string>} digest of a file, or null where the browser cannot make one.
+ * @property {function(Unit[], {signal: AbortSignal, onProgress: function(number): void}): Promise<Outcome[]>} send files in
+ *     one request, all from the disk or all in Girder.
+ * @property {function(File): Promise<?string>} digest of a file, or null where there is none to be made.
  * @property {function({key: string, digest: ?string}[]): Promise<{missing: string[], different: string[]}>} missing
+ * @property {function(File): boolean} [isInGirder]
  * @property {function(number): Promise<void>} [wait]
  * @property {function(): number} [now]
  */
@@ -48,10 +60,12 @@ class UploadQueue {
      * @param {boolean} [options.isResumed] ask first what the server has already.
      */
     constructor(tasks, outside, { isResumed = false } = {}) {
-        this.outside = { wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)), now: Date.now, ...outside };
+        this.outside = {
+            wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)), now: Date.now, isInGirder: () => false, ...outside
+        };
         this.isResumed = isResumed;
-        this.entries = tasks.map((task) => ({ ...task, state: 'waiting', message: null, sent: 0 }));
-        this.byKey = new Map(this.entries.map((entry) => [entry.key, entry]));
+        this.entries = tasks.map((task) => ({ ...task, state: 'waiting', message: null }));
+        this.units = unitsOf(this.entries, this.outside.isInGirder);
         this.next = 0;
         this.again = [];
         this.isPaused = false;
@@ -62,7 +76,7 @@ class UploadQueue {
         this.listeners = new Set();
         this.counts = Object.fromEntries(STATES.map((state) => [state, 0]));
         this.counts.waiting = this.entries.length;
-        this.totalBytes = this.entries.reduce((sum, { file }) => sum + file.size, 0);
+        this.totalBytes = this.units.reduce((sum, { file }) => sum + file.size, 0);
         this.doneBytes = 0;
     }
 
@@ -90,9 +104,12 @@ class UploadQueue {
 
     /** Send again what failed, or was refused. */
     retry() {
-        this.entries.filter(({ state }) => state === 'failed' || state === 'refused').forEach((entry) => {
-            this.move(entry, 'waiting');
-            this.again.push(entry);
+        this.units.forEach((unit) => {
+            const entries = unit.entries.filter(({ state }) => state === 'failed' || state === 'refused');
+            entries.forEach((entry) => this.move(entry, 'waiting'));
+            if (entries.length) {
+                this.again.push(unit);
+            }
         });
         this.start();
     }
@@ -107,7 +124,7 @@ class UploadQueue {
 
     /** @returns {{bytes: number, totalBytes: number, rate: ?number, secondsLeft: ?number}} bytes a second. */
     get progress() {
-        const bytes = this.doneBytes + this.entriesInFlight().reduce((sum, { sent }) => sum + sent, 0);
+        const bytes = this.doneBytes + this.unitsInFlight().reduce((sum, { sent }) => sum + sent, 0);
         const now = this.outside.now();
         const recent = this.samples.filter(({ at }) => now - at <= RATE_WINDOW);
         const seconds = recent.length > 1 ? (recent[recent.length - 1].at - recent[0].at) / 1000 : 0;
@@ -120,8 +137,8 @@ class UploadQueue {
         return this.entries.filter(({ state }) => state === 'refused' || state === 'failed');
     }
 
-    entriesInFlight() {
-        return [...this.requests].flatMap((controller) => controller.entries);
+    unitsInFlight() {
+        return [...this.requests].flatMap((controller) => controller.units);
     }
 
     /** Begin one more request; whether there was something to send. */
@@ -141,13 +158,20 @@ class UploadQueue {
         return true;
     }
 
+    /** Files for one request: from the disk or in Girder, and a large one by itself. */
     nextBatch() {
         const batch = [];
         let bytes = 0;
         for (;;) {
-            const entry = this.again[0] || this.entries[this.next];
-            const isSmall = entry && entry.file.size <= SMALL;
-            if (!entry || (batch.length && (!isSmall || bytes + entry.file.size > BATCH_BYTES))) {
+            const unit = this.again[0] || this.units[this.next];
+            const first = batch[0] || unit;
+            const [small, most, count] = unit && unit.isInGirder
+                ? [SMALL_IN_GIRDER, GIRDER_BATCH_BYTES, GIRDER_BATCH_FILES]
+                : [SMALL, BATCH_BYTES, BATCH_FILES];
+            const isSmall = unit && unit.file.size <= small;
+            const goesAlong = unit && (!batch.length ||
+                (isSmall && unit.isInGirder === first.isInGirder && bytes + unit.file.size <= most));
+            if (!goesAlong) {
                 return batch;
             }
             if (this.again.length) {
@@ -155,29 +179,32 @@ class UploadQueue {
             } else {
                 this.next += 1;
             }
-            if (entry.state === 'waiting') {
-                batch.push(entry);
-                bytes += entry.file.size;
+            if (unit.entries.some(({ state }) => state === 'waiting')) {
+                batch.push(unit);
+                bytes += unit.file.size;
             }
-            if (!isSmall || batch.length >= BATCH_FILES) {
+            if (batch.length && (!isSmall || batch.length >= count)) {
                 return batch;
             }
         }
     }
 
     async work(batch) {
-        batch.forEach((entry) => this.move(entry, 'sending'));
-        const controller = Object.assign(new AbortController(), { entries: batch });
+        batch.forEach(({ entries }) => entries.filter(isWaiting).forEach((entry) => this.move(entry, 'sending')));
+        const controller = Object.assign(new AbortController(), { units: batch });
         this.requests.add(controller);
         this.changed();
         try {
-            const readable = await this.readable(batch);
-            const wanted = this.isResumed ? await this.notThereYet(readable) : readable;
+            await Promise.all(batch.map((unit) => this.digest(unit)));
+            if (this.isResumed) {
+                await this.passOver(batch);
+            }
+            const wanted = batch.filter(({ entries }) => entries.some(isSending));
             if (wanted.length) {
                 await this.sendUntilAnswered(wanted, controller);
             }
         } catch (error) {
-            batch.filter(({ state }) => state === 'sending').forEach((entry) => this.giveUp(entry, error));
+            batch.forEach((unit) => this.giveUp(unit, error));
             if (error.status === 401) {
                 this.signedOut = true;
                 this.pause();
@@ -188,56 +215,53 @@ class UploadQueue {
         }
     }
 
-    /** Those whose files can be read, with their digests; a file may have been moved since it was chosen. */
-    async readable(batch) {
-        const found = await Promise.all(batch.map(async (entry) => {
-            try {
-                entry.digest = await this.outside.digest(entry.file);
-                return entry;
-            } catch (error) {
-                this.move(entry, 'failed', `The file cannot be read: ${error.message}`);
-                return null;
-            }
-        }));
-        return found.filter(Boolean);
+    /** The digest of a file, which may have been moved since it was chosen. */
+    async digest(unit) {
+        try {
+            unit.digest = unit.digest || await this.outside.digest(unit.file);
+        } catch (error) {
+            unit.entries.filter(isSending)
+                .forEach((entry) => this.move(entry, 'failed', `The file cannot be read: ${error.message}`));
+        }
     }
 
-    async notThereYet(batch) {
-        if (!batch.length) {
-            return batch;
+    /** Of an upload that goes on: what the server has already is done. */
+    async passOver(batch) {
+        const asked = batch.flatMap(({ entries, digest }) => entries.filter(isSending)
+            .map(({ key }) => (digest ? { key, digest } : { key })));
+        if (!asked.length) {
+            return;
         }
-        const keys = batch.map(({ key, digest }) => (digest ? { key, digest } : { key }));
-        const { missing, different } = await this.persistently(() => this.outside.missing(keys));
+        const { missing, different } = await this.persistently(() => this.outside.missing(asked));
         const wanted = new Set(missing);
         const others = new Set(different);
-        return batch.filter((entry) => {
+        batch.flatMap(({ entries }) => entries.filter(isSending)).forEach((entry) => {
             if (wanted.has(entry.key) || (others.has(entry.key) && entry.replace)) {
-                return true;
+                return;
             }
             if (others.has(entry.key)) {
                 this.move(entry, 'refused', 'Another file is stored under this key already.');
             } else {
                 this.finish(entry);
             }
-            return false;
         });
     }
 
     async sendUntilAnswered(batch, controller) {
         const bytes = batch.reduce((sum, { file }) => sum + file.size, 0);
-        const outcomes = await this.persistently(() => this.outside.send(batch, {
-            digests: batch.map(({ digest }) => digest),
+        const sent = batch.map(({ file, digest, entries }) => ({ file, digest, entries: entries.filter(isSending) }));
+        const outcomes = await this.persistently(() => this.outside.send(sent, {
             signal: controller.signal,
             onProgress: (loaded) => {
-                batch.forEach((entry) => {
-                    entry.sent = Math.min(entry.file.size, loaded * entry.file.size / Math.max(1, bytes));
+                batch.forEach((unit) => {
+                    unit.sent = Math.min(unit.file.size, loaded * unit.file.size / Math.max(1, bytes));
                 });
                 this.sample();
                 this.changed();
             }
         }), controller.signal);
         const answered = new Map(outcomes.map((outcome) => [outcome.key, outcome]));
-        batch.forEach((entry) => {
+        sent.flatMap(({ entries }) => entries).forEach((entry) => {
             const outcome = answered.get(entry.key);
             if (outcome && outcome.code < 300) {
                 this.finish(entry);
@@ -246,6 +270,9 @@ class UploadQueue {
             } else {
                 this.move(entry, 'failed', 'The server says nothing of this patch.');
             }
+        });
+        batch.forEach((unit) => {
+            unit.sent = 0;
         });
         this.sample();
     }
@@ -268,20 +295,21 @@ class UploadQueue {
         }
     }
 
-    giveUp(entry, error) {
-        entry.sent = 0;
-        if (error.name === 'AbortError' || error.status === 401) {
-            this.move(entry, 'waiting');
-            this.again.push(entry);
-        } else {
-            const isRefused = error.status >= 400 && error.status < 500 && error.status !== 429;
-            this.move(entry, isRefused ? 'refused' : 'failed', error.message);
+    giveUp(unit, error) {
+        const isStopped = error.name === 'AbortError' || error.status === 401;
+        const isRefused = error.status >= 400 && error.status < 500 && error.status !== 429;
+        const entries = unit.entries.filter(isSending);
+        unit.sent = 0;
+        entries.forEach((entry) => (isStopped
+            ? this.move(entry, 'waiting')
+            : this.move(entry, isRefused ? 'refused' : 'failed', error.message)));
+        if (isStopped && entries.length) {
+            this.again.push(unit);
         }
     }
 
     finish(entry) {
-        entry.sent = 0;
-        this.doneBytes += entry.file.size;
+        this.doneBytes += entry.bytes;
         this.move(entry, 'stored');
     }
 
@@ -304,6 +332,28 @@ class UploadQueue {
     changed() {
         this.listeners.forEach((listener) => listener());
     }
+}
+
+const isWaiting = ({ state }) => state === 'waiting';
+const isSending = ({ state }) => state === 'sending';
+
+/** Each file once, with its patches, which share its bytes. */
+function unitsOf(entries, isInGirder) {
+    const units = new Map();
+    entries.forEach((entry) => {
+        const unit = units.get(entry.file);
+        if (unit) {
+            unit.entries.push(entry);
+        } else {
+            units.set(entry.file, {
+                file: entry.file, entries: [entry], digest: null, sent: 0, isInGirder: isInGirder(entry.file)
+            });
+        }
+    });
+    units.forEach(({ file, entries: own }) => own.forEach((entry) => {
+        entry.bytes = file.size / own.length;
+    }));
+    return [...units.values()];
 }
 
 export { UploadQueue };

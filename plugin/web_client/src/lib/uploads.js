@@ -1,42 +1,40 @@
 /** The uploads of this page, by session; they go on while somebody looks at other pages of Girder. */
 import { request, send } from './api.js';
+import { digestOf } from './digests.js';
+import { isInGirder } from './fileKinds.js';
 import { forget, remember } from './planStore.js';
 import store from './store.js';
 import { UploadQueue } from './uploadQueue.js';
 
-/** Larger files are sent without a digest: the browser can only make one of a file that is in memory as a whole. */
-const MOST_DIGESTED = 2 ** 28;
-
 /** @type {Map<string, UploadQueue>} */
 const queues = new Map();
 
-/** The digest of a file as RFC 9530 writes it; null on pages that came over plain http from another machine. */
-async function digestOf(file) {
-    if (!window.crypto.subtle || file.size > MOST_DIGESTED) {
-        return null;
-    }
-    const hash = new Uint8Array(await window.crypto.subtle.digest('SHA-256', await file.arrayBuffer()));
-    return `sha-256=:${btoa(String.fromCharCode(...hash))}:`;
-}
-
-async function sendPatches(sessionId, tasks, { digests, signal, onProgress }) {
+/** Send files with their patches in one request. */
+async function sendPatches(sessionId, units, { signal, onProgress }) {
     const path = `stitch_session/${sessionId}`;
-    if (tasks.length === 1) {
-        const [{ key, fields, file, replace }] = tasks;
+    if (isInGirder(units[0].file)) {
+        const json = units.flatMap(({ file, entries }) => entries.map((entry) => (
+            { itemId: file.itemId, key: entry.key, ...placeOf(entry) })));
+        return (await request('POST', `${path}/files`, { json, signal })).data.patches;
+    }
+    const [{ file, digest, entries: [{ key, ...entry }] }] = units;
+    if (units.length === 1 && units[0].entries.length === 1) {
         await send('PUT', `${path}/patch/${encodeURIComponent(key)}`, {
-            query: { ...fields, replace }, body: file, signal, onProgress,
-            headers: { 'Content-Type': 'application/octet-stream', ...(digests[0] ? { 'Content-Digest': digests[0] } : {}) }
+            query: placeOf(entry), body: file, signal, onProgress,
+            headers: { 'Content-Type': 'application/octet-stream', ...(digest ? { 'Content-Digest': digest } : {}) }
         });
         return [{ key, code: 201 }];
     }
     const form = new FormData();
-    const manifest = tasks.map(({ key, fields, replace }, at) => (
-        { file: `p${at}`, key, ...fields, replace, digest: digests[at] || undefined }));
+    const manifest = units.flatMap((unit, at) => unit.entries.map((one) => (
+        { file: `p${at}`, key: one.key, ...placeOf(one), digest: unit.digest || undefined })));
     form.append('manifest', new Blob([JSON.stringify(manifest)], { type: 'application/json' }), 'manifest.json');
-    tasks.forEach(({ file }, at) => form.append('patch', file, `p${at}`));
+    units.forEach((unit, at) => form.append('patch', unit.file, `p${at}`));
     const answer = await send('POST', `${path}/patches`, { body: form, signal, onProgress });
     return answer.patches;
 }
+
+const placeOf = ({ fields, page, replace }) => ({ ...fields, page, replace });
 
 /**
  * Begin to send patches to a session.
@@ -48,6 +46,7 @@ async function sendPatches(sessionId, tasks, { digests, signal, onProgress }) {
 function startUpload(sessionId, tasks, options) {
     const queue = new UploadQueue(tasks, {
         digest: digestOf,
+        isInGirder,
         send: (batch, how) => sendPatches(sessionId, batch, how),
         missing: async (keys) => (await request('POST', `stitch_session/${sessionId}/missing`, { json: { keys } })).data
     }, options);

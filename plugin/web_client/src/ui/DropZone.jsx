@@ -1,5 +1,5 @@
 import { useRef, useState } from 'preact/hooks';
-import { droppedFiles, pickedFiles } from '../lib/dropped.js';
+import { canKeep, droppedFiles, pickFiles, pickFolder, pickedFiles } from '../lib/dropped.js';
 
 /**
  * Where files and folders are dropped, or chosen with a button.
@@ -27,6 +27,17 @@ function DropZone({ onFiles, children, compact = false }) {
             onFiles(found);
         }
     }
+    /** With the picker of which the browser keeps what was picked, where it has one. */
+    async function choose(keeping, input) {
+        if (!canKeep()) {
+            input.current.click();
+            return;
+        }
+        const found = await keeping();
+        if (found.length) {
+            onFiles(found);
+        }
+    }
     return (
         <div
             class={`g-zarr-drop ${over ? 'g-zarr-drop-over' : ''} ${compact ? 'g-zarr-drop-compact' : ''}`}
@@ -39,10 +50,10 @@ function DropZone({ onFiles, children, compact = false }) {
         >
             {children}
             <span class="g-zarr-drop-buttons">
-                <button type="button" class="btn btn-default btn-sm" onClick={() => folder.current.click()}>
+                <button type="button" class="btn btn-default btn-sm" onClick={() => choose(pickFolder, folder)}>
                     Choose a folder
                 </button>
-                <button type="button" class="btn btn-default btn-sm" onClick={() => files.current.click()}>
+                <button type="button" class="btn btn-default btn-sm" onClick={() => choose(pickFiles, files)}>
                     Choose files
                 </button>
             </span>

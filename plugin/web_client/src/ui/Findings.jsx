@@ -7,19 +7,27 @@ function listed(keys) {
     return keys.slice(0, FEW).join(', ') + (keys.length > FEW ? ` and ${keys.length - FEW} more` : '');
 }
 
+/** How many patches there are, and of how many of the files. */
+function counted(patches, files, all) {
+    return patches === files ? `${patches} of ${all} images` : `${patches}, in ${files} of ${all} images`;
+}
+
 /** What the map shows, in words: the size of the result, overlaps and gaps, and what looks wrong. */
-function Findings({ findings, kinds, headers, places, tiles }) {
+function Findings({ findings, kinds, headers, places, patches, tiles }) {
     const { box, planes, overlap, empty, duplicates, strays } = findings;
     const keys = new Set(places.map(({ key }) => key));
-    const bytes = tiles.reduce((sum, { key, file }) => sum + (keys.has(key) ? file.size : 0), 0);
+    const used = new Set(patches.filter(({ key }) => keys.has(key)).map(({ tile }) => tile));
+    const bytes = [...used].reduce((sum, { file }) => sum + file.size, 0);
     const unread = tiles.filter(({ key }) => headers.has(key) && !headers.get(key)).map(({ key }) => key);
-    const paged = [...headers].filter(([, header]) => header && header.hasPages).map(([key]) => key);
+    const refused = tiles.filter(({ key }) => (headers.get(key) || {}).message);
+    const stacks = [...used].filter(({ key }) => (headers.get(key) || {}).pages);
     const isNegative = box && (box.x < 0 || box.y < 0);
     return (
         <div class="g-zarr-findings">
             <Facts
                 facts={[
-                    ['Patches', `${places.length} of ${tiles.length} images, ${formatSize(bytes)}`],
+                    ['Patches', `${counted(places.length, used.size, tiles.length)}, ${formatSize(bytes)}`],
+                    ['Pages', stacks.length ? `of ${stacks.length === 1 ? 'one file' : `${stacks.length} files`}; each is a patch` : null],
                     ['Result', box && `${box.width} × ${box.height} pixels${planes > 1 ? `, ${planes} planes` : ''}` +
                         (isNegative ? `, from ${box.x}, ${box.y}` : '')],
                     ['Overlap', overlap ? `${overlap.width} × ${overlap.height} pixels` : places.length > 1 ? 'none' : null],
@@ -36,8 +44,15 @@ function Findings({ findings, kinds, headers, places, tiles }) {
             {kinds.length > 1
                 ? <Message kind="warning">The files have different pixels; the server takes one kind in a session.</Message>
                 : null}
-            {paged.length
-                ? <Message kind="warning">{`Have more than one page, which the server refuses: ${listed(paged)}.`}</Message>
+            {refused.length
+                ? (
+                    <Message kind="warning">
+                        {`Cannot be patches: ${refused.length}.`}
+                        <ul>
+                            {refused.slice(0, FEW).map(({ key, path }) => <li key={key}>{`${path}: ${headers.get(key).message}`}</li>)}
+                        </ul>
+                    </Message>
+                )
                 : null}
             {unread.length
                 ? (

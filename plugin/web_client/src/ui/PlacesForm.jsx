@@ -7,6 +7,8 @@ const PATHS = {
     rows: 'row by row', snake: 'row by row, back and forth', columns: 'column by column',
     'snake-columns': 'column by column, up and down'
 };
+/** What the pages of a file are, where the file itself does not say it. */
+const PAGES = { auto: 'as the files say', c: 'channels', z: 'planes along z', t: 'points in time' };
 const CORNERS = {
     'top-left': 'top left', 'top-right': 'top right', 'bottom-left': 'bottom left', 'bottom-right': 'bottom right'
 };
@@ -21,13 +23,13 @@ const PRESETS = {
  *
  * @param {Object} props
  * @param {Object} props.plan as pages/NewSession has it.
- * @param {(?Object<string, number>)[]} props.numbers what was found for each tile.
+ * @param {import('../lib/plan.js').Patch[]} props.patches what was found of the tiles.
  * @param {Object} props.positions what the server makes of them.
  */
-function PlacesForm({ plan, numbers, positions }) {
-    const { source, setSource, arrangement, setArrangement, tiles, tables, useTable } = plan;
+function PlacesForm({ plan, patches, positions }) {
+    const { source, setSource, arrangement, setArrangement, tiles, tables, useTable, headers } = plan;
     const table = useRef(null);
-    const found = numbers.filter(Boolean);
+    const found = new Set(patches.filter(({ numbers }) => numbers).map(({ tile }) => tile.key));
     const { answer, failure } = positions;
     const placedBy = source.kind === 'table' ? 'position' : answer ? answer.placedBy : source.kind === 'grid' && 'path';
     const arrange = (fields) => setArrangement({ ...arrangement, ...fields });
@@ -66,7 +68,7 @@ function PlacesForm({ plan, numbers, positions }) {
                             onInput={(preset) => setSource({ ...source, preset, pattern: null, well: null })}
                         />
                         <p class="g-zarr-matches" role="status">
-                            {`${found.length} of ${tiles.length} names match`}
+                            {`${found.size} of ${tiles.length} names match`}
                             {answer && answer.example ? `: ${answer.example}.` : '.'}
                         </p>
                         <Wells answer={answer} source={source} setSource={setSource} />
@@ -101,6 +103,14 @@ function PlacesForm({ plan, numbers, positions }) {
                             )
                             : null}
                     </>
+                )
+                : null}
+            {[...headers.values()].some((header) => header && (header.pages || (header.hasPages && header.message)))
+                ? (
+                    <Select
+                        label="The pages of a file are" name="pages" value={plan.along} options={PAGES}
+                        onInput={plan.setAlong}
+                    />
                 )
                 : null}
             {source.kind === 'grid' && failure ? <Failure failure={failure} /> : null}
@@ -151,7 +161,7 @@ function FromServer({ positions: { answer, failure, isAsking }, found, tiles, so
     return (
         <>
             <p class="g-zarr-matches" role="status">
-                {`${found.length} of ${tiles.length} images have a position, by ${answer.program}.`}
+                {`${found.size} of ${tiles.length} images have a position, by ${answer.program}.`}
             </p>
             <Wells answer={answer} source={source} setSource={setSource} />
             <Notes answer={answer} />

@@ -1,4 +1,5 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
+import { isInGirder } from '../lib/fileKinds.js';
 import { planeName, planesOf } from '../lib/layout.js';
 import { PatchMap } from './PatchMap.jsx';
 import { Select } from './SpecForm.jsx';
@@ -9,14 +10,15 @@ const SHOWABLE = /\.(png|jpe?g|webp)$/i;
 
 /** A picture of one tile. */
 function Picture({ tile }) {
-    const address = useMemo(() => URL.createObjectURL(tile.file), [tile.file]);
-    useEffect(() => () => URL.revokeObjectURL(address), [address]);
+    const isThere = isInGirder(tile.file);
+    const address = useMemo(() => (isThere ? tile.file.address : URL.createObjectURL(tile.file)), [tile.file]);
+    useEffect(() => () => isThere || URL.revokeObjectURL(address), [address]);
     return <img class="g-zarr-picture" src={address} alt={`Patch ${tile.key}`} />;
 }
 
 /** Map and list of the patches that would be sent; what is selected can be moved and removed. */
-function PlanMap({ plan, places, findings, numbers }) {
-    const { tiles, moved, setMoved, removed, setRemoved } = plan;
+function PlanMap({ plan, places, findings, patches }) {
+    const { moved, setMoved, removed, setRemoved } = plan;
     const [selected, setSelected] = useState(new Set());
     const planes = useMemo(() => planesOf(places), [places]);
     const [planeAsked, setPlane] = useState('');
@@ -28,12 +30,11 @@ function PlanMap({ plan, places, findings, numbers }) {
     ]), [findings]);
     const statusOf = (key) => flags.get(key) || 'waiting';
     const byKey = useMemo(() => new Map(places.map((place) => [place.key, place])), [places]);
-    const rows = useMemo(() => tiles.map((tile, at) => ({
-        ...tile, place: byKey.get(tile.key), isKnown: Boolean(numbers[at])
-    })), [tiles, byKey, numbers]);
+    const rows = useMemo(() => patches.map(({ key, numbers }) => (
+        { key, place: byKey.get(key), isKnown: Boolean(numbers) })), [patches, byKey]);
     const chosen = [...selected].filter((key) => byKey.has(key));
     const one = chosen.length === 1 ? byKey.get(chosen[0]) : null;
-    const tile = selected.size === 1 ? tiles.find(({ key }) => selected.has(key)) : null;
+    const { tile } = (selected.size === 1 && patches.find(({ key }) => selected.has(key))) || {};
 
     function move(x, y) {
         const next = new Map(moved);

@@ -1,4 +1,6 @@
 import { useEffect, useReducer, useState } from 'preact/hooks';
+import { GirderFile } from '../lib/girderFiles.js';
+import { allowed, filesAt } from '../lib/handles.js';
 import { recall } from '../lib/planStore.js';
 import { timeLeftText } from '../lib/preview.js';
 import { keyOf, withoutCommonFolder } from '../lib/layout.js';
@@ -84,31 +86,83 @@ function Running({ queue }) {
     );
 }
 
-/** Ask for the files that are still to come: a browser does not keep them when the page is closed. */
-function Resume({ sessionId, plan, onStarted }) {
+/** The files of patches that somebody has chosen again: by their path, or by their name. */
+function chosenAgain(chosen, patches) {
+    const paths = withoutCommonFolder(chosen.map(({ path }) => path));
+    const byKey = new Map(chosen.map(({ file }, at) => [keyOf(paths[at]), file]));
+    const byName = new Map(chosen.map(({ file }) => [file.name, file]));
+    return patches.map(({ key, path, page }) => byKey.get(page === undefined ? key : key.replace(/@[0-9]+$/, '')) ||
+        byName.get(path.split('/').pop()) || null);
+}
+
+/** Ask for what is still to come: the files, or where the browser has kept what was chosen, only to read it. */
+function Resume({ sessionId, plan: { patches, roots }, onStarted }) {
     const [note, setNote] = useState(null);
-    function resume(chosen) {
-        const paths = withoutCommonFolder(chosen.map(({ path }) => path));
-        const byKey = new Map(chosen.map(({ file }, at) => [keyOf(paths[at]), file]));
-        const byName = new Map(chosen.map(({ file }) => [file.name, file]));
-        const tasks = plan.map((patch) => ({
-            ...patch, file: byKey.get(patch.key) || byName.get(patch.path.split('/').pop())
-        })).filter(({ file }) => file);
+    const [busy, setBusy] = useState(false);
+    const fromDisk = patches.filter(({ itemId }) => !itemId);
+    const isKept = fromDisk.every(({ root }) => root !== undefined);
+
+    function start(files, missing) {
+        const byItem = new Map();
+        const inGirder = ({ itemId, path, size }) => {
+            const file = byItem.get(itemId) || new GirderFile({ _id: itemId, name: path, size });
+            byItem.set(itemId, file);
+            return file;
+        };
+        const found = new Map(fromDisk.map(({ key }, at) => [key, files[at]]));
+        const tasks = patches.map((patch) => ({ ...patch, file: patch.itemId ? inGirder(patch) : found.get(patch.key) }))
+            .filter(({ file }) => file);
         if (!tasks.length) {
-            setNote(`None of these files belongs here: expected names such as ${plan[0].path}.`);
+            setNote(missing);
             return;
         }
         startUpload(sessionId, tasks, { isResumed: true });
         onStarted();
     }
+    async function goOn() {
+        setBusy(true);
+        setNote(null);
+        if (await allowed(roots).catch(() => false)) {
+            // The pages of a file are one file.
+            const places = [...new Map(fromDisk.map((patch) => [`${patch.root} ${patch.at}`, patch])).entries()];
+            const files = await filesAt(places.map(([, { root, at }]) => ({ root: roots[root], path: at })));
+            const byPlace = new Map(places.map(([place], at) => [place, files[at]]));
+            start(fromDisk.map(({ root, at }) => byPlace.get(`${root} ${at}`)),
+                'None of the files is where it was; choose them again.');
+        } else {
+            setNote('The browser was not allowed to read the files; choose them again, or allow it.');
+        }
+        setBusy(false);
+    }
+    const [{ path } = patches[0]] = fromDisk;
     return (
         <section class="g-zarr-upload g-zarr-resume" aria-labelledby="g-zarr-resume">
             <h2 id="g-zarr-resume">The upload was interrupted</h2>
-            <DropZone onFiles={resume}>
-                <span>
-                    Choose the same files again, such as <b>{plan[0].path}</b>: what the server has is not sent twice.
-                </span>
-            </DropZone>
+            {isKept
+                ? (
+                    <p>
+                        <button type="button" class="btn btn-primary btn-sm" disabled={busy} onClick={goOn}>
+                            Go on with the same files
+                        </button>
+                        {' '}What the server has is not sent twice.
+                    </p>
+                )
+                : null}
+            {fromDisk.length
+                ? (
+                    <DropZone
+                        compact={isKept}
+                        onFiles={(chosen) => start(chosenAgain(chosen, fromDisk),
+                            `None of these files belongs here: expected names such as ${path}.`)}
+                    >
+                        <span>
+                            {isKept
+                                ? 'Or choose them again, where they lie elsewhere by now.'
+                                : <>Choose the same files again, such as <b>{path}</b>: what the server has is not sent twice.</>}
+                        </span>
+                    </DropZone>
+                )
+                : null}
             {note ? <Message kind="warning">{note}</Message> : null}
         </section>
     );
@@ -132,7 +186,7 @@ function UploadPanel({ session }) {
         return <Running queue={queue} />;
     }
     const isEditable = ['open', 'error', 'cancelled'].includes(session.state);
-    return plan && plan.length && isEditable && session.counts.patches < plan.length
+    return plan && plan.patches.length && isEditable && session.counts.patches < plan.patches.length
         ? <Resume sessionId={session._id} plan={plan} onStarted={redraw} />
         : null;
 }

@@ -12,8 +12,9 @@ const SPARE = 8;
  * @param {string} props.label
  * @param {Set<string>} [props.selected]
  * @param {function(Set<string>): void} [props.onSelect]
+ * @param {function(): void} [props.onEnd] called when the last rows come into sight, for more of them.
  */
-function VirtualList({ rows, children, label, selected, onSelect }) {
+function VirtualList({ rows, children, label, selected, onSelect, onEnd }) {
     const element = useRef(null);
     const id = useId();
     const [top, setTop] = useState(0);
@@ -35,6 +36,12 @@ function VirtualList({ rows, children, label, selected, onSelect }) {
     }, [one]);
     const first = Math.max(0, Math.floor(top / ROW) - SPARE);
     const last = Math.min(rows.length, Math.ceil((top + height) / ROW) + SPARE);
+
+    useEffect(() => {
+        if (onEnd && last === rows.length) {
+            onEnd();
+        }
+    }, [last, rows.length]);
 
     function reveal(at) {
         const { current: list } = element;

@@ -1,0 +1,153 @@
+"""``POST stitch_session/inspect`` and plans of files with pages: what files would be, by their headers."""
+
+import base64
+import io
+import json
+
+import pytest
+from girder.models.file import File
+from girder.models.folder import Folder
+from girder.models.item import Item
+from girder.models.upload import Upload
+
+from girder_zarr.server.ingest import file_headers
+from support import page_files
+from support.girder_images import upload
+from support.server import png, random_pixels
+
+pytestmark = pytest.mark.plugin('zarr')
+
+
+def inspect(api, folder, files, user=..., **body):
+    document = json.dumps({'folderId': str(folder['_id']), 'files': files, **body})
+    path = '/stitch_session/inspect'
+    return api.call('POST', path, body=document, content_type='application/json', user=user)
+
+
+def item_of(folder, user, name, data):
+    item, file = upload(folder, user, name, data)
+    return str(item['_id']), str(file['_id'])
+
+
+def test_items_say_what_they_are(api, folder, people, stored):
+    owner = people['owner']
+    picture, file = item_of(folder, owner, 'a.png', png(random_pixels(8, 12)))
+    stack, _ = item_of(folder, owner, 'b.ome.tif', page_files.ome('zc').data)
+    text, _ = item_of(folder, owner, 'c.txt', b'no picture at all, whatever follows')
+    before = stored()
+    status, answer = inspect(api, folder, [{'itemId': one} for one in (stack, picture, text)])
+    assert status == 200, answer
+    first, second, third = answer['files']
+    assert second == {
+        'itemId': picture, 'fileId': file, 'name': 'a.png', 'size': len(png(random_pixels(8, 12))),
+        'format': 'png', 'width': 12, 'height': 8, 'bands': 3, 'dtype': 'uint8',
+    }  # fmt: skip
+    assert (first['width'], first['dtype'], len(first['pages'])) == (24, 'uint16', 6)
+    assert [page['index'] for page in first['pages']] == page_files.ome('zc').index
+    assert (third['itemId'], third['code']) == (text, 415)
+    assert stored() == before
+
+
+@pytest.mark.parametrize('name', sorted(page_files.KNOWN))
+def test_the_pages_of_a_tiff_that_is_not_here(api, folder, name):
+    made = page_files.KNOWN[name]()
+    _, answer = inspect(api, folder, [{'tiff': base64.b64encode(made.data).decode()}])
+    (found,) = answer['files']
+    assert {page['page']: page['index'] for page in found['pages']} == dict(enumerate(made.index))
+
+
+def test_pages_of_which_a_file_says_nothing(api, folder):
+    tiff = base64.b64encode(page_files.plain(3).data).decode()
+    _, answer = inspect(api, folder, [{'tiff': tiff}, {'tiff': 'AAAA'}, {'tiff': '#'}])
+    assert [one['code'] for one in answer['files']] == [415, 415, 400]
+    assert 'does not say along which axis' in answer['files'][0]['message']
+    _, answer = inspect(api, folder, [{'tiff': tiff}], pages='t')
+    assert [page['index'] for page in answer['files'][0]['pages']] == [{'t': 0}, {'t': 1}, {'t': 2}]
+
+
+def test_who_may_not_read_an_item_learns_nothing_of_it(api, people, folder):
+    theirs = Folder().createFolder(
+        people['stranger'], 'theirs', parentType='user', public=False, creator=people['stranger']
+    )
+    hidden, _ = item_of(theirs, people['stranger'], 'a.png', png(random_pixels(8, 8)))
+    _, answer = inspect(api, folder, [{'itemId': hidden}, {'itemId': '0' * 24}])
+    assert [(one['code'], sorted(one)) for one in answer['files']] == [
+        (404, ['code', 'itemId', 'message'])
+    ] * 2
+    assert inspect(api, folder, [{'itemId': hidden}], user=people['reader'])[0] == 403
+    assert inspect(api, folder, [{'itemId': hidden}], user=None)[0] == 401
+
+
+def test_an_item_of_several_files_or_none(api, folder, people):
+    owner = people['owner']
+    item, _ = upload(folder, owner, 'a.png', png(random_pixels(8, 8)))
+    data = png(random_pixels(8, 8, seed=1))
+    Upload().uploadFromFile(io.BytesIO(data), len(data), 'b.png', 'item', item, owner)
+    empty = Item().createItem('empty', owner, folder)
+    _, answer = inspect(api, folder, [{'itemId': str(item['_id'])}, {'itemId': str(empty['_id'])}])
+    assert [one['code'] for one in answer['files']] == [400, 404]
+    assert 'an item of one file' in answer['files'][0]['message']
+    assert File().find({'itemId': item['_id']}).count() == 2
+
+
+@pytest.mark.parametrize(
+    ('body', 'status', 'words'),
+    [
+        ({'files': []}, 400, 'a list of files'),
+        ({'files': [{'itemId': 'x', 'tiff': 'x'}]}, 400, 'itemId or tiff'),
+        ({'files': [{'itemId': 3}]}, 400, 'expected a text'),
+        ({'files': [{'itemId': 'nothing'}]}, 404, 'no item'),
+        ({'files': [{'tiff': 'AAAA'}], 'pages': 'q'}, 400, 'pages: expected one of'),
+        ({'files': [{'tiff': 'AAAA'}], 'more': 1}, 400, 'more: expected'),
+        ({'files': [{'tiff': 'AAAA'}] * (file_headers.MAX_FILES + 1)}, 413, 'at most 200'),
+        ({'files': [{'tiff': 'AAAA'}], 'folderId': '0' * 24}, 404, 'no folder'),
+        ({'files': [{'tiff': 'AAAA'}], 'folderId': 3}, 400, 'the id of a folder'),
+    ],
+)
+def test_a_bad_request_is_refused(api, folder, body, status, words):
+    found, answer = inspect(api, folder, **body)
+    assert found == status, answer
+    assert words in answer['message']
+
+
+def plan(api, folder, **body):
+    document = json.dumps({'folderId': str(folder['_id']), **body})
+    return api.call('POST', '/stitch_session/plan', body=document, content_type='application/json')
+
+
+def test_each_page_of_a_file_is_placed(api, folder):
+    pages = [{'page': at, 'index': {'c': at}} for at in range(2)]
+    files = [
+        {'name': 'a/x0_y0.tif', 'width': 10, 'height': 8, 'pages': pages},
+        {'name': 'a/x9_y0.tif', 'width': 10, 'height': 8, 'pages': pages},
+        {'name': 'a/x18_y0.tif', 'width': 10, 'height': 8},
+    ]
+    status, found = plan(api, folder, files=files[:2])
+    assert status == 200, found
+    places = [(one['key'], one.get('page'), one['x'], one['index']) for one in found['placements']]
+    assert places[:2] == [('a_x0_y0.tif@0', 0, 0, {'c': 0}), ('a_x0_y0.tif@1', 1, 0, {'c': 1})]
+    assert [place[:3] for place in places[2:]] == [('a_x9_y0.tif@0', 0, 9), ('a_x9_y0.tif@1', 1, 9)]
+    status, found = plan(api, folder, files=files)
+    assert (status, 'expected the axes c' in found['message']) == (400, True)
+    _, found = plan(api, folder, files=[{**files[0], 'pages': pages[:1]}, files[2]])
+    assert 'page' not in found['placements'][0]
+    text = 'file,x,y,c\na/x0_y0.tif,0,0,3\n'
+    status, found = plan(api, folder, files=files, positions={'name': 'p.csv', 'text': text})
+    assert (status, 'because c is given for the file' in found['message']) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ('pages', 'status', 'words'),
+    [
+        ([], 400, 'a list of objects'),
+        ([{'index': {'c': 0}}], 400, 'files[0].pages[0].page: expected an integer'),
+        ([{'page': 0, 'index': {'x': 0}}], 400, 'index with c, z and t'),
+        ([{'page': 0, 'index': {'c': -1}}], 400, 'index.c: expected an integer'),
+        ([{'page': at} for at in range(20_001)], 413, 'at most 20000'),
+    ],
+)
+def test_pages_are_checked(api, folder, pages, status, words):
+    files = [{'name': 'x0_y0.tif', 'width': 10, 'height': 8, 'pages': pages}]
+    found, answer = plan(api, folder, files=files)
+    assert found == status, answer
+    assert words in answer['message']
