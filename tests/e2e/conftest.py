@@ -87,3 +87,11 @@ def folder(girder, request):
     """The id of an empty folder of the test's own."""
     collection = girder.createCollection(f'of {request.node.name}'[:100])
     return girder.createFolder(collection['_id'], 'Slides', parentType='collection')['_id']
+
+
+@pytest.fixture
+def new_session(page, stack, folder):
+    """The page on which a session begins."""
+    page.goto(f'{stack.url}#folder/{folder}/stitch')
+    page.locator('.g-zarr-drop').wait_for()
+    return page

@@ -1,7 +1,5 @@
 """Stitching in the browser as a person does it: from files on the desktop to an image in Girder."""
 
-import io
-
 import numpy as np
 import pytest
 import tifffile
@@ -16,6 +14,7 @@ from support.browser import (
     wait_for_picture,
 )
 from support.microscopes import PROGRAMS
+from support.session_pages import pixels_of_item, send
 
 #: 8 x 8 tiles of 256 pixels, 165 apart, are the 1411 pixels of the picture.
 SIDE, STEP, COUNT = 256, 165, 8
@@ -36,24 +35,6 @@ def cut(picture, folder, name, suffix='tif'):
             else:
                 Image.fromarray(tile).save(path)
     return folder
-
-
-@pytest.fixture
-def new_session(page, stack, folder):
-    """The page on which a session begins."""
-    page.goto(f'{stack.url}#folder/{folder}/stitch')
-    page.locator('.g-zarr-drop').wait_for()
-    return page
-
-
-def send(page):
-    page.get_by_role('button', name='Create the session and upload').click()
-    page.wait_for_url('**#stitch_session/*')
-
-
-def pixels_of_item(girder, item):
-    answer = girder.get(f'item/{item}/tiles/region', parameters={'encoding': 'PNG'}, jsonResp=False)
-    return np.asarray(Image.open(io.BytesIO(answer.content)).convert('RGB'))
 
 
 def test_a_folder_of_tiles_becomes_an_image(visit, stack, girder, folder, tmp_path):

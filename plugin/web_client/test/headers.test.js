@@ -32,7 +32,7 @@ function tiff(pages, { isBig = false, little = true } = {}) {
                 bytes.set(new TextEncoder().encode(value), free);
                 free += value.length + 1;
             } else {
-                number(entry + 4 + link, value, type === 3 ? 2 : link);
+                number(entry + 4 + link, value, type === 3 ? 2 : 4);
             }
         });
         pointer = place + count + tags.length * size;

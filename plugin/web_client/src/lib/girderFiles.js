@@ -56,6 +56,9 @@ async function foldersOf(parentType, parentId, signal) {
     }
 }
 
+/** A name as a part of a path; those of Girder may hold slashes. */
+const partOf = (name) => name.replaceAll('/', '_');
+
 /**
  * Everything in a folder and below it.
  *
@@ -67,12 +70,12 @@ async function foldersOf(parentType, parentId, signal) {
  */
 async function filesBelow(folder, onProgress, signal) {
     const chosen = [];
-    const waiting = [{ _id: folder._id, path: folder.name }];
+    const waiting = [{ _id: folder._id, path: partOf(folder.name) }];
     for (let next = waiting.shift(); next; next = waiting.shift()) {
         const { _id, path } = next;
         for (let offset = 0; ; offset += PAGE) {
             const some = await itemsOf(_id, offset, signal);
-            chosen.push(...some.map((item) => ({ file: new GirderFile(item), path: `${path}/${item.name}` })));
+            chosen.push(...some.map((item) => ({ file: new GirderFile(item), path: `${path}/${partOf(item.name)}` })));
             if (chosen.length > MOST_ITEMS) {
                 throw new Error(`There are more than ${MOST_ITEMS} items in ${folder.name}; choose a folder in it.`);
             }
@@ -82,9 +85,9 @@ async function filesBelow(folder, onProgress, signal) {
             }
         }
         const below = await foldersOf('folder', _id, signal);
-        waiting.push(...below.map((one) => ({ _id: one._id, path: `${path}/${one.name}` })));
+        waiting.push(...below.map((one) => ({ _id: one._id, path: `${path}/${partOf(one.name)}` })));
     }
     return chosen;
 }
 
-export { GirderFile, PAGE, filesBelow, foldersOf, itemsOf };
+export { GirderFile, PAGE, filesBelow, foldersOf, itemsOf, partOf };

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { inOrder } from '../lib/dropped.js';
-import { GirderFile, PAGE, filesBelow, foldersOf, itemsOf } from '../lib/girderFiles.js';
+import { GirderFile, PAGE, filesBelow, foldersOf, itemsOf, partOf } from '../lib/girderFiles.js';
 import { Failure, Icon } from './parts.jsx';
 import { VirtualList } from './VirtualList.jsx';
 
@@ -124,7 +124,7 @@ function Browser({ folder, onFiles, onClose }) {
     }
     function addSelected() {
         onFiles(inOrder(items.filter(({ _id }) => selected.has(_id)).map((item) => (
-            { file: new GirderFile(item), path: `${level.name}/${item.name}` }))));
+            { file: new GirderFile(item), path: `${partOf(level.name)}/${partOf(item.name)}` }))));
     }
     async function addAll() {
         working.current = new AbortController();

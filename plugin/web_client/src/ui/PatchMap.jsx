@@ -1,68 +1,10 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { boxOf } from '../lib/layout.js';
+import { MapDrawing, fitted } from '../lib/mapDrawing.js';
 import { useLatest, useSize } from './hooks.js';
 import { Icon } from './parts.jsx';
 
-/** Dark enough on white, and told apart by people who see few colours. */
-const COLORS = {
-    waiting: '#5b6b7b', sending: '#b06000', stored: '#1a7f37', refused: '#b3261e', failed: '#b3261e', stray: '#b3261e',
-    duplicate: '#8a3ffc', selected: '#0b57d0'
-};
-const MARGIN = 24;
 const ZOOM_STEP = 1.5;
-/** Keys of a patch are written in it once it is this wide on the screen. */
-const LABEL_WIDTH = 120;
-
-/** Scale and offset that show a box as a whole: screen = (place + offset) * scale. */
-function fitted(box, { width, height }) {
-    const scale = Math.min((width - 2 * MARGIN) / box.width, (height - 2 * MARGIN) / box.height);
-    return {
-        scale,
-        x: (width / scale - box.width) / 2 - box.x,
-        y: (height / scale - box.height) / 2 - box.y
-    };
-}
-
-function draw(context, { places, view, size, statusOf, selected, ratio }) {
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, size.width, size.height);
-    const groups = new Map();
-    places.forEach((place) => {
-        const x = (place.x + view.x) * view.scale;
-        const y = (place.y + view.y) * view.scale;
-        const width = place.width * view.scale;
-        const height = place.height * view.scale;
-        if (x + width < 0 || y + height < 0 || x > size.width || y > size.height) {
-            return;
-        }
-        const status = selected.has(place.key) ? 'selected' : statusOf(place.key);
-        if (!groups.has(status)) {
-            groups.set(status, []);
-        }
-        groups.get(status).push([x, y, width, height, place.key]);
-    });
-    // The selected ones come last, on top of the others.
-    [...groups].sort(([one], [other]) => (one === 'selected') - (other === 'selected')).forEach(([status, boxes]) => {
-        context.strokeStyle = COLORS[status] || COLORS.waiting;
-        context.fillStyle = COLORS[status] || COLORS.waiting;
-        context.lineWidth = status === 'selected' ? 2 : 1;
-        context.beginPath();
-        boxes.forEach(([x, y, width, height]) => context.rect(x + 0.5, y + 0.5, width - 1, height - 1));
-        context.globalAlpha = 0.2;
-        context.fill();
-        context.globalAlpha = 1;
-        context.stroke();
-        context.font = '11px sans-serif';
-        boxes.filter(([, , width, height]) => width > LABEL_WIDTH && height > 24).forEach(([x, y, width, , key]) => {
-            context.save();
-            context.beginPath();
-            context.rect(x, y, width - 4, 20);
-            context.clip();
-            context.fillText(key, x + 5, y + 15);
-            context.restore();
-        });
-    });
-}
 
 /**
  * Every patch at its place. Drag moves the map, a click selects, Shift and drag select a region; the arrow keys move what
@@ -70,7 +12,7 @@ function draw(context, { places, view, size, statusOf, selected, ratio }) {
  *
  * @param {Object} props
  * @param {import('../lib/layout.js').Place[]} props.places
- * @param {function(string): string} props.statusOf
+ * @param {function(string): string} props.statusOf the same function as long as it says the same.
  * @param {Set<string>} props.selected
  * @param {function(Set<string>): void} props.onSelect
  * @param {function(number, number): void} [props.onMove] by so many pixels of the image.
@@ -80,7 +22,9 @@ function PatchMap({ places, statusOf, selected, onSelect, onMove }) {
     const canvas = useRef(null);
     const [view, setView] = useState(null);
     const [region, setRegion] = useState(null);
-    const box = boxOf(places);
+    const box = useMemo(() => boxOf(places), [places]);
+    const scene = useMemo(() => ({ places, statusOf, selected }), [places, statusOf, selected]);
+    const drawing = useRef(null);
     const drag = useRef(null);
     const boxName = box && `${box.width},${box.height},${places.length > 0}`;
     const shown = view || (box && size.width ? fitted(box, size) : null);
@@ -89,25 +33,10 @@ function PatchMap({ places, statusOf, selected, onSelect, onMove }) {
     // Another size of the image is seen as a whole.
     useEffect(() => setView(null), [boxName, size.width, size.height]);
     useEffect(() => {
-        const ratio = window.devicePixelRatio || 1;
-        const { current } = canvas;
-        if (!size.width) {
-            return undefined;
-        }
-        if (current.width !== size.width * ratio || current.height !== size.height * ratio) {
-            current.width = size.width * ratio;
-            current.height = size.height * ratio;
-        }
-        const frame = window.requestAnimationFrame(() => {
-            const context = current.getContext('2d');
-            if (shown) {
-                draw(context, { places, view: shown, size, statusOf, selected, ratio });
-            } else {
-                context.clearRect(0, 0, current.width, current.height);
-            }
-        });
-        return () => window.cancelAnimationFrame(frame);
-    });
+        drawing.current = new MapDrawing(canvas.current);
+        return () => drawing.current.stop();
+    }, []);
+    useEffect(() => drawing.current.show(scene, shown, size));
     useEffect(() => {
         // Preact binds wheel handlers as passive, which cannot keep the page from scrolling.
         const { current } = canvas;
@@ -219,4 +148,4 @@ function PatchMap({ places, statusOf, selected, onSelect, onMove }) {
     );
 }
 
-export { COLORS, PatchMap };
+export { PatchMap };

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
 import { isInGirder } from '../lib/fileKinds.js';
 import { planeName, planesOf } from '../lib/layout.js';
 import { PatchMap } from './PatchMap.jsx';
@@ -28,7 +28,7 @@ function PlanMap({ plan, places, findings, patches }) {
     const flags = useMemo(() => new Map([
         ...findings.strays.map((key) => [key, 'stray']), ...findings.duplicates.map((key) => [key, 'duplicate'])
     ]), [findings]);
-    const statusOf = (key) => flags.get(key) || 'waiting';
+    const statusOf = useCallback((key) => flags.get(key) || 'waiting', [flags]);
     const byKey = useMemo(() => new Map(places.map((place) => [place.key, place])), [places]);
     const rows = useMemo(() => patches.map(({ key, numbers }) => (
         { key, place: byKey.get(key), isKnown: Boolean(numbers) })), [patches, byKey]);

@@ -75,8 +75,10 @@ function Running({ queue }) {
                     <>
                         <h3>{`Not stored: ${problems.length}`}</h3>
                         <VirtualList rows={problems} label="Files that are not stored">
-                            {({ path, message }) => (
-                                <span class="g-zarr-list-problem" title={message}><b>{path}</b> {message}</span>
+                            {({ path, page, message }) => (
+                                <span class="g-zarr-list-problem" title={message}>
+                                    <b>{page === undefined ? path : `${path}, page ${page}`}</b> {message}
+                                </span>
                             )}
                         </VirtualList>
                     </>

@@ -1,0 +1,351 @@
+"""A new session in the browser: items in Girder, files of pages, and what the browser keeps."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from girder_zarr.stack.demo_job import read_picture
+from support.browser import check_accessible, drop_files, keep_screenshot, wait_for_picture
+from support.page_files import SIDE, imagej_of_one_directory, mmstack, ome, plain
+from support.session_pages import finalized, pixels_of_item, send, stored_pixels
+
+
+def in_girder(girder, folder, files):
+    """Upload files as items of a folder: {name: bytes}."""
+    for name, data in files.items():
+        girder.uploadStreamToFolder(folder, io.BytesIO(data), name, len(data))
+
+
+def encoded(pixels, suffix='png'):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, {'png': 'PNG', 'jpg': 'JPEG'}[suffix])
+    return stream.getvalue()
+
+
+def quarters(picture, side=256):
+    """The four quarters of a picture of twice the side: {name: pixels}."""
+    return {f'part_x{x}_y{y}.png': picture[y : y + side, x : x + side] for y in (0, side) for x in (0, side)}
+
+
+def sent_requests(page, word):
+    """Requests of which the address ends with a word, from now on."""
+    found = []
+    page.on('request', lambda request: found.append(request) if request.url.endswith(word) else None)
+    return found
+
+
+def test_items_in_girder_and_files_become_one_image(new_session, girder, folder, tmp_path):
+    picture = read_picture('ihc.png')
+    parts = {name: encoded(pixels) for name, pixels in quarters(picture).items()}
+    scan = girder.createFolder(folder, 'scan <b>7')['_id']
+    in_girder(girder, scan, dict(list(parts.items())[:2]) | {'notes.docx': b'nothing'})
+    below = girder.createFolder(scan, 'below')['_id']
+    in_girder(girder, below, {'part_x0_y256.png': parts['part_x0_y256.png']})
+    (tmp_path / 'part_x256_y256.png').write_bytes(parts['part_x256_y256.png'])
+    page = new_session
+    page.get_by_role('button', name='Choose in Girder').click()
+    picker = page.get_by_role('region', name='Files in Girder')
+    # The collection that the folder lies in can be reached, and the folder from there.
+    picker.get_by_role('button', name='Girder', exact=True).click()
+    picker.get_by_role('list', name='Folders').wait_for()
+    picker.get_by_role('button', name='of test_items_in_girder', exact=False).click()
+    picker.get_by_role('button', name='Slides').click()
+    picker.get_by_role('button', name='scan <b>7').click()
+    picker.get_by_role('option').nth(2).wait_for()
+    picker.get_by_role('option', name='part_x0_y0.png').click()
+    picker.get_by_role('button', name='Add 1 selected').wait_for()
+    check_accessible(page, '.g-zarr-page')
+    keep_screenshot(page, 'new-session-picker')
+    picker.get_by_role('button', name='Add the whole folder').click()
+    page.get_by_text('3 of 3 names match').wait_for()
+    assert page.get_by_role('button', name='Choose in Girder').evaluate(
+        'one => one === document.activeElement'
+    )
+    assert page.get_by_label('Name', exact=True).input_value() == 'scan <b>7'
+    page.get_by_text('Left out, because they are no images: scan <b>7/notes.docx.').wait_for()
+    page.locator('.g-zarr-pick-files').set_input_files(tmp_path / 'part_x256_y256.png')
+    page.get_by_text('4 of 4 names match').wait_for()
+    page.locator('.g-zarr-findings').get_by_text('512 \u00d7 512 pixels').wait_for()
+    page.locator('.g-zarr-list-row').first.click()
+    page.locator('.g-zarr-picture').wait_for()
+    check_accessible(page, '.g-zarr-page')
+    named, sent = sent_requests(page, '/files'), sent_requests(page, '/patches')
+    send(page)
+    page.get_by_role('heading', name='Upload finished').wait_for()
+    assert page.locator('.g-zarr-upload-words').inner_text().startswith('4 of 4 patches')
+    (one,) = named
+    assert len(json.loads(one.post_data)) == 3
+    assert not sent
+    wait_for_picture(page.locator('.g-stitch-preview-image'), picture)
+    session = finalized(page, girder)
+    assert np.array_equal(pixels_of_item(girder, session['itemId']), picture)
+
+
+def test_the_way_through_girder_by_keyboard(new_session, girder, folder):
+    in_girder(girder, folder, {f'x{x}_y0.png': encoded(np.full((8, 8), x, np.uint8)) for x in (0, 8, 16)})
+    in_girder(girder, folder, {'positions.csv': b'file,x,y\nx0_y0.png,5,0\nx8_y0.png,13,0\n'})
+    in_girder(girder, folder, {'x24_y0.png': b'no picture, whatever its name says'})
+    page = new_session
+    page.get_by_role('button', name='Choose in Girder').press('Enter')
+    items = page.get_by_role('listbox', name='Items in Slides')
+    items.focus()
+    page.keyboard.press('Control+a')
+    add = page.get_by_role('button', name='Add 5 selected')
+    add.focus()
+    page.keyboard.press('Enter')
+    # A file of positions in Girder counts as one from the disk does.
+    page.get_by_text('2 of 4 images have a position, by table.').wait_for()
+    page.get_by_text('Cannot be patches: 1.').wait_for()
+    assert page.locator('.g-zarr-findings li').inner_text().startswith('x24_y0.png: ')
+    send(page)
+    page.locator('.g-stitch-preview-patches', has_text='2 of 2').wait_for()
+    stored = girder.get(f'stitch_session/{page.url.rpartition("/")[2]}/patch')
+    assert [patch['position'] for patch in stored] == [{'x': 5, 'y': 0}, {'x': 13, 'y': 0}]
+
+
+def test_what_goes_wrong_in_girder_is_said(visit, girder, folder):
+    in_girder(girder, folder, {f'x{x}_y0.png': encoded(np.full((8, 8), x, np.uint8)) for x in (0, 8)})
+    visitor = visit()
+    visitor.expected.append('Failed to load resource: the server responded with a status of 500')
+    page = visitor.page(f'#folder/{folder}/stitch')
+    page.route('**/api/v1/item?*', lambda route: route.fulfill(status=500, json={'message': 'It is away.'}))
+    page.get_by_role('button', name='Choose in Girder').click()
+    page.get_by_text('It is away.').wait_for()
+    page.unroute('**/api/v1/item?*')
+    page.get_by_role('button', name='Close').click()
+    page.get_by_role('button', name='Choose in Girder').click()
+    page.get_by_role('button', name='Add the whole folder').click()
+    page.get_by_text('2 of 2 names match').wait_for()
+    # Items that are gone by the time they are to be patches are listed.
+    gone = next(iter(girder.listItem(folder, name='x8_y0.png')))
+    girder.delete(f'item/{gone["_id"]}')
+    send(page)
+    page.get_by_role('heading', name='Not stored: 1').wait_for()
+    assert page.locator('.g-zarr-upload .g-zarr-list-row').inner_text().startswith('x8_y0.png')
+
+
+PAGED = {'ome.tif': ome, 'imagej.tif': imagej_of_one_directory}
+
+
+@pytest.mark.parametrize('name', PAGED)
+def test_a_file_of_pages_is_sent_once(new_session, girder, folder, tmp_path, name):
+    made = PAGED[name]()
+    for x in (0, SIDE):
+        (tmp_path / f'x{x}_y0.{name}').write_bytes(made.data)
+    page = new_session
+    drop_files(page, page.locator('.g-zarr-drop'), sorted(tmp_path.glob('*.tif')))
+    count = len(made.pages)
+    page.get_by_text('2 of 2 names match').wait_for()
+    page.get_by_text(f'{2 * count}, in 2 of 2 images').wait_for()
+    page.locator('.g-zarr-findings').get_by_text(
+        f'{2 * SIDE} \u00d7 {SIDE} pixels, {count} planes'
+    ).wait_for()
+    rows = page.locator('.g-zarr-list-row')
+    assert rows.nth(1).get_attribute('data-key') == f'x0_y0.{name}@1'
+    rows.nth(1).click()
+    assert page.get_by_label('Plane').input_value() != ''
+    if name == 'ome.tif':
+        check_accessible(page, '.g-zarr-page')
+        keep_screenshot(page, 'new-session-of-pages')
+    sent = sent_requests(page, '/patches')
+    send(page)
+    page.get_by_role('heading', name='Upload finished').wait_for()
+    assert page.locator('.g-zarr-upload-words').inner_text().startswith(f'{2 * count} of {2 * count} patches')
+    assert sum(int(request.all_headers()['content-length']) for request in sent) < 2 * len(made.data) + 20_000
+    session = finalized(page, girder)
+    image = stored_pixels(girder, session, tmp_path)
+    axes = [axis for axis in 'tcz' if any(axis in index for index in made.index)]
+    for pixels, index in zip(made.pages, made.index, strict=True):
+        plane = image[tuple(index[axis] for axis in axes)]
+        assert np.array_equal(plane[:, :SIDE], pixels)
+        assert np.array_equal(plane[:, SIDE:], pixels)
+
+
+def test_pages_of_which_a_file_says_nothing(new_session, girder, folder, tmp_path):
+    made = plain(3)
+    (tmp_path / 'x0_y0.tif').write_bytes(made.data)
+    # Another one in Girder: what its pages are is said once for both.
+    in_girder(girder, folder, {f'x{SIDE}_y0.tif': made.data})
+    page = new_session
+    page.get_by_role('button', name='Choose in Girder').click()
+    page.get_by_role('button', name='Add the whole folder').click()
+    page.locator('.g-zarr-pick-files').set_input_files(tmp_path / 'x0_y0.tif')
+    page.get_by_text('Cannot be patches: 2.').wait_for()
+    page.get_by_label('The pages of a file are').select_option('z')
+    page.get_by_text('6, in 2 of 2 images').wait_for()
+    # One page is left out.
+    page.locator('.g-zarr-list-row[data-key="x0_y0.tif@2"]').click()
+    page.get_by_role('button', name='Remove').click()
+    page.get_by_text('5, in 2 of 2 images').wait_for()
+    send(page)
+    page.get_by_role('heading', name='Upload finished').wait_for()
+    image = stored_pixels(girder, finalized(page, girder), tmp_path)
+    expected = np.stack([np.hstack([pixels, pixels]) for pixels in made.pages])
+    expected[2, :, :SIDE] = 0
+    assert np.array_equal(image, expected)
+
+
+def test_a_page_that_is_refused_is_listed(new_session, tmp_path):
+    stack = np.arange(3 * 32 * 32, dtype=np.uint16).reshape(3, 32, 32)
+    path = tmp_path / 'x0_y0.tif'
+    with tifffile.TiffWriter(path) as tiff:
+        for at, plane in enumerate(stack):
+            pixels = plane.astype(np.uint8) if at == 1 else plane
+            tiff.write(pixels, photometric='minisblack', metadata=None, contiguous=False)
+    page = new_session
+    page.locator('.g-zarr-pick-files').set_input_files(path)
+    page.get_by_label('The pages of a file are').select_option('t')
+    page.get_by_text('3, in 1 of 1 images').wait_for()
+    send(page)
+    page.get_by_role('heading', name='Not stored: 1').wait_for()
+    assert page.locator('.g-zarr-upload .g-zarr-list-row').inner_text().startswith('x0_y0.tif, page 1')
+
+
+#: A folder that the browser gives to the page, as its picker would: one of the page's own file system. What it
+#: says of permission is what Chromium says after the tab was closed: it has to ask again.
+KEPT_FOLDER = """
+    window.showOpenFilePicker = async () => [];
+    const own = () => navigator.storage.getDirectory();
+    window.showDirectoryPicker = async () => (await own()).getDirectoryHandle('scan');
+    window.asked = 0;
+    const granted = new Set();
+    FileSystemHandle.prototype.queryPermission = async function () {
+        return granted.has(this.name) ? 'granted' : 'prompt';
+    };
+    FileSystemHandle.prototype.requestPermission = async function () {
+        window.asked += 1;
+        if (window.denies) {
+            return 'denied';
+        }
+        granted.add(this.name);
+        return 'granted';
+    };
+"""
+
+
+def write_folder(page, files):
+    """Write files where the page's picker finds them: {path: bytes}."""
+    page.evaluate(
+        """async (files) => {
+            const own = await navigator.storage.getDirectory();
+            const scan = await own.getDirectoryHandle('scan', { create: true });
+            for (const [path, bytes] of Object.entries(files)) {
+                const [name, ...above] = path.split('/').reverse();
+                let folder = scan;
+                for (const one of above.reverse()) {
+                    folder = await folder.getDirectoryHandle(one, { create: true });
+                }
+                const stream = await (await folder.getFileHandle(name, { create: true })).createWritable();
+                await stream.write(new Uint8Array(bytes));
+                await stream.close();
+            }
+        }""",
+        {path: list(data) for path, data in files.items()},
+    )
+
+
+def test_who_comes_back_need_not_choose_again(visit, stack, girder, folder):
+    picture = read_picture('ihc.png')
+    names = quarters(picture)
+    visitor = visit()
+    visitor.context.add_init_script(KEPT_FOLDER)
+    page = visitor.page(f'#folder/{folder}/stitch')
+    page.locator('.g-zarr-drop').wait_for()
+    write_folder(page, {f'tiles/{name}': encoded(pixels) for name, pixels in names.items()})
+    in_girder(girder, folder, {'part_x512_y0.png': encoded(picture[:256, :256])})
+    page.get_by_role('button', name='Choose a folder').click()
+    page.get_by_text('4 of 4 names match').wait_for()
+    page.get_by_role('button', name='Choose in Girder').click()
+    page.get_by_role('button', name='Add the whole folder').click()
+    page.get_by_text('5 of 5 names match').wait_for()
+    page.route('**/patches', lambda route: route.abort())
+    page.route('**/files', lambda route: route.abort())
+    visitor.expected.append('net::ERR_FAILED')
+    send(page)
+    page.get_by_role('heading', name='Uploading').wait_for()
+    address = page.url
+    page.close()
+
+    page = visitor.page(address.removeprefix(stack.url))
+    page.get_by_role('heading', name='The upload was interrupted').wait_for()
+    check_accessible(page, '.g-zarr-page')
+    keep_screenshot(page, 'resume')
+    page.evaluate('window.denies = true')
+    page.get_by_role('button', name='Go on with the same files').click()
+    page.get_by_text('The browser was not allowed to read the files').wait_for()
+    assert page.evaluate('window.asked') == 1
+    page.evaluate('window.denies = false')
+    page.get_by_role('button', name='Go on with the same files').click()
+    page.locator('.g-stitch-preview-patches', has_text='5 of 5 patches').wait_for()
+    assert page.evaluate('window.asked') == 2
+    session = finalized(page, girder)
+    whole = np.concatenate([picture, np.zeros((512, 256, 3), np.uint8)], axis=1)
+    whole[:256, 512:] = picture[:256, :256]
+    assert np.array_equal(pixels_of_item(girder, session['itemId']), whole)
+
+
+def test_a_dropped_folder_is_kept_where_the_browser_can(visit, stack, folder, tmp_path):
+    tiles = tmp_path / 'tiles'
+    tiles.mkdir()
+    for x in (0, 8):
+        (tiles / f'x{x}_y0.png').write_bytes(encoded(np.full((8, 8), x, np.uint8)))
+    visitor = visit()
+    page = visitor.page(f'#folder/{folder}/stitch')
+    drop = page.locator('.g-zarr-drop')
+    drop.wait_for()
+    drop_files(page, drop, [tiles])
+    page.get_by_text('2 of 2 names match').wait_for()
+    page.route('**/patches', lambda route: route.abort())
+    visitor.expected.append('net::ERR_FAILED')
+    send(page)
+    page.get_by_role('heading', name='Uploading').wait_for()
+    page.wait_for_function(
+        """() => new Promise((resolve) => {
+            const opening = indexedDB.open('girder-zarr');
+            opening.onsuccess = () => {
+                const asked = opening.result.transaction('plans').objectStore('plans').getAll();
+                asked.onsuccess = () => {
+                    opening.result.close();
+                    const [{ roots, patches }] = asked.result;
+                    const isKept = roots.length === 1 && roots[0].name === 'tiles';
+                    resolve(isKept && patches[1].at === 'tiles/x8_y0.png');
+                };
+            };
+        })"""
+    )
+    address = page.url
+    page.close()
+    page = visitor.page(address.removeprefix(stack.url))
+    page.get_by_role('button', name='Go on with the same files').wait_for()
+
+
+def test_digests_without_a_safe_page(visit, girder, folder, tmp_path):
+    """A page that came over plain http has no crypto.subtle; a worker of ours makes the digests."""
+    (tmp_path / 'x0_y0.png').write_bytes(encoded(np.full((64, 64), 100, np.uint8)))
+    visitor = visit()
+    visitor.context.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined });")
+    page = visitor.page(f'#folder/{folder}/stitch')
+    page.locator('.g-zarr-pick-files').set_input_files(tmp_path / 'x0_y0.png')
+    page.get_by_text('1 of 1 names match').wait_for()
+    with page.expect_request('**/patch/x0_y0.png?*') as sent:
+        send(page)
+    page.get_by_role('heading', name='Upload finished').wait_for()
+    (patch,) = girder.get(f'stitch_session/{page.url.rpartition("/")[2]}/patch')
+    assert sent.value.headers['content-digest'] == patch['digest']
+
+
+def test_an_mmstack_of_one_position(new_session, girder, tmp_path):
+    made = mmstack()
+    (tmp_path / 'x0_y0_MMStack.ome.tif').write_bytes(made.data)
+    page = new_session
+    page.locator('.g-zarr-pick-files').set_input_files(tmp_path / 'x0_y0_MMStack.ome.tif')
+    page.get_by_text('6, in 1 of 1 images').wait_for()
+    send(page)
+    page.get_by_role('heading', name='Upload finished').wait_for()
+    image = stored_pixels(girder, finalized(page, girder), tmp_path)
+    for pixels, index in zip(made.pages, made.index, strict=True):
+        assert np.array_equal(image[index['c'], index['z']], pixels)

@@ -1,0 +1,35 @@
+"""The pages of stitch sessions as a person uses them, and what comes out."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import zarr
+from PIL import Image
+
+
+def send(page):
+    """Make the session that the page of a new one describes, and begin to send; wait for its page."""
+    page.get_by_role('button', name='Create the session and upload').click()
+    page.wait_for_url('**#stitch_session/*')
+
+
+def finalized(page, girder):
+    """Finalize the session of a page; return it when it is complete."""
+    page.get_by_role('button', name='Finalize').click()
+    page.locator('.g-zarr-session[data-state="complete"]').wait_for()
+    return girder.get(f'stitch_session/{page.url.rpartition("/")[2]}')
+
+
+def pixels_of_item(girder, item):
+    """Return the pixels of an item as a viewer sees them, in RGB."""
+    answer = girder.get(f'item/{item}/tiles/region', parameters={'encoding': 'PNG'}, jsonResp=False)
+    return np.asarray(Image.open(io.BytesIO(answer.content)).convert('RGB'))
+
+
+def stored_pixels(girder, session, folder):
+    """Return the full resolution of the image of a session, as zarr itself reads it, without axes of one."""
+    path = folder / 'image.zarr.zip'
+    girder.downloadFile(session['fileId'], str(path))
+    return np.squeeze(zarr.open_group(zarr.storage.ZipStore(path, mode='r'), mode='r')['0'][...])
