@@ -2,6 +2,7 @@
 
 import io
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from girder_zarr.stack.demo_job import read_picture
 from support.browser import check_accessible, drop_files, keep_screenshot, wait_for_picture
 from support.page_files import SIDE, imagej_of_one_directory, mmstack, ome, plain
-from support.session_pages import finalized, pixels_of_item, send, stored_pixels
+from support.session_pages import assert_fits, finalized, pixels_of_item, send, stored_pixels
 
 
 def in_girder(girder, folder, files):
@@ -205,8 +206,8 @@ def test_a_page_that_is_refused_is_listed(new_session, tmp_path):
     assert page.locator('.g-zarr-upload .g-zarr-list-row').inner_text().startswith('x0_y0.tif, page 1')
 
 
-#: A folder that the browser gives to the page, as its picker would: one of the page's own file system. What it
-#: says of permission is what Chromium says after the tab was closed: it has to ask again.
+#: A folder that the browser gives to the page, as its picker would: one of the page's own file system.
+#: What it says of permission is what Chromium says after the tab was closed: it has to ask again.
 KEPT_FOLDER = """
     window.showOpenFilePicker = async () => [];
     const own = () => navigator.storage.getDirectory();
@@ -349,3 +350,93 @@ def test_an_mmstack_of_one_position(new_session, girder, tmp_path):
     image = stored_pixels(girder, finalized(page, girder), tmp_path)
     for pixels, index in zip(made.pages, made.index, strict=True):
         assert np.array_equal(image[index['c'], index['z']], pixels)
+
+
+#: Milliseconds of the page's own thread for one frame while the map is dragged.
+FRAME = 60
+
+
+def ten_thousand_items(route):
+    """Answer as a folder of ten thousand items does; to store as many takes minutes."""
+    query = parse_qs(urlsplit(route.request.url).query)
+    first, count = int(query['offset'][0]), int(query['limit'][0])
+    assert count <= 500
+    items = [
+        {'_id': f'{at:024x}', 'name': f'r{at // 100}_c{at % 100}.png', 'size': 2**20}
+        for at in range(first, min(first + count, 10_000))
+    ]
+    route.fulfill(json=items)
+
+
+def inspected(route):
+    files = json.loads(route.request.post_data)['files']
+    header = {'width': 16, 'height': 16, 'bands': 1, 'dtype': 'uint8', 'format': 'png', 'size': 2**20}
+    route.fulfill(json={'files': [{**one, **header} for one in files]})
+
+
+def test_a_folder_of_ten_thousand_items_stays_fluent(new_session, folder):
+    page = new_session
+    page.route('**/api/v1/item?*', ten_thousand_items)
+    page.route('**/api/v1/folder?*', lambda route: route.fulfill(json=[]))
+    page.route(f'**/api/v1/folder/{folder}/details', lambda route: route.fulfill(json={'nItems': 10_000}))
+    page.route('**/stitch_session/inspect', inspected)
+    asked = sent_requests(page, '')
+    page.get_by_role('button', name='Choose in Girder').click()
+    page.get_by_text('10000 items').wait_for()
+    items = page.get_by_role('listbox', name='Items in Slides')
+    items.get_by_role('option').first.wait_for()
+    # The first of twenty parts is there, and the next one comes when its end is in sight.
+    assert items.get_by_role('option').first.get_attribute('aria-setsize') == '500'
+    items.focus()
+    page.keyboard.press('End')
+    items.locator('[aria-setsize="1000"]').first.wait_for()
+    assert items.get_by_role('option').count() < 50
+    assert sum('/item?' in request.url for request in asked) == 2
+    page.get_by_role('button', name='Add the whole folder').click()
+    page.get_by_text('10000 of 10000 names match').wait_for(timeout=120_000)
+    page.locator('.g-zarr-findings').get_by_text('1600 \u00d7 1600 pixels').wait_for()
+    assert sorted(frame_times(page))[56] < FRAME
+
+
+def frame_times(page):
+    """Drag the map; return what each of 60 frames took of the page's thread, in ms of the processor."""
+    session = page.context.new_cdp_session(page)
+    session.send('Performance.enable', {'timeDomain': 'threadTicks'})
+
+    def taken():
+        metrics = session.send('Performance.getMetrics')['metrics']
+        return next(1000 * metric['value'] for metric in metrics if metric['name'] == 'TaskDuration')
+
+    canvas = page.locator('.g-zarr-map canvas')
+    canvas.scroll_into_view_if_needed()
+    before = canvas.evaluate('one => one.toDataURL()')
+    box = canvas.bounding_box()
+    x, y = box['x'] + box['width'] / 2, box['y'] + box['height'] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    found = []
+    for at in range(60):
+        start = taken()
+        page.mouse.move(x + 4 * at, y + 2 * at)
+        page.evaluate('() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))')
+        found.append(taken() - start)
+    page.mouse.up()
+    assert canvas.evaluate('one => one.toDataURL()') != before
+    session.detach()
+    return found
+
+
+@pytest.mark.parametrize('width', [390, 1280])
+def test_the_way_through_girder_fits_the_window(visit, folder, girder, width):
+    girder.createFolder(folder, 'a folder of a long name ' * 6)
+    in_girder(
+        girder, folder, {f'{"long_" * 20}x{x}_y0.png': encoded(np.full((8, 8), x, np.uint8)) for x in (0, 8)}
+    )
+    page = visit(viewport=(width, 900)).page(f'#folder/{folder}/stitch')
+    page.get_by_role('button', name='Choose in Girder').click()
+    page.get_by_role('option').first.wait_for()
+    assert_fits(page)
+    keep_screenshot(page, f'picker-{width}')
+    page.get_by_role('button', name='Add the whole folder').click()
+    page.get_by_text('2 of 2 names match').wait_for()
+    assert_fits(page)

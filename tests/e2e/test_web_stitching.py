@@ -14,7 +14,7 @@ from support.browser import (
     wait_for_picture,
 )
 from support.microscopes import PROGRAMS
-from support.session_pages import pixels_of_item, send
+from support.session_pages import assert_fits, pixels_of_item, send
 
 #: 8 x 8 tiles of 256 pixels, 165 apart, are the 1411 pixels of the picture.
 SIDE, STEP, COUNT = 256, 165, 8
@@ -315,17 +315,6 @@ def test_pages_fit_their_window(visit, stack, girder, folder, tmp_path, width):
         page.locator('.g-stitch-session').first.wait_for()
         check_accessible(page, '.g-zarr-page')
     assert page.title() != '1'
-
-
-def assert_fits(page):
-    """Fail where something of ours makes the page wider than its window."""
-    wide = page.evaluate(
-        """() => [...document.querySelectorAll('[class*="g-zarr"], [class*="g-stitch"]')]
-            .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
-            .filter((one) => !one.closest('.table-responsive'))
-            .map((one) => one.className)"""
-    )
-    assert not wide
 
 
 def test_ten_thousand_files_are_laid_out(new_session):

@@ -33,3 +33,14 @@ def stored_pixels(girder, session, folder):
     path = folder / 'image.zarr.zip'
     girder.downloadFile(session['fileId'], str(path))
     return np.squeeze(zarr.open_group(zarr.storage.ZipStore(path, mode='r'), mode='r')['0'][...])
+
+
+def assert_fits(page):
+    """Fail where something of ours makes the page wider than its window."""
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll('[class*="g-zarr"], [class*="g-stitch"]')]
+            .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+            .filter((one) => !one.closest('.table-responsive'))
+            .map((one) => one.className)"""
+    )
+    assert not wide

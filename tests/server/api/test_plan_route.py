@@ -44,6 +44,29 @@ def test_a_position_file_is_read_for_the_browser(api, folder):
     assert (found['program'], found['size']) == ('Fiji', {'x': 95, 'y': 40})
 
 
+def ome_of(size, block):
+    pixels = f'SizeX="8" SizeY="8" SizeC="1" SizeZ="1" SizeT="{size}" DimensionOrder="XYCZT"'
+    data = f'<TiffData {block}><UUID FileName="a.tif">u</UUID></TiffData>'
+    return f'<OME><Image ID="i"><Pixels {pixels}>{data}</Pixels></Image></OME>'
+
+
+@pytest.mark.parametrize(
+    ('size', 'block', 'status', 'words'),
+    [
+        (9_000_000, 'IFD="0"', 200, None),
+        (9_000_000, 'FirstZ="0"', 413, 'at most 100000 planes'),
+        (9_000_000, 'IFD="0" PlaneCount="many"', 400, 'PlaneCount: expected a whole number'),
+        (2, 'IFD="0" FirstT="2"', 400, 'expected a plane within'),
+    ],
+)
+def test_a_few_bytes_do_not_name_millions_of_planes(api, folder, size, block, status, words):
+    files = [{'name': 'a.tif', 'width': 8, 'height': 8}]
+    positions = {'name': 'a.companion.ome', 'text': ome_of(size, block)}
+    found, answer = plan(api, folder, files=files, positions=positions)
+    assert found == status, answer
+    assert words is None or words in answer['message']
+
+
 @pytest.mark.parametrize(
     ('body', 'status', 'words'),
     [

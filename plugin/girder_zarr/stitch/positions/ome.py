@@ -5,7 +5,7 @@ Form: the OME data model of 2016-06 (https://docs.openmicroscopy.org/ome-model/)
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import tifffile
 
-from girder_zarr.errors import InvalidInputError
+from girder_zarr.errors import InvalidInputError, LimitExceededError
 from girder_zarr.stitch.spec.field_checks import PixelSize
 
 from .entry import PatchEntry, PositionSet, finish
@@ -27,6 +27,8 @@ _UNIT = 'micrometer'
 _ORDERS = {'C': 'c', 'Z': 'z', 'T': 't'}
 #: Planes of one image: more is a mistake in its sizes.
 _MAX_PLANES = 10_000_000
+#: Planes of all images of a document whose files are not here: a few bytes may name any number of them.
+_MAX_FAR_PLANES = 100_000
 
 
 @dataclass
@@ -113,6 +115,8 @@ def _read_image(pixels: ET.Element, where: str, files: FileLookup, own: str | No
     places = _places(pixels, where, found)
     general = places.get((0, 0, 0)) or next(iter(places.values()), None)
     for file, page, index in _planes(pixels, sizes, where, files, own):
+        if files.folder is None and len(found.entries) >= _MAX_FAR_PLANES:
+            raise LimitExceededError(f'{where}: expected at most {_MAX_FAR_PLANES} planes, found more.')
         place = places.get((index['c'], index['z'], index['t']), general)
         found.entries.append(
             PatchEntry(
@@ -168,9 +172,8 @@ def _planes(
     if sorted(order) != ['c', 't', 'z']:
         raise InvalidInputError(f'{where}: DimensionOrder: expected such as XYCZT, found {order}.')
     # the first of the order varies fastest
-    ranges = [range(sizes[axis]) for axis in reversed(order)]
-    planes = [dict(zip(reversed(order), place, strict=True)) for place in itertools.product(*ranges)]
-    position = {tuple(plane[axis] for axis in 'czt'): at for at, plane in enumerate(planes)}
+    strides = {axis: math.prod(sizes[other] for other in order[:at]) for at, axis in enumerate(order)}
+    total = math.prod(sizes.values())
     blocks = pixels.findall('TiffData')
     if not blocks:
         raise InvalidInputError(f'{where}: expected TiffData that names the pages of its planes, found none.')
@@ -182,14 +185,17 @@ def _planes(
         file = files.require(where, named) if named else own
         if file is None:
             raise InvalidInputError(f'{where}: TiffData: expected a UUID with FileName, found none.')
-        first = {axis: int(block.get(f'First{name}') or 0) for name, axis in _ORDERS.items()}
-        count = block.get('PlaneCount') or ('1' if block.get('IFD') is not None else str(len(planes)))
-        begin = position.get(tuple(first[axis] for axis in 'czt'))
-        if begin is None:
+        first = {
+            axis: whole(where, f'First{name}', block.get(f'First{name}') or '0')
+            for name, axis in _ORDERS.items()
+        }
+        count = block.get('PlaneCount') or ('1' if block.get('IFD') is not None else str(total))
+        if not all(0 <= at < sizes[axis] for axis, at in first.items()):
             raise InvalidInputError(f'{where}: TiffData: expected a plane within {sizes}, found {first}.')
-        page = int(block.get('IFD') or 0)
-        for at, plane in enumerate(planes[begin : begin + int(count)]):
-            yield file, page + at, plane
+        page = whole(where, 'IFD', block.get('IFD') or '0')
+        begin = sum(at * strides[axis] for axis, at in first.items())
+        for at in range(begin, min(begin + whole(where, 'PlaneCount', count), total)):
+            yield file, page + at - begin, {axis: at // strides[axis] % sizes[axis] for axis in order}
 
 
 def _set(found: _Found, where: str, files: FileLookup) -> PositionSet:

@@ -17,6 +17,7 @@ class LiveViewer {
      * @param {Object} handlers
      * @param {function(?{x: number, y: number}): void} handlers.onPointer
      * @param {function({x: number, y: number}): void} handlers.onClick
+     * @param {function(number): void} handlers.onLoaded told how many milliseconds a state took to be there.
      */
     constructor(element, sessionId, handlers) {
         Object.assign(this, { element, sessionId, handlers, viewer: null, next: null, waiting: null, drawn: null });
@@ -54,6 +55,7 @@ class LiveViewer {
             return;
         }
         this.waiting = null;
+        this.started = performance.now();
         const frame = frameAt(frameAxes(metadata), places);
         if (this.viewer && sameGeometry(this.viewer.shown, metadata)) {
             this.next = this.viewer;
@@ -76,6 +78,7 @@ class LiveViewer {
         }
         const before = this.viewer;
         this.next = null;
+        this.handlers.onLoaded(performance.now() - this.started);
         if (before !== viewer) {
             if (before) {
                 if (before.isMoved()) {

@@ -65,7 +65,7 @@ function useItems(level, onFailure) {
                 .catch(onFailure);
         }
         return () => asking.current && asking.current.abort();
-    }, [level]);
+    }, [level.type, level._id]);
     return { ...state, more: () => state.isAll || asking.current || load(state.items) };
 }
 

@@ -2,6 +2,7 @@ import { useEffect, useReducer, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { LiveViewer } from '../lib/liveViewer.js';
 import { coverageText, frameAxes } from '../lib/preview.js';
+import { uploadOf } from '../lib/uploads.js';
 import { Check } from './SpecForm.jsx';
 import { Message } from './parts.jsx';
 import { PatchCard } from './PatchCard.jsx';
@@ -9,9 +10,11 @@ import { PatchCard } from './PatchCard.jsx';
 /** Up to so many patches are asked for without being told to, to hatch what none covers. */
 const FEW_PATCHES = 2000;
 
-/** Between two states of the image: milliseconds at least, and in parts of what asking for one takes. */
+/** Between two states of the image: milliseconds at least, and in parts of what one takes, with its tiles. */
 const SHORTEST_PAUSE = 1000;
 const PAUSES = 4;
+/** The same while this page sends patches itself, which the server is to have time for. */
+const PAUSES_OF_UPLOAD = 9;
 
 /** Patches of a list as places in pixels of the image. */
 function placesOf(patches, origin) {
@@ -27,8 +30,12 @@ function isShown(index, axes, places) {
         index[name] === undefined || index[name] === Math.min(places[name] || 0, count - 1)));
 }
 
-/** The state of a session's image: metadata, coverage and patches of the newest revision. */
-function useImage(session, wantsPatches) {
+/**
+ * The state of a session's image: metadata, coverage and patches of the newest revision.
+ *
+ * @param {{current: number}} looking milliseconds that the tiles of the last state have taken.
+ */
+function useImage(session, wantsPatches, looking) {
     const [image, setImage] = useState(null);
     const [failure, setFailure] = useState(null);
     const asking = useRef(false);
@@ -56,7 +63,9 @@ function useImage(session, wantsPatches) {
             return setFailure(null);
         }).catch(setFailure).finally(() => {
             // While patches pour in, looking at them takes no more than a part of what the server can do.
-            const pause = Math.max(SHORTEST_PAUSE, PAUSES * (performance.now() - started));
+            const upload = uploadOf(session._id);
+            const times = upload && upload.isActive ? PAUSES_OF_UPLOAD : PAUSES;
+            const pause = Math.max(SHORTEST_PAUSE, times * (performance.now() - started + looking.current));
             window.setTimeout(() => {
                 asking.current = false;
                 askAgain();
@@ -77,16 +86,20 @@ function LiveImage({ session, canWrite }) {
     const element = useRef(null);
     const frame = useRef(null);
     const viewer = useRef(null);
+    const looking = useRef(0);
     const [outlines, setOutlines] = useState(false);
     const [places, setPlaces] = useState({});
     const [selected, setSelected] = useState(null);
     const [pointer, setPointer] = useState(null);
-    const [image, failure] = useImage(session, outlines || session.counts.patches <= FEW_PATCHES);
+    const [image, failure] = useImage(session, outlines || session.counts.patches <= FEW_PATCHES, looking);
     const axes = image ? frameAxes(image.metadata) : [];
 
     useEffect(() => {
         viewer.current = new LiveViewer(element.current, session._id, {
-            onPointer: setPointer, onClick: (place) => setSelected(place)
+            onPointer: setPointer, onClick: (place) => setSelected(place),
+            onLoaded: (took) => {
+                looking.current = took;
+            }
         });
         return () => viewer.current.destroy();
     }, [session._id]);
