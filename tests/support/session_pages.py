@@ -44,3 +44,28 @@ def assert_fits(page):
             .map((one) => one.className)"""
     )
     assert not wide
+
+
+def in_girder(girder, folder, files):
+    """Upload files as items of a folder: {name: bytes}."""
+    for name, data in files.items():
+        girder.uploadStreamToFolder(folder, io.BytesIO(data), name, len(data))
+
+
+def encoded(pixels):
+    """Return pixels as a PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, 'PNG')
+    return stream.getvalue()
+
+
+def quarters(picture, side=256):
+    """The four quarters of a picture of twice the side: {name: pixels}."""
+    return {f'part_x{x}_y{y}.png': picture[y : y + side, x : x + side] for y in (0, side) for x in (0, side)}
+
+
+def sent_requests(page, word):
+    """Requests of which the address ends with a word, from now on."""
+    found = []
+    page.on('request', lambda request: found.append(request) if request.url.endswith(word) else None)
+    return found
