@@ -158,11 +158,14 @@ def dispatched(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _forget_assetstore():
-    """Each test has an assetstore of its own."""
+    """Each test has an assetstore of its own, and counts no files of another."""
     yield
+    from girder_zarr.server.sessions import quota
     from girder_zarr.server.storage import target
 
     target.forget()
+    quota.forget()
+    quota.drop_pending()
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from girder_zarr.common.cache import LRU
 from girder_zarr.errors import ConflictError
 from girder_zarr.server.common.names import now
 from girder_zarr.server.sessions.model import StitchSession
-from girder_zarr.server.sessions.states import EDITABLE, OPEN, check_editable
+from girder_zarr.server.sessions.states import OPEN, check_editable
 from girder_zarr.server.settings.session_limits import current as limits_now
 from girder_zarr.server.storage import durable_files
 
@@ -53,6 +54,10 @@ _revisions: LRU[ObjectId, int] = LRU(max_items=1000)
 
 #: How often a change of the session is tried while others change it.
 MAX_TRIES = 20
+#: For how many seconds a request waits at most until others of this process have changed the session.
+_TURN_SECONDS = 1.0
+#: One for some sessions each.
+_turns = [threading.Lock() for _ in range(64)]
 #: A file of a session that no document names belongs to a request that is under way, or after so many seconds
 #: to nobody. A request that takes half as long gives up by itself, see `LockedModel.check_fresh`.
 ORPHAN_SECONDS = 600
@@ -91,13 +96,13 @@ class KeyedModel(LockedModel):
         """
         raise NotImplementedError
 
-    def session_change(self, session: Document, news: Sequence[NewPatch]) -> tuple[Document, Document]:
-        """Return what a commit demands of the session besides, and what else it changes of it.
+    def session_change(self, session: Document, news: Sequence[NewPatch]) -> Document:
+        """Return what else a commit changes of the session.
 
         :param news: what is put; empty for a removal.
         """
         del session, news
-        return {}, {}
+        return {}
 
     def own_bytes(self, document: Document) -> int:
         """Return the bytes that a session holds only because of a document."""
@@ -325,27 +330,25 @@ class KeyedModel(LockedModel):
         """
         limits = limits or limits_now()
         patches = count if self.is_counted else 0
-        # What a request changes that is alone with its session is known without reading the session again.
-        alone = _revisions.get(session['_id'], session['revision']) == session['revision']
-        for _ in range(MAX_TRIES):
-            demanded, changes = self.session_change(session, news)
-            query = {'state': {'$in': EDITABLE}, **limits.room_for(patches, nbytes), **demanded}
-            counts = {'counts.patches': patches, 'counts.bytes': nbytes, 'revision': max(1, len(news))}
-            update = {**changes, '$inc': counts}
-            update['$set'] = {'state': OPEN, 'error': None, **changes.get('$set', {})}
-            if alone:
-                changed = StitchSession().change_as_read(session, query, update)
-            else:
-                changed = StitchSession().change(session['_id'], query, update)
-            if changed is not None:
-                _revisions.put(session['_id'], changed['revision'])
-                return changed
-            alone = False
-            session = StitchSession().get(session['_id'])
-            check_editable(session)
-            for new in news:
-                self.check(session, new, limits)
-            limits.check_session(session['counts'], patches, nbytes)
+        inc = {'counts.patches': patches, 'counts.bytes': nbytes, 'revision': max(1, len(news))}
+        with _turn(session['_id']):
+            # Another revision than of this process's last commit: somebody has changed the session meanwhile.
+            is_known = _revisions.get(session['_id'], session['revision']) == session['revision']
+            for _ in range(MAX_TRIES):
+                if not is_known:
+                    session = StitchSession().get(session['_id'])
+                    for new in news:
+                        self.check(session, new, limits)
+                check_editable(session)
+                limits.check_session(session['counts'], patches, nbytes)
+                changes = self.session_change(session, news)
+                reopened = {'state': OPEN, 'error': None, **changes.get('$set', {})}
+                update = {**changes, '$inc': inc, '$set': reopened}
+                changed = StitchSession().change_as_read(session, update)
+                if changed is not None:
+                    _revisions.put(session['_id'], changed['revision'])
+                    return changed
+                is_known = False
         msg = f'The session goes on changing while a {self.noun} is stored or removed; try again.'
         raise ConflictError(msg)
 
@@ -409,6 +412,21 @@ class KeyedModel(LockedModel):
             logger.warning(
                 'The bytes of %s %s are left to the sweep', self.noun, document['key'], exc_info=True
             )
+
+
+@contextlib.contextmanager
+def _turn(session_id: ObjectId) -> Iterator[None]:
+    """Let the requests of this process change a session one after the other, which none then tries in vain.
+
+    Who waits for long, as where the database does not answer, goes on: the change itself holds in any order.
+    """
+    lock = _turns[hash(session_id) % len(_turns)]
+    is_mine = lock.acquire(timeout=_TURN_SECONDS)
+    try:
+        yield
+    finally:
+        if is_mine:
+            lock.release()
 
 
 def _remove(file: Document) -> None:

@@ -204,19 +204,14 @@ class StitchPatch(KeyedModel):
         del session, limits
         return CREATED if existing is None else decide(existing, new, replace=replace)
 
-    def session_change(self, session: Document, news: Sequence[NewPatch]) -> tuple[Document, Document]:
-        """Demand that dtype, bands and axes fit, and that the spec is still the one of the checks."""
+    def session_change(self, session: Document, news: Sequence[NewPatch]) -> Document:
+        """Let the session have dtype, bands and axes of patches, and an extent with them."""
         if not news:
-            return {}, {}
-        kind = news[0].kind
+            return {}
         boxes = [new.box for new in news]
         lows, highs = edges(boxes)
-        # They were checked against what the session has. `$or` would allow a first patch meanwhile, but for
-        # it the embedded database reads all sessions.
-        has = {'dtype': None} if session['dtype'] is None else kind
-        demanded = {'specRevision': session.get('specRevision'), **has}
         changes = {
-            '$set': kind,
+            '$set': news[0].kind,
             '$min': {f'extent.{axis}0': low for axis, low in lows.items()},
             '$max': {f'extent.{axis}1': high for axis, high in highs.items()},
         }
@@ -226,7 +221,7 @@ class StitchPatch(KeyedModel):
             changes['$max']['keyRange.last'] = max(keys)
             for axis in 'xy':
                 changes['$max'][f'largest.{axis}'] = max(box[axis][1] - box[axis][0] for box in boxes)
-        return demanded, changes
+        return changes
 
     def own_bytes(self, document: Document, besides: Collection[ObjectId] = ()) -> int:
         """Return the bytes that a session holds only because of a patch: none if another is of that file.
@@ -349,7 +344,8 @@ class StitchPatch(KeyedModel):
 
         extent = extent_of(counted())
         query = {'state': FINALIZING, 'attempt': session['attempt']}
-        StitchSession().change(session['_id'], query, {'$set': {'counts': counts, 'extent': extent}})
+        update = {'$set': {'counts': counts, 'extent': extent}, '$inc': {'revision': 1}}
+        StitchSession().change(session['_id'], query, update)
 
     def remove_all(self, session: Document) -> None:
         """Remove all patches and reference images of a session, with their files and what is on its way."""
