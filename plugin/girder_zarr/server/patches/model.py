@@ -26,7 +26,7 @@ from .files import remove_uploads
 from .incoming import CREATED, check_fits, decide
 from .keyed import KeyedModel
 from .references import StitchReference
-from .session_extent import box_of, edges, extent_of, extent_without, reaches_edge
+from .session_extent import box_of, edges, extent_of, extent_without, grown, reaches_edge
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -314,17 +314,27 @@ class StitchPatch(KeyedModel):
             if current is None:
                 return
             fields: Document = {}
+            # Read before the others: one that has moved meanwhile is among those at its new place.
+            moving = self._moving(session)
             extent = None if removed is None else extent_without(self._placed, current, removed)
             if extent is None:
-                boxes = list(self._placed({'sessionId': session['_id']}))
+                boxes = [*self._placed({'sessionId': session['_id']}), *moving]
                 extent = extent_of(boxes)
                 fields = {} if boxes else {'dtype': None, 'bands': None, 'axes': None}
-            elif extent == current['extent']:
-                return
+            else:
+                for place in moving:
+                    extent = grown(extent, box_of(place['position'], place['shape']))
+                if extent == current['extent']:
+                    return
             fields['extent'] = extent
             query = {'revision': current['revision']}
             if StitchSession().change(session['_id'], query, {'$set': fields, '$inc': {'revision': 1}}):
                 return
+
+    def _moving(self, session: Document) -> list[Document]:
+        """Return the places that patches will have which are being replaced."""
+        locked = self.find({'sessionId': session['_id'], 'lockedBy': {'$gt': ''}}, fields=['moving'])
+        return [document['moving'] for document in locked if 'moving' in document]
 
     def _placed(self, query: Document) -> Any:
         """Return a cursor over the places of patches, of those that are not stored yet as well."""
