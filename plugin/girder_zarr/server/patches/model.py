@@ -310,7 +310,7 @@ class StitchPatch(KeyedModel):
         :param removed: a patch whose removal is all that has made it smaller.
         """
         while True:
-            current = StitchSession().findOne({'_id': session['_id'], 'deleting': False})
+            current = StitchSession().find_there(session['_id'])
             if current is None:
                 return
             fields: Document = {}

@@ -142,12 +142,17 @@ class StitchSession(AccessControlMixin, Model):
 
         :raises NotFoundError: there is none.
         """
-        # By the id alone: with another field the embedded database takes several times as long.
-        found: Document | None = self.findOne({'_id': object_id(session_id, 'session')})
-        if found is None or found['deleting']:
+        found = self.find_there(object_id(session_id, 'session'))
+        if found is None:
             msg = f'There is no stitch session {session_id}.'
             raise NotFoundError(msg)
         return found
+
+    def find_there(self, session_id: ObjectId) -> Document | None:
+        """Return a session, or None if there is none or it is being removed."""
+        # By the id alone: with another field the embedded database takes several times as long.
+        found: Document | None = self.findOne({'_id': session_id})
+        return None if found is None or found['deleting'] else found
 
     def require(self, session_id: Any, user: Document | None, level: int) -> Document:
         """Return a session if the user has that access to its folder.
