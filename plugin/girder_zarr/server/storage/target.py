@@ -24,8 +24,9 @@ def assetstore_of(folder: Document) -> Document:
     :raises GirderException: there is none.
     """
     # As `Upload.getTargetAssetstore` does: a plugin, such as that for quotas, may choose for each folder.
-    chosen = _known.fetch(folder['_id'], lambda: _chosen_for(folder))
-    return chosen or _known.fetch(None, _current)
+    chosen: Document = _known.fetch(folder['_id'], lambda: _chosen_for(folder))
+    current: Document = chosen or _known.fetch(None, _current)
+    return current
 
 
 def _chosen_for(folder: Document) -> Document | None:
