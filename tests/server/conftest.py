@@ -157,12 +157,19 @@ def dispatched(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _forget_assetstore():
-    """Each test has an assetstore of its own."""
-    yield
+def _forget_assetstore(monkeypatch):
+    """Each test has an assetstore of its own, and counts no files of another.
+
+    Sizes are counted where a test says so: the mock database does not stand a thread that comes by itself.
+    """
+    from girder_zarr.server.sessions import quota
     from girder_zarr.server.storage import target
 
+    monkeypatch.setattr(quota, 'DELAY_SECONDS', 3600.0)
+    yield
     target.forget()
+    quota.forget()
+    quota.drop_pending()
 
 
 @pytest.fixture(autouse=True)

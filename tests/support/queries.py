@@ -116,3 +116,36 @@ def documents_read(made, database):
         for query in made
         if query.operation in READS and query.operation != 'aggregate'
     )
+
+
+@contextlib.contextmanager
+def interrupted(step, work):
+    """Do some work between two commands that a thread sends to the database: before the one of that number.
+
+    Yields a list that has the names of the thread's commands afterwards.
+    """
+    made, thread = [], threading.get_ident()
+
+    def wrap(original, operation):
+        @functools.wraps(original)
+        def method(self, *args, **kwargs):
+            if threading.get_ident() == thread and not is_busy:
+                is_busy.append(True)
+                try:
+                    made.append(f'{self.name}.{operation}')
+                    if len(made) == step + 1:
+                        work()
+                    return original(self, *args, **kwargs)
+                finally:
+                    is_busy.clear()
+            return original(self, *args, **kwargs)
+
+        return method
+
+    is_busy = []
+    with contextlib.ExitStack() as patches:
+        for kind in (mongomock.collection.Collection, pymongo.collection.Collection):
+            for operation in sorted(WRITES | READS):
+                wrapped = wrap(getattr(kind, operation), operation)
+                patches.enter_context(mock.patch.object(kind, operation, wrapped))
+        yield made

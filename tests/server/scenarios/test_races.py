@@ -21,6 +21,7 @@ from girder_zarr.server.patches.incoming import NewPatch
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.references import StitchReference
 from girder_zarr.server.sessions import edit as editing
+from girder_zarr.server.sessions import quota
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.settings import session_limits
 from girder_zarr.stitch.formats import registry as formats
@@ -126,6 +127,7 @@ def check(folder, session_id, jobs, names):
     patches = list(StitchPatch().find({'sessionId': session_id}))
     references = list(StitchReference().find({'sessionId': session_id}))
     files = list(File().find({'attachedToId': session_id}))
+    quota.flush()
     counted = Folder().load(folder['_id'], force=True)['size']
     assert counted == sum(file['size'] for file in File().find({'attachedToId': {'$exists': True}})), names
     # Only between two jobs that were asked for can somebody have cancelled the first.

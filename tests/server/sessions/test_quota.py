@@ -42,6 +42,7 @@ def sizes(people, folder):
     """What Girder says that folder and owner hold."""
 
     def read():
+        quota.flush()
         found = Folder().load(folder['_id'], force=True), User().load(people['owner']['_id'], force=True)
         return tuple(document['size'] for document in found)
 
@@ -105,12 +106,14 @@ def test_a_file_whose_removal_comes_before_its_count_counts_nowhere(api, session
 def test_a_removed_folder_takes_its_patches_out_of_the_size(api, people, folder, session, sizes):
     api.put(session, 'a', BODY)
     Folder().remove(folder)
+    quota.flush()
     assert User().load(people['owner']['_id'], force=True)['size'] == 0
 
 
 def test_a_moved_folder_takes_its_patches_along(api, people, folder, session):
     api.put(session, 'a', BODY)
     Folder().move(Folder().load(folder['_id'], force=True), people['writer'], 'user')
+    quota.flush()
     owners = [User().load(people[name]['_id'], force=True)['size'] for name in ('owner', 'writer')]
     assert owners == [0, SIZE]
 

@@ -1,4 +1,4 @@
-"""Answers of queries that read many documents, asked again only as often as their cost allows."""
+"""Answers of queries, asked again only as often as their cost allows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ class CostlyAnswers:
     """Keeps answers for so many times what it took to find them, or until this process changes something.
 
     :param share: how many times; 20 for a twentieth of a processor.
+    :param least: for so many seconds at least.
     """
 
-    def __init__(self, share: float = 20.0, max_items: int = 1000) -> None:
-        self._share = share
+    def __init__(self, share: float = 20.0, least: float = 0.0, max_items: int = 1000) -> None:
+        self._share, self._least = share, least
         self._lock = threading.Lock()
         self._generation = 0
         self._known: LRU[Hashable, tuple[int, float, Any]] = LRU(max_items=max_items)
@@ -35,7 +36,8 @@ class CostlyAnswers:
         answer = ask()
         ended = time.monotonic()
         with self._lock:
-            self._known.put(key, (generation, ended + self._share * (ended - begun), answer))
+            until = ended + max(self._least, self._share * (ended - begun))
+            self._known.put(key, (generation, until, answer))
         return answer
 
     def forget(self) -> None:

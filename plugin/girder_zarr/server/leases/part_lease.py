@@ -236,10 +236,11 @@ class StitchPart(Model):
         """Return the sessions that have parts of an attempt that is over."""
         found = []
         for session_id in self.collection.distinct('sessionId'):
-            session = StitchSession().findOne({'_id': session_id, 'deleting': False})
+            session = StitchSession().find_there(session_id)
             attempts = self.collection.distinct('attempt', {'sessionId': session_id})
-            waiting = session is not None and session['state'] == FINALIZING
-            if any(not waiting or attempt != session['attempt'] for attempt in attempts):
+            is_running = session is not None and session['state'] == FINALIZING
+            current = session['attempt'] if session is not None and is_running else None
+            if any(attempt != current for attempt in attempts):
                 found.append(session_id)
         return found
 

@@ -40,7 +40,7 @@ def sweep(now: dt.datetime | None = None) -> int:
     removed = 0
     for session in _expired(now):
         query = {'state': {'$ne': FINALIZING}, 'updated': session['updated']}
-        changed = StitchSession().change(session['_id'], query, {'$set': {'deleting': True}})
+        changed = StitchSession().mark_removed(session['_id'], query)
         if changed is not None:
             remove_session(changed)
             removed += 1

@@ -153,7 +153,7 @@ def _mend_counts(session: Document) -> None:
 
     A server that dies between the change of the session and that of the patch leaves them wrong.
     """
-    current = StitchSession().findOne({'_id': session['_id'], 'deleting': False})
+    current = StitchSession().find_there(session['_id'])
     if current is None or current['state'] not in EDITABLE:
         return
     own = {'sessionId': session['_id']}

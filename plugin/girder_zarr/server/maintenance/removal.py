@@ -23,8 +23,7 @@ def remove_session(session: Document) -> None:
     It is marked first: no request finds it from then on, and one that is storing a patch fails. What a server
     that dies meanwhile leaves is removed by `expired.sweep`, which looks for the mark.
     """
-    StitchSession().collection.update_one({'_id': session['_id']}, {'$set': {'deleting': True}})
-    counted.forget()
+    StitchSession().mark_removed(session['_id'], {})
     StitchPatch().remove_all(session)
     StitchPart().discard(session['_id'])
     girder_job.close(session['jobId'])
@@ -40,7 +39,7 @@ def delete_session(session_id: Any) -> None:
     """
     session = StitchSession().get(session_id)
     query = {'state': {'$ne': FINALIZING}}
-    if StitchSession().change(session['_id'], query, {'$set': {'deleting': True}}) is None:
+    if StitchSession().mark_removed(session['_id'], query) is None:
         session = StitchSession().get(session_id)
         msg = f'A session that is {session["state"]} cannot be deleted; cancel it first.'
         raise ConflictError(msg)

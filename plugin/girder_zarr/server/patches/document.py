@@ -57,9 +57,8 @@ def stored_at(fields: Document, offset: int | None, lender: Document | None) -> 
     if lender is not None:
         where.update(shared=True, lenderId=lender['_id'])
     update = {'$set': {**fields, **where}}
-    # MongoDB before 5.0 refuses an empty $unset
-    gone = {'offset', 'shared', 'lenderId'} - set(where)
-    return {**update, '$unset': dict.fromkeys(gone, '')} if gone else update
+    gone = {'moving', 'offset', 'shared', 'lenderId'} - set(where)
+    return {**update, '$unset': dict.fromkeys(gone, '')}
 
 
 def source_of(document: Document) -> str:

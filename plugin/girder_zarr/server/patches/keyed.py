@@ -22,23 +22,19 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from girder_zarr.common.cache import LRU
 from girder_zarr.errors import ConflictError
 from girder_zarr.server.common.names import now
-from girder_zarr.server.sessions.model import StitchSession
-from girder_zarr.server.sessions.states import EDITABLE, OPEN, check_editable
+from girder_zarr.server.sessions.states import check_editable
 from girder_zarr.server.settings.session_limits import current as limits_now
 from girder_zarr.server.storage import durable_files
 
 from . import document as patch_document
 from . import files
+from .commits import CommittingModel
 from .incoming import CREATED, REPLACED, UNCHANGED
-from .locking import LockedModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from bson import ObjectId
 
     from girder_zarr.server.common.names import Document
     from girder_zarr.server.settings.session_limits import StitchLimits
@@ -47,12 +43,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: The revisions of sessions after the last commit of this process: a session that was read since and has
-#: another one is changed by several requests at once. One that is forgotten costs a command.
-_revisions: LRU[ObjectId, int] = LRU(max_items=1000)
-
-#: How often a change of the session is tried while others change it.
-MAX_TRIES = 20
 #: A file of a session that no document names belongs to a request that is under way, or after so many seconds
 #: to nobody. A request that takes half as long gives up by itself, see `LockedModel.check_fresh`.
 ORPHAN_SECONDS = 600
@@ -60,20 +50,10 @@ ORPHAN_SECONDS = 600
 _FREE: dict[str, Any] = {'stored': True, 'lockedBy': None}
 
 
-class KeyedModel(LockedModel):
+class KeyedModel(CommittingModel):
     """What is stored under a key of a session, and how it changes."""
 
-    #: Whether the session counts its documents as patches; their bytes always count.
-    is_counted = False
-
     # What models differ in
-
-    def check(self, session: Document, new: NewPatch, limits: StitchLimits) -> None:
-        """Check something new against its session, before anything is stored.
-
-        :raises GirderZarrError: the session does not take it.
-        """
-        raise NotImplementedError
 
     def decide(
         self,
@@ -90,14 +70,6 @@ class KeyedModel(LockedModel):
         :raises ConflictError: it differs from that, and is not to replace it.
         """
         raise NotImplementedError
-
-    def session_change(self, session: Document, news: Sequence[NewPatch]) -> tuple[Document, Document]:
-        """Return what a commit demands of the session besides, and what else it changes of it.
-
-        :param news: what is put; empty for a removal.
-        """
-        del session, news
-        return {}, {}
 
     def own_bytes(self, document: Document) -> int:
         """Return the bytes that a session holds only because of a document."""
@@ -236,7 +208,7 @@ class KeyedModel(LockedModel):
                 if is_new and new.options.page is None:
                     _remove(file)
                 return existing, UNCHANGED
-            locked = self._insert(session, new) if existing is None else self._lock(existing)
+            locked = self._locked_for(session, new, existing)
             if locked is not None:
                 break
             existing = self._wait_free(session, new.key)
@@ -255,6 +227,12 @@ class KeyedModel(LockedModel):
             self._dispose(changed, locked)
         self.stored(session, document)
         return document, outcome
+
+    def _locked_for(self, session: Document, new: NewPatch, existing: Document | None) -> Document | None:
+        """Return the document under the key of something new, locked; None if it is another by now."""
+        if existing is None:
+            return self._insert(session, new)
+        return self._lock(existing, self.fields_of(new))
 
     def put_together(
         self, session: Document, news: Sequence[NewPatch], file: Document, offsets: Sequence[int]
@@ -305,49 +283,6 @@ class KeyedModel(LockedModel):
             changed = self.commit(session, [], -1, -self.own_bytes(locked))
         self.collection.delete_one({'_id': locked['_id']})
         self._dispose(changed, locked)
-
-    def commit(
-        self,
-        session: Document,
-        news: Sequence[NewPatch],
-        count: int,
-        nbytes: int,
-        limits: StitchLimits | None = None,
-    ) -> Document:
-        """Add what is put to the counts and the extent of its session, or take off what is removed.
-
-        :param news: what is put, all of one dtype, bands and axes; empty for a removal.
-        :param count: how many more documents there will be.
-        :param nbytes: how many more bytes they will have.
-        :returns: the session; its revision is the arrival of the last of them.
-        :raises ConflictError: the session does not take them.
-        :raises LimitExceededError: it has no room for them.
-        """
-        limits = limits or limits_now()
-        patches = count if self.is_counted else 0
-        # What a request changes that is alone with its session is known without reading the session again.
-        alone = _revisions.get(session['_id'], session['revision']) == session['revision']
-        for _ in range(MAX_TRIES):
-            demanded, changes = self.session_change(session, news)
-            query = {'state': {'$in': EDITABLE}, **limits.room_for(patches, nbytes), **demanded}
-            counts = {'counts.patches': patches, 'counts.bytes': nbytes, 'revision': max(1, len(news))}
-            update = {**changes, '$inc': counts}
-            update['$set'] = {'state': OPEN, 'error': None, **changes.get('$set', {})}
-            if alone:
-                changed = StitchSession().change_as_read(session, query, update)
-            else:
-                changed = StitchSession().change(session['_id'], query, update)
-            if changed is not None:
-                _revisions.put(session['_id'], changed['revision'])
-                return changed
-            alone = False
-            session = StitchSession().get(session['_id'])
-            check_editable(session)
-            for new in news:
-                self.check(session, new, limits)
-            limits.check_session(session['counts'], patches, nbytes)
-        msg = f'The session goes on changing while a {self.noun} is stored or removed; try again.'
-        raise ConflictError(msg)
 
     def check_fresh(self, file: Document) -> None:
         """Check that a file was stored so recently that nobody takes it for left behind.

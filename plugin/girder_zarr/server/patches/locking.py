@@ -137,12 +137,19 @@ class LockedModel(Model):
             taken = {failure['index'] for failure in error.details['writeErrors']}
         return {document['key']: document for at, document in enumerate(documents) if at not in taken}
 
-    def _lock(self, document: Document) -> Document | None:
-        """Lock a stored document as it was found; None if it has changed."""
+    def _lock(self, document: Document, fields: Document | None = None) -> Document | None:
+        """Lock a stored document as it was found; None if it has changed.
+
+        :param fields: those that it will have, if it is to be replaced. Whoever measures the session
+            meanwhile sees where it will lie then.
+        """
         # Every change of a document gives it another arrival, so that it is still the one that was found.
         seen = {name: document.get(name) for name in ('fileId', 'arrival')}
         query = {'_id': document['_id'], 'lockedBy': None, **seen}
-        update = {'$set': {'lockedBy': uuid.uuid4().hex, 'lockedAt': now()}}
+        changes: Document = {'lockedBy': uuid.uuid4().hex, 'lockedAt': now()}
+        if fields is not None and 'position' in fields:
+            changes['moving'] = {name: fields[name] for name in ('position', 'shape')}
+        update = {'$set': changes}
         if not self.collection.update_one(query, update).matched_count:
             return None
         return updated(document, update)
@@ -151,7 +158,7 @@ class LockedModel(Model):
         """Undo a lock: a document that was never stored disappears."""
         query = {'_id': locked['_id'], 'lockedBy': locked['lockedBy']}
         if locked['stored']:
-            self.collection.update_one(query, {'$set': {'lockedBy': None}})
+            self.collection.update_one(query, {'$set': {'lockedBy': None}, '$unset': {'moving': ''}})
         else:
             self.collection.delete_one(query)
 

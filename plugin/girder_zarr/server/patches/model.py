@@ -26,7 +26,7 @@ from .files import remove_uploads
 from .incoming import CREATED, check_fits, decide
 from .keyed import KeyedModel
 from .references import StitchReference
-from .session_extent import box_of, edges, extent_of, extent_without, reaches_edge
+from .session_extent import box_of, edges, extent_of, extent_without, grown, reaches_edge
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -204,19 +204,14 @@ class StitchPatch(KeyedModel):
         del session, limits
         return CREATED if existing is None else decide(existing, new, replace=replace)
 
-    def session_change(self, session: Document, news: Sequence[NewPatch]) -> tuple[Document, Document]:
-        """Demand that dtype, bands and axes fit, and that the spec is still the one of the checks."""
+    def session_change(self, session: Document, news: Sequence[NewPatch]) -> Document:
+        """Let the session have dtype, bands and axes of patches, and an extent with them."""
         if not news:
-            return {}, {}
-        kind = news[0].kind
+            return {}
         boxes = [new.box for new in news]
         lows, highs = edges(boxes)
-        # They were checked against what the session has. `$or` would allow a first patch meanwhile, but for
-        # it the embedded database reads all sessions.
-        has = {'dtype': None} if session['dtype'] is None else kind
-        demanded = {'specRevision': session.get('specRevision'), **has}
         changes = {
-            '$set': kind,
+            '$set': news[0].kind,
             '$min': {f'extent.{axis}0': low for axis, low in lows.items()},
             '$max': {f'extent.{axis}1': high for axis, high in highs.items()},
         }
@@ -226,7 +221,7 @@ class StitchPatch(KeyedModel):
             changes['$max']['keyRange.last'] = max(keys)
             for axis in 'xy':
                 changes['$max'][f'largest.{axis}'] = max(box[axis][1] - box[axis][0] for box in boxes)
-        return demanded, changes
+        return changes
 
     def own_bytes(self, document: Document, besides: Collection[ObjectId] = ()) -> int:
         """Return the bytes that a session holds only because of a patch: none if another is of that file.
@@ -315,21 +310,31 @@ class StitchPatch(KeyedModel):
         :param removed: a patch whose removal is all that has made it smaller.
         """
         while True:
-            current = StitchSession().findOne({'_id': session['_id'], 'deleting': False})
+            current = StitchSession().find_there(session['_id'])
             if current is None:
                 return
             fields: Document = {}
+            # Read before the others: one that has moved meanwhile is among those at its new place.
+            moving = self._moving(session)
             extent = None if removed is None else extent_without(self._placed, current, removed)
             if extent is None:
-                boxes = list(self._placed({'sessionId': session['_id']}))
+                boxes = [*self._placed({'sessionId': session['_id']}), *moving]
                 extent = extent_of(boxes)
                 fields = {} if boxes else {'dtype': None, 'bands': None, 'axes': None}
-            elif extent == current['extent']:
-                return
+            else:
+                for place in moving:
+                    extent = grown(extent, box_of(place['position'], place['shape']))
+                if extent == current['extent']:
+                    return
             fields['extent'] = extent
             query = {'revision': current['revision']}
             if StitchSession().change(session['_id'], query, {'$set': fields, '$inc': {'revision': 1}}):
                 return
+
+    def _moving(self, session: Document) -> list[Document]:
+        """Return the places that patches will have which are being replaced."""
+        locked = self.find({'sessionId': session['_id'], 'lockedBy': {'$gt': ''}}, fields=['moving'])
+        return [document['moving'] for document in locked if 'moving' in document]
 
     def _placed(self, query: Document) -> Any:
         """Return a cursor over the places of patches, of those that are not stored yet as well."""
@@ -349,7 +354,8 @@ class StitchPatch(KeyedModel):
 
         extent = extent_of(counted())
         query = {'state': FINALIZING, 'attempt': session['attempt']}
-        StitchSession().change(session['_id'], query, {'$set': {'counts': counts, 'extent': extent}})
+        update = {'$set': {'counts': counts, 'extent': extent}, '$inc': {'revision': 1}}
+        StitchSession().change(session['_id'], query, update)
 
     def remove_all(self, session: Document) -> None:
         """Remove all patches and reference images of a session, with their files and what is on its way."""

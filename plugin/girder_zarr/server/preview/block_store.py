@@ -64,8 +64,8 @@ class SessionBlocks:
 
     def load(self, key: BlockKey, fingerprint: str) -> Any:
         """Return the block ``(bands, y, x)`` with this fingerprint, or None."""
-        document = PreviewBlock().collection.find_one({'_id': self._name(key), 'madeOf': fingerprint})
-        if document is None:
+        document = PreviewBlock().collection.find_one({'_id': self._name(key)})
+        if document is None or document['madeOf'] != fingerprint:
             return None
         try:
             return decode_block(document['data'], document['dtype'], document['shape'])
@@ -87,7 +87,7 @@ class SessionBlocks:
         }
         PreviewBlock().collection.replace_one({'_id': self._name(key)}, fields, upsert=True)
         # A session is marked before what it has is removed; a block that comes later is found here.
-        if StitchSession().findOne({'_id': self._id, 'deleting': False}, fields=['_id']) is None:
+        if StitchSession().find_there(self._id) is None:
             PreviewBlock().remove_session(self._id)
 
     def _name(self, key: BlockKey) -> str:

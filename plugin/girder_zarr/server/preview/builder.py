@@ -164,9 +164,8 @@ def _editable(session_id: ObjectId) -> Document | None:
     One that is being finalized is soon an image of its own, and its workers need the processors; what its
     preview lacks is made when it is requested.
     """
-    query = {'_id': session_id, 'deleting': False, 'state': {'$in': EDITABLE}}
-    found: Document | None = StitchSession().findOne(query)
-    return found
+    found = StitchSession().find_there(session_id)
+    return found if found is not None and found['state'] in EDITABLE else None
 
 
 def preparer_of(session: Document, *, with_masks: bool) -> Preparer:

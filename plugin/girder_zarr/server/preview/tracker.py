@@ -224,7 +224,7 @@ def state_of(session: Document, most_patches: int | None = None) -> SessionState
 
 def compose(session_id: ObjectId) -> None:
     """Compose the coarse blocks of a session that are not stored yet, so that no request waits for them."""
-    session = StitchSession().findOne({'_id': session_id, 'deleting': False})
+    session = StitchSession().find_there(session_id)
     if session is not None and session['counts']['patches'] >= MIN_STORED_PATCHES:
         _preview_of(session).state(session).image.compose()
 

@@ -22,6 +22,7 @@ from girder.models.folder import Folder
 from girder.utility.model_importer import ModelImporter
 
 from girder_zarr.errors import LimitExceededError
+from girder_zarr.server.common.costly import CostlyAnswers
 from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document
 
 from .model import StitchSession
@@ -37,19 +38,28 @@ _QUOTA_HANDLER = 'userQuota'
 COUNTED_IN = 'countedIn'
 #: The name of our handlers: its own, since other handlers of ours are bound to the same events.
 _COUNTER = f'{HANDLER}.quota'
-#: Seconds after which sizes have what was stored.
+#: Seconds after which sizes have what was stored, where no quota looks at them.
 DELAY_SECONDS = 1.0
+#: Seconds for which it is known whether one does: as old as the settings that a server follows.
+MAX_AGE = 1.0
+#: Bytes that no quota allows.
+_NO_QUOTA_ALLOWS = 2**62
 
 _lock = threading.Lock()
+_flushing = threading.Lock()
 #: Sizes of files by folder and file, not counted yet.
 _pending: dict[ObjectId, dict[ObjectId, int]] = {}
 _timer: threading.Timer | None = None
+#: By folder, whether a quota limits what is stored there.
+_limited = CostlyAnswers(share=0.0, least=MAX_AGE)
 
 
 def bind() -> None:
     """Count the files of sessions, in servers and in workers: both store and remove them."""
     events.bind('model.file.finalizeUpload.after', _COUNTER, _stored)
     events.bind('model.file.remove', _COUNTER, _removed)
+    for changed in ('user', 'collection', 'setting'):
+        events.bind(f'model.{changed}.save.after', _COUNTER, forget)
 
 
 def bind_check() -> None:
@@ -62,7 +72,7 @@ def install_in_worker() -> None:
 
     Girder loads its plugins in servers only, so a worker needs the package, and this.
     """
-    if importlib.util.find_spec('girder_user_quota') is None:
+    if not _is_installed():
         return
     from girder_user_quota.quota import QuotaPolicy
 
@@ -93,11 +103,25 @@ def check_size(folder: Document, user: Document | None, size: int) -> None:
 
     :raises LimitExceededError: a quota would be exceeded; the message names it.
     """
+    if may_wait(folder['_id']):
+        return
+    if _pending:
+        # Of before there was a quota.
+        flush()
+    with as_limit():
+        _ask(folder['_id'], user, size)
+
+
+def _ask(folder_id: ObjectId, user: Document | None, size: int) -> None:
+    """Let quotas look at an upload of a size in bytes, as they do before one begins.
+
+    :raises ValidationException: one has no room for it.
+    """
     now = dt.datetime.now(dt.UTC)
     upload = {
         'name': 'patch',
         'parentType': 'folder',
-        'parentId': folder['_id'],
+        'parentId': folder_id,
         'userId': user['_id'] if user else None,
         'size': size,
         'received': 0,
@@ -105,8 +129,7 @@ def check_size(folder: Document, user: Document | None, size: int) -> None:
         'created': now,
         'updated': now,
     }
-    with as_limit():
-        events.trigger('model.upload.save', upload)
+    events.trigger('model.upload.save', upload)
 
 
 def recount() -> None:
@@ -125,7 +148,7 @@ def count(file: Document, folder_id: ObjectId) -> None:
     Where no quota looks at sizes, the files of a moment are counted together. What a server that dies has not
     counted, the sweep counts.
     """
-    if not may_wait():
+    if not may_wait(folder_id):
         _count_now(file, folder_id)
         return
     global _timer  # noqa: PLW0603 - one for the process
@@ -137,19 +160,50 @@ def count(file: Document, folder_id: ObjectId) -> None:
             _timer.start()
 
 
+def may_wait(folder_id: ObjectId) -> bool:
+    """Return whether the size of a folder may lag behind: no quota compares it with uploads.
+
+    As it was `MAX_AGE` seconds ago at most, and whatever this process has changed since.
+    """
+    return not _is_installed() or not _limited.fetch(folder_id, lambda: _is_limited(folder_id))
+
+
 @cache
-def may_wait() -> bool:
-    """Return whether sizes may lag behind: the quota plugin compares them with each upload."""
-    return importlib.util.find_spec('girder_user_quota') is None
+def _is_installed() -> bool:
+    return importlib.util.find_spec('girder_user_quota') is not None
+
+
+def _is_limited(folder_id: ObjectId) -> bool:
+    try:
+        _ask(folder_id, None, _NO_QUOTA_ALLOWS)
+    except Exception:  # noqa: BLE001 - whoever stores something is told by the check itself
+        return True
+    return False
+
+
+def forget(*_: object) -> None:
+    """Ask anew whether quotas limit anything, since this process may have changed one."""
+    _limited.forget()
 
 
 def flush() -> None:
-    """Count what was stored since the last time, with three writes for a folder."""
+    """Count what was stored until now, with three writes for a folder."""
+    with _flushing:
+        _flush(_take_pending())
+
+
+def _take_pending() -> dict[ObjectId, dict[ObjectId, int]]:
     global _timer  # noqa: PLW0603
     with _lock:
         taken = dict(_pending)
         _pending.clear()
+        if _timer is not None:
+            _timer.cancel()
         _timer = None
+    return taken
+
+
+def _flush(taken: dict[ObjectId, dict[ObjectId, int]]) -> None:
     for folder_id, sizes in taken.items():
         query = {'_id': {'$in': list(sizes)}, COUNTED_IN: {'$exists': False}}
         changed = File().collection.update_many(query, {'$set': {COUNTED_IN: folder_id}}).modified_count
@@ -160,6 +214,11 @@ def flush() -> None:
             sizes = {file_id: sizes[file_id] for file_id in there}  # noqa: PLW2901
         if sizes:
             _count(folder_id, sum(sizes.values()))
+
+
+def drop_pending() -> None:
+    """Count nothing of what was stored since the last time: the sweep does."""
+    _take_pending()
 
 
 def _flush_at_exit() -> None:

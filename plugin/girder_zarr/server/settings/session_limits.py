@@ -104,15 +104,6 @@ class StitchLimits:
             msg = f'The patches of the session would have {total} bytes; the limit is {self.sessionBytes}.'
             raise LimitExceededError(msg)
 
-    def room_for(self, patches: int, nbytes: int) -> dict[str, dict[str, int]]:
-        """Return the database query that holds for sessions with room for more patches."""
-        query = {}
-        if patches > 0:
-            query['counts.patches'] = {'$lte': self.patches - patches}
-        if nbytes > 0:
-            query['counts.bytes'] = {'$lte': self.sessionBytes - nbytes}
-        return query
-
     def check_extent(self, extent: Extent, spec: StitchSpec, bands: int) -> None:
         """Check the size of the image.
 

@@ -132,7 +132,7 @@ def target_of(link: Document) -> tuple[str, Document | None]:
 def load_target(kind: str, target_id: ObjectId) -> Document | None:
     """Return an item, folder or session, or None; permissions are not checked."""
     if kind == 'session':
-        return StitchSession().findOne({'_id': target_id, 'deleting': False})  # type: ignore[no-any-return]
+        return StitchSession().find_there(target_id)
     return (Item() if kind == 'item' else Folder()).load(target_id, force=True)  # type: ignore[no-any-return]
 
 

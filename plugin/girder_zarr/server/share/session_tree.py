@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.serve.tree import Tree
     from girder_zarr.image.store.entries import Entry, Listed
-    from girder_zarr.server.common.names import Document
     from girder_zarr.server.preview.session_source import SessionState
 
 #: Seconds that the state of a session is cached: a reader asks for many chunks at once.
@@ -91,7 +90,7 @@ class SessionTree:
             return tree, inner
 
     def _refresh(self) -> None:
-        session: Document | None = StitchSession().findOne({'_id': self._id, 'deleting': False})
+        session = StitchSession().find_there(self._id)
         if session is not None and session['state'] == COMPLETE:
             self._tree, self._state = self._open(session['itemId']), None
             return

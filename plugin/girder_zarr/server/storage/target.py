@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import TYPE_CHECKING
 
 from girder import events
 from girder.models.assetstore import Assetstore
 
+from girder_zarr.server.common.costly import CostlyAnswers
+
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
 
-#: Seconds for which Girder's current assetstore is known: as old as the settings that a server follows.
+#: Seconds for which the assetstore of a folder is known: as old as the settings that a server follows.
 MAX_AGE = 1.0
 
-_lock = threading.Lock()
-_known: tuple[float, Document] | None = None
+_known = CostlyAnswers(share=0.0, least=MAX_AGE)
 
 
 def assetstore_of(folder: Document) -> Document:
@@ -25,23 +24,23 @@ def assetstore_of(folder: Document) -> Document:
     :raises GirderException: there is none.
     """
     # As `Upload.getTargetAssetstore` does: a plugin, such as that for quotas, may choose for each folder.
-    chosen: list[Document] = events.trigger(
+    chosen: Document = _known.fetch(folder['_id'], lambda: _chosen_for(folder))
+    current: Document = chosen or _known.fetch(None, _current)
+    return current
+
+
+def _chosen_for(folder: Document) -> Document | None:
+    responses: list[Document] = events.trigger(
         'model.upload.assetstore', {'model': 'folder', 'resource': folder}
     ).responses
-    if chosen:
-        return chosen[-1]
-    global _known  # noqa: PLW0603 - one for the process
-    with _lock:
-        known = _known
-    if known is None or time.monotonic() - known[0] > MAX_AGE:
-        known = time.monotonic(), Assetstore().getCurrent()
-        with _lock:
-            _known = known
-    return known[1]
+    return responses[-1] if responses else None
+
+
+def _current() -> Document:
+    found: Document = Assetstore().getCurrent()
+    return found
 
 
 def forget(*_: object) -> None:
-    """Ask for the current assetstore anew, since this process has changed it."""
-    global _known  # noqa: PLW0603
-    with _lock:
-        _known = None
+    """Ask anew, since this process has changed an assetstore or which one is chosen."""
+    _known.forget()
