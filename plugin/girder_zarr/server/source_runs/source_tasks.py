@@ -1,0 +1,22 @@
+"""The Celery task that looks through items, on a queue whose workers reach the database."""
+
+from __future__ import annotations
+
+from girder_large_image import girder_tilesource
+from girder_worker.app import app
+
+from girder_zarr.server.jobs.celery_json import PlainTask
+
+from . import look_through
+from .source_jobs import LOOK_THROUGH
+
+
+@app.task(name=LOOK_THROUGH, base=PlainTask, acks_late=False, ignore_result=True)
+def look_through_sources(runId: str) -> None:
+    """Do the work of a run.
+
+    :param runId: the run.
+    """
+    if not girder_tilesource.AvailableGirderTileSources:
+        girder_tilesource.loadGirderTileSources()
+    look_through.run_through(runId)
