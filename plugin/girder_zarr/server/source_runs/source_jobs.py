@@ -109,7 +109,7 @@ def job_changed(event: Any) -> None:
     meta = job.get('meta') or {}
     if meta.get('creator') != CREATOR or job['status'] not in (*girder_job.STOPPED, JobStatus.ERROR):
         return
-    run = SourceRun().load(meta['sourceRunId'], force=True)
+    run = SourceRun().findOne({'_id': database.object_id(meta['sourceRunId'], 'run')})
     if run is None or run['state'] != RUNNING:
         return
     if job['status'] == JobStatus.ERROR:

@@ -65,6 +65,31 @@ def test_a_source_can_be_given_an_extension_that_it_does_not_list(db, installed,
     assert chosen(*odd) == 'gamma'
 
 
+def test_the_order_by_mime_type_decides_and_can_be_changed(db, installed, admin, assetstore, folder):
+    typed = make_item(admin, folder, 'plain', b'gamma', 'image/gamma')
+    assert chosen(*typed) == 'gamma'
+    Setting().set(KEY, {'beta': {'Image/Gamma': 'NAMED'}})
+    assert Setting().get(KEY) == {'beta': {'image/gamma': 'NAMED'}}
+    assert chosen(*typed) == 'beta'
+    Setting().set(KEY, {'gamma': {'image/gamma': 'off'}})
+    assert chosen(*typed) == 'alpha'
+    # An extension of the same source is another key.
+    Setting().set(KEY, {'gamma': {'image/gamma': 'off', 'g': 'LOW'}})
+    assert dict(installed['gamma'].extensions) == {None: 12, 'g': 5}
+    assert dict(installed['gamma'].mimeTypes) == {None: 11}
+    Setting().unset(KEY)
+    assert chosen(*typed) == 'gamma'
+
+
+def test_uploads_are_looked_at_by_the_mime_types_in_force(db, installed):
+    Setting().set(KEY, {'alpha': {'image/vnd.odd': 'HIGH'}, 'gamma': {'image/gamma': 'off'}})
+    girder_tilesource.loadGirderTileSources()
+    assert girder_tilesource.KnownMimeTypes == {'image/vnd.odd', 'image/foreign'}
+    Setting().unset(KEY)
+    girder_tilesource.loadGirderTileSources()
+    assert girder_tilesource.KnownMimeTypes == {'image/gamma', 'image/foreign'}
+
+
 def test_uploads_are_looked_at_by_the_extensions_in_force(db, installed):
     Setting().set(KEY, {'alpha': {'ab': 'off', 'odd': 'HIGH'}, 'beta': {'b': 'off'}})
     girder_tilesource.loadGirderTileSources()
@@ -235,7 +260,10 @@ def test_threads_read_one_state_or_the_other(db, installed, ab):
 values = st.one_of(st.sampled_from(list(SourcePriority)).map(lambda p: p.name), st.just('off'))
 any_setting = st.dictionaries(
     st.sampled_from(['alpha', 'beta', 'gamma']),
-    st.one_of(st.just('off'), st.dictionaries(st.sampled_from(['default', 'ab', 'b', 'g', 'x']), values)),
+    st.one_of(
+        st.just('off'),
+        st.dictionaries(st.sampled_from(['default', 'ab', 'b', 'g', 'x', 'image/gamma']), values),
+    ),
 )
 
 

@@ -1,0 +1,437 @@
+"""Items are given the source that is first today, by a job that may die, be cancelled, and be undone."""
+
+import io
+
+import pytest
+from girder.models.collection import Collection
+from girder.models.file import File
+from girder.models.folder import Folder
+from girder.models.item import Item
+from girder.models.setting import Setting
+from girder.models.upload import Upload
+from girder.models.user import User
+from girder_jobs.constants import JobStatus
+from girder_jobs.models.job import Job
+from large_image.exceptions import TileSourceError
+
+from girder_zarr.server.jobs import celery_json
+from girder_zarr.server.maintenance import reaper
+from girder_zarr.server.source_runs import look_through
+from girder_zarr.server.source_runs.source_change import CHANGING, SourceChange
+from girder_zarr.server.source_runs.source_run import SourceRun
+from support.fake_sources import KEY, make_item
+from support.queries import is_covered, recorded_queries
+
+pytestmark = pytest.mark.plugin('zarr')
+BETA_FIRST = {'beta': {'ab': 'NAMED'}}
+
+
+class Killed(BaseException):
+    """What no handler catches, as no handler catches SIGKILL."""
+
+
+def test_items_are_counted_changed_and_put_back(runs, images):
+    images.add('other.b', source='beta')
+    assert runs.do()['counts'] == {}
+    Setting().set(KEY, BETA_FIRST)
+    counted = runs.do('count')
+    assert (counted['state'], counted['examined'], counted['total']) == ('complete', 5, 5)
+    assert counted['counts'] == {'found': 4}
+    assert images.sources() == ['alpha'] * 4 + ['beta']
+    assert not counted['canUndo']
+
+    run = runs.do()
+    assert images.sources() == ['beta'] * 5
+    assert (run['counts'], run['canUndo'], run['userLogin']) == ({'changed': 4}, True, 'admin')
+    entries = runs.items(run)
+    assert [(one['before'], one['after'], one['state']) for one in entries] == [
+        ('alpha', 'beta', 'changed')
+    ] * 4
+    assert [one['itemName'] for one in entries] == ['p.ab', 'q.ab', 'r.ab', 's.ab']
+    assert runs.items(run, limit=2, after=entries[1]['itemId']) == entries[2:]
+    assert runs.items(run, state='failed') == []
+
+    undone = runs.undo(run)
+    assert (undone['state'], undone['counts'], undone['of']) == ('complete', {'undone': 4}, run['_id'])
+    assert images.sources() == ['alpha'] * 4 + ['beta']
+    again = runs.get(run)
+    assert (again['counts'], again['canUndo']) == ({'undone': 4}, False)
+    assert runs.call('POST', f'/{run["_id"]}/undo')[0] == 409
+    listed = runs.call('GET')[1]
+    assert [one['kind'] for one in listed] == ['undo', 'change', 'count', 'change']
+    job = Job().load(undone['jobId'], force=True)
+    assert job['status'] == JobStatus.SUCCESS
+    assert '4 put back' in job['progress']['message']
+
+
+def test_thumbnails_of_the_source_before_are_forgotten(runs, images):
+    item = Item().load(images.items[0], force=True)
+    before = item['updated']
+    file = Upload().uploadFromFile(
+        io.BytesIO(b'abc'), 3, 'thumb', 'item', item, runs.admin, attachParent=True, mimeType='image/jpeg'
+    )
+    File().update(
+        {'_id': file['_id']},
+        {'$set': {'attachedToType': 'item', 'attachedToId': item['_id'], 'isLargeImageThumbnail': True}},
+    )
+    Setting().set(KEY, BETA_FIRST)
+    runs.do()
+    assert File().load(file['_id'], force=True) is None
+    assert Item().load(item['_id'], force=True)['updated'] > before
+
+
+def test_a_message_that_comes_twice_does_nothing_twice(runs, images, monkeypatch):
+    Setting().set(KEY, BETA_FIRST)
+    run = runs.begin()
+    inside = []
+    original = look_through.first_choice
+
+    def meanwhile(item, file):
+        if not inside:
+            inside.append(True)
+            runs.work()  # the same message, in another worker
+            assert images.sources() == ['alpha'] * 4
+        return original(item, file)
+
+    monkeypatch.setattr(look_through, 'first_choice', meanwhile)
+    runs.work()
+    done = runs.get(run)
+    assert done['counts'] == {'changed': 4}
+    runs.work()
+    assert runs.get(run) == done
+
+
+@pytest.mark.parametrize('step', ['change_source', 'forget_pictures', 'first_choice'])
+def test_a_worker_that_dies_between_two_steps_leaves_nothing_unknown(runs, images, monkeypatch, step):
+    Setting().set(KEY, BETA_FIRST)
+    run = runs.begin()
+    original, calls = getattr(look_through, step), []
+
+    def dying(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise Killed
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(look_through, step, dying)
+        patch.setattr(look_through, '_clean_up', lambda _: None)
+        with pytest.raises(Killed):
+            runs.work()
+    runs.work()  # the lease still holds
+    assert len(SourceChange().in_state(SourceRun().get(run['_id'])['_id'], 'changed')) == 1
+    runs.lose_worker(run)
+    runs.work()
+    assert images.sources() == ['beta'] * 4
+    done = runs.get(run)
+    assert (done['state'], done['examined'], done['counts']) == ('complete', 4, {'changed': 4})
+    assert runs.undo(run)['counts'] == {'undone': 4}
+    assert images.sources() == ['alpha'] * 4
+
+
+def test_an_undoing_whose_worker_dies_goes_on(runs, images, monkeypatch):
+    Setting().set(KEY, BETA_FIRST)
+    run = runs.do()
+    begun = runs.call('POST', f'/{run["_id"]}/undo')[1]
+
+    def dying(item_id):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(look_through, 'forget_pictures', dying)
+        patch.setattr(look_through, '_clean_up', lambda _: None)
+        with pytest.raises(Killed):
+            runs.work()
+    runs.lose_worker(begun)
+    runs.work()
+    assert runs.get(begun)['counts'] == {'undone': 4}
+    assert images.sources() == ['alpha'] * 4
+
+
+def test_an_item_that_kills_its_worker_is_listed_and_left(runs, images, monkeypatch):
+    Setting().set(KEY, BETA_FIRST)
+    run = runs.begin()
+    original = look_through.first_choice
+
+    def dying(item, file):
+        if item['_id'] == images.items[2]:
+            raise Killed
+        return original(item, file)
+
+    monkeypatch.setattr(look_through, 'first_choice', dying)
+    clean_up = look_through._clean_up
+    for _ in range(look_through.MAX_TRIES):
+        monkeypatch.setattr(look_through, '_clean_up', lambda _: None)
+        with pytest.raises(Killed):
+            runs.work()
+        runs.lose_worker(run)
+    monkeypatch.setattr(look_through, '_clean_up', clean_up)
+    runs.work()
+    assert images.sources() == ['beta', 'beta', 'alpha', 'beta']
+    done = runs.get(run)
+    assert done['counts'] == {'changed': 3, 'failed': 1}
+    (failed,) = runs.items(run, state='failed')
+    assert failed['reason'] == '2 workers died while the item was opened.'
+
+
+def test_a_run_that_is_cancelled_midway_stops_and_can_be_undone(runs, images, monkeypatch):
+    monkeypatch.setattr(look_through, 'REPORT_SECONDS', -1)
+    Setting().set(KEY, BETA_FIRST)
+    run = runs.begin()
+    original, seen = look_through.first_choice, []
+
+    def cancelling(item, file):
+        seen.append(item['_id'])
+        if len(seen) == 2:
+            status, answer = runs.call('POST', f'/{run["_id"]}/cancel')
+            assert (status, answer['state']) == (200, 'cancelled')
+        return original(item, file)
+
+    monkeypatch.setattr(look_through, 'first_choice', cancelling)
+    runs.work()
+    assert len(seen) == 2
+    done = runs.get(run)
+    assert (done['state'], done['canUndo']) == ('cancelled', True)
+    assert images.sources() == ['beta', 'beta', 'alpha', 'alpha']
+    assert Job().load(done['jobId'], force=True)['status'] == JobStatus.CANCELED
+    assert runs.call('POST', f'/{run["_id"]}/cancel')[0] == 409
+    assert runs.undo(run)['counts'] == {'undone': 2}
+    assert images.sources() == ['alpha'] * 4
+
+
+def test_the_job_page_cancels_as_well(runs, images):
+    run = runs.begin()
+    Job().cancelJob(Job().load(run['jobId'], force=True))
+    assert runs.get(run)['state'] == 'cancelled'
+    runs.work()
+    reaper.scan()
+    assert Job().load(run['jobId'], force=True)['status'] == JobStatus.CANCELED
+
+
+def test_items_that_change_or_go_meanwhile_are_left(runs, images, monkeypatch):
+    Setting().set(KEY, BETA_FIRST)
+    original = look_through.first_choice
+
+    def meanwhile(item, file):
+        choice = original(item, file)
+        if item['_id'] == images.items[0]:
+            Item().remove(Item().load(item['_id'], force=True))
+        if item['_id'] == images.items[1]:
+            Item().update({'_id': item['_id']}, {'$set': {'largeImage.sourceName': 'gamma'}})
+        return choice
+
+    monkeypatch.setattr(look_through, 'first_choice', meanwhile)
+    run = runs.do()
+    assert images.sources() == [None, 'gamma', 'beta', 'beta']
+    assert run['counts'] == {'changed': 2, 'kept': 2}
+    assert [one['reason'] for one in runs.items(run, state='kept')] == [
+        'The item has been deleted.',
+        'The item was given the source gamma by now.',
+    ]
+
+
+def test_an_undoing_leaves_what_was_changed_since(runs, images, people):
+    Setting().set(KEY, BETA_FIRST)
+    run = runs.do()
+    first, second, third, _ = images.items
+    Item().remove(Item().load(first, force=True))
+    Item().update({'_id': second}, {'$set': {'largeImage.sourceName': 'gamma'}})
+    item = Item().load(third, force=True)
+    _, other = make_item(people['admin'], images.folder, 'x.ab')
+    item['largeImage']['fileId'] = other['_id']
+    Item().save(item)
+    undone = runs.undo(run)
+    assert undone['counts'] == {'kept': 3, 'undone': 1}
+    assert images.sources() == [None, 'gamma', 'beta', 'alpha']
+    assert [one['reason'] for one in runs.items(undone, state='kept')] == [
+        'The item has been deleted.',
+        'The item was given the source gamma by now.',
+        'The item has another image by now.',
+    ]
+
+
+def test_a_source_that_is_gone_is_not_put_back(runs, images, sources):
+    Setting().set(KEY, BETA_FIRST)
+    run = runs.do()
+    del sources['alpha']
+    assert runs.undo(run)['counts'] == {'kept': 4}
+    assert images.sources() == ['beta'] * 4
+
+
+def test_sources_that_fail_are_listed_with_the_reason(runs, images, sources, monkeypatch):
+    Setting().set(KEY, BETA_FIRST)
+
+    def no_tile(self, *args, **kwargs):
+        raise TileSourceError('the tile is torn')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sources['beta'], 'getTile', no_tile)
+        run = runs.do()
+    assert (run['state'], run['counts'], images.sources()) == ('complete', {'failed': 4}, ['alpha'] * 4)
+    assert runs.items(run)[0]['reason'] == 'beta would be the first and fails: the tile is torn'
+    assert runs.items(run)[0]['after'] == 'beta'
+
+    def broken(*args, **kwargs):
+        raise RuntimeError('the library fell over')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sources['beta'], 'canRead', broken)
+        run = runs.do()
+    assert runs.items(run)[0]['reason'] == 'beta broke when it was asked: the library fell over'
+
+    # What cannot read a file is passed over, as when an image is registered.
+    Setting().set(KEY, {'gamma': {'ab': 'NAMED'}})
+    assert runs.do()['counts'] == {}
+    Setting().set(KEY, {'gamma': {'ab': 'NAMED'}, 'alpha': 'off', 'beta': 'off'})
+    images.add('good.ab', b'gamma rays')
+    run = runs.do()
+    assert run['counts'] == {'failed': 4, 'changed': 1}
+    assert images.sources() == ['alpha'] * 4 + ['gamma']
+    reason = 'No source that may be asked can read it; alpha is not asked any more.'
+    assert {one['reason'] for one in runs.items(run, state='failed')} == {reason}
+
+
+def test_a_run_keeps_to_its_folder_collection_or_user(runs, images, people):
+    Setting().set(KEY, BETA_FIRST)
+    collection = Collection().createCollection('c', people['admin'])
+    top = Folder().createFolder(collection, 'top', parentType='collection', creator=people['admin'])
+    below = Folder().createFolder(top, 'below', creator=people['admin'])
+    for folder in (top, below):
+        images.add('deep.ab', folder=folder)
+    for scope, name, found in (
+        ({'folderId': below['_id']}, 'below', 1),
+        ({'folderId': top['_id']}, 'top', 2),
+        ({'collectionId': collection['_id']}, 'c', 2),
+        ({'userId': people['owner']['_id']}, people['owner']['login'], 4),
+        ({}, None, 6),
+    ):
+        run = runs.do('count', **{key: str(value) for key, value in scope.items()})
+        assert (run['scope']['name'], run['total'], run['counts']) == (name, found, {'found': found})
+    runs.do(folderId=str(top['_id']))
+    assert images.sources() == ['alpha'] * 4 + ['beta'] * 2
+
+
+def test_what_cannot_be_begun(runs, images, folder, people):
+    nowhere = '0' * 24
+    assert runs.call('POST', params={'kind': 'undo'})[0] == 400
+    both = {'kind': 'count', 'folderId': str(folder['_id']), 'userId': str(people['owner']['_id'])}
+    assert runs.call('POST', params=both)[0] == 400
+    for name in ('folderId', 'collectionId', 'userId'):
+        for value in (nowhere, 'nonsense'):
+            assert runs.call('POST', params={'kind': 'count', name: value})[0] == 404
+    for method, path in (('GET', ''), ('GET', '/item'), ('POST', '/cancel'), ('POST', '/undo')):
+        for run_id in (nowhere, 'nonsense'):
+            assert runs.call(method, f'/{run_id}{path}')[0] == 404
+    assert runs.sent == []
+    run = runs.begin('count')
+    status, answer = runs.call('POST', params={'kind': 'change'})
+    assert (status, answer['message'].split(';')[0]) == (409, 'Items are being looked through already')
+    assert len(runs.call('GET')[1]) == 1
+    assert runs.call('POST', f'/{run["_id"]}/undo')[0] == 409
+    assert runs.call('GET', f'/{run["_id"]}/item', {'limit': 0})[0] == 400
+    assert runs.call('GET', f'/{run["_id"]}/item', {'state': 'lost'})[0] == 400
+    assert runs.call('POST', f'/{run["_id"]}/cancel')[0] == 200
+    change = runs.begin('change')
+    status, answer = runs.call('POST', f'/{change["_id"]}/undo')
+    assert (status, answer['message']) == (409, 'The run has not ended; cancel it first.')
+
+
+def test_only_administrators(runs, images, people):
+    Setting().set(KEY, BETA_FIRST)
+    run = runs.begin()
+    routes = [
+        ('POST', ''), ('GET', ''), ('GET', f'/{run["_id"]}'), ('GET', f'/{run["_id"]}/item'),
+        ('POST', f'/{run["_id"]}/cancel'), ('POST', f'/{run["_id"]}/undo'),
+    ]  # fmt: skip
+    for name in ('owner', 'writer', 'stranger', 'nobody'):
+        for method, path in routes:
+            params = {'kind': 'change'} if (method, path) == ('POST', '') else None
+            assert runs.call(method, path, params, user=people[name])[0] in {401, 403}
+        assert runs.api.call('GET', '/zarr/use', user=people[name])[0] in {401, 403}
+    # Whoever has asked for it has to be one when it is done, too.
+    admin = User().load(people['admin']['_id'], force=True)
+    User().update({'_id': admin['_id']}, {'$set': {'admin': False}})
+    with pytest.raises(Exception, match='not an administrator any more'):
+        runs.work()
+    User().update({'_id': admin['_id']}, {'$set': {'admin': True}})
+    done = runs.get(run)
+    assert (done['state'], done['error']) == (
+        'error', 'The user who asked for it is not an administrator any more.',
+    )  # fmt: skip
+    assert images.sources() == ['alpha'] * 4
+    assert Job().load(done['jobId'], force=True)['status'] == JobStatus.ERROR
+
+
+def test_without_a_queue_it_says_so(runs, images, monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise ConnectionRefusedError('no broker')
+
+    monkeypatch.setattr(celery_json, 'send', unreachable)
+    assert runs.call('POST', params={'kind': 'change'})[0] == 503
+    (run,) = runs.call('GET')[1]
+    assert run['state'] == 'error'
+    assert Job().load(run['jobId'], force=True)['status'] == JobStatus.ERROR
+
+
+def test_the_reaper_sends_again_and_finishes(runs, images, monkeypatch):
+    Setting().set(KEY, BETA_FIRST)
+    run = runs.begin()
+    reaper.scan()
+    assert len(runs.sent) == 1
+    from .conftest import EARLIER
+
+    stored = SourceRun().get(run['_id'])
+    SourceRun().collection.update_one({'_id': stored['_id']}, {'$set': {'sent.at': EARLIER}})
+    reaper.scan()
+    reaper.scan()
+    assert len(runs.sent) == 2
+
+    # A worker that dies with an item half changed, in a run that is cancelled then.
+    def dying(*args):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(look_through, 'forget_pictures', dying)
+        patch.setattr(look_through, '_clean_up', lambda _: None)
+        with pytest.raises(Killed):
+            runs.work()
+    runs.call('POST', f'/{run["_id"]}/cancel')
+    assert len(SourceChange().in_state(stored['_id'], CHANGING)) == 1
+    runs.lose_worker(run)
+    reaper.scan()
+    assert SourceRun().get(run['_id'])['run'] is None
+    done = runs.get(run)
+    assert (done['state'], done['counts']) == ('cancelled', {'changed': 1})
+    assert Job().load(done['jobId'], force=True)['status'] == JobStatus.CANCELED
+
+
+def test_old_runs_go_with_what_they_have_recorded(runs, images, monkeypatch):
+    monkeypatch.setattr('girder_zarr.server.source_runs.source_run.MAX_KEPT', 2)
+    Setting().set(KEY, BETA_FIRST)
+    for _ in range(3):
+        runs.do('count')
+    assert len(runs.call('GET')[1]) == 2
+    assert SourceChange().collection.count_documents({}) == 8
+
+
+def test_every_query_has_an_index_with_all_of_its_fields(runs, images, db, monkeypatch):
+    monkeypatch.setattr(look_through, 'REPORT_SECONDS', -1)
+    Setting().set(KEY, BETA_FIRST)
+    with recorded_queries() as made:
+        run = runs.do(folderId=str(images.folder['_id']))
+        runs.items(run, state='changed')
+        runs.items(run, after=images.items[0].binary.hex())
+        runs.undo(run)
+        runs.do('count')
+        runs.call('GET')
+        reaper.scan()
+    ours = [one for one in made if one.caller.startswith('source_runs') and one.operation != 'insert_one']
+    assert {one.collection for one in ours} >= {'source_run', 'source_change', 'item', 'folder', 'file'}
+    database = db.get_default_database()
+    indexes = {name: database[name].index_information() for name in {one.collection for one in ours}}
+    bad = {
+        (one.collection, one.operation, str(sorted(one.filter)), one.caller)
+        for one in ours
+        if not is_covered(one, indexes[one.collection])
+    }
+    assert not bad, '\n'.join(map(str, sorted(bad)))
