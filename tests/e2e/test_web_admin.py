@@ -7,7 +7,8 @@ import pytest
 import tifffile
 
 from girder_zarr.client import StitchClient
-from support.browser import check_accessible, drop_files, keep_screenshot
+from support.browser import Visitor, check_accessible, drop_files, keep_screenshot
+from support.stack import running_stack
 from support.waiting import wait_until
 
 ROUTE = '#plugins/zarr/config'
@@ -129,13 +130,13 @@ def test_why_this_source_for_an_item_a_name_and_a_dropped_file(config, girder, f
     page.get_by_role('checkbox', name='Ask tiff at all', exact=True).click()
     page.get_by_label('Item, or name of a file').fill('slide.svs')
     page.get_by_role('button', name='Explain').click()
-    why.get_by_text('What counts of slide.svs is its extension .svs; it has no MIME type.').wait_for()
+    why.get_by_text('What counts: its extension .svs; it has no MIME type.').wait_for()
     dropped = tmp_path / 'dropped.png'
     dropped.write_bytes(data)
     sent = []
     page.on('request', lambda request: sent.append(request.method))
     drop_files(page, page.locator('.g-zarr-drop'), [dropped])
-    why.get_by_text('dropped.png is its extension .png and its MIME type image/png.').wait_for()
+    why.get_by_text('What counts: its extension .png and its MIME type image/png.').wait_for()
     page.get_by_text('By its first bytes it is a TIFF, which its name does not say').wait_for()
     assert set(sent) == {'GET'}
 
@@ -244,6 +245,30 @@ def test_every_setting_has_a_form(config, girder):
     config.locator('.g-zarr-setting').first.wait_for()
     shown = config.locator('.g-zarr-setting').evaluate_all('forms => forms.map((form) => form.dataset.key)')
     assert set(shown) == keys
+
+
+def test_values_of_the_environment_are_shown_and_locked(chromium, tmp_path):
+    environment = {
+        'GIRDER_SETTING_ZARR_STITCH_EXPIRES_HOURS': '12',
+        'GIRDER_SETTING_ZARR_SOURCE_PRIORITIES': '{"pil": "off"}',
+        'GIRDER_SETTING_ZARR_VIEWERS': '[{"name": "mine", "kind": "address", "text": "{url}"}]',
+    }
+    with running_stack(tmp_path / 'data', environment=environment) as fixed:
+        visitor = Visitor(chromium, fixed, fixed.client().token)
+        page = visitor.page(ROUTE)
+        page.locator('.g-zarr-source-off[data-source="pil"]').wait_for()
+        page.get_by_text('GIRDER_SETTING_ZARR_SOURCE_PRIORITIES').wait_for()
+        assert page.locator('.g-zarr-source button:not([disabled])').count() == 0
+        assert page.get_by_role('checkbox', name='Ask pil at all', exact=True).is_disabled()
+        for key, label, value in (
+            ('stitch_expires_hours', 'Sessions expire', '12'), ('viewers', 'Name', 'mine'),
+        ):  # fmt: skip
+            form = page.locator(f'.g-zarr-setting[data-key="zarr.{key}"]')
+            form.get_by_text(f'GIRDER_SETTING_ZARR_{key.upper()}').wait_for()
+            assert form.get_by_label(label).input_value() == value
+            assert form.locator(':is(input, textarea, select, button):not([disabled])').count() == 0
+        check_accessible(page, '.g-zarr-page')
+        visitor.close()
 
 
 def test_programs_are_a_list_with_the_message_at_its_field(config, girder):

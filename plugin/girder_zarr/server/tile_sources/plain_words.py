@@ -38,12 +38,12 @@ def _what_counts(facts: Facts) -> str:
     extensions = ' and '.join(f'.{extension}' for extension in facts.extensions)
     by_name = f'its extension {extensions}' if len(facts.extensions) == 1 else f'its extensions {extensions}'
     if facts.extensions and facts.mime_type:
-        return f'What counts of {facts.name} is {by_name} and its MIME type {facts.mime_type}.'
+        return f'What counts: {by_name} and its MIME type {facts.mime_type}.'
     if facts.extensions:
-        return f'What counts of {facts.name} is {by_name}; it has no MIME type.'
+        return f'What counts: {by_name}; it has no MIME type.'
     if facts.mime_type:
-        return f'{facts.name} has no extension, so what counts is its MIME type {facts.mime_type}.'
-    return f'{facts.name} has neither an extension nor a MIME type that could count.'
+        return f'What counts: its MIME type {facts.mime_type}; it has no extension.'
+    return 'It has neither an extension nor a MIME type that could count.'
 
 
 def _ranked(asked: Sequence[Candidate]) -> list[str]:

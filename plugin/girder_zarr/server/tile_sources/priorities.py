@@ -149,6 +149,7 @@ def watch() -> None:
         for registry in registries():
             for name, source in list(registry.items()):
                 _put_views(name, source)
+                _add_late_extensions(name, source)
         _watched = registered
         sync_known(overrides.known)
 
@@ -157,6 +158,17 @@ def _put_views(name: str, source: type) -> None:
     for attribute in ATTRIBUTES:
         if not isinstance(vars(source).get(attribute), LivePriorities):
             setattr(source, attribute, LivePriorities(name, attribute, own_values(source, attribute)))
+
+
+def _add_late_extensions(name: str, source: Any) -> None:
+    """Let a source add now what it would add when it opens its first file.
+
+    Otherwise the order of the sources would depend on what a process has opened so far.
+    """
+    try:
+        getattr(source, 'addKnownExtensions', lambda: None)()
+    except Exception:
+        logger.warning('The tile source %s cannot say which extensions it knows', name, exc_info=True)
 
 
 def sync_known(settings: Settings) -> None:

@@ -7,7 +7,7 @@ import { Failure, Icon, State, confirmed } from './parts.jsx';
 
 /** Milliseconds between two looks at a run that goes on. */
 const PAUSE = 1000;
-const PAGE = 50;
+const PAGE = 20;
 const PLACES = { all: 'All items', collection: 'One collection', place: 'One folder, or one user' };
 
 /** Where items are looked through: everything, a collection, or what an address names. */

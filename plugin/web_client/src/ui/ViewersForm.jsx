@@ -32,7 +32,7 @@ function ViewersForm({ shown, found, error, onChange }) {
                         <Field label="Text" error={errorAt(at, 'text')}>
                             {(props) => (
                                 <textarea
-                                    class="form-control" rows={text.includes('\n') ? 4 : 1} value={text} disabled={disabled}
+                                    class="form-control" rows={text.includes('\n') ? 4 : text.length > 60 ? 2 : 1} value={text} disabled={disabled}
                                     spellcheck={false} {...props}
                                     onInput={({ currentTarget }) => change(at, { text: currentTarget.value })}
                                 />

@@ -218,6 +218,30 @@ def test_sources_that_are_loaded_later_are_covered(db, sources):
     assert 'late' not in late.extensions
 
 
+def test_what_a_source_adds_with_its_first_file_counts_from_the_start(db, sources, caplog):
+    """As large_image's pil does it; else two processes would choose differently."""
+
+    class Late(make_source('late', {None: SourcePriority.MANUAL})):
+        @classmethod
+        def addKnownExtensions(cls):
+            if '_added' not in vars(cls):
+                cls._added = True
+                cls.extensions = cls.extensions.copy()
+                cls.extensions['late'] = SourcePriority.HIGH
+
+    class Broken(make_source('broken', {None: SourcePriority.MANUAL})):
+        @classmethod
+        def addKnownExtensions(cls):
+            raise ImportError('no library')
+
+    sources.update(late=Late, broken=Broken)
+    priorities.install()
+    assert explanation.rank(explanation.Facts.named('a.late', None))[0].source == 'late'
+    assert 'broken cannot say which extensions it knows' in caplog.text
+    Setting().set(KEY, {'late': {'late': 'off'}})
+    assert dict(Late.extensions) == {None: 12}
+
+
 def test_a_source_that_adds_to_a_copy_of_its_extensions_keeps_its_overrides(db, installed):
     beta = installed['beta']
     Setting().set(KEY, {'beta': {'later': 'PREFERRED', 'b': 'off'}})

@@ -119,7 +119,7 @@ def test_the_explanation_is_in_plain_words(server, sources, admin, assetstore, f
     item, file = make_item(admin, folder, 'picture.g.ab', mime_type='image/gamma')
     path = f'/zarr/item/{item["_id"]}/source'
     assert get(server, path).json['summary'] == [
-        'What counts of picture.g.ab is its extensions .g and .ab and its MIME type image/gamma.',
+        'What counts: its extensions .g and .ab and its MIME type image/gamma.',
         'gamma was asked before and cannot read it.',
         'alpha is the first that can, and is asked because it knows the extension .ab (HIGH, 3).',
     ]
@@ -148,7 +148,7 @@ def test_a_name_alone_is_explained(server, sources, admin, user):
     ]
     plain = get(server, path, user, name='plain').json
     assert plain['summary'][:2] == [
-        'plain has neither an extension nor a MIME type that could count.',
+        'It has neither an extension nor a MIME type that could count.',
         'alpha is asked first, among those that try any file (FALLBACK, 11).',
     ]
     for params in ({'name': ' '}, {'name': 'x' * 1001}, {'name': 'x', 'mimeType': 'y' * 1001}, {}):
