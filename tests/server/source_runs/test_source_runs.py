@@ -11,11 +11,12 @@ from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 from large_image.exceptions import TileSourceError
 
+from girder_zarr.errors import GirderZarrError
 from girder_zarr.server.maintenance import reaper
 from girder_zarr.server.source_runs import look_through
 from girder_zarr.server.source_runs.source_change import CHANGING, SourceChange
 from girder_zarr.server.source_runs.source_run import SourceRun
-from support.fake_sources import KEY, make_item
+from support.fake_sources import KEY, make_item, make_source
 
 pytestmark = pytest.mark.plugin('zarr')
 BETA_FIRST = {'beta': {'ab': 'NAMED'}}
@@ -81,12 +82,12 @@ def test_a_message_that_comes_twice_does_nothing_twice(runs, images, monkeypatch
     inside = []
     original = look_through.first_choice
 
-    def meanwhile(item, file):
+    def meanwhile(item, file, sources):
         if not inside:
             inside.append(True)
             runs.work()  # the same message, in another worker
             assert images.sources() == ['alpha'] * 4
-        return original(item, file)
+        return original(item, file, sources)
 
     monkeypatch.setattr(look_through, 'first_choice', meanwhile)
     runs.work()
@@ -148,10 +149,10 @@ def test_an_item_that_kills_its_worker_is_listed_and_left(runs, images, monkeypa
     run = runs.begin()
     original = look_through.first_choice
 
-    def dying(item, file):
+    def dying(item, file, sources):
         if item['_id'] == images.items[2]:
             raise Killed
-        return original(item, file)
+        return original(item, file, sources)
 
     monkeypatch.setattr(look_through, 'first_choice', dying)
     clean_up = look_through._clean_up
@@ -175,12 +176,12 @@ def test_a_run_that_is_cancelled_midway_stops_and_can_be_undone(runs, images, mo
     run = runs.begin()
     original, seen = look_through.first_choice, []
 
-    def cancelling(item, file):
+    def cancelling(item, file, sources):
         seen.append(item['_id'])
         if len(seen) == 2:
             status, answer = runs.call('POST', f'/{run["_id"]}/cancel')
             assert (status, answer['state']) == (200, 'cancelled')
-        return original(item, file)
+        return original(item, file, sources)
 
     monkeypatch.setattr(look_through, 'first_choice', cancelling)
     runs.work()
@@ -207,8 +208,8 @@ def test_items_that_change_or_go_meanwhile_are_left(runs, images, monkeypatch):
     Setting().set(KEY, BETA_FIRST)
     original = look_through.first_choice
 
-    def meanwhile(item, file):
-        choice = original(item, file)
+    def meanwhile(item, file, sources):
+        choice = original(item, file, sources)
         if item['_id'] == images.items[0]:
             Item().remove(Item().load(item['_id'], force=True))
         if item['_id'] == images.items[1]:
@@ -251,6 +252,23 @@ def test_a_source_that_is_gone_is_not_put_back(runs, images, sources):
     del sources['alpha']
     assert runs.undo(run)['counts'] == {'kept': 4}
     assert images.sources() == ['beta'] * 4
+
+
+def test_a_worker_chooses_among_the_sources_of_the_server(runs, images, sources):
+    Setting().set(KEY, {'delta': {'ab': 'NAMED'}, 'beta': {'ab': 'PREFERRED'}})
+    run = runs.begin()
+    # A worker that has more than the servers, and one that has less.
+    sources['delta'] = make_source('delta', {'ab': 0})
+    runs.work()
+    assert images.sources() == ['beta'] * 4
+    assert runs.get(run)['state'] == 'complete'
+    run = runs.begin()
+    del sources['delta'], sources['gamma']
+    with pytest.raises(GirderZarrError):
+        runs.work()
+    assert runs.get(run)['error'] == (
+        'The worker lacks tile sources that the server has, so it cannot choose: delta, gamma.'
+    )
 
 
 def test_sources_that_fail_are_listed_with_the_reason(runs, images, sources, monkeypatch):

@@ -10,14 +10,13 @@ from bson import ObjectId
 from girder.models.file import File
 from girder.models.item import Item
 from girder.models.user import User
-from girder_large_image import girder_tilesource
 
 from girder_zarr.errors import CancelledError, GirderZarrError, InvalidInputError
 from girder_zarr.server.common import database
 from girder_zarr.server.jobs import girder_job
 from girder_zarr.server.leases.heartbeat import Heartbeat
 from girder_zarr.server.sessions.access import is_disabled
-from girder_zarr.server.tile_sources.first_choice import first_choice, is_asked_first
+from girder_zarr.server.tile_sources.first_choice import first_choice, installed_sources, is_asked_first
 from girder_zarr.server.tile_sources.item_image import change_source
 
 from . import source_jobs
@@ -82,6 +81,7 @@ def _work(run: Document, check: Callable[[], None]) -> None:
         if user is None or not user.get('admin') or is_disabled(user):
             msg = 'The user who asked for it is not an administrator any more.'
             raise InvalidInputError(msg)
+        _check_sources(run)
         progress = RunProgress(run, check)
         (_undo if run['kind'] == UNDO else _look_through)(run, progress)
         progress.report()
@@ -96,6 +96,17 @@ def _work(run: Document, check: Callable[[], None]) -> None:
         if SourceRun().fail(run, sentence) is not None:
             girder_job.log(run['jobId'], f'Failed: {sentence}')
             raise
+
+
+def _check_sources(run: Document) -> None:
+    """Check that this worker has the tile sources of the servers, among which it is to choose.
+
+    :raises GirderZarrError: it lacks some.
+    """
+    missing = sorted(set(run['sources']) - set(installed_sources()))
+    if missing:
+        msg = f'The worker lacks tile sources that the server has, so it cannot choose: {", ".join(missing)}.'
+        raise GirderZarrError(msg)
 
 
 class RunProgress:
@@ -204,7 +215,7 @@ def _look_at(
         if why_not(item, known, known['before']) is not None:
             progress.count(settle_one(known))
             return
-    if is_asked_first(item, file):
+    if is_asked_first(item, file, run['sources']):
         return
     if not _may_open(run, item):
         reason = f'{MAX_TRIES} workers died while the item was opened.'
@@ -212,7 +223,7 @@ def _look_at(
         progress.count(FAILED)
         progress.report_soon()
         return
-    choice = first_choice(item, file)
+    choice = first_choice(item, file, run['sources'])
     if choice.source == item['largeImage']['sourceName']:
         return
     if choice.source is None:
@@ -263,13 +274,13 @@ def _undo(run: Document, progress: RunProgress) -> None:
     for start in range(0, len(entries), BATCH):
         for entry in SourceChange().load_some(entries[start : start + BATCH]):
             progress.uncount(CHANGED)
-            progress.count(_put_back(entry))
+            progress.count(_put_back(run, entry))
             progress.passed(entry['itemId'])
 
 
-def _put_back(entry: Document) -> str:
+def _put_back(run: Document, entry: Document) -> str:
     """Put an item back as it was, unless it has been changed since; return what became of it."""
-    if entry['before'] not in girder_tilesource.AvailableGirderTileSources:
+    if entry['before'] not in run['sources']:
         reason = f'The source {entry["before"]}, which it had, is not installed any more.'
         SourceChange().settle(entry, KEPT, reason)
         return KEPT

@@ -15,6 +15,7 @@ from girder_zarr.server.common import database
 from girder_zarr.server.jobs import celery_json, girder_job
 from girder_zarr.server.jobs.dispatch import QUEUE
 from girder_zarr.server.sessions.states import COMPLETE, ERROR
+from girder_zarr.server.tile_sources.first_choice import installed_sources
 
 from . import settle
 from .source_change import CHANGED, SourceChange
@@ -42,7 +43,7 @@ def begin(user: Document, kind: str, scope: Document, of: Document | None = None
 
     :raises ConflictError: another one has not ended. :raises RestException: 503, there is no queue.
     """
-    run = SourceRun().begin(user, kind, scope, None if of is None else of['_id'])
+    run = SourceRun().begin(user, kind, scope, installed_sources(), of and of['_id'])
     try:
         job = Job().createJob(
             title=_TITLES[kind],

@@ -22,6 +22,8 @@ from girder_zarr.server.sessions.states import CANCELLED, COMPLETE, ERROR
 from .source_change import SourceChange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bson import ObjectId
 
 COUNT, CHANGE, UNDO = 'count', 'change', 'undo'
@@ -45,10 +47,18 @@ class SourceRun(Model):
         """Accept the document; only we make them."""
         return doc
 
-    def begin(self, user: Document, kind: str, scope: Document, of: ObjectId | None = None) -> Document:
+    def begin(
+        self,
+        user: Document,
+        kind: str,
+        scope: Document,
+        sources: Sequence[str],
+        of: ObjectId | None = None,
+    ) -> Document:
         """Make a run that waits for a worker.
 
-        :param scope: of `scope.scope_of`. :param of: the run that is undone.
+        :param scope: of `scope.scope_of`. :param sources: the tile sources that servers have.
+        :param of: the run that is undone.
         :raises ConflictError: another one has not ended.
         """
         moment = now()
@@ -57,6 +67,7 @@ class SourceRun(Model):
                 'kind': kind,
                 'scope': scope,
                 'of': of,
+                'sources': list(sources),
                 'state': RUNNING,
                 'userId': user['_id'],
                 'jobId': None,

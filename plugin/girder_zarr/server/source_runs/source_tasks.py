@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from girder_large_image import girder_tilesource
 from girder_worker.app import app
 
 from girder_zarr.server.jobs.celery_json import PlainTask
@@ -17,6 +16,4 @@ def look_through_sources(runId: str) -> None:
 
     :param runId: the run.
     """
-    if not girder_tilesource.AvailableGirderTileSources:
-        girder_tilesource.loadGirderTileSources()
     look_through.run_through(runId)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from girder.exceptions import FilePathException
 from girder_large_image import girder_tilesource
 
 from .explain import sentence_of
 from .ranking import Facts, rank
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 @dataclass(frozen=True)
@@ -26,22 +29,35 @@ class FirstChoice:
     asked: str | None = None
 
 
-def is_asked_first(item: dict[str, Any], file: dict[str, Any]) -> bool:
-    """Return whether an item's own source is asked before all others, which needs no look into the file."""
-    first = next((one for one in rank(Facts.of(file)) if one.considered), None)
+def installed_sources() -> list[str]:
+    """Return the names of the sources that may open items in this process."""
+    if not girder_tilesource.AvailableGirderTileSources:
+        girder_tilesource.loadGirderTileSources()
+    found = girder_tilesource.AvailableGirderTileSources.items()
+    return sorted(name for name, source in found if getattr(source, 'girderSource', False))
+
+
+def is_asked_first(item: dict[str, Any], file: dict[str, Any], sources: Collection[str]) -> bool:
+    """Return whether an item's own source is asked before all others, which needs no look into the file.
+
+    :param sources: those that count.
+    """
+    first = next((one for one in rank(Facts.of(file)) if one.considered and one.source in sources), None)
     return first is not None and first.source == item['largeImage']['sourceName']
 
 
-def first_choice(item: dict[str, Any], file: dict[str, Any]) -> FirstChoice:
+def first_choice(item: dict[str, Any], file: dict[str, Any], sources: Collection[str]) -> FirstChoice:
     """Find the first source that opens the image of an item and shows something of it.
 
     A source that stands before the item's own is asked whether it can read the file, opens it, and makes the
     tile that shows all of it. The item's own source is not asked: where none before it reads, it stays.
+
+    :param sources: those that count.
     """
     current = item['largeImage']['sourceName']
     for candidate in rank(Facts.of(file)):
         name = candidate.source
-        if not candidate.considered:
+        if not candidate.considered or name not in sources:
             continue
         if name == current:
             return FirstChoice(current)
