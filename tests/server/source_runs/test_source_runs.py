@@ -10,6 +10,7 @@ from girder.models.upload import Upload
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 from large_image.exceptions import TileSourceError
+from pymongo.errors import AutoReconnect
 
 from girder_zarr.errors import GirderZarrError
 from girder_zarr.server.maintenance import reaper
@@ -123,6 +124,27 @@ def test_a_worker_that_dies_between_two_steps_leaves_nothing_unknown(runs, image
     assert (done['state'], done['examined'], done['counts']) == ('complete', 4, {'changed': 4})
     assert runs.undo(run)['counts'] == {'undone': 4}
     assert images.sources() == ['alpha'] * 4
+
+
+def test_a_worker_that_loses_the_database_hands_over(runs, images, monkeypatch):
+    Setting().set(KEY, BETA_FIRST)
+    run = runs.begin()
+    original, calls = look_through.first_choice, []
+
+    def losing(item, file, sources):
+        calls.append(item['_id'])
+        if len(calls) == 3:
+            raise AutoReconnect('gone')
+        return original(item, file, sources)
+
+    monkeypatch.setattr(look_through, 'first_choice', losing)
+    runs.work()
+    assert (runs.get(run)['state'], images.sources()) == ('running', ['beta', 'beta', 'alpha', 'alpha'])
+    reaper.scan()  # sends it again, since nobody has it
+    assert len(runs.sent) == 2
+    runs.work()
+    done = runs.get(run)
+    assert (done['state'], done['examined'], done['counts']) == ('complete', 4, {'changed': 4})
 
 
 def test_an_undoing_whose_worker_dies_goes_on(runs, images, monkeypatch):

@@ -65,9 +65,7 @@ def _clean_up(run: Document) -> None:
     current = SourceRun().findOne({'_id': run['_id']})
     if current is None or (current['run'] or {}).get('id') != run['run']['id']:
         return
-    if SourceRun().is_ours(run):
-        SourceRun().advance(run, run=None)
-    else:
+    if not SourceRun().hand_over(run):
         source_jobs.finish(current)
 
 
@@ -281,8 +279,8 @@ def _undo(run: Document, progress: RunProgress) -> None:
 def _put_back(run: Document, entry: Document) -> str:
     """Put an item back as it was, unless it has been changed since; return what became of it."""
     if entry['before'] not in run['sources']:
-        reason = f'The source {entry["before"]}, which it had, is not installed any more.'
-        SourceChange().settle(entry, KEPT, reason)
+        gone = f'The source {entry["before"]}, which it had, is not installed any more.'
+        SourceChange().settle(entry, KEPT, gone)
         return KEPT
     if not change_source(entry['itemId'], entry['fileId'], entry['after'], entry['before']):
         item = Item().findOne({'_id': entry['itemId']})

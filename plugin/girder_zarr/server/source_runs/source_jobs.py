@@ -43,7 +43,7 @@ def begin(user: Document, kind: str, scope: Document, of: Document | None = None
 
     :raises ConflictError: another one has not ended. :raises RestException: 503, there is no queue.
     """
-    run = SourceRun().begin(user, kind, scope, installed_sources(), of and of['_id'])
+    run = SourceRun().begin(user, kind, scope, installed_sources(), of['_id'] if of else None)
     try:
         job = Job().createJob(
             title=_TITLES[kind],

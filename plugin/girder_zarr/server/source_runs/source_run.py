@@ -140,9 +140,9 @@ class SourceRun(Model):
         """Record a heartbeat; return whether the run is still this worker's."""
         return self.change(run['_id'], _ours(run), {'run.beat': now()}) is not None
 
-    def is_ours(self, run: Document) -> bool:
-        """Return whether the run goes on, and is this worker's."""
-        return self.findOne({'_id': run['_id'], **_ours(run)}, fields=['_id']) is not None
+    def hand_over(self, run: Document) -> bool:
+        """Let another worker go on at once with a run that has not ended; False where it has."""
+        return self.change(run['_id'], _ours(run), {'run': None}) is not None
 
     def advance(self, run: Document, **fields: Any) -> bool:
         """Record how far the run is; return False where it is not this worker's any more."""

@@ -9,8 +9,11 @@ from girder_zarr.server.jobs.celery_json import PlainTask
 from . import look_through
 from .source_jobs import LOOK_THROUGH
 
+#: A message only wakes a worker; see jobs/tasks.
+_OPTIONS = {'base': PlainTask, 'acks_late': False, 'ignore_result': True}
 
-@app.task(name=LOOK_THROUGH, base=PlainTask, acks_late=False, ignore_result=True)
+
+@app.task(name=LOOK_THROUGH, **_OPTIONS)
 def look_through_sources(runId: str) -> None:
     """Do the work of a run.
 
