@@ -321,7 +321,8 @@ def test_whoever_leaves_changes_behind_is_asked(config, stack, girder):
     page.locator('#g-global-nav-container a', has_text='Users').click()
     page.wait_for_url('**#users')
     page.goto(f'{stack.url}{ROUTE}')
-    form.get_by_label('Sessions expire').fill('48')
+    form.get_by_label('Sessions expire').press_sequentially('48')
+    form.get_by_text('not saved').wait_for()
     asked = []
     page.on('dialog', lambda dialog: (asked.append(dialog.type), dialog.accept()))
     page.reload()

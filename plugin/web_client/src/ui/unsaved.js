@@ -1,5 +1,5 @@
 /** Changes that are not saved: whoever leaves the page is asked first. */
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 import { confirmed } from './parts.jsx';
 
 const { router } = girder;
@@ -72,7 +72,8 @@ function note(name, isUnsaved) {
 /** Ask before the page is left while something is not saved. */
 function useUnsaved(isUnsaved) {
     const [name] = useState(() => ({}));
-    useEffect(() => {
+    // Before anybody can leave.
+    useLayoutEffect(() => {
         note(name, isUnsaved);
         return () => note(name, false);
     }, [isUnsaved]);
