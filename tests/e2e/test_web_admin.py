@@ -309,6 +309,8 @@ def test_whoever_leaves_changes_behind_is_asked(config, stack, girder):
     assert page.url == here
     dialog.get_by_text('Cancel', exact=True).click()
     dialog.wait_for(state='hidden')
+    # The question is over when its backdrop has gone.
+    page.locator('.modal-backdrop').wait_for(state='detached')
     assert form.get_by_label('Sessions expire').input_value() == '48'
     # By the address, too.
     page.evaluate('window.location.hash = "#groups"')
