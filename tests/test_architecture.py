@@ -64,6 +64,7 @@ ROOMS = [
     'server.share',
     'server.iiif',
     'server.jobs',
+    'server.source_runs',
     'server.maintenance',
     'server.http_input',
     'server.api',

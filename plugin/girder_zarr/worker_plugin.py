@@ -50,7 +50,9 @@ class ZarrWorkerPlugin(GirderWorkerPluginABC):
 
     def task_imports(self) -> list[str]:
         """Return the modules that hold tasks."""
-        return ['girder_zarr.server.jobs.tasks'] if girder3.has_sessions() else []
+        if not girder3.has_sessions():
+            return []
+        return ['girder_zarr.server.jobs.tasks', 'girder_zarr.server.source_runs.source_tasks']
 
 
 def _outlive_closed_channels(app: Any) -> None:

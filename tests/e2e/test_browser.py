@@ -1,10 +1,10 @@
-"""What a user sees in Chromium: the stitched picture, its session, the administrator's page."""
+"""What a user sees in Chromium: the stitched picture, and its session."""
 
 import numpy as np
 import pytest
 
 from girder_zarr.stack.demo_job import read_picture
-from support.browser import check_accessible, keep_screenshot, wait_for_picture
+from support.browser import wait_for_picture
 
 
 @pytest.mark.parametrize('name', ['retina.jpg', 'ihc.png', 'hubble_deep_field.jpg'])
@@ -51,36 +51,3 @@ def test_a_session_appears_and_advances_without_a_reload(page, stack, girder, re
     client.wait(session)
     row.locator('a.g-stitch-session-result').wait_for()
     assert row.locator('.g-stitch-session-state').inner_text() == 'complete'
-
-
-def test_an_administrator_changes_the_order_of_sources(page, stack, girder, results, folder, tmp_path):
-    stitched = next(picture.item_id for picture in results.pictures if picture.session_id)
-    file = next(iter(girder.listFile(stitched)))
-    girder.downloadFile(file['_id'], str(tmp_path / 'copy.zip'))
-    girder.uploadFileToFolder(folder, str(tmp_path / 'copy.zip'))
-    item = next(iter(girder.listItem(folder)))['_id']
-    page.goto(f'{stack.url}#plugins/zarr/config')
-    page.locator('.g-zarr-extension').fill('zip')
-    page.locator('.g-zarr-source:first-child[data-source="zarr"]').wait_for()
-    first = page.locator('.g-zarr-source').first
-    page.get_by_role('button', name='Ask zarr later', exact=True).press('Enter')
-    page.locator('.g-zarr-source:nth-child(2)[data-source="zarr"]').wait_for()
-    # The button that was pressed has moved, and the focus with it.
-    assert page.evaluate('document.activeElement.getAttribute("aria-label")') == 'Ask zarr later'
-    other = first.get_attribute('data-source')
-    asked = girder.get(f'zarr/item/{item}/source', parameters={'probe': False})['sources']
-    names = [source['source'] for source in asked]
-    assert names.index(other) < names.index('zarr')
-    page.locator('.g-zarr-source[data-source="zarr"]').drag_to(first)
-    page.locator('.g-zarr-source:first-child[data-source="zarr"]').wait_for()
-    page.get_by_role('checkbox', name=f'Ask {other} at all', exact=True).click()
-    page.locator(f'.g-zarr-source-off[data-source="{other}"]').wait_for()
-    page.get_by_label('Item: its id').fill(f'{stack.url}#item/{item}')
-    page.get_by_role('button', name='Explain').click()
-    page.locator('.g-zarr-explanation-chosen', has_text='zarr').wait_for()
-    check_accessible(page, '.g-zarr-page')
-    keep_screenshot(page, 'settings')
-    page.get_by_role('button', name='Reset all extensions').click()
-    page.locator('#g-confirm-button').click()
-    page.locator(f'.g-zarr-source:not(.g-zarr-source-off)[data-source="{other}"]').wait_for()
-    assert girder.get('system/setting', parameters={'key': 'zarr.source_priorities'}) == {}

@@ -1,4 +1,4 @@
-"""Schemathesis against the routes of sessions: whatever is asked, no answer is a server error.
+"""Schemathesis against our routes: whatever is asked of them, no answer is a server error.
 
 GIRDER_ZARR_SCHEMATHESIS_EXAMPLES and _SEED ask for more, or for others.
 """
@@ -43,21 +43,33 @@ def bodies(folder_id):
     }
 
 
-def description(girder, folder_id, session_id):
-    """Girder's description of the session routes, with ids that there are."""
+def ids_for(path, session_id, others):
+    """The ids that there are of what a path names."""
+    kind = next((kind for kind in others if path.startswith(kind)), None)
+    return others[kind] if kind else [session_id]
+
+
+def description(girder, folder_id, session_id, others):
+    """Girder's description of the routes of sessions and of tile sources, with ids that there are.
+
+    :param others: ids by the beginnings of paths that are not about sessions.
+    """
     found = girder.get('describe')
     found['paths'] = {
         path: dict(operations)
         for path, operations in found['paths'].items()
-        if path.startswith('/stitch_session')
+        if path.startswith(('/stitch_session', '/zarr/'))
     }
     # Without the session all others would only say that there is none.
     found['paths']['/stitch_session/{id}'].pop('delete')
-    for operations in found['paths'].values():
+    for path, operations in found['paths'].items():
         for operation in operations.values():
             for parameter in operation.get('parameters', ()):
                 if parameter['in'] == 'path' and parameter['name'] in {'id', 'key'}:
-                    parameter['enum'] = [session_id] if parameter['name'] == 'id' else ['a', 'b', 'c d', '..']
+                    ids = ids_for(path, session_id, others)
+                    parameter['enum'] = ids if parameter['name'] == 'id' else ['a', 'b', 'c d', '..']
+                if parameter['name'] == 'kind':
+                    parameter['enum'] = ['count', 'none']  # a change would be one of the other tests' items
     for (path, method), schema in bodies(folder_id).items():
         operation = found['paths'][path][method]
         others = [parameter for parameter in operation['parameters'] if parameter['in'] != 'body']
@@ -75,7 +87,7 @@ def clients(stack, girder):
 
 
 def prepare(client):
-    """Make a folder and a session with a patch; return the ids of both."""
+    """Make a folder, a session with a patch, and an item; return their ids."""
     me = client.get('user/me')
     parameters = {'parentType': 'user', 'parentId': me['_id'], 'name': 'schemathesis'}
     folder = client.post('folder', parameters=parameters)
@@ -89,7 +101,16 @@ def prepare(client):
         data=patch.getvalue(),
         headers={'Content-Type': 'application/octet-stream'},
     )
-    return folder['_id'], session['_id']
+    item = client.post('item', parameters={'folderId': folder['_id'], 'name': 'any'})
+    client.uploadFile(item['_id'], io.BytesIO(patch.getvalue()), 'any.tif', len(patch.getvalue()))
+    return folder['_id'], session['_id'], item['_id']
+
+
+def runs_of(girder):
+    """The ids of the runs over the sources of items, which only administrators see."""
+    if not girder.get('zarr/source_run'):
+        girder.post('zarr/source_run', parameters={'kind': 'count'})
+    return [*[run['_id'] for run in girder.get('zarr/source_run')][:3], '0' * 24]
 
 
 @pytest.mark.skipif(not COMMAND.exists(), reason='schemathesis is not installed (it is in the extra test)')
@@ -97,7 +118,9 @@ def prepare(client):
 def test_nothing_makes_a_server_error(stack, clients, tmp_path, who):
     client = clients[who]
     described = tmp_path / 'api.json'
-    described.write_text(json.dumps(description(client, *prepare(client))), encoding='utf-8')
+    folder, session, item = prepare(client)
+    others = {'/zarr/source_run': runs_of(clients['administrator']), '/zarr/item': [item]}
+    described.write_text(json.dumps(description(client, folder, session, others)), encoding='utf-8')
     command = [COMMAND, 'run', described, '--url', f'{stack.url.rstrip("/")}/api/v1']
     command += ['-H', f'Girder-Token: {client.token}', '-c', 'not_a_server_error', '--phases', 'fuzzing']
     command += ['-n', EXAMPLES, '--seed', SEED, '--no-color', '--continue-on-failure']

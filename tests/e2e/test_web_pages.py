@@ -1,4 +1,4 @@
-"""The pages of items and of the administration, in the browser."""
+"""The pages of items, in the browser."""
 
 import io
 
@@ -33,25 +33,3 @@ def test_a_file_that_cannot_be_read_says_why(page, stack, girder, folder):
     message = page.locator('.g-zarr-item .alert')
     message.get_by_text('This file cannot be shown as an image.').wait_for()
     assert len(message.inner_text().splitlines()[0]) > len('This file cannot be shown as an image. ')
-
-
-def test_settings_have_forms(page, stack, girder):
-    page.goto(f'{stack.url}#plugins/zarr/config')
-    form = page.locator('.g-zarr-setting[data-key="zarr.stitch_limits"]')
-    field = form.get_by_label('Open sessions')
-    assert field.get_attribute('placeholder') == '1000'
-    field.fill('many')
-    form.get_by_role('button', name='Save').click()
-    form.get_by_text('openSessions: expected an integer from 1 to ').wait_for()
-    field.fill('500')
-    form.get_by_role('button', name='Save').click()
-    page.get_by_text('Limits of stitch sessions: saved.').wait_for()
-    stored = girder.get('system/setting', parameters={'key': 'zarr.stitch_limits'})
-    assert stored == {'openSessions': 500}
-    check_accessible(page, '.g-zarr-page')
-    form.get_by_role('button', name='Use the defaults').click()
-    form.locator('input[name="openSessions"][placeholder="1000"]').wait_for()
-    expires = page.locator('.g-zarr-setting[data-key="zarr.stitch_expires_hours"]')
-    expires.get_by_label('Sessions expire').fill('-1')
-    expires.get_by_role('button', name='Save').click()
-    expires.locator('.g-zarr-field-error').wait_for()

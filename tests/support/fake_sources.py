@@ -15,6 +15,7 @@ from large_image.exceptions import TileSourceError
 
 from girder_zarr.server.api import tile_sources
 from girder_zarr.server.settings.define import SettingKey
+from girder_zarr.server.tile_sources import priorities
 
 KEY = SettingKey.SOURCE_PRIORITIES
 
@@ -51,6 +52,12 @@ def make_source(label, extensions, reads=b'', **attributes):
                 return False
             return True
 
+        def getMetadata(self):
+            return {'sizeX': 1, 'sizeY': 1}
+
+        def getTile(self, *args, **kwargs):  # noqa: ARG002  large_image's own signature
+            return label.encode()
+
     Source.extensions = dict(extensions)
     Source.mimeTypes = attributes.pop('mimeTypes', {None: SourcePriority.MANUAL})
     for key, value in attributes.items():
@@ -58,9 +65,37 @@ def make_source(label, extensions, reads=b'', **attributes):
     return Source
 
 
+def three_sources():
+    """Make a registry: alpha and beta read everything, gamma files that begin with its name."""
+    return {
+        'alpha': make_source('alpha', {None: SourcePriority.FALLBACK, 'ab': SourcePriority.HIGH}),
+        'beta': make_source(
+            'beta', {None: SourcePriority.MANUAL, 'ab': SourcePriority.MEDIUM, 'b': SourcePriority.LOW}
+        ),
+        'gamma': make_source(
+            'gamma',
+            {None: SourcePriority.MANUAL, 'g': SourcePriority.PREFERRED},
+            reads=b'gamma',
+            mimeTypes={None: SourcePriority.FALLBACK, 'image/gamma': SourcePriority.PREFERRED},
+            nameMatches={r'.*\.gamma-\d+$': SourcePriority.PREFERRED},
+        ),
+    }
+
+
+def use_sources(monkeypatch, registry):
+    """Put sources in the place of those that happen to be installed."""
+    monkeypatch.setattr(girder_tilesource, 'AvailableGirderTileSources', registry)
+    monkeypatch.setattr(girder_tilesource, 'loadGirderTileSources', load_nothing)
+    monkeypatch.setattr(girder_tilesource, 'KnownExtensions', {'ab', 'b', 'g', 'foreign'})
+    monkeypatch.setattr(girder_tilesource, 'KnownMimeTypes', {'image/gamma', 'image/foreign'})
+    priorities.overrides.invalidate()
+    priorities.watch()
+
+
 def load_nothing():
     for source in girder_tilesource.AvailableGirderTileSources.values():
         girder_tilesource.KnownExtensions.update(key for key in source.extensions if key is not None)
+        girder_tilesource.KnownMimeTypes.update(key for key in source.mimeTypes if key is not None)
 
 
 def make_item(admin, folder, name, content=b'nothing', mime_type='application/octet-stream'):

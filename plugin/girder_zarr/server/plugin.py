@@ -11,8 +11,7 @@ from girder import events
 from girder.plugin import getPlugin
 
 from . import web_client
-from .api import item_bounds, zarr_links
-from .api import plugin_settings as setting_routes
+from .api import administration, item_bounds, source_run_routes, zarr_links
 from .api import sessions as session_routes
 from .api import tile_sources as tile_source_routes
 from .common.names import HANDLER
@@ -29,6 +28,7 @@ from .preview import builder, overview_store
 from .sessions import lost_image, quota
 from .settings import polled
 from .share import downloads, links, mount
+from .source_runs import source_jobs, source_tasks
 from .storage import target
 from .tile_sources import imports, tile_source, upload_check
 
@@ -48,10 +48,11 @@ def load(info: dict[str, Any]) -> None:
     tile_source_routes.register(info)
     zarr_links.register(info)
     mount.install(iiif_app.add_routes)
-    setting_routes.register(info)
+    administration.register(info)
+    source_run_routes.register(info)
     polled.install()
     _bind_events()
-    celery_json.register_local(tasks.stitch, tasks.stitch_parts)
+    celery_json.register_local(tasks.stitch, tasks.stitch_parts, source_tasks.look_through_sources)
     web_client.register(info)
     reaper.start()
 
@@ -79,3 +80,4 @@ def _bind_events() -> None:
     item_bounds.bind()
     downloads.install()
     events.bind('jobs.job.update.after', HANDLER, finalize.job_changed)
+    events.bind('jobs.job.update.after', f'{HANDLER}.sources', source_jobs.job_changed)

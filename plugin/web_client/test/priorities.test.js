@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-    choicesFor, extensionOf, extensionsOf, itemIdFrom, settingWithOrder, settingWithout, without
+    choicesFor, extensionOf, extensionsOf, itemIdFrom, mimeTypeFrom, mimeTypesOf, placeFrom, settingWithOrder,
+    settingWithout, settingWithoutKey, without
 } from '../src/lib/priorities.js';
 
 const LEVELS = ['NAMED', 'PREFERRED', 'HIGH', 'MEDIUM', 'LOW'].map((name, value) => ({ name, value }));
 const row = (extension, value, override = null) => (
     { extension, effective: value === null ? null : { value }, override });
-const source = (name, ...extensions) => ({ name, installed: true, off: false, extensions });
+const source = (name, ...extensions) => ({ name, installed: true, off: false, extensions, mimeTypes: [] });
+const typed = (mimeType, value, override = null) => {
+    const { effective } = row('', value);
+    return { mimeType, effective, override };
+};
 
 test('sources are listed in the order in which they are asked', () => {
     const sources = [
@@ -31,10 +36,16 @@ function applied(sources, setting) {
     return sources.map((one) => {
         const said = setting[one.name] || {};
         const rows = new Map(one.extensions.map((each) => [each.extension, each]));
-        Object.entries(said).forEach(([extension, name]) => {
-            rows.set(extension, { extension, override: name, effective: name === 'off' ? null : { value: level(name) } });
+        const types = new Map(one.mimeTypes.map((each) => [each.mimeType, each]));
+        Object.entries(said).forEach(([key, name]) => {
+            const fields = { override: name, effective: name === 'off' ? null : { value: level(name) } };
+            if (key.includes('/')) {
+                types.set(key, { mimeType: key, ...fields });
+            } else {
+                rows.set(key, { extension: key, ...fields });
+            }
         });
-        return { ...one, extensions: [...rows.values()] };
+        return { ...one, extensions: [...rows.values()], mimeTypes: [...types.values()] };
     });
 }
 
@@ -61,6 +72,30 @@ test('a setting makes the order that is asked for, whoever lists the extension',
     assert.equal(settingWithOrder({}, 'png', many, LEVELS), null);
 });
 
+test('a MIME type has an order of its own', () => {
+    const sources = [
+        { ...source('a', row('png', 1)), mimeTypes: [typed('image/png', 3)] },
+        { ...source('b', row('default', 4)), mimeTypes: [typed('image/png', 2), typed('image/x', 1)] },
+        source('c', row('default', 2))
+    ];
+    assert.deepEqual(mimeTypesOf(sources), ['image/png', 'image/x']);
+    const before = choicesFor(sources, 'image/png');
+    assert.deepEqual(before.map(({ name, value, isFallback }) => [name, value, isFallback]), [
+        ['b', 2, false], ['a', 3, false], ['c', 2, true]
+    ]);
+    ordersOf(before).forEach((order) => {
+        const setting = settingWithOrder({ a: { png: 'HIGH' } }, 'image/png', order, LEVELS);
+        const names = order.map(({ name }) => name);
+        assert.ok(setting, names.join());
+        assert.deepEqual(choicesFor(applied(sources, setting), 'image/png').map(({ name }) => name), names);
+        assert.equal(setting.a.png, 'HIGH');
+    });
+    assert.deepEqual(settingWithoutKey({ a: { 'image/png': 'LOW', png: 'HIGH' }, b: 'off', c: { 'image/png': 'off' } }, 'image/png'),
+        { a: { png: 'HIGH' }, b: 'off' });
+    assert.deepEqual(['Image/TIFF ', 'tif', 'a/b/c', 'image/', 'application/vnd+zarr'].map(mimeTypeFrom),
+        ['image/tiff', null, null, null, 'application/vnd+zarr']);
+});
+
 test('a source is turned off for all files; one that is off for an extension is asked for any file still', () => {
     const sources = [source('a', row('png', null, 'off'), row('default', 2)), source('b', row('png', 3))];
     assert.deepEqual(choicesFor(sources, 'png').map(({ name, isOff }) => [name, isOff]), [['b', false], ['a', false]]);
@@ -79,4 +114,16 @@ test('an item is found by its id or the address of its page', () => {
     assert.equal(itemIdFrom(`http://localhost:8080/#item/${id}?bounds=1`), id);
     assert.equal(itemIdFrom('6b02fe'), null);
     assert.equal(itemIdFrom(id + 'ab'), null);
+    assert.equal(itemIdFrom(`${id}.tif`), null);
+    assert.equal(itemIdFrom(`slide ${id}`), null);
+});
+
+test('a folder, collection or user is found by the address of its page', () => {
+    const [id, other] = ['6b02fe993e5d3b82e198ddb3', '7b02fe993e5d3b82e198ddb3'];
+    assert.deepEqual(placeFrom(id), { folderId: id });
+    assert.deepEqual(placeFrom(`http://localhost:8080/#collection/${id}`), { collectionId: id });
+    assert.deepEqual(placeFrom(`https://x.org/girder#user/${id}?a=1`), { userId: id });
+    assert.deepEqual(placeFrom(`http://localhost:8080/#collection/${id}/folder/${other}`), { folderId: other });
+    assert.equal(placeFrom(`http://localhost:8080/#item/${id}`), null);
+    assert.equal(placeFrom(''), null);
 });

@@ -38,6 +38,32 @@ def test_every_route_is_described_with_its_statuses(routes):
     assert {route: codes | common for route, codes in documented.items()} == described
 
 
+ADMIN_ROW = re.compile(r'^\| `(GET|POST|PUT|DELETE) (/zarr/[^`?]*)[^`]*` \|.*\| ([^|]*) \|$', re.MULTILINE)
+
+
+@pytest.mark.plugin('zarr')
+def test_every_route_of_administrators_is_described(api, people):
+    status, described = api.call('GET', '/describe', user=people['admin'])
+    assert status == 200
+    common = {str(code) for code in COMMON_RESPONSES}
+    found = {}
+    for path, operations in described['paths'].items():
+        if path.startswith('/zarr/'):
+            for method, operation in operations.items():
+                route = method.upper(), re.sub(r'\{(\w+)\}', r':\1', path)
+                found[route] = set(operation['responses']) - {'200'}
+                for parameter in operation.get('parameters', ()):
+                    name = parameter['name']
+                    assert f':{name}' in path.replace('{', ':') or re.search(rf'[`?&]{name}[`=]', PAGE), (
+                        route, name,
+                    )  # fmt: skip
+    documented = {
+        (method, path): set(codes.split(', ')) | common for method, path, codes in ADMIN_ROW.findall(PAGE)
+    }
+    assert len(found) == 12
+    assert documented == found
+
+
 @pytest.mark.plugin('zarr')
 def test_every_parameter_is_described(routes):
     for (method, path), description in routes.items():

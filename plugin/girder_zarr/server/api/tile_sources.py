@@ -12,7 +12,7 @@ from girder.models.file import File
 from girder.models.item import Item
 from large_image.constants import SourcePriority
 
-from girder_zarr.errors import NotFoundError
+from girder_zarr.errors import InvalidInputError, NotFoundError
 from girder_zarr.image.validate.findings import Bounds
 from girder_zarr.image.validate.hierarchy import validate
 from girder_zarr.server.common.http_errors import answers_errors
@@ -23,6 +23,8 @@ from girder_zarr.server.tile_sources import priorities
 
 #: What one request looks at: some seconds of work.
 VALIDATION_BOUNDS = Bounds(groups=2000, keys=5000, all_keys=50_000)
+#: Characters of a file's name or MIME type; file systems take 255.
+MAX_NAME = 1000
 
 
 class ZarrResource(StrictResource):
@@ -32,13 +34,14 @@ class ZarrResource(StrictResource):
         super().__init__()
         self.resourceName = 'zarr'
         self.route('GET', ('source',), self.listSources)
+        self.route('GET', ('source', 'explanation'), self.explainName)
         self.route('GET', ('item', ':id', 'source'), self.explainItem)
         self.route('GET', ('item', ':id', 'validation'), self.validateItem)
 
     @access.user(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
         Description(
-            'List the tile sources with their own and their effective priorities by file extension.'
+            'List the tile sources with their own and their effective priorities by extension and MIME type.'
         ).notes(
             'Lower values come first. The extension "default" stands for files whose extension the source '
             'does not list. The setting zarr.source_priorities changes the effective priorities.'
@@ -51,6 +54,23 @@ class ZarrResource(StrictResource):
             'sources': explanation.list_sources(),
             'fixedByEnvironment': priorities.fixed_by_environment(),
         }
+
+    @access.user(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('Say which tile sources would be asked for a file of a name, in their order, and why.')
+        .notes('Nothing is opened or stored.')
+        .param('name', 'The name of the file.')
+        .param('mimeType', 'Its MIME type, where it has one.', required=False)
+        .errorResponse('The name or the MIME type is empty or too long.', 400)
+    )
+    @answers_errors
+    def explainName(self, name: str, mimeType: str | None) -> dict[str, Any]:
+        """Answer ``GET /zarr/source/explanation``."""
+        for label, text in (('name', name), ('mimeType', mimeType or 'none')):
+            if not text.strip() or len(text) > MAX_NAME:
+                msg = f'{label}: expected 1 to {MAX_NAME} characters, found {text[:60]!r}.'
+                raise InvalidInputError(msg)
+        return explanation.explain_name(name.strip(), (mimeType or '').strip())
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(

@@ -104,11 +104,11 @@ def end(session: Document) -> None:
     close(session['jobId'], statuses.get(session['state'], JobStatus.CANCELED))
 
 
-def list_open() -> list[Document]:
-    """Return the jobs of all sessions that have not ended."""
+def list_open(job_type: str = JOB_TYPE) -> list[Document]:
+    """Return the jobs of a type that have not ended: of all sessions, where none is named."""
     # Two ranges of the index; workers have statuses of their own above Girder's.
     others = ({'$lt': min(ENDED)}, {'$gt': max(ENDED)})
-    return [job for status in others for job in Job().find({'type': JOB_TYPE, 'status': status})]
+    return [job for status in others for job in Job().find({'type': job_type, 'status': status})]
 
 
 def close(job_id: Any, status: int = JobStatus.CANCELED) -> None:

@@ -102,15 +102,19 @@ def record_progress(session: Document) -> None:
     StitchSession().collection.update_one(query, {'$set': {'runs': 1}})
 
 
+def resend_pause(count: int) -> dt.timedelta:
+    """Return how long to wait before a message that was sent so often is sent again."""
+    pause = min(RESEND_SECONDS * 2 ** min(count - 1, _MAX_DOUBLINGS), MAX_RESEND_SECONDS)
+    return dt.timedelta(seconds=pause)
+
+
 def claim_dispatch(session: Document) -> bool:
     """Return whether the message of a finalizing session is to be sent again, and by this process."""
     if is_held(session):
         return False
     sent = session.get('sent') or {'at': session['updated'], 'count': 1}
-    if sent['count']:
-        pause = min(RESEND_SECONDS * 2 ** min(sent['count'] - 1, _MAX_DOUBLINGS), MAX_RESEND_SECONDS)
-        if now() - sent['at'] < dt.timedelta(seconds=pause):
-            return False
+    if sent['count'] and now() - sent['at'] < resend_pause(sent['count']):
+        return False
     query = {
         '_id': session['_id'],
         'state': FINALIZING,

@@ -17,6 +17,7 @@ from girder_zarr.server.jobs import cleanup, dispatch, girder_job
 from girder_zarr.server.leases.part_lease import StitchPart
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import FINALIZING
+from girder_zarr.server.source_runs import source_jobs
 
 from . import expired, orphans
 
@@ -68,6 +69,7 @@ def scan() -> None:
             _logging_errors(cleanup.clean_up_if_abandoned, session)
         for job in girder_job.list_open():
             _logging_errors(cleanup.end_job_of_ended_attempt, job)
+        source_jobs.look_after()
         _discard_parts()
         expired.sweep_if_due()
         orphans.sweep_if_due()

@@ -15,23 +15,26 @@ OFF = 'off'
 DEFAULT = 'default'
 #: A server has some thirty sources; what is larger is a mistake, and would slow every choice of a source.
 MAX_SOURCES = 200
-#: The largest source lists some two hundred extensions.
-MAX_EXTENSIONS = 500
+#: Extensions and MIME types of one source; the largest source lists some two hundred extensions.
+MAX_KEYS = 500
 
 _SOURCE_NAME = re.compile(r'[A-Za-z0-9_-]{1,64}')
 # What Girder takes for an extension of a file: one part of its name, lower case, without a dot.
 _EXTENSION = re.compile(r'[^\s./\\$\x00]{1,32}')
+# A type and a subtype (RFC 6838, 4.2); `$`, which both may hold, is kept out of names of fields.
+_MIME_TYPE = re.compile(r'[a-z0-9][a-z0-9!#&^_.+-]{0,126}/[a-z0-9][a-z0-9!#&^_.+-]{0,126}')
 PRIORITY_NAMES = tuple(priority.name for priority in SourcePriority)
 
 
 def normalise_source_priorities(value: object) -> dict[str, Any]:
     """Check and normalise the overrides of tile source priorities.
 
-    :param value: ``{source: 'off'}`` or ``{source: {extension: priority}}``, where an extension is written in
-        any case with or without a leading dot ('' or 'default' stands for files whose extension the source
-        does not list) and a priority is a name of `large_image.constants.SourcePriority`, its number, 'off'.
+    :param value: ``{source: 'off'}`` or ``{source: {key: priority}}``, where a key is an extension in any
+        case with or without a leading dot ('' or 'default' stands for files whose extension the source does
+        not list) or a MIME type, which has a slash, and a priority is a name of
+        `large_image.constants.SourcePriority`, its number, 'off'.
         None is no override at all. A source need not be installed: another process may have it.
-    :returns: the same with lower case extensions, 'default' for '', and names in place of numbers.
+    :returns: the same with lower case keys, 'default' for '', and names in place of numbers.
     :raises ValidationException: with what was expected and what was found.
     """
     if value is None:
@@ -57,22 +60,43 @@ def _normalise_source(source: str, overrides: object) -> str | dict[str, str]:
         return OFF
     if not isinstance(overrides, Mapping):
         raise _invalid(
-            f'source "{source}": expected "off" or a JSON object of extensions, found {describe(overrides)}'
+            f'source "{source}": expected "off" or a JSON object of extensions and MIME types, '
+            f'found {describe(overrides)}'
         )
-    if len(overrides) > MAX_EXTENSIONS:
+    if len(overrides) > MAX_KEYS:
         raise _invalid(
-            f'source "{source}": expected at most {MAX_EXTENSIONS} extensions, found {len(overrides)}'
+            f'source "{source}": expected at most {MAX_KEYS} extensions and MIME types, '
+            f'found {len(overrides)}'
         )
     result: dict[str, str] = {}
-    for key, priority in overrides.items():
-        extension = _normalise_extension(source, key)
-        name = _normalise_priority(source, extension, priority)
-        if result.setdefault(extension, name) != name:
+    for given, priority in overrides.items():
+        key = _normalise_key(source, given)
+        name = _normalise_priority(source, key, priority)
+        if result.setdefault(key, name) != name:
             raise _invalid(
-                f'source "{source}", extension "{extension}": expected one priority, '
-                f'found {result[extension]} and {name}'
+                f'source "{source}", {kind_of(key)} "{key}": expected one priority, '
+                f'found {result[key]} and {name}'
             )
     return result
+
+
+def is_mime_type(key: str) -> bool:
+    """Return whether a key of the setting is a MIME type; the others are extensions."""
+    return '/' in key
+
+
+def kind_of(key: str) -> str:
+    """Name what a key of the setting is, for messages."""
+    return 'MIME type' if is_mime_type(key) else 'extension'
+
+
+def _normalise_key(source: str, key: object) -> str:
+    if not isinstance(key, str) or not is_mime_type(key):
+        return _normalise_extension(source, key)
+    mime_type = key.strip().lower()
+    if not _MIME_TYPE.fullmatch(mime_type):
+        raise _invalid(f'source "{source}": expected a MIME type such as "image/tiff", found {describe(key)}')
+    return mime_type
 
 
 def _normalise_extension(source: str, key: object) -> str:
@@ -87,7 +111,7 @@ def _normalise_extension(source: str, key: object) -> str:
     return extension
 
 
-def _normalise_priority(source: str, extension: str, priority: object) -> str:
+def _normalise_priority(source: str, key: str, priority: object) -> str:
     if isinstance(priority, str):
         name = priority.strip()
         if name.lower() == OFF:
@@ -103,7 +127,7 @@ def _normalise_priority(source: str, extension: str, priority: object) -> str:
         else:
             return str(name)
     raise _invalid(
-        f'source "{source}", extension "{extension}": expected {", ".join(PRIORITY_NAMES)}, '
+        f'source "{source}", {kind_of(key)} "{key}": expected {", ".join(PRIORITY_NAMES)}, '
         f'a number from {min(SourcePriority).value} to {max(SourcePriority).value} or "{OFF}", '
         f'found {describe(priority)}'
     )

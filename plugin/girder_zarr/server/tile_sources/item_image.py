@@ -6,6 +6,8 @@ from typing import Any
 
 from girder.models.item import Item
 
+from girder_zarr.server.common.names import now
+
 
 def set_large_image(
     item: dict[str, Any], file: dict[str, Any], source: str, *, replace_source: bool = False
@@ -23,3 +25,14 @@ def set_large_image(
     query = {'_id': item['_id'], 'largeImage.fileId': {'$in': images}}
     fields = {'largeImage': {'fileId': file['_id'], 'sourceName': source}}
     Item().update(query, {'$set': fields}, multi=False)
+
+
+def change_source(item_id: Any, file_id: Any, before: str, after: str) -> bool:
+    """Let another source open an item's image; return whether that was done, by one update.
+
+    Nothing is done where the item has another image or another source by now, or is gone.
+    """
+    query = {'_id': item_id, 'largeImage.fileId': file_id, 'largeImage.sourceName': before}
+    # Tiles carry `updated` in their ETag: browsers would go on with those of the other source.
+    update = {'$set': {'largeImage.sourceName': after, 'updated': now()}}
+    return bool(Item().collection.update_one(query, update).matched_count)

@@ -1,4 +1,4 @@
-"""Priorities of tile sources by extension, as an administrator sets them.
+"""Priorities of tile sources by extension and MIME type, as an administrator sets them.
 
 large_image decides from three class attributes of each source: ``extensions``, ``mimeTypes``,
 ``nameMatches``. `install` puts live views in their place. A view holds the source's own values
@@ -24,7 +24,12 @@ from large_image.constants import SourcePriority
 
 from girder_zarr.server.settings.define import SettingKey
 from girder_zarr.server.settings.polled import PolledSetting, is_fixed_by_environment
-from girder_zarr.server.settings.source_priorities import DEFAULT, OFF, normalise_source_priorities
+from girder_zarr.server.settings.source_priorities import (
+    DEFAULT,
+    OFF,
+    is_mime_type,
+    normalise_source_priorities,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -51,18 +56,20 @@ def apply_overrides(
 ) -> Mapping[str | None, Any]:
     """Give a source's own values of one attribute as the setting changes them.
 
-    'off' for a source leaves nothing by which it could be chosen; 'off' for an extension takes the extension
-    away; 'off' for the default keeps the source from files whose extension it does not list.
+    'off' for a source leaves nothing by which it could be chosen; 'off' for an extension or a MIME type takes
+    it away; 'off' for the default keeps the source from files whose extension it does not list.
     """
     changes = settings.get(source)
     if changes is None:
         return own
     if changes == OFF:
         return {} if attribute == 'nameMatches' else {None: SourcePriority.MANUAL}
-    if attribute != 'extensions':
+    if attribute == 'nameMatches':
         return own
     result = dict(own)
     for key, name in changes.items():
+        if is_mime_type(key) != (attribute == 'mimeTypes'):
+            continue
         if key == DEFAULT:
             result[None] = SourcePriority.MANUAL if name == OFF else SourcePriority[name]
         elif name == OFF:
@@ -128,7 +135,8 @@ def registries() -> tuple[Registry, Registry]:
 _installed = False
 _watch_lock = threading.RLock()
 _watched: tuple[tuple[type, ...], ...] = ()
-_ever_known: set[str] = set()
+#: What sources were ever known by, extensions and MIME types, in the sets of girder_large_image.
+_ever_known: dict[str, set[str]] = {'extensions': set(), 'mimeTypes': set()}
 
 
 def watch() -> None:
@@ -141,8 +149,9 @@ def watch() -> None:
         for registry in registries():
             for name, source in list(registry.items()):
                 _put_views(name, source)
+                _add_late_extensions(name, source)
         _watched = registered
-        sync_known_extensions(overrides.known)
+        sync_known(overrides.known)
 
 
 def _put_views(name: str, source: type) -> None:
@@ -151,23 +160,40 @@ def _put_views(name: str, source: type) -> None:
             setattr(source, attribute, LivePriorities(name, attribute, own_values(source, attribute)))
 
 
-def sync_known_extensions(settings: Settings) -> None:
-    """Bring girder_large_image's set of extensions worth a look at upload in line with the setting."""
+def _add_late_extensions(name: str, source: Any) -> None:
+    """Let a source add now what it would add when it opens its first file.
+
+    Otherwise the order of the sources would depend on what a process has opened so far.
+    """
+    try:
+        getattr(source, 'addKnownExtensions', lambda: None)()
+    except Exception:
+        logger.warning('The tile source %s cannot say which extensions it knows', name, exc_info=True)
+
+
+def sync_known(settings: Settings) -> None:
+    """Bring girder_large_image's sets of what is worth a look at upload in line with the setting."""
+    _sync(settings, 'extensions', girder_tilesource.KnownExtensions)
+    _sync(settings, 'mimeTypes', girder_tilesource.KnownMimeTypes)
+
+
+def _sync(settings: Settings, attribute: str, known: set[str]) -> None:
     wanted: set[str] = set()
+    ever = _ever_known[attribute]
     for name, source in list(girder_tilesource.AvailableGirderTileSources.items()):
         if getattr(source, 'girderSource', False):
-            own = own_values(source, 'extensions')
-            effective = apply_overrides(settings, name, 'extensions', own)
+            own = own_values(source, attribute)
+            effective = apply_overrides(settings, name, attribute, own)
             wanted.update(key for key in effective if key is not None)
-            _ever_known.update(key for key in own if key is not None)
-    _ever_known.update(wanted)
-    girder_tilesource.KnownExtensions.difference_update(_ever_known - wanted)
-    girder_tilesource.KnownExtensions.update(wanted)
+            ever.update(key for key in own if key is not None)
+    ever.update(wanted)
+    known.difference_update(ever - wanted)
+    known.update(wanted)
 
 
 #: The setting as this process knows it; a worker without a database keeps the sources' own priorities.
 overrides: PolledSetting[Settings] = PolledSetting(
-    SettingKey.SOURCE_PRIORITIES, _tolerant, {}, fail_closed=False, on_change=sync_known_extensions
+    SettingKey.SOURCE_PRIORITIES, _tolerant, {}, fail_closed=False, on_change=sync_known
 )
 
 
@@ -207,7 +233,7 @@ def uninstall() -> None:
                 for attribute in ATTRIBUTES:
                     if isinstance(vars(source).get(attribute), LivePriorities):
                         setattr(source, attribute, own_values(source, attribute))
-        sync_known_extensions({})
+        sync_known({})
 
 
 def _watching(load: Callable[..., None]) -> Callable[..., None]:

@@ -47,6 +47,13 @@ class Facts:
             path=path,
         )
 
+    @classmethod
+    def named(cls, name: str, mime_type: str | None) -> Facts:
+        """Gather what a file's name and MIME type alone say, as Girder reads names."""
+        base = PurePosixPath(name).name
+        extensions = tuple(part.lower().split()[0] for part in base.split('.')[1:] if part.strip())
+        return cls(name=base, extensions=extensions, mime_type=mime_type or None, path=None)
+
 
 @dataclass
 class Candidate:
@@ -130,7 +137,7 @@ def _matches(source: Any, extensions: dict[str | None, Any], facts: Facts) -> li
     matches = [(extensions[e], f'extension .{e}') for e in facts.extensions if e in extensions]
     mime_types = getattr(source, 'mimeTypes', None) or {}
     if facts.mime_type and facts.mime_type in mime_types:
-        matches.append((mime_types[facts.mime_type], f'mime type {facts.mime_type}'))
+        matches.append((mime_types[facts.mime_type], f'MIME type {facts.mime_type}'))
     for pattern, priority in (getattr(source, 'nameMatches', None) or {}).items():
         if re.match(pattern, facts.name):
             matches.append((priority, f'name {pattern}'))
@@ -141,6 +148,7 @@ def _why_never(name: str, facts: Facts) -> str:
     changes = priorities.overrides().get(name)
     if changes == OFF:
         return 'The administrator has turned this source off.'
-    if changes and any(changes.get(key) == OFF for key in (DEFAULT, *facts.extensions)):
+    keys = (DEFAULT, *facts.extensions, facts.mime_type)
+    if changes and any(changes.get(key) == OFF for key in keys):
         return 'The administrator has turned this source off for files like this one.'
     return 'This source is used only where it is asked for by name.'

@@ -5,7 +5,8 @@
  * @property {string} key
  * @property {string} title
  * @property {string} help
- * @property {'lines'|'number'|'object'} kind lines of a list, one number or nothing, or an object of limits.
+ * @property {'lines'|'number'|'object'|'viewers'} kind lines of a list, one number or nothing, an object of limits, or
+ *   a list of programs.
  */
 
 /** @type {Shape[]} */
@@ -47,13 +48,26 @@ const SETTINGS = [
     {
         key: 'zarr.style_functions', title: 'Functions that styles may call', kind: 'lines',
         help: 'One a line, besides those of large_image: package.module.function or package.module.*.'
+    },
+    {
+        key: 'zarr.viewers', title: 'Programs that images are opened in', kind: 'viewers',
+        help: 'What the page of an item offers, in this order. In the text {url} stands for the address of the image, ' +
+            '{encoded} for the same as a part of another address.'
     }
 ];
 
-/** The texts of a form: {name: text}; a setting that is no object has one, called `value`. */
+/** What a program's text is. */
+const VIEWER_KINDS = {
+    link: 'link', address: 'address to paste', command: 'command', python: 'Python', r: 'R'
+};
+
+/** The texts of a form: {name: text}; a setting that is no object has one, called `value`; of programs it is a list. */
 function textsOf({ kind }, value, standard) {
     if (kind === 'lines') {
         return { value: (value || []).join('\n') };
+    }
+    if (kind === 'viewers') {
+        return { value: (value || standard).map((one) => ({ ...one })) };
     }
     if (kind === 'number') {
         return { value: value === null || value === undefined ? '' : String(value) };
@@ -69,6 +83,9 @@ function textOf(value) {
 function valueOf({ kind }, texts, standard) {
     if (kind === 'lines') {
         return texts.value.split('\n').map((line) => line.trim()).filter(Boolean);
+    }
+    if (kind === 'viewers') {
+        return texts.value;
     }
     if (kind === 'number') {
         return texts.value.trim() ? numberOr(texts.value) : null;
@@ -96,4 +113,21 @@ function fieldOf(message, names) {
     return names.find((name) => rest.startsWith(`${name}:`)) || null;
 }
 
-export { SETTINGS, fieldOf, textsOf, valueOf, wordsOf };
+/**
+ * The program and the field of it that a refusal is about: sentences name the program where it has a name.
+ *
+ * @param {string} message
+ * @param {{name: string}[]} viewers
+ * @returns {?{at: number, field: string}}
+ */
+function viewerFieldOf(message, viewers) {
+    const rest = message.replace(/^zarr\.viewers: /, '');
+    if (rest.startsWith('name: ')) {
+        const at = viewers.findIndex(({ name }) => !name.trim() || name.length > 60);
+        return { at: Math.max(at, 0), field: 'name' };
+    }
+    const at = viewers.findIndex(({ name }) => ['kind', 'text'].some((field) => rest.startsWith(`${name}: ${field}: `)));
+    return at < 0 ? null : { at, field: rest.startsWith(`${viewers[at].name}: kind: `) ? 'kind' : 'text' };
+}
+
+export { SETTINGS, VIEWER_KINDS, fieldOf, textsOf, valueOf, viewerFieldOf, wordsOf };

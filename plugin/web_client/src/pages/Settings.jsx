@@ -1,8 +1,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { itemIdFrom } from '../lib/priorities.js';
-import { Explanation } from '../ui/Explanation.jsx';
+import { SessionUse } from '../ui/SessionUse.jsx';
 import { SettingForms } from '../ui/SettingForms.jsx';
 import { SourceOrder } from '../ui/SourceOrder.jsx';
+import { SourceRuns } from '../ui/SourceRuns.jsx';
+import { WhySource } from '../ui/WhySource.jsx';
 import { useTitle } from '../ui/hooks.js';
 import { Message } from '../ui/parts.jsx';
 
@@ -22,37 +23,18 @@ function Breadcrumb() {
     return <div class="g-config-breadcrumb-container" ref={element} />;
 }
 
-/** Ask for an item: who opens it, and why. */
-function WhyThisSource() {
-    const [typed, setTyped] = useState('');
-    const [asked, setAsked] = useState(null);
-    function ask(event) {
-        event.preventDefault();
-        setAsked({ id: itemIdFrom(typed) });
-    }
+function Part({ name, title, children }) {
     return (
-        <section aria-labelledby="g-zarr-why">
-            <h2 id="g-zarr-why">Why this source?</h2>
-            <form class="g-zarr-explain-form" onSubmit={ask}>
-                <label for="g-zarr-explain-item">Item: its id, or the address of its page</label>
-                <div class="g-zarr-buttons">
-                    <input
-                        id="g-zarr-explain-item" class="form-control input-sm" value={typed}
-                        onInput={({ currentTarget }) => setTyped(currentTarget.value)}
-                    />
-                    <button type="submit" class="btn btn-default btn-sm">Explain</button>
-                </div>
-            </form>
-            {asked && !asked.id
-                ? <Message>Expected the id of an item (24 digits 0-9, a-f) or the address of its page.</Message>
-                : null}
-            {asked && asked.id ? <Explanation itemId={asked.id} /> : null}
+        <section aria-labelledby={`g-zarr-${name}`}>
+            <h2 id={`g-zarr-${name}`}>{title}</h2>
+            {children}
         </section>
     );
 }
 
 function Settings() {
     useTitle('Zarr');
+    const [revision, setRevision] = useState(0);
     const user = getCurrentUser();
     if (!user || !user.get('admin')) {
         return <Message kind="warning">Only administrators see this page.</Message>;
@@ -60,15 +42,13 @@ function Settings() {
     return (
         <div class="g-zarr-page g-zarr-settings">
             <Breadcrumb />
-            <section aria-labelledby="g-zarr-order">
-                <h2 id="g-zarr-order">Tile sources</h2>
-                <SourceOrder />
-            </section>
-            <WhyThisSource />
-            <section aria-labelledby="g-zarr-settings">
-                <h2 id="g-zarr-settings">Settings</h2>
-                <SettingForms />
-            </section>
+            <Part name="order" title="Tile sources">
+                <SourceOrder onChanged={() => setRevision((before) => before + 1)} />
+            </Part>
+            <Part name="why" title="Why this source?"><WhySource revision={revision} /></Part>
+            <Part name="runs" title="Items that another source would open"><SourceRuns /></Part>
+            <Part name="use" title="Use of stitch sessions"><SessionUse /></Part>
+            <Part name="settings" title="Settings"><SettingForms /></Part>
         </div>
     );
 }

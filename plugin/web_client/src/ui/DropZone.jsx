@@ -6,8 +6,10 @@ import { canKeep, droppedFiles, pickFiles, pickFolder, pickedFiles } from '../li
  *
  * @param {Object} props
  * @param {function(import('../lib/dropped.js').Chosen[]): void} props.onFiles
+ * @param {boolean} [props.compact]
+ * @param {boolean} [props.single] whether one file is chosen.
  */
-function DropZone({ onFiles, children, compact = false }) {
+function DropZone({ onFiles, children, compact = false, single = false }) {
     const [over, setOver] = useState(false);
     const files = useRef(null);
     const folder = useRef(null);
@@ -50,14 +52,21 @@ function DropZone({ onFiles, children, compact = false }) {
         >
             {children}
             <span class="g-zarr-drop-buttons">
-                <button type="button" class="btn btn-default btn-sm" onClick={() => choose(pickFolder, folder)}>
-                    Choose a folder
-                </button>
-                <button type="button" class="btn btn-default btn-sm" onClick={() => choose(pickFiles, files)}>
-                    Choose files
+                {single
+                    ? null
+                    : (
+                        <button type="button" class="btn btn-default btn-sm" onClick={() => choose(pickFolder, folder)}>
+                            Choose a folder
+                        </button>
+                    )}
+                <button
+                    type="button" class="btn btn-default btn-sm"
+                    onClick={() => (single ? files.current.click() : choose(pickFiles, files))}
+                >
+                    {single ? 'Choose a file' : 'Choose files'}
                 </button>
             </span>
-            <input ref={files} class="g-zarr-pick-files" type="file" multiple hidden onChange={pick} />
+            <input ref={files} class="g-zarr-pick-files" type="file" multiple={!single} hidden onChange={pick} />
             <input ref={folder} class="g-zarr-pick-folder" type="file" webkitdirectory hidden onChange={pick} />
         </div>
     );

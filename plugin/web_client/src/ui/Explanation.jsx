@@ -2,47 +2,56 @@ import { useEffect, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { Message } from './parts.jsx';
 
-/** Which tile source opens an item, and what each of them says about it. */
-function Explanation({ itemId }) {
+/** Where to ask about an item, or about a file of which only name and MIME type are known. */
+function questionOf({ itemId, name, mimeType }) {
+    return itemId ? [`zarr/item/${itemId}/source`] : ['zarr/source/explanation', { name, mimeType }];
+}
+
+/**
+ * Which tile source opens an item or would be asked for a file, and what each of them says about it.
+ *
+ * @param {Object} props
+ * @param {string} [props.itemId] an item, whose file is opened, or
+ * @param {string} [props.name] the name of a file, and
+ * @param {string} [props.mimeType]
+ * @param {*} [props.revision] another value asks again.
+ */
+function Explanation({ itemId, name, mimeType, revision }) {
     const [{ answer, failure }, setState] = useState({});
     useEffect(() => {
         let isGone = false;
-        setState({});
-        get(`zarr/item/${itemId}/source`).then((found) => isGone || setState({ answer: found }))
+        get(...questionOf({ itemId, name, mimeType })).then((found) => isGone || setState({ answer: found }))
             .catch((error) => isGone || setState({ failure: error }));
         return () => {
             isGone = true;
         };
-    }, [itemId]);
+    }, [itemId, name, mimeType, revision]);
     if (failure) {
         return <Message data-error>{failure.message}</Message>;
     }
     if (!answer) {
         return <p class="text-muted" role="status">Every source is asked whether it can read the file…</p>;
     }
-    const { fileName, wouldChoose, current, sources } = answer;
+    const { fileName, summary, wouldChoose, sources } = answer;
     return (
         <div class="g-zarr-explanation">
             <p>
                 <span class="g-zarr-explanation-file">{fileName}</span>
-                {wouldChoose
-                    ? <>{' would be opened by '}<strong class="g-zarr-explanation-chosen">{wouldChoose}</strong>.</>
-                    : ' would be opened by no source.'}
-                {current && current !== wouldChoose
-                    ? (
-                        <>
-                            {' The item is registered with '}<strong class="g-zarr-explanation-current">{current}</strong>
-                            {' and stays with it until its large image is removed and made again.'}
-                        </>
-                    )
-                    : current ? ' That is also what the item is registered with.' : null}
+                {itemId
+                    ? wouldChoose
+                        ? <>{' would be opened by '}<strong class="g-zarr-explanation-chosen">{wouldChoose}</strong>.</>
+                        : ' would be opened by no source.'
+                    : ' is not there to be opened: this is the order in which the sources are asked.'}
             </p>
+            <ul class="g-zarr-explanation-why">
+                {summary.map((sentence) => <li key={sentence}>{sentence}</li>)}
+            </ul>
             <div class="table-responsive" tabindex="0" role="region" aria-label="What each source says">
                 <table class="table table-condensed">
                     <thead>
                         <tr>
-                            {['Source', 'Priority', 'By', 'Can read it', 'Why not'].map((name) => (
-                                <th key={name} scope="col">{name}</th>
+                            {['Source', 'Priority', 'By', ...(itemId ? ['Can read it'] : []), 'Why not'].map((one) => (
+                                <th key={one} scope="col">{one}</th>
                             ))}
                         </tr>
                     </thead>
@@ -55,7 +64,9 @@ function Explanation({ itemId }) {
                                 <th scope="row">{source.source}{source.current ? ' (registered)' : ''}</th>
                                 <td>{source.considered ? `${source.priorityName} (${source.priority})` : 'never'}</td>
                                 <td>{source.matched}{source.geospatialMismatch ? ', geospatial mismatch' : ''}</td>
-                                <td>{source.canRead === null ? 'not asked' : source.canRead ? 'yes' : 'no'}</td>
+                                {itemId
+                                    ? <td>{source.canRead === null ? 'not asked' : source.canRead ? 'yes' : 'no'}</td>
+                                    : null}
                                 <td class="g-zarr-explanation-reason">{source.reason || ''}</td>
                             </tr>
                         ))}

@@ -2,7 +2,55 @@ import { useEffect, useState } from 'preact/hooks';
 import { get, request } from '../lib/api.js';
 import { SETTINGS, fieldOf, textsOf, valueOf, wordsOf } from '../lib/settings.js';
 import { Field, Text } from './SpecForm.jsx';
-import { Failure, Message, toast } from './parts.jsx';
+import { ViewersForm } from './ViewersForm.jsx';
+import { Failure, Message, confirmed, toast } from './parts.jsx';
+import { useUnsaved } from './unsaved.js';
+
+/** The limits of a setting that is an object, each with a field. */
+function LimitFields({ shape, found, shown, error, onChange }) {
+    const names = Object.keys(shown);
+    const standard = textsOf(shape, found.default, found.default);
+    const field = error && fieldOf(error.message, names);
+    return (
+        <>
+            <div class="g-zarr-fields">
+                {names.map((name) => (
+                    <Text
+                        key={name} label={wordsOf(name)} name={name} value={shown[name]} disabled={found.fixedByEnvironment}
+                        placeholder={standard[name]} error={field === name ? error.message : null}
+                        onInput={(text) => onChange({ ...shown, [name]: text })}
+                    />
+                ))}
+            </div>
+            {error && !field ? <Failure failure={error} /> : null}
+        </>
+    );
+}
+
+function LinesField({ shape, found, shown, error, onChange }) {
+    return (
+        <Field label={shape.title} error={error && error.message}>
+            {(props) => (
+                <textarea
+                    class="form-control" rows="3" value={shown.value} disabled={found.fixedByEnvironment} spellcheck={false}
+                    {...props} onInput={({ currentTarget }) => onChange({ value: currentTarget.value })}
+                />
+            )}
+        </Field>
+    );
+}
+
+function NumberField({ shape, found, shown, error, onChange }) {
+    return (
+        <Text
+            label={shape.title} value={shown.value} disabled={found.fixedByEnvironment} inputmode="numeric"
+            placeholder={found.default === null ? '' : String(found.default)} error={error && error.message}
+            onInput={(value) => onChange({ value })}
+        />
+    );
+}
+
+const FIELDS = { object: LimitFields, lines: LinesField, number: NumberField, viewers: ViewersForm };
 
 /** One setting with a form of its own. */
 function SettingForm({ shape, found, onSaved }) {
@@ -12,9 +60,9 @@ function SettingForm({ shape, found, onSaved }) {
     const stored = textsOf(shape, found.value, found.default);
     const shown = texts || stored;
     const isChanged = JSON.stringify(shown) !== JSON.stringify(stored);
-    const names = Object.keys(shown);
-    const field = error && fieldOf(error.message, names);
-    const set = (name) => (text) => setTexts({ ...shown, [name]: text });
+    const fixed = found.fixedByEnvironment;
+    const Fields = FIELDS[kind];
+    useUnsaved(isChanged);
 
     async function save(value) {
         setError(null);
@@ -28,7 +76,15 @@ function SettingForm({ shape, found, onSaved }) {
             setError(refusal);
         }
     }
-    const fixed = found.fixedByEnvironment;
+    function discard() {
+        setTexts(null);
+        setError(null);
+    }
+    async function reset() {
+        if (await confirmed(`${title}: replace what is stored with the defaults?`, 'Use the defaults')) {
+            await save(null);
+        }
+    }
     return (
         <form
             class="g-zarr-setting" data-key={key} novalidate aria-label={title} onSubmit={(event) => {
@@ -36,42 +92,12 @@ function SettingForm({ shape, found, onSaved }) {
                 save(valueOf(shape, shown, found.default));
             }}
         >
-            <h3>{title}</h3>
+            <h3>{title}{isChanged ? <span class="g-zarr-unsaved">not saved</span> : null}</h3>
             <p class="g-zarr-hint">{help}</p>
             {fixed
                 ? <Message kind="info">This value comes from the environment variable <code>{found.variable}</code>.</Message>
                 : null}
-            {kind === 'object'
-                ? (
-                    <div class="g-zarr-fields">
-                        {names.map((name) => (
-                            <Text
-                                key={name} label={wordsOf(name)} name={name} value={shown[name]} disabled={fixed}
-                                placeholder={textsOf({ kind }, found.default, found.default)[name]}
-                                error={field === name ? error.message : null} onInput={set(name)}
-                            />
-                        ))}
-                    </div>
-                )
-                : kind === 'lines'
-                    ? (
-                        <Field label={title} error={error && error.message}>
-                            {(props) => (
-                                <textarea
-                                    class="form-control" rows="3" value={shown.value} disabled={fixed} spellcheck={false}
-                                    {...props} onInput={({ currentTarget }) => set('value')(currentTarget.value)}
-                                />
-                            )}
-                        </Field>
-                    )
-                    : (
-                        <Text
-                            label={title} value={shown.value} disabled={fixed} inputmode="numeric"
-                            placeholder={found.default === null ? '' : String(found.default)}
-                            error={error && error.message} onInput={set('value')}
-                        />
-                    )}
-            {error && kind === 'object' && !field ? <Failure failure={error} /> : null}
+            <Fields shape={shape} found={found} shown={shown} error={error} onChange={setTexts} />
             <p class="g-zarr-buttons">
                 <button
                     type="submit" class={`btn btn-sm ${isChanged ? 'btn-primary' : 'btn-default'}`}
@@ -79,7 +105,10 @@ function SettingForm({ shape, found, onSaved }) {
                 >
                     Save
                 </button>
-                <button type="button" class="btn btn-default btn-sm" disabled={fixed} onClick={() => save(null)}>
+                {isChanged
+                    ? <button type="button" class="btn btn-default btn-sm" onClick={discard}>Discard</button>
+                    : null}
+                <button type="button" class="btn btn-default btn-sm" disabled={fixed} onClick={reset}>
                     Use the defaults
                 </button>
             </p>

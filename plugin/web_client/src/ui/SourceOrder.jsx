@@ -1,6 +1,9 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { get, request } from '../lib/api.js';
-import { DEFAULT, choicesFor, extensionOf, extensionsOf, settingWithOrder, settingWithout, without } from '../lib/priorities.js';
+import {
+    DEFAULT, choicesFor, extensionOf, extensionsOf, mimeTypeFrom, mimeTypesOf, settingWithOrder, settingWithout,
+    settingWithoutKey, without
+} from '../lib/priorities.js';
 import { Failure, Icon, Message, confirmed, toast } from './parts.jsx';
 
 const KEY = 'zarr.source_priorities';
@@ -59,16 +62,64 @@ function Source({ choice, at, last, isFixed, onMove, onToggle, drag }) {
     );
 }
 
-/** The order in which tile sources are asked for files of an extension; what is changed counts at once. */
-function SourceOrder() {
+/** An extension as the setting has it, out of one or of the name of a file. */
+function extensionFrom(typed) {
+    const name = typed.trim().replace(/^\./, '').toLowerCase();
+    return name === '' ? DEFAULT : name.includes('.') ? extensionOf(name) : name;
+}
+
+/** Whether the order is that for an extension or for a MIME type, and for which. */
+function KeyFields({ by, typed, sources, onBy, onTyped }) {
+    const id = useId();
+    const isMime = by === 'mimeType';
+    return (
+        <>
+            <fieldset class="g-zarr-by">
+                <legend>Order by</legend>
+                {[['extension', 'extension'], ['mimeType', 'MIME type']].map(([value, text]) => (
+                    <label key={value}>
+                        <input type="radio" name={id} value={value} checked={by === value} onChange={() => onBy(value)} />
+                        {` ${text}`}
+                    </label>
+                ))}
+            </fieldset>
+            <div class="form-group g-zarr-field">
+                <label for={id}>{isMime ? 'MIME type' : 'Extension or name of a file'}</label>
+                <input
+                    id={id} class={`form-control input-sm g-zarr-${isMime ? 'mime-type' : 'extension'}`} list={`${id}-all`}
+                    value={typed} spellcheck={false} onInput={({ currentTarget }) => onTyped(currentTarget.value)}
+                />
+                <datalist id={`${id}-all`}>
+                    {(isMime ? mimeTypesOf(sources) : extensionsOf(sources)).map((one) => <option key={one} value={one} />)}
+                </datalist>
+            </div>
+        </>
+    );
+}
+
+/** What the order is about, in words. */
+function aboutOf(key) {
+    if (key === DEFAULT) {
+        return 'Files without an extension';
+    }
+    return key.includes('/') ? `Files of the MIME type ${key}` : `Files that end in .${key}`;
+}
+
+/**
+ * The order in which tile sources are asked for files of an extension or MIME type; what is changed counts at once.
+ *
+ * @param {Object} props
+ * @param {function(): void} [props.onChanged] the order is another one now.
+ */
+function SourceOrder({ onChanged = () => {} }) {
     const [answer, setAnswer] = useState(null);
     const [setting, setSetting] = useState({});
-    const [typed, setTyped] = useState('tif');
+    const [by, setBy] = useState('extension');
+    const [texts, setTexts] = useState({ extension: 'tif', mimeType: 'image/tiff' });
     const [failure, setFailure] = useState(null);
     const drag = useRef(null);
     const list = useRef(null);
     const focus = useRef(null);
-    const id = useId();
     const load = async () => {
         const [found, value] = await Promise.all([get('zarr/source'), get('system/setting', { key: KEY })]);
         setAnswer(found);
@@ -94,9 +145,9 @@ function SourceOrder() {
     if (!answer) {
         return failure ? <Failure failure={failure} /> : <p role="status">Loading…</p>;
     }
-    const name = typed.trim().replace(/^\./, '').toLowerCase();
-    const extension = name === '' ? DEFAULT : name.includes('.') ? extensionOf(name) : name;
-    const choices = choicesFor(answer.sources, extension);
+    const typed = texts[by];
+    const key = by === 'mimeType' ? mimeTypeFrom(typed) : extensionFrom(typed);
+    const choices = key ? choicesFor(answer.sources, key) : [];
     const last = choices.filter(({ isOff }) => !isOff).length - 1;
     const isFixed = answer.fixedByEnvironment;
 
@@ -105,6 +156,7 @@ function SourceOrder() {
         try {
             await request('PUT', 'system/setting', { query: { key: KEY, value } });
             toast(done);
+            onChanged();
         } catch (error) {
             setFailure(error);
         }
@@ -117,7 +169,7 @@ function SourceOrder() {
         const order = [...choices];
         const [moved] = order.splice(from, 1);
         order.splice(to, 0, moved);
-        const value = settingWithOrder(setting, extension, order, answer.priorities);
+        const value = settingWithOrder(setting, key, order, answer.priorities);
         if (value === null) {
             setFailure(new Error(`There are ${answer.priorities.length} priorities, too few for this order.`));
             return;
@@ -129,8 +181,11 @@ function SourceOrder() {
         const value = isOff ? without(setting, source) : settingWithout(setting, source);
         store(value, `${source} is ${isOff ? 'on' : 'off'} for all files.`);
     }
+    function resetKey() {
+        store(settingWithoutKey(setting, key), `${aboutOf(key)}: every source has its own priority.`);
+    }
     async function reset() {
-        if (await confirmed('Give every tile source its own priorities back, for all extensions?', 'Reset')) {
+        if (await confirmed('Give every tile source its own priorities back, for all extensions and MIME types?', 'Reset')) {
             await store({}, 'Every source has its own priorities.');
         }
     }
@@ -144,23 +199,20 @@ function SourceOrder() {
                     </Message>
                 )
                 : null}
-            <div class="form-group g-zarr-field">
-                <label for={id}>Extension or name of a file</label>
-                <input
-                    id={id} class="form-control input-sm g-zarr-extension" list={`${id}-all`} value={typed}
-                    spellcheck={false} onInput={({ currentTarget }) => setTyped(currentTarget.value)}
-                />
-                <datalist id={`${id}-all`}>
-                    {extensionsOf(answer.sources).map((one) => <option key={one} value={one} />)}
-                </datalist>
-                <p class="g-zarr-hint">
-                    {extension === DEFAULT ? 'Files without an extension' : `Files that end in .${extension}`} are opened by the
-                    first of these that can read them. Drag, or use the buttons, to change the order; it counts at once. The
-                    switch is for files of all kinds.
-                    Items that are registered already stay with their source. A name with several extensions, such as
-                    image.zarr.zip, counts for each of them: below, an item says who opens it.
-                </p>
-            </div>
+            <KeyFields
+                by={by} typed={typed} sources={answer.sources} onBy={setBy}
+                onTyped={(text) => setTexts({ ...texts, [by]: text })}
+            />
+            {key
+                ? (
+                    <p class="g-zarr-hint">
+                        {aboutOf(key)} are opened by the first of these that can read them. Drag, or use the buttons, to change
+                        the order; it counts at once. The switch is for files of all kinds. A file counts by its MIME type and
+                        by each of its extensions: of the places that a source has by them, the first counts.
+                        Items that are registered already stay with their source until it is chosen again, below.
+                    </p>
+                )
+                : <Message>Expected a MIME type such as image/tiff.</Message>}
             <Failure failure={failure} />
             <ol class="g-zarr-sources" ref={list}>
                 {choices.map((choice, at) => (
@@ -170,9 +222,17 @@ function SourceOrder() {
                     />
                 ))}
             </ol>
-            <button type="button" class="btn btn-default btn-sm g-zarr-priorities-reset" disabled={isFixed} onClick={reset}>
-                Reset all extensions
-            </button>
+            <p class="g-zarr-buttons">
+                <button
+                    type="button" class="btn btn-default btn-sm" onClick={resetKey}
+                    disabled={isFixed || !choices.some(({ isChanged }) => isChanged)}
+                >
+                    {`Reset ${!key || key === DEFAULT ? 'this order' : key.includes('/') ? key : `.${key}`}`}
+                </button>
+                <button type="button" class="btn btn-default btn-sm g-zarr-priorities-reset" disabled={isFixed} onClick={reset}>
+                    Reset everything
+                </button>
+            </p>
         </div>
     );
 }

@@ -4,7 +4,7 @@ const { $, events } = girder;
 const { setCurrentToken, setCurrentUser } = girder.auth;
 
 const STATES = {
-    open: 'open', finalizing: 'finalizing', complete: 'complete', error: 'error', cancelled: 'cancelled'
+    open: 'open', finalizing: 'finalizing', complete: 'complete', error: 'error', cancelled: 'cancelled', running: 'running'
 };
 
 function Icon({ name }) {

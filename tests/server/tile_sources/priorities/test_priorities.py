@@ -65,6 +65,31 @@ def test_a_source_can_be_given_an_extension_that_it_does_not_list(db, installed,
     assert chosen(*odd) == 'gamma'
 
 
+def test_the_order_by_mime_type_decides_and_can_be_changed(db, installed, admin, assetstore, folder):
+    typed = make_item(admin, folder, 'plain', b'gamma', 'image/gamma')
+    assert chosen(*typed) == 'gamma'
+    Setting().set(KEY, {'beta': {'Image/Gamma': 'NAMED'}})
+    assert Setting().get(KEY) == {'beta': {'image/gamma': 'NAMED'}}
+    assert chosen(*typed) == 'beta'
+    Setting().set(KEY, {'gamma': {'image/gamma': 'off'}})
+    assert chosen(*typed) == 'alpha'
+    # An extension of the same source is another key.
+    Setting().set(KEY, {'gamma': {'image/gamma': 'off', 'g': 'LOW'}})
+    assert dict(installed['gamma'].extensions) == {None: 12, 'g': 5}
+    assert dict(installed['gamma'].mimeTypes) == {None: 11}
+    Setting().unset(KEY)
+    assert chosen(*typed) == 'gamma'
+
+
+def test_uploads_are_looked_at_by_the_mime_types_in_force(db, installed):
+    Setting().set(KEY, {'alpha': {'image/vnd.odd': 'HIGH'}, 'gamma': {'image/gamma': 'off'}})
+    girder_tilesource.loadGirderTileSources()
+    assert girder_tilesource.KnownMimeTypes == {'image/vnd.odd', 'image/foreign'}
+    Setting().unset(KEY)
+    girder_tilesource.loadGirderTileSources()
+    assert girder_tilesource.KnownMimeTypes == {'image/gamma', 'image/foreign'}
+
+
 def test_uploads_are_looked_at_by_the_extensions_in_force(db, installed):
     Setting().set(KEY, {'alpha': {'ab': 'off', 'odd': 'HIGH'}, 'beta': {'b': 'off'}})
     girder_tilesource.loadGirderTileSources()
@@ -193,6 +218,30 @@ def test_sources_that_are_loaded_later_are_covered(db, sources):
     assert 'late' not in late.extensions
 
 
+def test_what_a_source_adds_with_its_first_file_counts_from_the_start(db, sources, caplog):
+    """As large_image's pil does it; else two processes would choose differently."""
+
+    class Late(make_source('late', {None: SourcePriority.MANUAL})):
+        @classmethod
+        def addKnownExtensions(cls):
+            if '_added' not in vars(cls):
+                cls._added = True
+                cls.extensions = cls.extensions.copy()
+                cls.extensions['late'] = SourcePriority.HIGH
+
+    class Broken(make_source('broken', {None: SourcePriority.MANUAL})):
+        @classmethod
+        def addKnownExtensions(cls):
+            raise ImportError('no library')
+
+    sources.update(late=Late, broken=Broken)
+    priorities.install()
+    assert explanation.rank(explanation.Facts.named('a.late', None))[0].source == 'late'
+    assert 'broken cannot say which extensions it knows' in caplog.text
+    Setting().set(KEY, {'late': {'late': 'off'}})
+    assert dict(Late.extensions) == {None: 12}
+
+
 def test_a_source_that_adds_to_a_copy_of_its_extensions_keeps_its_overrides(db, installed):
     beta = installed['beta']
     Setting().set(KEY, {'beta': {'later': 'PREFERRED', 'b': 'off'}})
@@ -235,7 +284,10 @@ def test_threads_read_one_state_or_the_other(db, installed, ab):
 values = st.one_of(st.sampled_from(list(SourcePriority)).map(lambda p: p.name), st.just('off'))
 any_setting = st.dictionaries(
     st.sampled_from(['alpha', 'beta', 'gamma']),
-    st.one_of(st.just('off'), st.dictionaries(st.sampled_from(['default', 'ab', 'b', 'g', 'x']), values)),
+    st.one_of(
+        st.just('off'),
+        st.dictionaries(st.sampled_from(['default', 'ab', 'b', 'g', 'x', 'image/gamma']), values),
+    ),
 )
 
 

@@ -23,7 +23,8 @@ def get(server, path, user=None, **params):
 
 @with_plugin
 def test_listing_the_sources(server, sources, admin, user):
-    Setting().set(KEY, {'alpha': {'odd': 'LOW', 'ab': 'off'}, 'elsewhere': {'x': 1}, 'gamma': 'off'})
+    alpha = {'odd': 'LOW', 'ab': 'off', 'image/odd': 'HIGH'}
+    Setting().set(KEY, {'alpha': alpha, 'elsewhere': {'x': 1}, 'gamma': 'off'})
     response = get(server, '/zarr/source', user)
     assertStatusOk(response)
     assert {'name': 'PREFERRED', 'value': 1} in response.json['priorities']
@@ -44,6 +45,16 @@ def test_listing_the_sources(server, sources, admin, user):
         'effective': {'value': 5, 'name': 'LOW'},
         'override': 'LOW',
     }
+    assert 'image/odd' not in rows
+    assert listed['alpha']['mimeTypes'] == [
+        {
+            'mimeType': 'image/odd',
+            'default': None,
+            'effective': {'value': 3, 'name': 'HIGH'},
+            'override': 'HIGH',
+        }
+    ]
+    assert [row['effective'] for row in listed['gamma']['mimeTypes']] == [None]
     assert not listed['elsewhere']['installed']
     assert listed['gamma']['off']
     assertStatus(get(server, '/zarr/source'), 401)
@@ -101,6 +112,48 @@ def test_the_explanation_of_an_item(server, sources, admin, user, assetstore, fo
     assert last['reason'] == 'The administrator has turned this source off for files like this one.'
     unprobed = get(server, path, user, probe='false').json
     assert {source['canRead'] for source in unprobed['sources']} == {None}
+
+
+@with_plugin
+def test_the_explanation_is_in_plain_words(server, sources, admin, assetstore, folder):
+    item, file = make_item(admin, folder, 'picture.g.ab', mime_type='image/gamma')
+    path = f'/zarr/item/{item["_id"]}/source'
+    assert get(server, path).json['summary'] == [
+        'What counts: its extensions .g and .ab and its MIME type image/gamma.',
+        'gamma was asked before and cannot read it.',
+        'alpha is the first that can, and is asked because it knows the extension .ab (HIGH, 3).',
+    ]
+    ImageItem().createImageItem(item, file, createJob=False)
+    Setting().set(KEY, {'beta': {'ab': 0}, 'gamma': 'off'})
+    assert get(server, path).json['summary'][1:] == [
+        'beta opens it: it is asked first, because it knows the extension .ab (NAMED, 0), and can read it.',
+        'gamma is not asked, because an administrator said so.',
+        'The item is registered with alpha, and stays with it until its source is chosen again.',
+    ]
+
+
+@with_plugin
+def test_a_name_alone_is_explained(server, sources, admin, user):
+    path = '/zarr/source/explanation'
+    answer = get(server, path, user, name='folder/Picture.AB', mimeType='image/gamma').json
+    assert (answer['fileName'], answer['extensions'], answer['mimeType']) == (
+        'Picture.AB', ['ab'], 'image/gamma',
+    )  # fmt: skip
+    assert [source['source'] for source in answer['sources']] == ['gamma', 'alpha', 'beta']
+    assert {source['canRead'] for source in answer['sources']} == {None}
+    assert answer['summary'][1:] == [
+        'gamma is asked first, because it knows the MIME type image/gamma (PREFERRED, 1).',
+        'Where it cannot read the file, the next are asked: alpha and beta.',
+        'The first that can read the file opens it.',
+    ]
+    plain = get(server, path, user, name='plain').json
+    assert plain['summary'][:2] == [
+        'It has neither an extension nor a MIME type that could count.',
+        'alpha is asked first, among those that try any file (FALLBACK, 11).',
+    ]
+    for params in ({'name': ' '}, {'name': 'x' * 1001}, {'name': 'x', 'mimeType': 'y' * 1001}, {}):
+        assertStatus(get(server, path, user, **params), 400)
+    assertStatus(get(server, path, name='plain'), 401)
 
 
 @with_plugin

@@ -1,4 +1,4 @@
-"""The route ``GET /zarr/setting``: our settings as an administrator's page needs them."""
+"""An administrator's page asks for our settings and the use of sessions: ``/zarr/setting``, ``/zarr/use``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from girder.constants import TokenScope
 
 from girder_zarr.common import budget, chunk_cache
 from girder_zarr.image.limits import Limits
+from girder_zarr.server.common.http_errors import answers_errors
+from girder_zarr.server.sessions import usage
 from girder_zarr.server.settings import session_limits, viewers
 from girder_zarr.server.settings.define import SettingKey
 from girder_zarr.server.settings.job_settings import DEFAULT_VALUES
@@ -54,6 +56,19 @@ def list_settings(params: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: ARG0
     ]
 
 
+@access.admin(scope=TokenScope.DATA_READ)
+@describeRoute(
+    Description('Say how many sessions there are, with how many patches and bytes, by user and state.')
+    .notes('It may be as old as twenty times what it takes to count them.')
+    .errorResponse('You are not an administrator.', 403)
+)
+@answers_errors
+def list_use(params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - Girder passes it
+    """Answer ``GET /zarr/use``."""
+    return usage.usage()
+
+
 def register(info: dict[str, Any]) -> None:
-    """Add the route to those of tile sources, which must be there. Called from the plugin's ``load``."""
+    """Add the routes to those of tile sources, which must be there. Called from the plugin's ``load``."""
     info['apiRoot'].zarr.route('GET', ('setting',), list_settings)
+    info['apiRoot'].zarr.route('GET', ('use',), list_use)
