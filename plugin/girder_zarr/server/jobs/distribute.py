@@ -25,6 +25,7 @@ from girder_zarr.errors import (
     LimitExceededError,
     UnsupportedFormatError,
 )
+from girder_zarr.image.write.file_digest import FileDigest
 from girder_zarr.server.leases import heartbeat, run_lease
 from girder_zarr.server.leases.part_lease import StitchPart, to_part
 from girder_zarr.server.patches.reader import PatchReader
@@ -96,17 +97,19 @@ def make(
     user: Document,
     reporter: ProgressReporter,
     check: Callable[[], None],
+    digest: FileDigest,
 ) -> None:
     """Make the image of a session together with helpers.
 
     :param target: the file to write, in a folder for temporary data.
     :param check: raises to stop.
+    :param digest: made of the file meanwhile.
     """
     maker = PartMaker(plan, PatchReader(plan.patches), planned['values'])
     worker = PartWorker(session, maker, target.parent, user, check)
     worker.on_progress = lambda: reporter.update(lambda: StitchPart().made(session))
     parts = _done_in_order(session, worker, check, lambda: reporter.show('Putting the last parts together'))
-    merge_file(plan, parts, target, planned['values'], name=session['name'], check=check)
+    merge_file(plan, parts, target, planned['values'], name=session['name'], check=check, digest=digest)
     reporter.show('All parts are together', current=values_of(plan))
 
 
@@ -209,9 +212,9 @@ class PartWorker:
         path = self._folder / f'part-{document["index"]}.zip'
         path.unlink(missing_ok=True)
         try:
-            counter = PartCounter(document, self.on_progress)
-            self._maker.write(to_part(document), path, progress=counter.add, check=check)
-            file = StitchPart().store(self._session, path, self._user, check)
+            counter, digest = PartCounter(document, self.on_progress), FileDigest()
+            self._maker.write(to_part(document), path, digest=digest, progress=counter.add, check=check)
+            file = StitchPart().store(self._session, path, self._user, check, digest)
         finally:
             path.unlink(missing_ok=True)
         if StitchPart().finish(document, file):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from girder_zarr.image.write.file_digest import FileDigest
     from girder_zarr.server.common.names import Document
 
 #: Permissions may have changed since the user asked for the image.
@@ -42,7 +43,13 @@ def output_of(session: Document) -> Output:
     return OUTPUTS[session['spec']['output']]
 
 
-def publish(session: Document, path: Path, user: Document, check: Callable[[], None]) -> Document:
+def publish(
+    session: Document,
+    path: Path,
+    user: Document,
+    check: Callable[[], None],
+    digest: FileDigest | None = None,
+) -> Document:
     """Make an item of a file and complete the session; return the item.
 
     Until then the item's description says which session it belongs to, so that `cleanup.remove_leftovers`
@@ -50,6 +57,7 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
 
     :param path: it is moved into the assetstore where that can be done.
     :param check: called before each piece of the file; raises to stop.
+    :param digest: sha512, made while the file was written.
     :raises CancelledError: the session did not wait for this attempt any more; the item is removed again.
     :raises InvalidInputError: the user may no longer write into the folder.
     :raises LimitExceededError: the file would exceed a quota.
@@ -67,7 +75,7 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
     upload = Upload().createUpload(user, path.name, 'item', item, size, mimeType=mime_type)
     try:
         with quota.as_limit():
-            file = send_path(upload, path, check)
+            file = send_path(upload, path, check, digest)
     except BaseException:
         Upload().cancelUpload(upload)
         raise

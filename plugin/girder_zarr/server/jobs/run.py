@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from girder.models.user import User
 
 from girder_zarr.errors import CancelledError, GirderZarrError, InvalidInputError
+from girder_zarr.image.write.file_digest import FileDigest
 from girder_zarr.server.common import database
 from girder_zarr.server.common.database import object_id
 from girder_zarr.server.common.hidden_paths import without_paths
@@ -101,22 +102,23 @@ def _make_image(
     planned = StitchPart().plan(session)
     plan = build_plan(session, planned, check=cancellation.check, on_progress=reporter.show)
     StitchPatch().recount(session)
-    target, load = folder / publish.file_name(session), PatchReader(plan.patches)
+    target, load, digest = folder / publish.file_name(session), PatchReader(plan.patches), FileDigest()
     if planned is not None or distribute.is_large(plan):
         planned = distribute.prepare(session, plan, user)
         left = StitchPart().left(session)
         message = f'{_summary(plan)} in {left} parts'
         reporter.begin(values_of(plan), message, current=StitchPart().made(session))
         dispatch.ask_for_help(session, min(left - 1, distribute.MAX_HELPERS))
-        distribute.make(session, plan, planned, target, user, reporter, cancellation.check)
+        distribute.make(session, plan, planned, target, user, reporter, cancellation.check, digest)
     else:
         reporter.begin(values_of(plan), _summary(plan))
         name = session['name']
-        assemble_file(plan, load, target, name=name, progress=reporter.advance, check=cancellation.check)
+        options = {'progress': reporter.advance, 'check': cancellation.check}
+        assemble_file(plan, load, target, digest=digest, name=name, **options)
     reporter.show('Verifying')
     verify_file(plan, load, target)
     reporter.show(f'Storing {target.stat().st_size} bytes')
-    item = publish.publish(session, target, user, cancellation.check)
+    item = publish.publish(session, target, user, cancellation.check, digest)
     reporter.finish(f'Complete: item {item["_id"]}, {item["name"]}')
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from bson import ObjectId
 
+    from girder_zarr.image.write.file_digest import FileDigest
+
 WAITING, DONE, DROPPED = 'waiting', 'done', 'dropped'
 #: The document that stands for all parts of an attempt has this index. While it is there, so are they.
 _PLAN = -1
@@ -177,11 +179,13 @@ class StitchPart(Model):
         content: bytes | Path,
         user: Document,
         check: Callable[[], None] | None = None,
+        digest: FileDigest | None = None,
     ) -> Document:
         """Store a file that belongs to an attempt and to no item.
 
         :param content: the bytes, or a file, which may be moved away.
         :param check: called now and then; raises to stop.
+        :param digest: sha512, made while the file was written.
         """
         folder = Folder().load(session['folderId'], force=True)
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
@@ -193,7 +197,7 @@ class StitchPart(Model):
         try:
             if isinstance(content, bytes):
                 return send_file(upload, io.BytesIO(content), check)
-            return send_path(upload, content, check)
+            return send_path(upload, content, check, digest)
         except BaseException:
             Upload().cancelUpload(upload)
             raise

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from bson import ObjectId
 
+    from girder_zarr.image.write.file_digest import FileDigest
     from girder_zarr.server.common.names import Document
 
 _PIECE = 2**20
@@ -122,6 +123,7 @@ def take_file(
     upload: Document,
     path: Path,
     check: Callable[[], None] | None = None,
+    digest: FileDigest | None = None,
 ) -> Document:
     """Let a file be all the bytes of an upload that has none yet; return the Girder file.
 
@@ -129,15 +131,11 @@ def take_file(
 
     :param path: it is not there any more when this returns.
     :param check: called now and then; raises to stop.
+    :param digest: sha512, made while the file was written.
     :raises CancelledError: the upload was removed.
     """
-    digest = hashlib.sha512()
-    with path.open('rb') as stream:
-        while piece := stream.read(_PIECE):
-            if check is not None:
-                check()
-            digest.update(piece)
-    fields = {'sha512state': _hash_state.serializeHex(digest), 'received': upload['size']}
+    known = digest.hash if digest is not None and digest.covers(path) else _hash_of(path, check)
+    fields = {'sha512state': _hash_state.serializeHex(known), 'received': upload['size']}
     updated = update_and_find(Upload().collection, {'_id': upload['_id'], 'received': 0}, {'$set': fields})
     if updated is None:
         msg = 'What was to be stored is not wanted any more.'
@@ -150,6 +148,17 @@ def take_file(
         shutil.copyfile(path, updated['tempFile'])
     file: Document = Upload().finalizeUpload(updated, adapter.assetstore)
     return file
+
+
+def _hash_of(path: Path, check: Callable[[], None] | None) -> Any:
+    """Return the sha512 object of a file."""
+    digest = hashlib.sha512()
+    with path.open('rb') as stream:
+        while piece := stream.read(_PIECE):
+            if check is not None:
+                check()
+            digest.update(piece)
+    return digest
 
 
 def _copy(stream: IO[bytes], target: IO[bytes]) -> str:
