@@ -1,7 +1,7 @@
 """The digest of a file, made beside the threads that write it, and its way to the disk begun meanwhile.
 
-Hashing what was written, and waiting for the disk, take a third of the time in which the chunks of an image are
-made, with one processor at work or none. A thread that follows the growing file does both in the meantime.
+Hashing what was written, and waiting for the disk, take half of the time in which the chunks of an image
+are made, with one processor at work or none. A thread that follows the growing file does both meanwhile.
 """
 
 from __future__ import annotations

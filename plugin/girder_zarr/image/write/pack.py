@@ -128,14 +128,14 @@ def outlet_for(
             for one in dict.fromkeys((target, named.absolute())):
                 renew_above(one)
     except (OSError, sqlite3.OperationalError) as exc:
-        if not _is_full(exc):
+        if not is_full(exc):
             raise
         raise EditError(f'There is no room for {target}: {exc}. What was there before is as it was') from exc
     finally:
         remove(temporary)
 
 
-def _is_full(error: Exception) -> bool:
+def is_full(error: BaseException) -> bool:
     """Whether the disk, the quota or the largest size of a file is what stopped a write."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -13,6 +13,7 @@ from girder_zarr.errors import CancelledError, InvalidInputError
 from girder_zarr.server.sessions import quota
 from girder_zarr.server.sessions.access import may_write
 from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.storage import space
 from girder_zarr.server.storage.durable_files import make_durable
 from girder_zarr.server.storage.transfer import send_path
 from girder_zarr.server.tile_sources.item_image import set_large_image
@@ -61,6 +62,7 @@ def publish(
     :raises CancelledError: the session did not wait for this attempt any more; the item is removed again.
     :raises InvalidInputError: the user may no longer write into the folder.
     :raises LimitExceededError: the file would exceed a quota.
+    :raises NoSpaceError: the assetstore has no space for it.
     """
     check()
     if not may_write(session, user):
@@ -68,6 +70,7 @@ def publish(
     folder = Folder().load(session['folderId'], force=True)
     size = path.stat().st_size
     quota.check_size(folder, user, size)
+    space.check_taken(folder, path)
     item: Document = Item().createItem(
         session['name'], user, folder, description=cleanup.item_description(session)
     )

@@ -23,7 +23,7 @@ from girder_zarr.server.common.database import updated
 from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document, now
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import FINALIZING
-from girder_zarr.server.storage import durable_files
+from girder_zarr.server.storage import durable_files, space
 from girder_zarr.server.storage.transfer import remove_file, send_file, send_path
 from girder_zarr.stitch.output.image_parts import ImagePart
 
@@ -186,9 +186,12 @@ class StitchPart(Model):
         :param content: the bytes, or a file, which may be moved away.
         :param check: called now and then; raises to stop.
         :param digest: sha512, made while the file was written.
+        :raises NoSpaceError: the assetstore has no space for it.
         """
         folder = Folder().load(session['folderId'], force=True)
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        if not isinstance(content, bytes):
+            space.check_taken(folder, content)
         upload = Upload().createUpload(
             user, 'stitch-part.zip', 'folder', folder, size, attachParent=True, save=False
         )

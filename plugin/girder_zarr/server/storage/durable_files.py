@@ -35,6 +35,7 @@ from girder.utility.filesystem_assetstore_adapter import DEFAULT_PERMS, Filesyst
 
 from girder_zarr.errors import CancelledError, NoSpaceError, NotFoundError
 from girder_zarr.image.write.outlet import sync_path
+from girder_zarr.image.write.pack import is_full
 from girder_zarr.server.common.database import update_and_find
 
 if TYPE_CHECKING:
@@ -64,16 +65,20 @@ def check_space(adapter: FilesystemAssetstoreAdapter, nbytes: int) -> None:
 
     :raises NoSpaceError: it has not.
     """
-    capacity = adapter.capacityInfo()
+    free = adapter.capacityInfo()['free']
     # None: the file system does not report its free space.
-    if capacity['free'] is not None and capacity['free'] <= nbytes:
-        root = adapter.assetstore['root']
-        msg = (
-            f'There is no space for it: {nbytes} bytes are needed, and of the {shutil.disk_usage(root).free} '
-            f'bytes that are free in the assetstore {capacity["reserved"]:.0f} are reserved '
-            '(GIRDER_FILESYSTEMASSETSTORE_RESERVED_MBYTES).'
-        )
-        raise NoSpaceError(msg)
+    if free is not None and free <= nbytes:
+        raise no_space(adapter, nbytes)
+
+
+def no_space(adapter: FilesystemAssetstoreAdapter, nbytes: int) -> NoSpaceError:
+    """Return the error of an assetstore that has no space for so many bytes."""
+    reserved = adapter.capacityInfo().get('reserved', 0)
+    return NoSpaceError(
+        f'There is no space for it: {nbytes} bytes are needed, and of the '
+        f'{shutil.disk_usage(adapter.assetstore["root"]).free} bytes that are free in the assetstore '
+        f'{reserved:.0f} are reserved (GIRDER_FILESYSTEMASSETSTORE_RESERVED_MBYTES).'
+    )
 
 
 def store(
@@ -133,6 +138,7 @@ def take_file(
     :param check: called now and then; raises to stop.
     :param digest: sha512, made while the file was written.
     :raises CancelledError: the upload was removed.
+    :raises NoSpaceError: it is on another disk, and the assetstore has no space for it.
     """
     known = digest.hash if digest is not None and digest.covers(path) else _hash_of(path, check)
     fields = {'sha512state': _hash_state.serializeHex(known), 'received': upload['size']}
@@ -145,7 +151,12 @@ def take_file(
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        shutil.copyfile(path, updated['tempFile'])
+        try:
+            shutil.copyfile(path, updated['tempFile'])
+        except OSError as full:
+            if not is_full(full):
+                raise
+            raise no_space(adapter, int(upload['size'])) from full
     file: Document = Upload().finalizeUpload(updated, adapter.assetstore)
     return file
 
@@ -200,15 +211,23 @@ def _sync_entries(path: Path, root: Path) -> None:
 
 
 def make_durable(file: Document) -> None:
-    """Sync the contents of a file that Girder has stored to the disk, unless it was imported."""
+    """Sync the contents of a file that Girder has stored to the disk, unless it was imported.
+
+    :raises NoSpaceError: the disk turns out to have no space for it.
+    """
     assetstore = Assetstore().load(file['assetstoreId']) if file.get('assetstoreId') else None
     adapter = adapter_of(assetstore) if assetstore else None
     if adapter is None or file.get('imported'):
         return
     with contextlib.suppress(FileNotFoundError):  # reading it raises the error
         path = Path(adapter.fullPath(file))
-        sync_path(path)
-        _sync_entries(path, Path(adapter.assetstore['root']))
+        try:
+            sync_path(path)
+            _sync_entries(path, Path(adapter.assetstore['root']))
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise no_space(adapter, int(file['size'])) from error
 
 
 def remove_temporary(session_id: ObjectId | None = None, older_than: float = 0) -> int:

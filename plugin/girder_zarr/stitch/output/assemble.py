@@ -27,7 +27,16 @@ from girder_zarr.stitch.spec.outputs import TIFF
 from .provenance import beside, describe
 from .tiff_writer import write_tiff
 
-__all__ = ['BlockMaker', 'assemble', 'assemble_file', 'make_plan', 'output_spec', 'values_of', 'write_plan']
+__all__ = [
+    'BlockMaker',
+    'assemble',
+    'assemble_file',
+    'make_plan',
+    'nbytes_of',
+    'output_spec',
+    'values_of',
+    'write_plan',
+]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -284,3 +293,9 @@ def _channels(plan: Plan, axes: Sequence[Axis], bands: int) -> list[Channel]:
 def values_of(plan: Plan) -> int:
     """Return the number of values (pixels x frames x bands) of the full resolution of a plan."""
     return math.prod(plan.shape)
+
+
+def nbytes_of(plan: Plan) -> int:
+    """Return the bytes of all levels of a plan before they are compressed."""
+    spec = output_spec(plan)
+    return sum(math.prod(shape) for shape in spec.level_shapes()) * spec.dtype.itemsize
