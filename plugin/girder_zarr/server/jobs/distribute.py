@@ -12,7 +12,7 @@ import io
 import logging
 import threading
 import time
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from girder.models.file import File
 from girder.models.user import User
@@ -63,7 +63,7 @@ MAX_TRIES = 4
 #: Errors of the patches or the spec, which another worker would meet too.
 _FINAL = (ConflictError, InvalidInputError, LimitExceededError, UnsupportedFormatError)
 #: Between looks for the next part while helpers make it.
-_PAUSE = 0.2
+_PAUSE = 0.1
 #: How often the progress within a part is written to the database.
 _COUNT_SECONDS = 1.0
 #: Parts are read in pieces of this size: one request each where they are in S3.
@@ -123,6 +123,7 @@ def _done_in_order(
     :param on_all_made: called once, when no part is left to make.
     """
     parts, waiting = StitchPart(), True
+    adapters: dict[Any, Any] = {}
     for index in range(parts.count_parts(session)):
         while (done := parts.find_done(session, index)) is None:
             if not worker.make_one():
@@ -131,12 +132,14 @@ def _done_in_order(
                 time.sleep(_PAUSE)
             check()
         check()
-        if waiting and not parts.left(session):
+        if waiting and worker.has_found_none and not parts.left(session):
             waiting = False
             on_all_made()
-        with io.BufferedReader(
-            FileStream(open_bytes(File().load(done['fileId'], force=True))), _READ_BYTES
-        ) as stream:
+        file = File().load(done['fileId'], force=True)
+        if file['assetstoreId'] not in adapters:
+            adapters[file['assetstoreId']] = File().getAssetstoreAdapter(file)
+        source = open_bytes(file, adapters[file['assetstoreId']])
+        with io.BufferedReader(FileStream(source), _READ_BYTES) as stream:
             yield stream
 
 
@@ -161,6 +164,8 @@ class PartWorker:
     ) -> None:
         self._session, self._maker, self._folder, self._user = session, maker, folder, user
         self._check = check
+        #: Whether there was no part to lease when it was asked for last.
+        self.has_found_none = False
         #: Called when values were made.
         self.on_progress: Callable[[], None] = lambda: None
 
@@ -179,6 +184,7 @@ class PartWorker:
         """Lease a part and make it; return whether there was one."""
         self._check()
         document = StitchPart().claim(self._session)
+        self.has_found_none = document is None
         if document is None:
             return False
         self._make(document)

@@ -151,14 +151,70 @@ def take_file(
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        try:
-            shutil.copyfile(path, updated['tempFile'])
-        except OSError as full:
-            if not is_full(full):
-                raise
-            raise no_space(adapter, int(upload['size'])) from full
+        _copy_whole(adapter, path, updated['tempFile'])
     file: Document = Upload().finalizeUpload(updated, adapter.assetstore)
     return file
+
+
+def store_path(
+    adapter: FilesystemAssetstoreAdapter,
+    file: Document,
+    path: Path,
+    check: Callable[[], None] | None = None,
+    digest: FileDigest | None = None,
+) -> Document:
+    """Let a file be the contents of a Girder file that is saved here too, without a sync to the disk.
+
+    An upload would do the same with a dozen commands to the database.
+
+    :param file: a new document without ``_id``.
+    :param path: it is moved where that can be done.
+    :param check: called now and then; raises to stop.
+    :param digest: sha512, made while the file was written.
+    :returns: the document; after an error neither document nor contents are there.
+    :raises NoSpaceError: it is on another disk, and the assetstore has no space for it.
+    """
+    known = digest.hash if digest is not None and digest.covers(path) else _hash_of(path, check)
+    name, root = known.hexdigest(), Path(adapter.assetstore['root'])
+    place = Path(name[0:2], name[2:4], name)
+    path.chmod(adapter.assetstore.get('perms', DEFAULT_PERMS))
+    stored = {**file, 'sha512': name, 'path': str(place), 'created': dt.datetime.now(dt.UTC)}
+    document: Document = File().save(stored, triggerEvents=False)
+    try:
+        _move(adapter, path, root / place)
+    except BaseException:
+        remove_file(document)
+        raise
+    return document
+
+
+def _move(adapter: FilesystemAssetstoreAdapter, path: Path, final: Path) -> None:
+    """Give a file its final name, from whichever disk."""
+    try:
+        if not _place(path, final):
+            path.unlink()
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    handle, name = tempfile.mkstemp(dir=adapter.tempDir, prefix=_prefix(None))
+    os.close(handle)
+    try:
+        _copy_whole(adapter, path, name)
+        shutil.copymode(path, name)
+        _place(Path(name), final)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _copy_whole(adapter: FilesystemAssetstoreAdapter, path: Path, target: str) -> None:
+    """Copy a file into the assetstore. :raises NoSpaceError: there is no space for it."""
+    try:
+        shutil.copyfile(path, target)
+    except OSError as full:
+        if not is_full(full):
+            raise
+        raise no_space(adapter, path.stat().st_size) from full
 
 
 def _hash_of(path: Path, check: Callable[[], None] | None) -> Any:
