@@ -117,8 +117,8 @@ def test_a_full_disk_is_said_in_numbers(
     assert api.put(session, 'a', png(pixels))[0] == 201
     nothing_left()
     with monkeypatch.context() as patch:
-        fill(patch)
         assert api.finalize(session)[0] == 200
+        fill(patch)
         dispatched.run_failing()
     failed = api.get(session)[1]
     assert failed['state'] == 'error'
@@ -131,3 +131,17 @@ def test_a_full_disk_is_said_in_numbers(
     done = api.get(session)[1]
     assert done['state'] == 'complete', done['error']
     assert np.array_equal(np.moveaxis(stored_array(done), 0, -1), pixels)
+
+
+def test_an_assetstore_without_room_is_answered_at_once(api, session, dispatched, nothing_left, monkeypatch):
+    assert api.put(session, 'a', png(random_pixels(20, 30)))[0] == 201
+    nothing_left()
+    with monkeypatch.context() as patch:
+        at_reserve(patch)
+        status, answer = api.finalize(session)
+    assert status == 507
+    assert re.search(IN_ASSETSTORE, answer['message']), answer
+    assert api.get(session)[1]['state'] == 'open'
+    assert not dispatched
+    nothing_left()
+    assert api.finalize(session)[0] == 200

@@ -13,7 +13,7 @@ from girder_zarr.errors import CancelledError, InvalidInputError
 from girder_zarr.server.sessions import quota
 from girder_zarr.server.sessions.access import may_write
 from girder_zarr.server.sessions.model import StitchSession
-from girder_zarr.server.storage import space
+from girder_zarr.server.storage import disk_space
 from girder_zarr.server.storage.durable_files import make_durable
 from girder_zarr.server.storage.transfer import send_path
 from girder_zarr.server.tile_sources.item_image import set_large_image
@@ -70,7 +70,7 @@ def publish(
     folder = Folder().load(session['folderId'], force=True)
     size = path.stat().st_size
     quota.check_size(folder, user, size)
-    space.check_taken(folder, path)
+    disk_space.check_taken(folder, path)
     item: Document = Item().createItem(
         session['name'], user, folder, description=cleanup.item_description(session)
     )

@@ -21,7 +21,7 @@ from girder_zarr.server.patches.reader import PatchReader
 from girder_zarr.server.sessions.access import may_write
 from girder_zarr.server.sessions.model import MAX_RUNS, StitchSession
 from girder_zarr.server.sessions.states import CANCELLED, FINALIZING
-from girder_zarr.server.storage import space
+from girder_zarr.server.storage import disk_space
 from girder_zarr.stitch.output.assemble import assemble_file, nbytes_of, values_of
 from girder_zarr.stitch.output.verify import verify_file
 
@@ -101,7 +101,7 @@ def _make_image(
         raise InvalidInputError(publish.NO_ACCESS)
     patches, planned = list_patches(session), StitchPart().plan(session)
     plan = build_plan(session, patches, planned, check=cancellation.check, on_progress=reporter.show)
-    with space.told(folder, nbytes_of(plan)):
+    with disk_space.told(folder, nbytes_of(plan)):
         item = _write_and_publish(session, plan, planned, folder, user, reporter, cancellation)
     reporter.finish(f'Complete: item {item["_id"]}, {item["name"]}')
 
@@ -154,7 +154,7 @@ def make_parts(session_id: str, attempt: str) -> None:
         with work_folder(session_id) as folder:
             patches = [to_patch(document) for document in StitchPatch().list_unlocked(session)]
             plan = build_plan(session, patches, planned, check=cancellation.check)
-            with space.told(folder, nbytes_of(plan)):
+            with disk_space.told(folder, nbytes_of(plan)):
                 more = distribute.help_with(session, planned, plan, folder)
         if more:
             dispatch.ask_for_help(session, 1)

@@ -24,7 +24,7 @@ from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document, now
 from girder_zarr.server.sessions import quota
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import FINALIZING
-from girder_zarr.server.storage import durable_files, space, target
+from girder_zarr.server.storage import disk_space, durable_files, target
 from girder_zarr.server.storage.transfer import send_file, send_path
 from girder_zarr.stitch.output.image_parts import ImagePart
 
@@ -197,7 +197,7 @@ class StitchPart(Model):
         if isinstance(content, bytes):
             upload = self._upload(user, folder, len(content), of)
             return _sent(upload, lambda: send_file(upload, io.BytesIO(content), check))
-        space.check_taken(folder, content)
+        disk_space.check_taken(folder, content)
         size, assetstore = content.stat().st_size, target.assetstore_of(folder)
         adapter = durable_files.adapter_of(assetstore)
         if adapter is None:

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
 
 
+def check_open(folder: Document, nbytes: int) -> None:
+    """Check that the assetstore of a folder takes files at all, whose size is not known yet.
+
+    :param nbytes: about how many bytes there will be, for the message.
+    :raises NoSpaceError: what is free there is reserved.
+    """
+    adapter = adapter_of(assetstore_of(folder))
+    if adapter is not None and adapter.capacityInfo()['free'] == 0:
+        raise no_space(adapter, nbytes)
+
+
 def check_taken(folder: Document, path: Path) -> None:
     """Check that the assetstore of a folder takes a file, which is moved where it lies on the same disk.
 
