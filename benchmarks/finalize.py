@@ -4,7 +4,9 @@
 
 - ``speed``: a mosaic of PNGs, and the same as npy, made by one worker on all processors; megabytes of pixels
   a second from the request to the published item, pyramid and packing included. Beside it what decoding the
-  PNGs alone takes with two threads, and the peak memory of a worker.
+  PNGs alone takes with two threads and libpng, in turns with it, the peak memory of a worker, and the
+  processor seconds of worker, database and web server. With ``--before FOLDER`` (another checkout) that
+  version makes the same images in turns.
 - ``theirs``: the same mosaic as files in a folder, downloaded with girder_client in four threads and put
   together by large-image-source-zarr 1.35.6 with the interpreter of ``--theirs`` (`assemble_1356.py`); in
   turns with ours. Its result is not even uploaded again.
@@ -15,6 +17,7 @@ Ratios are medians over the rounds. With --output the tables replace what is bet
 """
 
 import argparse
+import datetime as dt
 import io
 import json
 import os
@@ -43,9 +46,16 @@ GROUP = 64
 class Bench(Stack):
     """A stack with so many workers, and what is asked of it."""
 
-    def __init__(self, folder, workers):
-        super().__init__(Path(folder) / f'data{workers}', '--workers', str(workers))
+    def __init__(self, folder, workers, checkout=None):
+        name = f'data{workers}{"before" if checkout else ""}'
+        super().__init__(Path(folder) / name, '--workers', str(workers))
+        path = os.environ.get('PYTHONPATH')
+        if checkout:
+            os.environ['PYTHONPATH'] = str(Path(checkout) / 'plugin')
         self.start()
+        os.environ.pop('PYTHONPATH', None)
+        if path is not None:
+            os.environ['PYTHONPATH'] = path
         collection = self.girder.createCollection('benchmark')
         self.folder = self.girder.createFolder(collection['_id'], 'f', parentType='collection')['_id']
 
@@ -58,6 +68,16 @@ class Bench(Stack):
             and 'girder_zarr.stack.child.worker' not in one.parent().cmdline()
         ]  # fmt: skip
         return first.children()
+
+    def processor_seconds(self):
+        """Return what worker, database and web server have used so far."""
+        kinds, found = {'child.worker': 0, 'secantus': 1, 'child.web': 2}, [0.0, 0.0, 0.0]
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            command, times = ' '.join(process.cmdline()), process.cpu_times()
+            for text, at in kinds.items():
+                if text in command:
+                    found[at] += times.user + times.system
+        return np.array(found)
 
     def pin(self):
         """Let each worker have a processor of its own."""
@@ -86,11 +106,12 @@ class Bench(Stack):
         peak, done = [0], threading.Event()
         watcher = threading.Thread(target=self._watch, args=(peak, done))
         watcher.start()
-        begun = time.perf_counter()
+        begun = time.time()
         self.request('POST', f'/{session}/finalize')
+        # As often as a page asks; the session knows when it was complete.
         while (found := self.request('GET', f'/{session}').json())['state'] == 'finalizing':
-            time.sleep(0.25)
-        seconds = time.perf_counter() - begun
+            time.sleep(1)
+        seconds = dt.datetime.fromisoformat(found['updated']).timestamp() - begun
         done.set()
         watcher.join()
         if found['state'] != 'complete':
@@ -141,21 +162,42 @@ def decoding(members):
 
 def measure_speed(folder, arguments):
     megabytes = arguments.side**2 * 3 / 1e6
-    yield '| patches | MB/s | peak MB of the worker | decoding alone, MB/s |'
-    yield '|---|---|---|---|'
-    stack = Bench(folder, 1)
+    yield '| patches | MB/s | peak MB of the worker | decoding alone, MB/s | share | processor s |'
+    yield '|---|---|---|---|---|---|'
+    stacks = {'': Bench(folder, 1)}
     try:
+        if arguments.before:
+            stacks[' before'] = Bench(folder, 1, arguments.before)
         for kind in ('png', 'npy'):
             members = mosaic(arguments.side, kind)
-            session, found = stack.session(members), []
+            sessions = {name: stack.session(members) for name, stack in stacks.items()}
+            found, alone = {name: [] for name in stacks}, []
             for _ in range(arguments.rounds):
-                found.append(stack.finalize(session))
-                stack.again(session)
-            alone = f'{megabytes / decoding(members):.0f}' if kind == 'png' else ''
-            rate = statistics.median(megabytes / seconds for seconds, _ in found)
-            yield f'| {kind} | {rate:.0f} | {max(peak for _, peak in found):.0f} | {alone} |'
+                alone.append(decoding(members) if kind == 'png' else 0)
+                for name, stack in stacks.items():
+                    before = stack.processor_seconds()
+                    seconds, peak = stack.finalize(sessions[name])
+                    found[name].append((seconds, peak, *(stack.processor_seconds() - before)))
+                    stack.again(sessions[name])
+            for name, rounds in found.items():
+                seconds, peak, *spent = (list(column) for column in zip(*rounds, strict=True))
+                limits = f'{megabytes / statistics.median(alone):.0f}' if kind == 'png' else ''
+                pairs = zip(alone, seconds, strict=True)
+                share = statistics.median(least / own for least, own in pairs)
+                rate = f'{megabytes / statistics.median(seconds):.0f}'
+                columns = [
+                    f'{kind}{name}', rate, f'{max(peak):.0f}', limits,
+                    f'**{share:.2f}**' if kind == 'png' else '',
+                    ' + '.join(f'{statistics.median(one):.1f}' for one in spent),
+                ]  # fmt: skip
+                yield f'| {" | ".join(columns)} |'
+            if arguments.before:
+                pairs = zip(found[' before'], found[''], strict=True)
+                ratio = statistics.median(before[0] / now[0] for before, now in pairs)
+                yield f'| {kind}, times before | **{ratio:.2f}** | | | | |'
     finally:
-        stack.stop()
+        for stack in stacks.values():
+            stack.stop()
 
 
 def theirs(stack, folder, target, python):
@@ -270,6 +312,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--part', type=int, default=2**25, help='values of a part in "workers"')
     parser.add_argument('--most', type=int, default=100_000)
+    parser.add_argument('--before', help='a checkout of another version, for "speed"')
     parser.add_argument('--theirs', help='an interpreter with large-image-source-zarr 1.35.6')
     parser.add_argument('--output', type=Path)
     arguments = parser.parse_args()

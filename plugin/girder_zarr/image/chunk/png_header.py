@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import struct
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from .picture_header import MAX_EXIF_BYTES, PictureHeader, exactly, exif_orientation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
 #: Bands by the color type in IHDR (ISO/IEC 15948, 11.2.2): gray, RGB, palette (becomes RGB), gray and alpha,
 #: RGBA.
-_BANDS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+BANDS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 #: The chunks that pixels depend on. Others, such as compressed texts and profiles, each of which decoders
 #: expand to megabytes, are not handed on.
 _NEEDED = frozenset((b'IHDR', b'PLTE', b'tRNS', b'IDAT', b'IEND'))
@@ -35,10 +38,10 @@ def read_png(stream: IO[bytes]) -> PictureHeader:
                 msg = 'it has several IHDR chunks, or one of another length than 13.'
                 raise ValueError(msg)
             width, height, depth, color = struct.unpack('>IIBB', exactly(stream, 10))
-            if color not in _BANDS:
+            if color not in BANDS:
                 msg = f'its color type is {color}.'
                 raise ValueError(msg)
-            bands = _BANDS[color]
+            bands = BANDS[color]
             stream.seek(length - 10 + 4, 1)
         elif not bands:
             msg = 'the png does not begin with IHDR.'
@@ -55,16 +58,20 @@ def read_png(stream: IO[bytes]) -> PictureHeader:
             stream.seek(length + 4, 1)
 
 
-def needed_chunks(data: bytes) -> bytes:
-    """Return a PNG, which :func:`read_png` has read, without the chunks that its pixels do not depend on."""
-    view, parts, place = memoryview(data), [], 8
+def chunks_of(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield the name of each chunk of a PNG, and the chunk with its length, name and CRC, up to IEND."""
+    view, place = memoryview(data), len(SIGNATURE)
     while place + 12 <= len(data):
         length, name = struct.unpack_from('>I4s', data, place)
-        if name in _NEEDED:
-            parts.append(view[place : place + length + 12])
+        yield name, view[place : place + length + 12]
         place += length + 12
         if name == b'IEND':
             break
-    if sum(map(len, parts)) + 8 == len(data):
+
+
+def needed_chunks(data: bytes) -> bytes:
+    """Return a PNG, which :func:`read_png` has read, without the chunks that its pixels do not depend on."""
+    parts = [chunk for name, chunk in chunks_of(data) if name in _NEEDED]
+    if sum(map(len, parts)) + len(SIGNATURE) == len(data):
         return data
     return b''.join([SIGNATURE, *parts])

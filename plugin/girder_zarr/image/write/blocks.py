@@ -149,20 +149,43 @@ class BlockGrid(Sequence[Node]):
 
 
 class Watch:
-    """Calls ``progress`` and ``check`` of the caller, one thread at a time."""
+    """Calls ``progress`` and ``check`` of the caller, one thread at a time; no other waits for one of them.
+
+    They may ask a database. What others have done meanwhile is reported by the thread that is at it.
+    """
 
     def __init__(self, progress: Callable[[int], None] | None, check: Callable[[], None] | None) -> None:
         self._progress, self._check = progress, check
-        self._lock = threading.Lock()
+        self._checking, self._counting = threading.Lock(), threading.Lock()
+        self._samples, self._is_reporting = 0, False
 
     def check(self) -> None:
         """Call ``check``, which raises to stop."""
-        if self._check is not None:
-            with self._lock:
+        if self._check is not None and self._checking.acquire(blocking=False):
+            try:
                 self._check()
+            finally:
+                self._checking.release()
 
     def done(self, samples: int) -> None:
         """Report that so many samples of the full resolution are done."""
-        if self._progress is not None:
-            with self._lock:
-                self._progress(samples)
+        if self._progress is None:
+            return
+        with self._counting:
+            self._samples += samples
+            if self._is_reporting:
+                return
+            self._is_reporting = True
+        try:
+            while waiting := self._taken():
+                self._progress(waiting)
+        except BaseException:
+            self._is_reporting = False
+            raise
+
+    def _taken(self) -> int:
+        """Take what is to be reported; where that is nothing, the next thread begins to report again."""
+        with self._counting:
+            taken, self._samples = self._samples, 0
+            self._is_reporting = bool(taken)
+            return taken

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from girder_zarr.image.ngff.metadata import Version
 
+    from .file_digest import FileDigest
+
 fcntl: Any = None
 with contextlib.suppress(ImportError):
     fcntl = importlib.import_module('fcntl')  # not on Windows
@@ -78,11 +80,13 @@ def outlet_for(
     version: Version | str = '0.5',
     overwrite: bool = True,
     container: str | None = None,
+    digest: FileDigest | None = None,
 ) -> Iterator[Outlet]:
     """Yield an outlet that is renamed to ``target`` when the block ends, and removed when it raises.
 
     :param version: the NGFF version of what will be written.
     :param container: one of SUFFIXES that says what to write; None: the suffix of the name, in any case.
+    :param digest: made of the file meanwhile, where it is a zip; else it covers nothing.
     :raises EditError: the target may not be replaced, its folder is missing, or its suffix is not ours.
     """
     suffix = container or target.suffix.lower()
@@ -113,7 +117,7 @@ def outlet_for(
         else:
             comment = ozx_comment(str(version)) if suffix == '.ozx' else b''
             with (
-                ZipOutlet(temporary, comment=comment, zip64=suffix == '.ozx') as archive,
+                ZipOutlet(temporary, comment=comment, zip64=suffix == '.ozx', digest=digest) as archive,
                 _lock(temporary),
             ):
                 _take_mode(target, temporary, writable=True)
@@ -124,14 +128,14 @@ def outlet_for(
             for one in dict.fromkeys((target, named.absolute())):
                 renew_above(one)
     except (OSError, sqlite3.OperationalError) as exc:
-        if not _is_full(exc):
+        if not is_full(exc):
             raise
         raise EditError(f'There is no room for {target}: {exc}. What was there before is as it was') from exc
     finally:
         remove(temporary)
 
 
-def _is_full(error: Exception) -> bool:
+def is_full(error: BaseException) -> bool:
     """Whether the disk, the quota or the largest size of a file is what stopped a write."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -64,7 +64,7 @@ def write_image(
     :param read_block: gives the full resolution, one block (chunk or shard) at a time; called from threads.
     :param threads: how many; None: one for each processor that this process may use.
     :param progress: called with the full-resolution samples done since the last call, one thread at a time.
-    :param check: called before every block; raises to stop.
+    :param check: called before every block, unless another thread is in it; raises to stop.
     :param occupied: where given, lets empty parts be skipped without asking for each of their blocks.
     :param prefix: path of the image's group below ``directory``, ending in a slash, or empty.
     :raises EditError: ``read_block`` returned another shape or type.

@@ -244,6 +244,7 @@ class StitchSessionResource(StrictResource):
         .errorResponse('There are no patches, or fewer than expected.', 409)
         .errorResponse('The image would be too large.', 413)
         .errorResponse('No job could be started.', 503)
+        .errorResponse('The disk has no room.', 507)
     )
     @answers_errors
     def finalizeSession(self, id: str, force: bool) -> Document:  # noqa: A002

@@ -12,7 +12,7 @@ import io
 import logging
 import threading
 import time
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from girder.models.file import File
 from girder.models.user import User
@@ -25,6 +25,7 @@ from girder_zarr.errors import (
     LimitExceededError,
     UnsupportedFormatError,
 )
+from girder_zarr.image.write.file_digest import FileDigest
 from girder_zarr.server.leases import heartbeat, run_lease
 from girder_zarr.server.leases.part_lease import StitchPart, to_part
 from girder_zarr.server.patches.reader import PatchReader
@@ -62,7 +63,7 @@ MAX_TRIES = 4
 #: Errors of the patches or the spec, which another worker would meet too.
 _FINAL = (ConflictError, InvalidInputError, LimitExceededError, UnsupportedFormatError)
 #: Between looks for the next part while helpers make it.
-_PAUSE = 0.2
+_PAUSE = 0.1
 #: How often the progress within a part is written to the database.
 _COUNT_SECONDS = 1.0
 #: Parts are read in pieces of this size: one request each where they are in S3.
@@ -96,17 +97,19 @@ def make(
     user: Document,
     reporter: ProgressReporter,
     check: Callable[[], None],
+    digest: FileDigest,
 ) -> None:
     """Make the image of a session together with helpers.
 
     :param target: the file to write, in a folder for temporary data.
     :param check: raises to stop.
+    :param digest: made of the file meanwhile.
     """
     maker = PartMaker(plan, PatchReader(plan.patches), planned['values'])
     worker = PartWorker(session, maker, target.parent, user, check)
     worker.on_progress = lambda: reporter.update(lambda: StitchPart().made(session))
     parts = _done_in_order(session, worker, check, lambda: reporter.show('Putting the last parts together'))
-    merge_file(plan, parts, target, planned['values'], name=session['name'], check=check)
+    merge_file(plan, parts, target, planned['values'], name=session['name'], check=check, digest=digest)
     reporter.show('All parts are together', current=values_of(plan))
 
 
@@ -120,6 +123,7 @@ def _done_in_order(
     :param on_all_made: called once, when no part is left to make.
     """
     parts, waiting = StitchPart(), True
+    adapters: dict[Any, Any] = {}
     for index in range(parts.count_parts(session)):
         while (done := parts.find_done(session, index)) is None:
             if not worker.make_one():
@@ -128,12 +132,14 @@ def _done_in_order(
                 time.sleep(_PAUSE)
             check()
         check()
-        if waiting and not parts.left(session):
+        if waiting and worker.has_found_none and not parts.left(session):
             waiting = False
             on_all_made()
-        with io.BufferedReader(
-            FileStream(open_bytes(File().load(done['fileId'], force=True))), _READ_BYTES
-        ) as stream:
+        file = File().load(done['fileId'], force=True)
+        if file['assetstoreId'] not in adapters:
+            adapters[file['assetstoreId']] = File().getAssetstoreAdapter(file)
+        source = open_bytes(file, adapters[file['assetstoreId']])
+        with io.BufferedReader(FileStream(source), _READ_BYTES) as stream:
             yield stream
 
 
@@ -158,6 +164,8 @@ class PartWorker:
     ) -> None:
         self._session, self._maker, self._folder, self._user = session, maker, folder, user
         self._check = check
+        #: Whether there was no part to lease when it was asked for last.
+        self.has_found_none = False
         #: Called when values were made.
         self.on_progress: Callable[[], None] = lambda: None
 
@@ -176,6 +184,7 @@ class PartWorker:
         """Lease a part and make it; return whether there was one."""
         self._check()
         document = StitchPart().claim(self._session)
+        self.has_found_none = document is None
         if document is None:
             return False
         self._make(document)
@@ -209,9 +218,9 @@ class PartWorker:
         path = self._folder / f'part-{document["index"]}.zip'
         path.unlink(missing_ok=True)
         try:
-            counter = PartCounter(document, self.on_progress)
-            self._maker.write(to_part(document), path, progress=counter.add, check=check)
-            file = StitchPart().store(self._session, path, self._user, check)
+            counter, digest = PartCounter(document, self.on_progress), FileDigest()
+            self._maker.write(to_part(document), path, digest=digest, progress=counter.add, check=check)
+            file = StitchPart().store(self._session, path, self._user, check, digest)
         finally:
             path.unlink(missing_ok=True)
         if StitchPart().finish(document, file):

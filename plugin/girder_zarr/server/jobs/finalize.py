@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from girder.exceptions import RestException
+from girder.models.folder import Folder
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 
@@ -18,6 +19,7 @@ from girder_zarr.server.sessions import lost_image
 from girder_zarr.server.sessions.model import StitchSession, spec_of, to_extent
 from girder_zarr.server.sessions.states import CANCELLED, COMPLETE, ERROR, FINALIZING
 from girder_zarr.server.settings.session_limits import current as limits_now
+from girder_zarr.server.storage import disk_space
 
 from . import cleanup, dispatch, girder_job
 
@@ -64,6 +66,7 @@ def check_ready(session: Document, *, force: bool) -> None:
         that was lent may not be read any more.
     :raises LimitExceededError: it would be too large, or there are more patches or bytes than the limits of
         now allow.
+    :raises NoSpaceError: what is free in the assetstore is reserved.
     """
     count, expected = StitchPatch().count(session), session['spec']['expected']
     if not count:
@@ -83,6 +86,9 @@ def check_ready(session: Document, *, force: bool) -> None:
     limits.check_registration(spec_of(session), count)
     counts = session['counts']
     limits.check_session({'patches': 0, 'bytes': 0}, counts['patches'], counts['bytes'])
+    folder = Folder().load(session['folderId'], force=True)
+    if folder is not None:
+        disk_space.check_open(folder, counts['bytes'])
 
 
 def _dispatch(session: Document, user: Document) -> None:

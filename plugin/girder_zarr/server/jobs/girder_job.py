@@ -91,11 +91,20 @@ def log(job_id: Any, line: str) -> None:
         Job().updateJob(job, log=line + '\n')
 
 
-def show(job_id: Any, current: int, total: int, message: str) -> None:
-    """Show the progress of the work."""
+def show(job_id: Any, current: int, total: int, message: str, line: str | None = None) -> None:
+    """Show the progress of the work.
+
+    :param line: is written into the log as well.
+    """
     job = load(job_id)
-    if job is not None and job['status'] not in ENDED:
-        Job().updateJob(job, progressCurrent=current, progressTotal=total, progressMessage=message)
+    if job is None:
+        return
+    log_too = {} if line is None else {'log': line + '\n'}
+    if job['status'] not in ENDED:
+        shown = {'progressCurrent': current, 'progressTotal': total, 'progressMessage': message}
+        Job().updateJob(job, **shown, **log_too)
+    elif log_too:
+        Job().updateJob(job, **log_too)
 
 
 def end(session: Document) -> None:

@@ -77,8 +77,7 @@ class ProgressReporter:
         with self._lock:
             self._message = message
             self._current = self._current if current is None else current
-            self._report()
-        self.log(message)
+            self._report(message)
 
     def advance(self, values: int) -> None:
         """Add to the values that are made."""
@@ -100,8 +99,7 @@ class ProgressReporter:
     def finish(self, message: str) -> None:
         """Show the end in the job; the attempt of the session has ended before."""
         self._message = message
-        girder_job.show(self._session['jobId'], self._total, self._total, message)
-        self.log(message)
+        girder_job.show(self._session['jobId'], self._total, self._total, message, message)
 
     def log(self, line: str) -> None:
         """Write a line into the job's log."""
@@ -110,10 +108,10 @@ class ProgressReporter:
     def _is_due(self) -> bool:
         return time.monotonic() - self._reported > REPORT_SECONDS
 
-    def _report(self) -> None:
+    def _report(self, line: str | None = None) -> None:
         self._reported = time.monotonic()
         StitchSession().report(self._session, self._current, self._total, self._message, self._time_left())
-        girder_job.show(self._session['jobId'], self._current, self._total, self._message)
+        girder_job.show(self._session['jobId'], self._current, self._total, self._message, line)
 
     def _time_left(self) -> int | None:
         """Return the seconds that the other values take at the pace so far, or None before there is one."""

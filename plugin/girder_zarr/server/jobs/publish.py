@@ -13,6 +13,7 @@ from girder_zarr.errors import CancelledError, InvalidInputError
 from girder_zarr.server.sessions import quota
 from girder_zarr.server.sessions.access import may_write
 from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.storage import disk_space
 from girder_zarr.server.storage.durable_files import make_durable
 from girder_zarr.server.storage.transfer import send_path
 from girder_zarr.server.tile_sources.item_image import set_large_image
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from girder_zarr.image.write.file_digest import FileDigest
     from girder_zarr.server.common.names import Document
 
 #: Permissions may have changed since the user asked for the image.
@@ -42,7 +44,13 @@ def output_of(session: Document) -> Output:
     return OUTPUTS[session['spec']['output']]
 
 
-def publish(session: Document, path: Path, user: Document, check: Callable[[], None]) -> Document:
+def publish(
+    session: Document,
+    path: Path,
+    user: Document,
+    check: Callable[[], None],
+    digest: FileDigest | None = None,
+) -> Document:
     """Make an item of a file and complete the session; return the item.
 
     Until then the item's description says which session it belongs to, so that `cleanup.remove_leftovers`
@@ -50,9 +58,11 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
 
     :param path: it is moved into the assetstore where that can be done.
     :param check: called before each piece of the file; raises to stop.
+    :param digest: sha512, made while the file was written.
     :raises CancelledError: the session did not wait for this attempt any more; the item is removed again.
     :raises InvalidInputError: the user may no longer write into the folder.
     :raises LimitExceededError: the file would exceed a quota.
+    :raises NoSpaceError: the assetstore has no space for it.
     """
     check()
     if not may_write(session, user):
@@ -60,6 +70,7 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
     folder = Folder().load(session['folderId'], force=True)
     size = path.stat().st_size
     quota.check_size(folder, user, size)
+    disk_space.check_taken(folder, path)
     item: Document = Item().createItem(
         session['name'], user, folder, description=cleanup.item_description(session)
     )
@@ -67,7 +78,7 @@ def publish(session: Document, path: Path, user: Document, check: Callable[[], N
     upload = Upload().createUpload(user, path.name, 'item', item, size, mimeType=mime_type)
     try:
         with quota.as_limit():
-            file = send_path(upload, path, check)
+            file = send_path(upload, path, check, digest)
     except BaseException:
         Upload().cancelUpload(upload)
         raise

@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING
 from girder.models.user import User
 
 from girder_zarr.errors import CancelledError, GirderZarrError, InvalidInputError
+from girder_zarr.image.write.file_digest import FileDigest
 from girder_zarr.server.common import database
 from girder_zarr.server.common.database import object_id
 from girder_zarr.server.common.hidden_paths import without_paths
 from girder_zarr.server.leases import run_lease
 from girder_zarr.server.leases.heartbeat import Heartbeat
 from girder_zarr.server.leases.part_lease import StitchPart
-from girder_zarr.server.patches.lent import check_lent
+from girder_zarr.server.patches.document import to_patch
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import PatchReader
 from girder_zarr.server.sessions.access import may_write
 from girder_zarr.server.sessions.model import MAX_RUNS, StitchSession
 from girder_zarr.server.sessions.states import CANCELLED, FINALIZING
-from girder_zarr.stitch.output.assemble import assemble_file, values_of
+from girder_zarr.server.storage import disk_space
+from girder_zarr.stitch.output.assemble import assemble_file, nbytes_of, values_of
 from girder_zarr.stitch.output.verify import verify_file
 
 from . import cleanup, dispatch, distribute, girder_job, publish
 from .progress import CancellationCheck, ProgressReporter
-from .session_plan import build_plan
+from .session_plan import build_plan, list_patches
 from .workdir import work_folder
 
 if TYPE_CHECKING:
@@ -97,27 +99,39 @@ def _make_image(
     user = User().load(session['finalizerId'], force=True)
     if user is None or not may_write(session, user):
         raise InvalidInputError(publish.NO_ACCESS)
-    check_lent(session)
-    planned = StitchPart().plan(session)
-    plan = build_plan(session, planned, check=cancellation.check, on_progress=reporter.show)
-    StitchPatch().recount(session)
-    target, load = folder / publish.file_name(session), PatchReader(plan.patches)
+    patches, planned = list_patches(session), StitchPart().plan(session)
+    plan = build_plan(session, patches, planned, check=cancellation.check, on_progress=reporter.show)
+    with disk_space.told(folder, nbytes_of(plan)):
+        item = _write_and_publish(session, plan, planned, folder, user, reporter, cancellation)
+    reporter.finish(f'Complete: item {item["_id"]}, {item["name"]}')
+
+
+def _write_and_publish(
+    session: Document,
+    plan: Plan,
+    planned: Document | None,
+    folder: Path,
+    user: Document,
+    reporter: ProgressReporter,
+    cancellation: CancellationCheck,
+) -> Document:
+    target, load, digest = folder / publish.file_name(session), PatchReader(plan.patches), FileDigest()
     if planned is not None or distribute.is_large(plan):
         planned = distribute.prepare(session, plan, user)
         left = StitchPart().left(session)
         message = f'{_summary(plan)} in {left} parts'
         reporter.begin(values_of(plan), message, current=StitchPart().made(session))
         dispatch.ask_for_help(session, min(left - 1, distribute.MAX_HELPERS))
-        distribute.make(session, plan, planned, target, user, reporter, cancellation.check)
+        distribute.make(session, plan, planned, target, user, reporter, cancellation.check, digest)
     else:
         reporter.begin(values_of(plan), _summary(plan))
         name = session['name']
-        assemble_file(plan, load, target, name=name, progress=reporter.advance, check=cancellation.check)
+        options = {'progress': reporter.advance, 'check': cancellation.check}
+        assemble_file(plan, load, target, digest=digest, name=name, **options)
     reporter.show('Verifying')
     verify_file(plan, load, target)
     reporter.show(f'Storing {target.stat().st_size} bytes')
-    item = publish.publish(session, target, user, cancellation.check)
-    reporter.finish(f'Complete: item {item["_id"]}, {item["name"]}')
+    return publish.publish(session, target, user, cancellation.check, digest)
 
 
 def _summary(plan: Plan) -> str:
@@ -138,8 +152,10 @@ def make_parts(session_id: str, attempt: str) -> None:
     cancellation = CancellationCheck({**session, 'run': None})
     try:
         with work_folder(session_id) as folder:
-            plan = build_plan(session, planned, check=cancellation.check)
-            more = distribute.help_with(session, planned, plan, folder)
+            patches = [to_patch(document) for document in StitchPatch().list_unlocked(session)]
+            plan = build_plan(session, patches, planned, check=cancellation.check)
+            with disk_space.told(folder, nbytes_of(plan)):
+                more = distribute.help_with(session, planned, plan, folder)
         if more:
             dispatch.ask_for_help(session, 1)
     except CancelledError:

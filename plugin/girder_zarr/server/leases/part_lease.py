@@ -21,10 +21,11 @@ from girder.models.upload import Upload
 
 from girder_zarr.server.common.database import updated
 from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document, now
+from girder_zarr.server.sessions import quota
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import FINALIZING
-from girder_zarr.server.storage import durable_files
-from girder_zarr.server.storage.transfer import remove_file, send_file, send_path
+from girder_zarr.server.storage import disk_space, durable_files, target
+from girder_zarr.server.storage.transfer import send_file, send_path
 from girder_zarr.stitch.output.image_parts import ImagePart
 
 from . import heartbeat, process_identity
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
     from bson import ObjectId
 
+    from girder_zarr.image.write.file_digest import FileDigest
+
+#: What the file of a part is called.
+_NAME = 'stitch-part.zip'
 WAITING, DONE, DROPPED = 'waiting', 'done', 'dropped'
 #: The document that stands for all parts of an attempt has this index. While it is there, so are they.
 _PLAN = -1
@@ -126,7 +131,8 @@ class StitchPart(Model):
         fields = {'state': DONE, 'fileId': file['_id'], 'lease': None, 'made': part['values']}
         if self._change(part, fields):
             return True
-        remove_file(file['_id'])
+        # By its document: whoever has removed that may not have found the contents in their place yet.
+        durable_files.remove_file(file)
         self._remove_dropped(part)
         return False
 
@@ -177,26 +183,34 @@ class StitchPart(Model):
         content: bytes | Path,
         user: Document,
         check: Callable[[], None] | None = None,
+        digest: FileDigest | None = None,
     ) -> Document:
         """Store a file that belongs to an attempt and to no item.
 
         :param content: the bytes, or a file, which may be moved away.
         :param check: called now and then; raises to stop.
+        :param digest: sha512, made while the file was written.
+        :raises NoSpaceError: the assetstore has no space for it.
         """
         folder = Folder().load(session['folderId'], force=True)
-        size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        upload = Upload().createUpload(
-            user, 'stitch-part.zip', 'folder', folder, size, attachParent=True, save=False
-        )
-        upload['stitchPartOf'] = {'sessionId': session['_id'], 'attempt': session['attempt']}
-        upload = Upload().save(upload)
-        try:
-            if isinstance(content, bytes):
-                return send_file(upload, io.BytesIO(content), check)
-            return send_path(upload, content, check)
-        except BaseException:
-            Upload().cancelUpload(upload)
-            raise
+        of = {'sessionId': session['_id'], 'attempt': session['attempt']}
+        if isinstance(content, bytes):
+            upload = self._upload(user, folder, len(content), of)
+            return _sent(upload, lambda: send_file(upload, io.BytesIO(content), check))
+        disk_space.check_taken(folder, content)
+        size, assetstore = content.stat().st_size, target.assetstore_of(folder)
+        adapter = durable_files.adapter_of(assetstore)
+        if adapter is None:
+            upload = self._upload(user, folder, size, of)
+            return _sent(upload, lambda: send_path(upload, content, check, digest))
+        quota.check_size(folder, user, size)
+        file = File().createFile(user, None, _NAME, size, assetstore, saveFile=False)
+        return durable_files.store_path(adapter, {**file, **_attached(of)}, content, check, digest)
+
+    def _upload(self, user: Document, folder: Document, size: int, of: Document) -> Document:
+        upload = Upload().createUpload(user, _NAME, 'folder', folder, size, attachParent=True, save=False)
+        upload['stitchPartOf'] = of
+        return Upload().save(upload)  # type: ignore[no-any-return]
 
     def discard(self, session_id: ObjectId, *, keep: str | None = None) -> None:
         """Remove what attempts of a session have stored.
@@ -259,9 +273,21 @@ def bind() -> None:
 def _attach_file(event: Any) -> None:
     of = event.info['upload'].get('stitchPartOf')
     if of is not None:
-        event.info['file'].update(
-            attachedToType=list(ATTACHED_TO), attachedToId=of['sessionId'], stitchPartOf=of
-        )
+        event.info['file'].update(_attached(of))
+
+
+def _attached(of: Document) -> Document:
+    """Return the fields of a file that belongs to an attempt."""
+    return {'attachedToType': list(ATTACHED_TO), 'attachedToId': of['sessionId'], 'stitchPartOf': of}
+
+
+def _sent(upload: Document, send: Callable[[], Document]) -> Document:
+    """Return the file of an upload; one that fails is cancelled."""
+    try:
+        return send()
+    except BaseException:
+        Upload().cancelUpload(upload)
+        raise
 
 
 def _of(session: Document) -> Document:

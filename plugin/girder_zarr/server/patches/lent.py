@@ -18,7 +18,7 @@ from girder_zarr.server.sessions.access import is_disabled
 from .model import StitchPatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from bson import ObjectId
 
@@ -28,18 +28,20 @@ if TYPE_CHECKING:
 _AT_ONCE = 1000
 
 
-def check_lent(session: Document) -> None:
+def check_lent(session: Document, documents: Iterable[Document] | None = None) -> None:
     """Check that each user who has lent a file to a session may still read it.
 
     Files that are gone are left to those who read them.
 
+    :param documents: its patches, where they are known; those that no user has lent may be left out.
     :raises ConflictError: one may not; the message names the patch.
     """
     rights = _Rights(session)
-    # No index has `shared`, and with one field more than an index the embedded database reads all sessions.
-    query = {'sessionId': session['_id'], 'stored': True}
-    stored = StitchPatch().collection.find(query, {'key': 1, 'fileId': 1, 'lenderId': 1, 'shared': 1})
-    patches = (patch for patch in stored if patch.get('shared'))
+    if documents is None:
+        # No index has `shared`; with one field more than an index the embedded database reads all sessions.
+        query = {'sessionId': session['_id'], 'stored': True}
+        documents = StitchPatch().collection.find(query, {'key': 1, 'fileId': 1, 'lenderId': 1, 'shared': 1})
+    patches = (patch for patch in documents if patch.get('shared'))
     while some := list(itertools.islice(patches, _AT_ONCE)):
         for patch in rights.refused(some):
             msg = (

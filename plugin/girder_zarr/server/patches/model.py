@@ -21,7 +21,7 @@ from girder_zarr.server.storage import durable_files
 from girder_zarr.server.storage.transfer import remove_file
 
 from . import hooks
-from .document import COUNTED, PAGE_MARK, bytes_once, is_page, page_key, source_of
+from .document import PAGE_MARK, bytes_once, is_page, page_key, source_of
 from .files import remove_uploads
 from .incoming import CREATED, check_fits, decide
 from .keyed import KeyedModel
@@ -29,7 +29,7 @@ from .references import StitchReference
 from .session_extent import box_of, edges, extent_of, extent_without, grown, reaches_edge
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from bson import ObjectId
 
@@ -340,14 +340,17 @@ class StitchPatch(KeyedModel):
         """Return a cursor over the places of patches, of those that are not stored yet as well."""
         return self.find(query, fields=['position', 'shape'])
 
-    def recount(self, session: Document) -> None:
-        """Set a finalizing session's counts and extent, which a dead server may have left wrong."""
+    def recount(self, session: Document, documents: Iterable[Document]) -> None:
+        """Set a finalizing session's counts and extent, which a dead server may have left wrong.
+
+        :param documents: all of its patches.
+        """
         references = StitchReference().list_session(session)
         counts = {'patches': 0, 'bytes': sum(document['size'] for document in references)}
         seen: set[tuple[ObjectId, int]] = set()
 
         def counted() -> Iterator[Document]:
-            for document in self.list_session(session, fields=COUNTED):
+            for document in documents:
                 counts['patches'] += 1
                 counts['bytes'] += bytes_once(document, seen)
                 yield document

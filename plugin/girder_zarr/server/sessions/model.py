@@ -268,11 +268,11 @@ class StitchSession(AccessControlMixin, Model):
         :param time_left: seconds, where it is known.
         """
         progress = {'current': current, 'total': total, 'message': message, 'timeLeft': time_left}
-        self.change(
-            session['_id'],
-            {'state': FINALIZING, 'attempt': session['attempt']},
-            {'$set': {'progress': progress}},
-        )
+        query = {'_id': session['_id'], 'deleting': False, 'state': FINALIZING, 'attempt': session['attempt']}
+        update = {'$set': {'progress': progress, 'updated': now()}}
+        # What else an event shows does not change while the session is finalizing.
+        if self.collection.update_one(query, update).matched_count:
+            notifications.announce({**session, 'progress': progress})
 
 
 def check_name(name: Any) -> str:

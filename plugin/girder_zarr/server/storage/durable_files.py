@@ -35,6 +35,7 @@ from girder.utility.filesystem_assetstore_adapter import DEFAULT_PERMS, Filesyst
 
 from girder_zarr.errors import CancelledError, NoSpaceError, NotFoundError
 from girder_zarr.image.write.outlet import sync_path
+from girder_zarr.image.write.pack import is_full
 from girder_zarr.server.common.database import update_and_find
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from bson import ObjectId
 
+    from girder_zarr.image.write.file_digest import FileDigest
     from girder_zarr.server.common.names import Document
 
 _PIECE = 2**20
@@ -63,16 +65,20 @@ def check_space(adapter: FilesystemAssetstoreAdapter, nbytes: int) -> None:
 
     :raises NoSpaceError: it has not.
     """
-    capacity = adapter.capacityInfo()
+    free = adapter.capacityInfo()['free']
     # None: the file system does not report its free space.
-    if capacity['free'] is not None and capacity['free'] <= nbytes:
-        root = adapter.assetstore['root']
-        msg = (
-            f'There is no space for it: {nbytes} bytes are needed, and of the {shutil.disk_usage(root).free} '
-            f'bytes that are free in the assetstore {capacity["reserved"]:.0f} are reserved '
-            '(GIRDER_FILESYSTEMASSETSTORE_RESERVED_MBYTES).'
-        )
-        raise NoSpaceError(msg)
+    if free is not None and free <= nbytes:
+        raise no_space(adapter, nbytes)
+
+
+def no_space(adapter: FilesystemAssetstoreAdapter, nbytes: int) -> NoSpaceError:
+    """Return the error of an assetstore that has no space for so many bytes."""
+    reserved = adapter.capacityInfo().get('reserved', 0)
+    return NoSpaceError(
+        f'There is no space for it: {nbytes} bytes are needed, and of the '
+        f'{shutil.disk_usage(adapter.assetstore["root"]).free} bytes that are free in the assetstore '
+        f'{reserved:.0f} are reserved (GIRDER_FILESYSTEMASSETSTORE_RESERVED_MBYTES).'
+    )
 
 
 def store(
@@ -122,6 +128,7 @@ def take_file(
     upload: Document,
     path: Path,
     check: Callable[[], None] | None = None,
+    digest: FileDigest | None = None,
 ) -> Document:
     """Let a file be all the bytes of an upload that has none yet; return the Girder file.
 
@@ -129,15 +136,12 @@ def take_file(
 
     :param path: it is not there any more when this returns.
     :param check: called now and then; raises to stop.
+    :param digest: sha512, made while the file was written.
     :raises CancelledError: the upload was removed.
+    :raises NoSpaceError: it is on another disk, and the assetstore has no space for it.
     """
-    digest = hashlib.sha512()
-    with path.open('rb') as stream:
-        while piece := stream.read(_PIECE):
-            if check is not None:
-                check()
-            digest.update(piece)
-    fields = {'sha512state': _hash_state.serializeHex(digest), 'received': upload['size']}
+    known = digest.hash if digest is not None and digest.covers(path) else _hash_of(path, check)
+    fields = {'sha512state': _hash_state.serializeHex(known), 'received': upload['size']}
     updated = update_and_find(Upload().collection, {'_id': upload['_id'], 'received': 0}, {'$set': fields})
     if updated is None:
         msg = 'What was to be stored is not wanted any more.'
@@ -147,9 +151,81 @@ def take_file(
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        shutil.copyfile(path, updated['tempFile'])
+        _copy_whole(adapter, path, updated['tempFile'])
     file: Document = Upload().finalizeUpload(updated, adapter.assetstore)
     return file
+
+
+def store_path(
+    adapter: FilesystemAssetstoreAdapter,
+    file: Document,
+    path: Path,
+    check: Callable[[], None] | None = None,
+    digest: FileDigest | None = None,
+) -> Document:
+    """Let a file be the contents of a Girder file that is saved here too, without a sync to the disk.
+
+    An upload would do the same with a dozen commands to the database.
+
+    :param file: a new document without ``_id``.
+    :param path: it is moved where that can be done.
+    :param check: called now and then; raises to stop.
+    :param digest: sha512, made while the file was written.
+    :returns: the document; after an error neither document nor contents are there.
+    :raises NoSpaceError: it is on another disk, and the assetstore has no space for it.
+    """
+    known = digest.hash if digest is not None and digest.covers(path) else _hash_of(path, check)
+    name, root = known.hexdigest(), Path(adapter.assetstore['root'])
+    place = Path(name[0:2], name[2:4], name)
+    path.chmod(adapter.assetstore.get('perms', DEFAULT_PERMS))
+    stored = {**file, 'sha512': name, 'path': str(place), 'created': dt.datetime.now(dt.UTC)}
+    document: Document = File().save(stored, triggerEvents=False)
+    try:
+        _move(adapter, path, root / place)
+    except BaseException:
+        remove_file(document)
+        raise
+    return document
+
+
+def _move(adapter: FilesystemAssetstoreAdapter, path: Path, final: Path) -> None:
+    """Give a file its final name, from whichever disk."""
+    try:
+        if not _place(path, final):
+            path.unlink()
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    handle, name = tempfile.mkstemp(dir=adapter.tempDir, prefix=_prefix(None))
+    os.close(handle)
+    try:
+        _copy_whole(adapter, path, name)
+        shutil.copymode(path, name)
+        _place(Path(name), final)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _copy_whole(adapter: FilesystemAssetstoreAdapter, path: Path, target: str) -> None:
+    """Copy a file into the assetstore. :raises NoSpaceError: there is no space for it."""
+    try:
+        shutil.copyfile(path, target)
+    except OSError as full:
+        if not is_full(full):
+            raise
+        raise no_space(adapter, path.stat().st_size) from full
+
+
+def _hash_of(path: Path, check: Callable[[], None] | None) -> Any:
+    """Return the sha512 object of a file."""
+    digest = hashlib.sha512()
+    with path.open('rb') as stream:
+        while piece := stream.read(_PIECE):
+            if check is not None:
+                check()
+            digest.update(piece)
+    return digest
 
 
 def _copy(stream: IO[bytes], target: IO[bytes]) -> str:
@@ -191,15 +267,23 @@ def _sync_entries(path: Path, root: Path) -> None:
 
 
 def make_durable(file: Document) -> None:
-    """Sync the contents of a file that Girder has stored to the disk, unless it was imported."""
+    """Sync the contents of a file that Girder has stored to the disk, unless it was imported.
+
+    :raises NoSpaceError: the disk turns out to have no space for it.
+    """
     assetstore = Assetstore().load(file['assetstoreId']) if file.get('assetstoreId') else None
     adapter = adapter_of(assetstore) if assetstore else None
     if adapter is None or file.get('imported'):
         return
     with contextlib.suppress(FileNotFoundError):  # reading it raises the error
         path = Path(adapter.fullPath(file))
-        sync_path(path)
-        _sync_entries(path, Path(adapter.assetstore['root']))
+        try:
+            sync_path(path)
+            _sync_entries(path, Path(adapter.assetstore['root']))
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise no_space(adapter, int(file['size'])) from error
 
 
 def remove_temporary(session_id: ObjectId | None = None, older_than: float = 0) -> int:

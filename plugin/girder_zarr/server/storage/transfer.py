@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from bson import ObjectId
 
+    from girder_zarr.image.write.file_digest import FileDigest
     from girder_zarr.server.common.names import Document
 
 #: Files go to the assetstore in pieces of this size: Girder's S3 adapter takes no smaller ones but the last.
@@ -39,15 +40,21 @@ def send_file(upload: Document, stream: IO[bytes], check: Any = None) -> Documen
     return result
 
 
-def send_path(upload: Document, path: Path, check: Callable[[], None] | None = None) -> Document:
+def send_path(
+    upload: Document,
+    path: Path,
+    check: Callable[[], None] | None = None,
+    digest: FileDigest | None = None,
+) -> Document:
     """Send a file into an upload, which may take it away from where it is; return the Girder file.
 
     :param check: called now and then; raises to stop.
+    :param digest: sha512, made while the file was written.
     :raises CancelledError: the upload was removed.
     """
     adapter = durable_files.adapter_of(Assetstore().load(upload['assetstoreId']))
     if adapter is not None:
-        return durable_files.take_file(adapter, upload, path, check)
+        return durable_files.take_file(adapter, upload, path, check, digest)
     with path.open('rb') as stream:
         return send_file(upload, stream, check)
 

@@ -6,6 +6,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from girder_zarr.common.budget import BUDGET
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from girder_zarr.stitch.spec.model import Overlap
 
     from .patch_loader import Load
+
+#: Pixels that OpenCV takes as they are.
+_SPLIT = frozenset(np.dtype(name) for name in ('uint8', 'uint16', 'int16', 'float32'))
 
 
 class BlockMaker:
@@ -160,6 +164,9 @@ def _put(out: np.ndarray, block: np.ndarray, bands: slice) -> None:
     """Write bands of a block ``(y, x, bands)`` into ``(y, x)`` or ``(band, y, x)``."""
     if out.ndim == 2:
         out[...] = block[:, :, bands.start]
+        return
+    if block.dtype in _SPLIT and len(out) == block.shape[2]:
+        cv2.split(block, list(out))  # all bands of a pixel at once
         return
     for target, band in zip(out, range(bands.start, bands.stop), strict=True):
         np.copyto(target, block[:, :, band])

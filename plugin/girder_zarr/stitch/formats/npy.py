@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import io
 from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
 
 from girder_zarr.errors import UnsupportedFormatError
+from girder_zarr.image.chunk.picture_header import exactly
 
 from .expand import count
 from .info import PatchInfo, PatchLimits, check_info, make_info
@@ -19,12 +22,22 @@ MAX_HEADER_BYTES = 10_000
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream, max_header_size=MAX_HEADER_BYTES)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(stream, max_header_size=MAX_HEADER_BYTES)
-    msg = f'The npy has version {version[0]}.{version[1]}; expected 1.0 or 2.0.'
-    raise UnsupportedFormatError(msg)
+    if version not in {(1, 0), (2, 0)}:
+        msg = f'The npy has version {version[0]}.{version[1]}; expected 1.0 or 2.0.'
+        raise UnsupportedFormatError(msg)
+    prefix = exactly(stream, 2 * version[0])
+    length = int.from_bytes(prefix, 'little')
+    if length > MAX_HEADER_BYTES:
+        msg = f'The header of the npy takes {length} bytes; at most {MAX_HEADER_BYTES} are read.'
+        raise UnsupportedFormatError(msg)
+    return _parsed(version[0], prefix + exactly(stream, length))
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(version: int, header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and dtype; the patches of an image have mostly the same header."""
+    read = np.lib.format.read_array_header_1_0 if version == 1 else np.lib.format.read_array_header_2_0
+    return read(io.BytesIO(header), max_header_size=MAX_HEADER_BYTES)
 
 
 def inspect_npy(stream: IO[bytes], limits: PatchLimits) -> PatchInfo:

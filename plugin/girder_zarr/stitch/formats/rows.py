@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,10 +13,12 @@ if TYPE_CHECKING:
 
 
 def filled(stream: IO[bytes], shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
-    """Return the next pixels of a stream, in memory of their size.
+    """Return the next pixels of a stream: in memory of their size, or read-only those of bytes in memory.
 
     :raises EOFError: it holds fewer.
     """
+    if isinstance(stream, io.BytesIO):
+        return _in_place(stream, shape, dtype)
     out = np.empty(math.prod(shape), dtype)
     view = memoryview(out.view(np.uint8))
     while view:
@@ -25,6 +28,16 @@ def filled(stream: IO[bytes], shape: Sequence[int], dtype: np.dtype[Any]) -> np.
             raise EOFError(msg)
         view = view[found:]
     return out.reshape(tuple(shape))
+
+
+def _in_place(stream: io.BytesIO, shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
+    content, place, count = stream.getvalue(), stream.tell(), math.prod(shape)
+    if len(content) - place < count * dtype.itemsize:
+        msg = 'it ends too early.'
+        raise EOFError(msg)
+    stream.seek(place + count * dtype.itemsize)
+    pixels = np.frombuffer(content, dtype, count, place) if count else np.empty(0, dtype)
+    return pixels.reshape(tuple(shape))
 
 
 class RowReader:

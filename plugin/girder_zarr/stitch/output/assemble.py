@@ -27,12 +27,22 @@ from girder_zarr.stitch.spec.outputs import TIFF
 from .provenance import beside, describe
 from .tiff_writer import write_tiff
 
-__all__ = ['BlockMaker', 'assemble', 'assemble_file', 'make_plan', 'output_spec', 'values_of', 'write_plan']
+__all__ = [
+    'BlockMaker',
+    'assemble',
+    'assemble_file',
+    'make_plan',
+    'nbytes_of',
+    'output_spec',
+    'values_of',
+    'write_plan',
+]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from girder_zarr.image.ngff.metadata import Channel
+    from girder_zarr.image.write.file_digest import FileDigest
     from girder_zarr.image.write.outlet import Outlet
     from girder_zarr.stitch.blend.patch_loader import Load
     from girder_zarr.stitch.illumination.flat_field import Illumination
@@ -138,18 +148,23 @@ def estimate_illumination(
     return estimate(plan, wanted, pixels, threads=threads or 2, check=check)
 
 
-def assemble_file(plan: Plan, load: Load, target: Path, **options: Any) -> None:
+def assemble_file(
+    plan: Plan, load: Load, target: Path, *, digest: FileDigest | None = None, **options: Any
+) -> None:
     """Write the image of a plan into one file, which appears complete or not at all.
 
     :param load: as for :func:`assemble`.
     :param target: ends in ``.zip``, ``.ozx`` or ``.db``, or in ``.tiff`` if ``spec.output`` is ``tiff``.
         Temporary files lie beside it.
+    :param digest: made of the file meanwhile, where it is a zip.
     :param options: as for :func:`write_plan`.
     :raises InvalidInputError: a library that the output needs is not installed.
     """
-    write_file(
-        plan, target, lambda outlet: write_plan(plan, load, outlet, **options), check=options.get('check')
-    )
+
+    def write(outlet: Outlet) -> None:
+        write_plan(plan, load, outlet, **options)
+
+    write_file(plan, target, write, check=options.get('check'), digest=digest)
 
 
 def write_file(
@@ -158,6 +173,7 @@ def write_file(
     write: Callable[[Outlet], None],
     *,
     check: Callable[[], None] | None = None,
+    digest: FileDigest | None = None,
 ) -> None:
     """Write a file as :func:`assemble_file` does, with a function that writes the image into an outlet.
 
@@ -166,12 +182,12 @@ def write_file(
     """
     plan.spec.check_installed()
 
-    def write_zarr(path: Path) -> None:
-        with outlet_for(path, version=plan.spec.version) as outlet:
+    def write_zarr(path: Path, digest: FileDigest | None = None) -> None:
+        with outlet_for(path, version=plan.spec.version, digest=digest) as outlet:
             write(outlet)
 
     if plan.spec.output != TIFF:
-        write_zarr(target)
+        write_zarr(target, digest)
         return
     write_tiff(plan, target, write_zarr, check)
 
@@ -277,3 +293,9 @@ def _channels(plan: Plan, axes: Sequence[Axis], bands: int) -> list[Channel]:
 def values_of(plan: Plan) -> int:
     """Return the number of values (pixels x frames x bands) of the full resolution of a plan."""
     return math.prod(plan.shape)
+
+
+def nbytes_of(plan: Plan) -> int:
+    """Return the bytes of all levels of a plan before they are compressed."""
+    spec = output_spec(plan)
+    return sum(math.prod(shape) for shape in spec.level_shapes()) * spec.dtype.itemsize

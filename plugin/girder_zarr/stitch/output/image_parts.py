@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from girder_zarr.image.write.file_digest import FileDigest
     from girder_zarr.image.write.outlet import Outlet
     from girder_zarr.stitch.blend.patch_loader import Load
     from girder_zarr.stitch.plan import Plan
@@ -61,14 +62,17 @@ class PartMaker:
         self._plan, self._blocks = plan, BlockMaker(plan, load)
         self._trees = Trees(output_spec(plan), values)
 
-    def write(self, part: ImagePart, target: Path, **options: Any) -> None:
+    def write(
+        self, part: ImagePart, target: Path, *, digest: FileDigest | None = None, **options: Any
+    ) -> None:
         """Write a part into a new zip.
 
         :param target: the path of the zip.
+        :param digest: made of the zip meanwhile.
         :param options: ``progress``, ``check`` and ``threads`` as for `assemble.write_plan`.
         :raises UnsupportedFormatError: a patch cannot be decoded; the message names it.
         """
-        with ZipOutlet(target) as outlet:
+        with ZipOutlet(target, digest=digest) as outlet:
             numbers = range(part.first, part.end)
             read = self._blocks.read
             write_trees(self._trees, numbers, outlet, read, occupied=self._plan.occupied, **options)
@@ -84,6 +88,7 @@ def merge_file(
     name: str | None = None,
     check: Callable[[], None] | None = None,
     threads: int | None = None,
+    digest: FileDigest | None = None,
 ) -> None:
     """Merge parts into the file that `assemble.assemble_file` would write.
 
@@ -94,6 +99,7 @@ def merge_file(
     :param values: the argument of :func:`cut`.
     :param name: of the image, for its metadata.
     :param check: called for each file of a part; raises to stop.
+    :param digest: as for `assemble.assemble_file`.
     :raises zipfile.BadZipFile: a part is damaged.
     """
 
@@ -108,7 +114,7 @@ def merge_file(
             write_above(trees, outlet, halves.get, threads=threads, check=check, occupied=plan.occupied)
         (target.parent / 'halves').unlink()
 
-    write_file(plan, target, write, check=check)
+    write_file(plan, target, write, check=check, digest=digest)
 
 
 def _copy(stream: IO[bytes], outlet: Outlet, halves: _Halves, check: Callable[[], None] | None) -> None:
