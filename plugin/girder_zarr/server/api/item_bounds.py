@@ -129,6 +129,19 @@ def _check_tile(event: Any) -> None:
         _refuse_read(known.cost(Box(x * width, y * height, width, height), level))
 
 
+def check_thumbnail(source: Any, side: int) -> None:
+    """Refuse, without a login, a small picture of all of an image that is made of a large full resolution.
+
+    :raises RestException: it would be, with status 413.
+    """
+    if getCurrentUser() is None:
+        output = {'maxWidth': side, 'maxHeight': side}
+        info = TileIterator(source, resample=None, output=output).info
+        stored = StoredLevels.of(source)
+        whole = Box(0, 0, source.sizeX, source.sizeY)
+        _refuse_read(stored.cost(whole, len(stored.stored) - 1 - int(info['level'])))
+
+
 def _check_read(source: Any, info: Document) -> None:
     """Refuse a region that is made of much of a large full resolution."""
     found = StoredLevels.of(source)

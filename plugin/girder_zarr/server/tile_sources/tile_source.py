@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import large_image.tilesource
+from girder.api.rest import getCurrentUser
 from girder.exceptions import AccessException, FilePathException, RestException
 from girder.models.file import File
 from girder_large_image import girder_tilesource
 from girder_large_image.girder_tilesource import GirderTileSource
 from large_image.exceptions import TileSourceError
 
-from girder_zarr.errors import ForbiddenPartError, StyleError
+from girder_zarr.errors import ForbiddenPartError, StyleError, UnreadableImageError
 from girder_zarr.image import ZarrFileTileSource, style_functions
+from girder_zarr.server.common.hidden_paths import shown_to
 from girder_zarr.server.storage.locations import open_location
 
 from .ranking import Facts, rank
@@ -32,6 +34,20 @@ OTHER_DISTRIBUTION = 'large-image-source-zarr'
 
 class StyleRestError(StyleError, RestException):
     """A style that is not applied, on a route that leaves errors of tile sources to Girder: 400."""
+
+
+class UnreadableRestError(UnreadableImageError, RestException):
+    """A part that cannot be read, on a route that leaves errors of tile sources to Girder: 415."""
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Raise what Girder's routes answer with a status of its own for what cannot be read."""
+    try:
+        with _forbidding():
+            yield
+    except UnreadableImageError as error:
+        raise UnreadableRestError(shown_to(getCurrentUser(), str(error)), code=415) from error
 
 
 @contextmanager
@@ -69,6 +85,16 @@ class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
         """Return a region; see the base classes."""
         with _forbidding():
             return super().getRegion(*args, **kwargs)
+
+    def histogram(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a histogram; see the base classes."""
+        with _answering():
+            return super().histogram(*args, **kwargs)
+
+    def getBandInformation(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what is known of the bands; see the base classes."""
+        with _answering():
+            return super().getBandInformation(*args, **kwargs)
 
     def _getLargeImagePath(self) -> Any:
         """Return where the image lies that the item's file stands for; see `open_location`."""
