@@ -18,7 +18,8 @@ def picture(number: int, side: tuple[int, int]) -> np.ndarray:
     """Return the pixels of an image, (y, x) of uint8, that differ from those of the others."""
     y, x = np.mgrid[: side[0], : side[1]]
     along = (x, y, x + y, x - y + side[0])[number % 4]
-    return (along * (number + 1) % 256).astype(np.uint8)
+    pixels: np.ndarray = (along * (number + 1) % 256).astype(np.uint8)
+    return pixels
 
 
 def write_collection(
@@ -34,11 +35,15 @@ def write_collection(
     root.attrs.update(layout if zarr_format == 2 else {'ome': {'version': version, **layout}})
     ome: dict[str, Any] = {'series': [str(number) for number in range(len(sides))]}
     root.create_group('OME').attrs.update(ome if zarr_format == 2 else {'ome': {'version': version, **ome}})
-    axes = [{'name': name, 'type': 'space', 'unit': 'micrometer'} for name in 'yx']
+    axes: list[Any] = [{'name': name, 'type': 'space', 'unit': 'micrometer'} for name in 'yx']
     for number, side in enumerate(sides):
-        datasets = [{'path': '0', 'coordinateTransformations': [{'type': 'scale', 'scale': [1.0, 1.0]}]}]
+        datasets: list[Any] = [
+            {'path': '0', 'coordinateTransformations': [{'type': 'scale', 'scale': [1.0, 1.0]}]}
+        ]
         multiscale = {'name': NAMES[number % 4], 'axes': axes, 'datasets': datasets}
-        image = {'multiscales': [{**multiscale, **({'version': version} if zarr_format == 2 else {})}]}
+        image: dict[str, Any] = {
+            'multiscales': [{**multiscale, **({'version': version} if zarr_format == 2 else {})}]
+        }
         group = root.create_group(str(number))
         group.attrs.update(image if zarr_format == 2 else {'ome': {'version': version, **image}})
         pixels = picture(number, side)

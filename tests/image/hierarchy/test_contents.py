@@ -196,7 +196,7 @@ def test_series_have_the_names_that_bioformats2raw_writes_beside_them(
 def test_several_multiscales_of_one_group(tmp_path: Path) -> None:
     group = zarr.open_group(tmp_path / 'm', mode='w', zarr_format=3)
     axes = [{'name': name, 'type': 'space'} for name in 'yx']
-    multiscales = []
+    multiscales: list[Any] = []
     for number, side in enumerate((64, 32, 64)):
         group.create_array(str(number), data=np.zeros((side, side), np.uint8))
         transforms = [{'type': 'scale', 'scale': [1, 1]}]

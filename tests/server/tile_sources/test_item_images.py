@@ -8,6 +8,7 @@ from girder.models.folder import Folder
 from girder.models.item import Item
 from PIL import Image
 
+from girder_zarr.server.tile_sources import tile_source
 from support import plate_images
 from support.collections import picture, write_collection
 from support.girder_images import upload
@@ -116,3 +117,33 @@ def test_anybody_sees_small_pictures_of_what_is_public_and_costs_little(api, peo
     base = f'/zarr/item/{item["_id"]}/images'
     assert api.call('GET', base, user=None)[0] == 200
     assert api.call('GET', f'{base}/0/thumbnail', user=None, is_json=False)[0] == 200
+
+
+def test_a_plate_of_many_fields_is_put_together_for_those_who_sign_in(api, people, tmp_path, monkeypatch):
+    public = Folder().createFolder(
+        people['owner'], 'open', parentType='user', public=True, creator=people['owner']
+    )
+    item = make_item(api, people, public, plate_images.plate_zip(tmp_path, damage=False))
+    tiles = f'/item/{item["_id"]}/tiles'
+    whole = {'series': 'overview'}
+    routes = (
+        ('zxy/0/0/0', whole),
+        ('thumbnail', whole),
+        ('region', {**whole, 'width': 100, 'height': 100}),
+        ('histogram', {**whole, 'width': 100, 'height': 100}),
+        ('images/overview', {}),
+        ('fzxy/40/0/0/0', {}),
+    )
+    monkeypatch.setattr(tile_source, 'ANYBODY', (19, 2**26))
+    for route, params in routes:
+        status, body = api.call('GET', f'{tiles}/{route}', params, user=None, is_json=False)
+        assert (status, b'without signing in' in body) == (413, True), route
+    last = api.call('GET', tiles, whole, user=None)[1]['levels'] - 1
+    part = f'{tiles}/zxy/{last}/0/0'
+    assert api.call('GET', part, whole, user=None, is_json=False)[0] == 200
+    for route, params in routes:
+        assert api.call('GET', f'{tiles}/{route}', params, is_json=False)[0] == 200, route
+    monkeypatch.setattr(tile_source, 'ANYBODY', (80, 2**26))  # of two channels, each looked at twice
+    for route, params in routes:
+        address = f'{tiles}/{route}'
+        assert api.call('GET', address, {**params, 'jpegQuality': 80}, user=None, is_json=False)[0] == 200

@@ -32,7 +32,12 @@ def contents(opened: Opened, store: KeyStore | None) -> dict[str, Any]:
         ``seriesCount``: how many there are.
     """
     plate = plate_grid(opened)
-    found = {'kind': opened.kind, 'plate': plate, 'series': [], 'seriesCount': len(opened.every)}
+    found: dict[str, Any] = {
+        'kind': opened.kind,
+        'plate': plate,
+        'series': [],
+        'seriesCount': len(opened.every),
+    }
     if plate is not None:
         return found
     titles = _titles(store) if opened.kind == 'collection' and store is not None else {}

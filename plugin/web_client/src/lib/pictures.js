@@ -1,7 +1,7 @@
 /** Small pictures that a page asks for as they come into sight, few at a time. */
 
 /** Requests at a time: a page of wells leaves the server room for the tiles of the viewer. */
-const AT_ONCE = 4;
+const AT_ONCE = 3;
 
 class Pictures {
     /**
@@ -18,11 +18,16 @@ class Pictures {
      * @param {string} path
      * @param {Object} query
      * @param {function(?Error, *): void} done called once, unless it is dropped before.
+     * @param {boolean} [isUrgent] before those that wait.
      * @returns {function(): void} drops it.
      */
-    fetch(path, query, done) {
+    fetch(path, query, done, isUrgent = false) {
         const one = { path, query, done, abort: new AbortController(), isDropped: false };
-        this.waiting.push(one);
+        if (isUrgent) {
+            this.waiting.unshift(one);
+        } else {
+            this.waiting.push(one);
+        }
         this.next();
         return () => {
             one.isDropped = true;

@@ -38,10 +38,10 @@ function whenSeen(element, tell) {
  * @param {{itemId: string, version: string}} file
  * @param {?number} number of the image; null: none.
  * @param {number} side in pixels.
- * @param {function(number, Found): void} [onFound]
+ * @param {{onFound: function(number, Found): void, isUrgent: boolean}} [options]
  * @returns {[Object, Found]} a ref for the element that has to be in sight, and what is known.
  */
-function usePicture({ itemId, version }, number, side, onFound) {
+function usePicture({ itemId, version }, number, side, { onFound, isUrgent } = {}) {
     const element = useRef(null);
     const [found, setFound] = useState(WAITING);
     useEffect(() => {
@@ -63,7 +63,7 @@ function usePicture({ itemId, version }, number, side, onFound) {
         };
         stop = whenSeen(element.current, (isSeen) => {
             if (isSeen && !drop) {
-                drop = pictures.fetch(`zarr/item/${itemId}/images/${number}/thumbnail`, { side, version }, take);
+                drop = pictures.fetch(`zarr/item/${itemId}/images/${number}/thumbnail`, { side, version }, take, isUrgent);
             } else if (!isSeen && drop) {
                 drop();
                 drop = null;

@@ -1,11 +1,14 @@
 /** A plate on the page of an item: its wells with a picture of each, the fields of one, all of it as one image. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { keepInAddress } from '../lib/address.js';
+import { getBlob } from '../lib/api.js';
 import {
     acquisitionsOf, fieldAt, fieldsOf, gridOf, keysOf, moved, numberFrom, pictureSide, placeName, sideOf
 } from '../lib/plate.js';
 import { usePicture } from './LazyPicture.jsx';
 import { Message } from './parts.jsx';
+
+const { getCurrentUser } = girder.auth;
 
 const KEYS = ['series', 'well', 'field', 'acquisition'];
 /** The series of the tile source that is all of a plate. */
@@ -20,12 +23,12 @@ const counted = (count, one) => `${count} ${one}${count === 1 ? '' : 's'}`;
 /** One place of the grid. */
 function Place({ name, well, numbers, side, file, row, column, isFocused, isSelected, onFound, onOpen }) {
     const [element, { kind, url }] = usePicture(
-        file, numbers.length ? numbers[0] : null, pictureSide(side, window.devicePixelRatio || 1), onFound);
+        file, numbers.length ? numbers[0] : null, pictureSide(side, window.devicePixelRatio || 1), { onFound });
     const status = well === null ? 'none' : well.fields === 0 ? 'missing' : numbers.length ? kind : 'none';
     return (
         <td
             ref={element} role="gridcell" class="g-zarr-well" data-place={`${row},${column}`} data-well={name} data-status={status}
-            style={{ width: `${side}px`, height: `${side}px` }} tabIndex={isFocused ? 0 : -1} aria-selected={isSelected}
+            style={{ minWidth: `${side}px`, height: `${side}px` }} tabIndex={isFocused ? 0 : -1} aria-selected={isSelected}
             aria-label={`${name}, ${TEXTS[status] || counted(numbers.length, 'field')}`} title={name}
             onClick={() => onOpen(row, column)}
         >
@@ -96,7 +99,8 @@ function Wells({ plate, acquisition, selected, onOpen, ...shared }) {
 }
 
 function FieldButton({ label, number, isSelected, file, onFound, onChoose }) {
-    const [element, { kind, url }] = usePicture(file, number, pictureSide(FIELD_SIDE, window.devicePixelRatio || 1), onFound);
+    const side = pictureSide(FIELD_SIDE, window.devicePixelRatio || 1);
+    const [element, { kind, url }] = usePicture(file, number, side, { onFound, isUrgent: true });
     return (
         <button
             ref={element} type="button" class="g-zarr-field" data-status={kind} aria-pressed={isSelected}
@@ -168,6 +172,13 @@ function PlateGrid({ itemId, images, shown, choice }) {
     const [note, setNote] = useState(null);
     useEffect(() => shown.choose({ place: numberFrom(shown.query, plate), refusal: choice.refusal }), [plate]);
     const isWhole = choice.series === WHOLE;
+    useEffect(() => {
+        if (isWhole && !getCurrentUser()) {
+            // For somebody who has not signed in this may be too much, which the viewer would not say.
+            getBlob(`item/${itemId}/tiles/zxy/0/0/0`, { series: WHOLE })
+                .catch((failure) => failure.status === 413 && setNote(failure.message));
+        }
+    }, [isWhole]);
     const current = choice.place === null || isWhole ? null : fieldAt(plate, choice.place);
     const onFound = (number, one) => one.kind !== 'shown' && setFound((now) => ({ ...now, [number]: one }));
     const kept = acquisition === null ? null : acquisition;
@@ -217,6 +228,7 @@ function PlateGrid({ itemId, images, shown, choice }) {
                         <button
                             type="button" class="btn btn-default btn-xs" aria-pressed={isWhole}
                             onClick={() => {
+                                setNote(null);
                                 shown.choose({ series: WHOLE });
                                 keepInAddress(KEYS, { series: WHOLE, acquisition: kept });
                             }}
