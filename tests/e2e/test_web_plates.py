@@ -1,5 +1,7 @@
 """Plates by their wells, and files of several images by name, on the page of an item."""
 
+import re
+
 import numpy as np
 import pytest
 import zarr
@@ -7,6 +9,7 @@ import zarr
 from support import plate_images, shared_images
 from support.browser import check_accessible, check_viewer_shows, keep_screenshot
 from support.collections import picture, write_collection
+from support.plates import write_plate
 
 SIDES = [(240, 320), (240, 320), (40, 50)]
 
@@ -184,3 +187,59 @@ def test_a_series_that_is_not_there_is_told(page, stack, collection):
     open_item(page, stack, collection, '?series=7')
     page.get_by_text('There is no series 7').wait_for()
     check_viewer_shows(page, np.repeat(picture(0, SIDES[0])[..., None], 3, -1))
+
+
+def test_pictures_of_a_large_plate_are_asked_for_as_they_come_into_sight(page, stack, girder, tmp_path):
+    plate = write_plate(tmp_path / 'large', 16, 48, 1)
+    path = plate_images.zipped(plate, tmp_path / 'large.zarr.zip')
+    folder = shared_images.private_folder(girder, 'plates')
+    item = shared_images.share_file(girder, folder, path.name, path.read_bytes())
+    asked, running, most = [], set(), [0]
+
+    def begin(request):
+        if '/thumbnail' in request.url:
+            asked.append(request.url)
+            running.add(request)
+            most.append(len(running))
+
+    def end(request):  # playwright takes no method of a set
+        running.discard(request)
+
+    page.on('request', begin)
+    page.on('requestfinished', end)
+    page.on('requestfailed', end)
+    open_item(page, stack, item)
+    grid = page.get_by_role('grid', name='Wells')
+    grid.wait_for()
+    assert grid.get_by_role('gridcell').count() == 16 * 48
+    page.wait_for_function('document.querySelectorAll(".g-zarr-well img").length > 50')
+    assert well(page, 'P48').locator('img').count() == 0
+    assert len(asked) < 16 * 48
+    assert max(most) <= 3
+    well(page, 'A1').focus()
+    page.keyboard.press('Control+End')
+    assert page.evaluate('document.activeElement.dataset.well') == 'P48'
+    page.keyboard.press('Enter')
+    page.wait_for_url('**well=P%2F48*')
+    # The fields of the well that is opened come before the wells that wait.
+    page.locator('.g-zarr-field img').wait_for()
+    assert page.locator('td.g-zarr-well').first.bounding_box()['width'] >= 28
+    assert not any('tile_frames' in url for url in asked)
+
+
+def test_nobody_who_has_not_signed_in_waits_for_a_plate_that_is_too_large(visit, stack, girder, tmp_path):
+    path = plate_images.plate_zip(tmp_path)
+    collection = girder.createCollection('Open plates', public=True)
+    folder = girder.createFolder(collection['_id'], 'Plates', parentType='collection', public=True)
+    item = shared_images.share_file(girder, folder['_id'], path.name, path.read_bytes())
+    page = visit(token=None).page()
+    sentence = '2000 fields would have to be read; without signing in the limits are lower.'
+    page.route(
+        re.compile(r'/tiles/zxy/0/0/0\?.*series=overview'),
+        lambda route: route.fulfill(status=413, json={'message': sentence, 'type': 'rest'}),
+    )
+    open_item(page, stack, item)
+    well(page, 'B1').click()
+    check_viewer_shows(page, plate_images.as_shown(plate_images.field_pixels('B/1', 0)))
+    page.get_by_role('button', name='Whole plate').click()
+    page.get_by_text(sentence).wait_for()
