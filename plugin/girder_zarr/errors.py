@@ -49,6 +49,10 @@ class LimitExceededError(GirderZarrError):
     """The request is well formed but larger than a limit; the message gives the limit."""
 
 
+class FieldLimitError(LimitExceededError):
+    """A picture of a plate would be put together from more fields than somebody may ask for."""
+
+
 class OutputSizeError(LimitExceededError, TileSourceError):
     """A picture was asked for that has more pixels than are made at once."""
 

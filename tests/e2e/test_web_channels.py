@@ -5,7 +5,7 @@ import pytest
 import zarr
 
 from support import channel_images, shared_images
-from support.browser import check_accessible, keep_screenshot, wait_for_picture
+from support.browser import check_accessible, check_viewer_shows, keep_screenshot
 
 PIXELS = channel_images.channels_of()
 
@@ -17,15 +17,6 @@ def four_channels(girder, tmp_path_factory):
     return shared_images.share_file(girder, folder, path.name, channel_images.channels_zarr(path, PIXELS))
 
 
-def shown_in(page, expected):
-    """Wait until the viewer shows a picture, and compare the two where they lie upon each other."""
-    viewer = page.locator('.geojs-map')
-    viewer.locator('canvas').first.wait_for()
-    viewer.scroll_into_view_if_needed()
-    shown, fitted = wait_for_picture(viewer, expected.astype(np.uint8))
-    assert np.abs(shown.astype(float) - fitted).mean() < 4, 'these are other colours'
-
-
 def open_item(page, stack, item, query=''):
     page.goto(f'{stack.url}#item/{item}{query}')
     page.locator('.g-zarr-controls').wait_for()
@@ -33,7 +24,7 @@ def open_item(page, stack, item, query=''):
 
 def test_the_first_view_has_the_colours_of_the_file(page, stack, four_channels):
     open_item(page, stack, four_channels)
-    shown_in(page, channel_images.added_up(PIXELS))
+    check_viewer_shows(page, channel_images.added_up(PIXELS))
     assert page.locator('.g-zarr-channel').count() == 4
     assert page.get_by_label('<b>Cy3</b>', exact=True).is_checked()
     assert page.get_by_label('Colour of GFP', exact=True).input_value() == '#00ff00'
@@ -54,15 +45,15 @@ def test_what_is_changed_is_shown_and_stays_in_the_address(page, stack, four_cha
     page.wait_for_url('**channels=*1000%2C2000*')
     expected = np.zeros((*PIXELS.shape[1:], 3))
     expected[..., 0] = np.clip((PIXELS[1] - 1000.0) / 1000, 0, 1) * 255
-    shown_in(page, expected)
+    check_viewer_shows(page, expected)
     page.reload()
     page.locator('.g-zarr-controls').wait_for()
     assert not page.get_by_label('DAPI', exact=True).is_checked()
     assert page.get_by_label('Black of GFP').input_value() == '1000'
-    shown_in(page, expected)
+    check_viewer_shows(page, expected)
     page.get_by_role('button', name='As the file says').press('Enter')
     page.wait_for_url(f'**#item/{four_channels}')
-    shown_in(page, channel_images.added_up(PIXELS))
+    check_viewer_shows(page, channel_images.added_up(PIXELS))
 
 
 def test_other_controls_are_there_still(page, stack, four_channels):
@@ -106,7 +97,7 @@ def test_planes_have_values_and_units_and_play(page, stack, girder, tmp_path):
     row.get_by_role('slider').press('ArrowRight')
     row.get_by_text('2 of 3, 2.5 micrometer').wait_for()
     page.wait_for_url('**at=z%2C1*')
-    shown_in(page, np.repeat(planes[1][..., None], 3, axis=-1))
+    check_viewer_shows(page, np.repeat(planes[1][..., None], 3, axis=-1))
     row.get_by_role('button', name='Play along z').press('Enter')
     row.get_by_text('3 of 3, 5 micrometer').wait_for()
     row.get_by_text('1 of 3, 0 micrometer').wait_for()

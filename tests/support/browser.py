@@ -80,7 +80,7 @@ class Visitor:
     def close(self):
         """Close the pages; fail if one had an error or asked another host."""
         self.context.close()
-        assert not self.errors
+        assert not self.errors, self.errors
         assert self.hosts <= {self.stack.url.split('/')[2]}
 
     def _page_error(self, error):
@@ -175,3 +175,15 @@ def wait_for_picture(viewer, picture, correlation=0.97):
             path = Path(tempfile.mkdtemp()) / 'page.png'
             viewer.page.screenshot(path=path)
             pytest.fail(f'the viewer shows something else (correlation {best:.3f}), see {path}')
+
+
+def check_viewer_shows(page, expected, mean=4):
+    """Wait until the viewer of an item shows a picture, and compare the two where they lie upon each other.
+
+    :param expected: (y, x, 3), 0 to 255. :param mean: how far colours may be apart on an average.
+    """
+    viewer = page.locator('.geojs-map')
+    viewer.locator('canvas').first.wait_for()
+    viewer.scroll_into_view_if_needed()
+    shown, fitted = wait_for_picture(viewer, expected.astype(np.uint8))
+    assert np.abs(shown.astype(float) - fitted).mean() < mean, 'these are other colours'

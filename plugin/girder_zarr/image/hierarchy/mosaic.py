@@ -12,11 +12,13 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
 
 from girder_zarr.common.cache import LRU
+from girder_zarr.errors import FieldLimitError
 from girder_zarr.image.series.reduce import BLOCK_BYTES
 
 from .plate_fields import Alike, LaterField, read_scaled
@@ -43,6 +45,54 @@ MAX_SPREAD = 9
 MAX_LOWEST_SIDE = 256
 
 Offsets = Mapping[int, tuple[int, int]]
+
+
+@dataclass
+class Budget:
+    """What may be read for a picture, and what has been.
+
+    :param max_fields: that are put together, counted in each channel.
+    :param max_pixels: that are stored, of all of them.
+    """
+
+    max_fields: int
+    max_pixels: int
+    fields: int = 0
+    pixels: int = 0
+
+
+_budget: ContextVar[Budget | None] = ContextVar('mosaic_budget', default=None)
+
+
+@contextlib.contextmanager
+def within(budget: Budget) -> Iterator[None]:
+    """Bound what this thread reads of mosaics, where nothing bounds it already.
+
+    :raises FieldLimitError: inside, before anything is read that is over the budget.
+    """
+    if _budget.get() is not None:
+        yield
+        return
+    token = _budget.set(budget)
+    try:
+        yield
+    finally:
+        _budget.reset(token)
+
+
+def spend(fields: int, pixels: int) -> None:
+    """Take what is read from the budget of this thread, if it has one.
+
+    :raises FieldLimitError: it is more than is left.
+    """
+    budget = _budget.get()
+    if budget is None:
+        return
+    budget.fields += fields
+    budget.pixels += pixels
+    if budget.fields > budget.max_fields or budget.pixels > budget.max_pixels:
+        msg = f'{budget.fields} fields ({budget.pixels} stored pixels) would have to be read for this picture'
+        raise FieldLimitError(msg)
 
 
 @dataclass(frozen=True)
@@ -263,7 +313,7 @@ class MosaicLevel:
         self._mosaic, self.step = mosaic, step
         self._exact = mosaic.stored.get(step)
         alike = mosaic.alike
-        self._axes = alike.y, alike.x
+        self.axes = alike.y, alike.x
         like = alike.like[mosaic.level_below(step)]
         places = mosaic.places
         shape = list(like.shape)
@@ -273,19 +323,13 @@ class MosaicLevel:
         if self._exact is None:
             self._cell = tuple(math.ceil(side / step) for side in alike.cell)
         else:
-            self._cell = tuple(alike.shapes[self._exact][axis] for axis in self._axes)
+            self._cell = tuple(alike.shapes[self._exact][axis] for axis in self.axes)
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Return the pixels of a region."""
-        rows, columns = (region[axis] for axis in self._axes)
-        height, width = self._cell
-        found = np.flatnonzero(
-            (self._tops < rows.stop)
-            & (self._tops + height > rows.start)
-            & (self._lefts < columns.stop)
-            & (self._lefts + width > columns.start)
-        )
+        found = self._inside(region)
         shape = tuple(part.stop - part.start for part in region)
+        spend(len(found), self._stored_pixels(len(found), shape))
         if len(found) == 1:
             source, target = self._overlap(int(found[0]), region)
             if all(part.stop - part.start == side for part, side in zip(source, shape, strict=True)):
@@ -312,6 +356,39 @@ class MosaicLevel:
         """Return some pixels of a few fields; see :class:`.series.Sampling`."""
         return self._mosaic.sample(region)
 
+    def cost(self, box: tuple[int, int, int, int]) -> tuple[int, int]:
+        """Return how many fields, and stored pixels of them at most, are read for a part of one frame.
+
+        :param box: top, left, bottom, right in pixels of this level.
+        """
+        region = [slice(0, 1)] * len(self.shape)
+        for axis, start, stop in zip(self.axes, box[:2], box[2:], strict=True):
+            region[axis] = slice(start, min(stop, self.shape[axis]))
+        fields = len(self._inside(tuple(region)))
+        return fields, self._stored_pixels(fields, tuple(part.stop - part.start for part in region))
+
+    def _inside(self, region: tuple[slice, ...]) -> np.ndarray:
+        """Return the numbers of the fields of which a part lies in a region."""
+        rows, columns = (region[axis] for axis in self.axes)
+        height, width = self._cell
+        return np.flatnonzero(
+            (self._tops < rows.stop)
+            & (self._tops + height > rows.start)
+            & (self._lefts < columns.stop)
+            & (self._lefts + width > columns.start)
+        )
+
+    def _stored_pixels(self, fields: int, shape: tuple[int, ...]) -> int:
+        """Return how many stored pixels are read at most for a region in which so many fields lie."""
+        if self._exact is not None:
+            return math.prod(shape)
+        alike, below = self._mosaic.alike, self._mosaic.level_below(self.step)
+        ratio = self.step / alike.ratios[below][0]
+        planes = math.prod(side for axis, side in enumerate(shape) if axis not in self.axes)
+        whole = math.prod(alike.shapes[below][axis] for axis in self.axes) * planes
+        small = math.prod(self._cell) * planes * self.dtype.itemsize <= MAX_CACHED_FIELD_BYTES
+        return fields * whole if small else min(fields * whole, round(math.prod(shape) * ratio**2))
+
     def _field(self, number: int, region: tuple[slice, ...]) -> np.ndarray:
         if self._exact is None:
             return self._mosaic.small(number, self.step, region)
@@ -322,7 +399,7 @@ class MosaicLevel:
         source = list(region)
         target = [slice(0, part.stop - part.start) for part in region]
         corner = int(self._tops[number]), int(self._lefts[number])
-        for axis, first, side in zip(self._axes, corner, self._cell, strict=True):
+        for axis, first, side in zip(self.axes, corner, self._cell, strict=True):
             start, stop = max(region[axis].start, first), min(region[axis].stop, first + side)
             source[axis] = slice(start - first, stop - first)
             target[axis] = slice(start - region[axis].start, stop - region[axis].start)

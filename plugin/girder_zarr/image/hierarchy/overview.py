@@ -27,6 +27,7 @@ from .plate_fields import Alike, LaterField
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from girder_zarr.image.series.series import LevelReader
     from girder_zarr.image.store.keystore import KeyStore
 
     from .mosaic import Offsets
@@ -121,6 +122,21 @@ class Overview:
             pixels = level.read(tuple(inside))
             out[tuple(slice(0, side) for side in pixels.shape)] = pixels
         return out
+
+
+def fields_cost(level: LevelReader, box: tuple[int, int, int, int], step: float) -> tuple[int, int]:
+    """Return how many fields, and stored pixels of them, are read for a part of a picture; 0, 0 for others.
+
+    :param box: left, top, right, bottom in pixels of the full resolution of the picture.
+    :param step: of these pixels along a side of one of the level.
+    """
+    if isinstance(level, Overview):
+        level = level.level()
+        return level.cost((0, 0, level.shape[level.axes[0]], level.shape[level.axes[1]]))
+    if not isinstance(level, MosaicLevel):
+        return 0, 0
+    left, top, right, bottom = (round(side / step) for side in box)
+    return level.cost((top, left, bottom, right))
 
 
 def make_mosaic(

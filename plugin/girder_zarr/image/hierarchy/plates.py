@@ -129,22 +129,8 @@ def plate_fields(store: KeyStore, parsed: Parsed, read_group: ReadGroup, problem
     :raises UnreadableImageError: a path leads out of the store.
     """
     plate = parsed.plate or {}
-    rows, columns = _names(plate.get('rows')), _names(plate.get('columns'))
-    listed = plate.get('wells')
-    wells: list[tuple[Well, dict[str, Any]]] = []
-    listed = listed if isinstance(listed, list) else []
-    if len(listed) > DEFAULT.wells:
-        msg = f'The plate has {len(listed)} wells; at most {DEFAULT.wells} are read.'
-        raise UnreadableImageError(msg)
-    for item in listed:
-        if isinstance(item, dict):
-            path = check_relative_path(item.get('path'), 'The path of a well')
-            row, _, column = path.partition('/')
-            place = {
-                'Row': _name(rows, item.get('rowIndex'), row),
-                'Column': _name(columns, item.get('columnIndex'), column),
-            }
-            wells.append((Well(store, path, read_group, problems), place))
+    rows, columns = axis_names(plate.get('rows')), axis_names(plate.get('columns'))
+    wells = [(Well(store, path, read_group, problems), place) for path, place in listed_wells(plate)]
     count = plate.get('field_count')
     if not isinstance(count, int) or isinstance(count, bool) or not 0 < count <= DEFAULT.series:
         count = None
@@ -158,6 +144,30 @@ def plate_fields(store: KeyStore, parsed: Parsed, read_group: ReadGroup, problem
     if count is not None and (most > count or (most < count and store.has_fast_lookup)):
         problems.append(f'The field_count of the plate is {count}, but a well has up to {most} fields.')
     return fields
+
+
+def listed_wells(plate: dict[str, Any]) -> list[tuple[str, dict[str, str]]]:
+    """Return the path and the place (``Row`` and ``Column``, by name) of each well that a plate lists.
+
+    :raises UnreadableImageError: they are too many, or a path leads out of the store.
+    """
+    rows, columns = axis_names(plate.get('rows')), axis_names(plate.get('columns'))
+    listed = plate.get('wells')
+    listed = listed if isinstance(listed, list) else []
+    if len(listed) > DEFAULT.wells:
+        msg = f'The plate has {len(listed)} wells; at most {DEFAULT.wells} are read.'
+        raise UnreadableImageError(msg)
+    wells = []
+    for item in listed:
+        if isinstance(item, dict):
+            path = check_relative_path(item.get('path'), 'The path of a well')
+            row, _, column = path.partition('/')
+            place = {
+                'Row': _name(rows, item.get('rowIndex'), row),
+                'Column': _name(columns, item.get('columnIndex'), column),
+            }
+            wells.append((path, place))
+    return wells
 
 
 Images = list[tuple[str, dict[str, Any]]]
@@ -242,7 +252,8 @@ def _listed_fields(store: KeyStore, path: str) -> list[tuple[str, dict[str, Any]
     return [(prefix + name, {'Field': number}) for number, name in enumerate(names)]
 
 
-def _names(value: object) -> list[str]:
+def axis_names(value: object) -> list[str]:
+    """Return the names of the rows or of the columns that a plate lists."""
     items = value if isinstance(value, list) else []
     return [str(item.get('name')) if isinstance(item, dict) else '' for item in items]
 

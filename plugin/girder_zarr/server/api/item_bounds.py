@@ -25,6 +25,7 @@ from girder_zarr.image.iiif.picture_request import Box
 from girder_zarr.image.iiif.picture_source import StoredLevels
 from girder_zarr.server.common.names import HANDLER
 from girder_zarr.server.http_input.tile_params import MAX_STYLE, REGION_NAMES
+from girder_zarr.server.tile_sources.tile_source import ZarrGirderTileSource
 
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
@@ -53,7 +54,12 @@ _known: LRU[str, tuple[float, StoredLevels | None]] = LRU(max_items=100)
 
 def bind() -> None:
     """Look at large_image's routes before they begin."""
-    checks = ((*_STYLED, *_SIZED), _check_style), (_SIZED, _check_size), (_TILES, _check_tile)
+    checks = (
+        ((*_STYLED, *_SIZED), _check_style),
+        (_SIZED, _check_size),
+        (_TILES, _check_tile),
+        (('region',), _check_fields),
+    )
     for routes, check in checks:
         for route in routes:
             event = f'rest.get.item/:itemId/tiles/{route}.before'
@@ -127,6 +133,47 @@ def _check_tile(event: Any) -> None:
     if level >= 0:
         width, height = known.tile.width << level, known.tile.height << level
         _refuse_read(known.cost(Box(x * width, y * height, width, height), level))
+
+
+@access.public
+def _check_fields(event: Any) -> None:
+    """Refuse regions that show many fields of a plate; their answer begins before they are read."""
+    params = event.info['params']
+    frame = str(params.get('frame') or 0)
+    if getCurrentUser() is not None or not frame.isdigit():
+        return
+    item = Item().load(event.info['itemId'], force=True)
+    arguments = _arguments(params)
+    source = None if item is None or arguments is None else _chosen_source(item, params.get('series'))
+    if isinstance(source, ZarrGirderTileSource):
+        info = TileIterator(source, resample=None, **(arguments or {})).info
+        if info:
+            step = 1 << (source.levels - 1 - int(info['level']))
+            left, top, width, height = (int(info['region'][name]) * step for name in _BOX)
+            source.checkPart((left, top, left + width, top + height), step, int(frame))
+
+
+def _chosen_source(item: Document, series: str | None) -> Any:
+    """Return the tile source of one image of several, or None where the route will refuse by itself."""
+    if not Item().hasAccess(item, None, AccessType.READ) or not item.get('largeImage'):
+        return None
+    try:
+        return ImageItem().tileSource(item, **({'series': series} if series else {}))
+    except Exception:  # noqa: BLE001 - the route opens it again and says what is wrong
+        return None
+
+
+def check_thumbnail(source: Any, side: int) -> None:
+    """Refuse, without a login, a small picture of all of an image that is made of a large full resolution.
+
+    :raises RestException: it would be, with status 413.
+    """
+    if getCurrentUser() is None:
+        output = {'maxWidth': side, 'maxHeight': side}
+        info = TileIterator(source, resample=None, output=output).info
+        stored = StoredLevels.of(source)
+        whole = Box(0, 0, source.sizeX, source.sizeY)
+        _refuse_read(stored.cost(whole, len(stored.stored) - 1 - int(info['level'])))
 
 
 def _check_read(source: Any, info: Document) -> None:

@@ -1,7 +1,9 @@
-"""Routes about what opens what, and whether it is valid: ``/zarr/source``, ``/zarr/item/{id}/...``."""
+"""Routes about what opens what, what it holds, whether it is valid: ``/zarr/source``, ``/zarr/item/...``."""
 
 from __future__ import annotations
 
+import hashlib
+from functools import partial
 from typing import Any
 
 from bson.objectid import ObjectId
@@ -17,14 +19,21 @@ from girder_zarr.image.validate.findings import Bounds
 from girder_zarr.image.validate.hierarchy import validate
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.common.strict_resource import StrictResource
+from girder_zarr.server.http_input.conditional import answer_bytes, only_if_new
 from girder_zarr.server.storage.locations import open_location
 from girder_zarr.server.tile_sources import explain as explanation
-from girder_zarr.server.tile_sources import priorities
+from girder_zarr.server.tile_sources import item_images, priorities
+
+from .item_bounds import check_thumbnail
 
 #: What one request looks at: some seconds of work.
 VALIDATION_BOUNDS = Bounds(groups=2000, keys=5000, all_keys=50_000)
 #: Characters of a file's name or MIME type; file systems take 255.
 MAX_NAME = 1000
+#: The longest side of the small picture of an image, in pixels.
+MAX_SIDE = 256
+#: Seconds for which a browser keeps such a picture; its address changes with the file.
+KEPT_SECONDS = 86_400
 
 
 class ZarrResource(StrictResource):
@@ -37,6 +46,8 @@ class ZarrResource(StrictResource):
         self.route('GET', ('source', 'explanation'), self.explainName)
         self.route('GET', ('item', ':id', 'source'), self.explainItem)
         self.route('GET', ('item', ':id', 'validation'), self.validateItem)
+        self.route('GET', ('item', ':id', 'images'), self.listImages)
+        self.route('GET', ('item', ':id', 'images', ':number', 'thumbnail'), self.getImageThumbnail)
 
     @access.user(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -117,6 +128,50 @@ class ZarrResource(StrictResource):
         """Answer ``GET /zarr/item/{id}/validation``."""
         file = _file_of(_item_of(id, self.getCurrentUser()), fileId)
         return validate(open_location(file), VALIDATION_BOUNDS).to_json()
+
+    @access.public(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('List the images in the OME-Zarr of an item: a plate as a grid of wells, others by name.')
+        .notes('See docs/rest.md of girder_zarr.')
+        .param('id', 'The id of the item.', paramType='path')
+        .errorResponse('Read access was denied for the item.', 403)
+        .errorResponse('There is no such item, or it has no image.', 404)
+        .errorResponse('The image is no OME-Zarr, or cannot be read.', 415)
+    )
+    @answers_errors
+    def listImages(self, id: str) -> Any:  # noqa: A002
+        """Answer ``GET /zarr/item/{id}/images``."""
+        return only_if_new(item_images.images_of(_item_of(id, self.getCurrentUser())))
+
+    @access.public(scope=TokenScope.DATA_READ, cookie=True)
+    @autoDescribeRoute(
+        Description('Get a small picture of one of the images of an item, such as a field of a plate.')
+        .notes('In the colours of the file. 204: the image is there, and no pixel of it is stored.')
+        .produces('image/jpeg')
+        .param('id', 'The id of the item.', paramType='path')
+        .param('number', 'Of the image, as they are listed.', paramType='path', dataType='integer')
+        .param('side', 'The longest side, in pixels.', dataType='integer', required=False, default=96)
+        .param('version', 'As listed; with it the picture need not be asked for again.', required=False)
+        .errorResponse('A parameter is malformed.')
+        .errorResponse('Read access was denied for the item.', 403)
+        .errorResponse('There is no such item or image.', 404)
+        .errorResponse('Too much would have to be read for somebody who has not signed in.', 413)
+        .errorResponse('The image is no OME-Zarr, or cannot be read.', 415)
+    )
+    @answers_errors
+    def getImageThumbnail(self, id: str, number: int, side: int, version: str | None) -> Any:  # noqa: A002
+        """Answer ``GET /zarr/item/{id}/images/{number}/thumbnail``."""
+        if not 1 <= side <= MAX_SIDE:
+            msg = f'side: expected a whole number from 1 to {MAX_SIDE}, found {side}.'
+            raise InvalidInputError(msg)
+        item = _item_of(id, self.getCurrentUser())
+        source = item_images.source_of(item)
+        now = item_images.version_of(source)
+        one = item_images.image_source(item, source, number)
+        check_thumbnail(one, side)
+        picture = partial(item_images.picture_of, one, number, side)
+        tag = hashlib.sha256(f'{now} {number} {side}'.encode()).hexdigest()[:32]
+        return answer_bytes(picture, tag, KEPT_SECONDS if version == now else 0)
 
 
 def _item_of(item_id: str, user: dict[str, Any] | None) -> dict[str, Any]:

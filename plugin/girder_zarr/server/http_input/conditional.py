@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cherrypy
 from girder.api.rest import setRawResponse, setResponseHeader
 from girder.utility import JsonEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def only_if_new(answer: Any) -> Any:
@@ -25,6 +28,27 @@ def only_if_new(answer: Any) -> Any:
     cherrypy.response.status = 304
     setRawResponse()
     return b''
+
+
+def answer_bytes(make: Callable[[], tuple[bytes, str]], tag: str, seconds: int = 0) -> bytes:
+    """Return a raw answer with its ``ETag``, or 304 without a body where the client has it already.
+
+    :param make: returns the body and its MIME type; not called for 304. Without a body the answer is 204.
+    :param seconds: for which a client need not ask again; 0: it always does.
+    """
+    if tag in known_tags():
+        body = b''
+        cherrypy.response.status = 304
+    else:
+        body, mime = make()  # an error of it is answered as JSON, without a tag
+        if body:
+            setResponseHeader('Content-Type', mime)
+        else:
+            cherrypy.response.status = 204
+    setResponseHeader('ETag', f'"{tag}"')
+    setResponseHeader('Cache-Control', f'private, max-age={seconds}' if seconds else 'private, no-cache')
+    setRawResponse()
+    return body
 
 
 def known_tags() -> list[str]:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+import cherrypy
 import large_image.tilesource
+from girder.api.rest import getCurrentUser
 from girder.exceptions import AccessException, FilePathException, RestException
 from girder.models.file import File
 from girder_large_image import girder_tilesource
 from girder_large_image.girder_tilesource import GirderTileSource
 from large_image.exceptions import TileSourceError
 
-from girder_zarr.errors import ForbiddenPartError, StyleError
+from girder_zarr.errors import FieldLimitError, ForbiddenPartError, StyleError, UnreadableImageError
 from girder_zarr.image import ZarrFileTileSource, style_functions
+from girder_zarr.image.hierarchy.mosaic import Budget, spend, within
+from girder_zarr.image.hierarchy.overview import fields_cost
+from girder_zarr.server.common.hidden_paths import shown_to
 from girder_zarr.server.storage.locations import open_location
 
 from .ranking import Facts, rank
@@ -27,6 +32,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NAME = 'zarr'
+#: Fields of a plate, and stored pixels of them, that are put together for a picture for anybody: each takes
+#: half a second.
+ANYBODY = (1500, 2**26)
 OTHER_DISTRIBUTION = 'large-image-source-zarr'
 
 
@@ -34,16 +42,43 @@ class StyleRestError(StyleError, RestException):
     """A style that is not applied, on a route that leaves errors of tile sources to Girder: 400."""
 
 
+class UnreadableRestError(UnreadableImageError, RestException):
+    """A part that cannot be read, on a route that leaves errors of tile sources to Girder: 415."""
+
+    def __init__(self, message: str) -> None:
+        """Keep the sentence and the status."""
+        RestException.__init__(self, message, code=415)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Raise what Girder's routes answer with a status of its own for what cannot be read."""
+    try:
+        with _forbidding():
+            yield
+    except UnreadableImageError as error:
+        raise UnreadableRestError(shown_to(getCurrentUser(), str(error))) from error
+
+
 @contextmanager
 def _forbidding() -> Iterator[None]:
-    """Raise what Girder's routes answer with 403 for a part of an image that may not be read.
+    """Raise what Girder's routes answer with 403 for a part that may not be read, with 413 for too much.
 
     large_image's routes give errors of tile sources statuses of their own, and some of them 500.
     """
     try:
-        yield
+        with within(Budget(*ANYBODY)) if _is_anybody() else nullcontext():
+            yield
     except ForbiddenPartError as error:
         raise AccessException(str(error)) from error
+    except FieldLimitError as error:
+        msg = f'{error}; without signing in the limits are {ANYBODY[0]} and {ANYBODY[1]}: '
+        raise RestException(msg + 'ask for a smaller part, or sign in.', code=413) from error
+
+
+def _is_anybody() -> bool:
+    """Whether this is a request of somebody who has not signed in; work beside requests is not."""
+    return cherrypy.request.app is not None and getCurrentUser() is None
 
 
 class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
@@ -65,10 +100,41 @@ class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
         with _forbidding():
             return super().getTile(*args, **kwargs)
 
+    def checkPart(self, box: tuple[int, int, int, int], step: int, frame: int) -> None:
+        """Refuse what a region would refuse when it is read, for routes whose answer has begun by then.
+
+        :param box: left, top, right, bottom in pixels of the full resolution.
+        :param step: of them along a side of one of the picture.
+        :raises RestException: somebody who has not signed in asks for too many fields of a plate.
+        """
+        if 0 <= frame < self._framecount and step in self._choices:
+            series, choice = (
+                self._series[frame // self._framesPerSeries % len(self._series)],
+                self._choices[step],
+            )
+            level = series.levels[min(choice.level, len(series.levels) - 1)]
+            with _forbidding():
+                spend(*fields_cost(level, box, step / max(choice.ratio)))
+
+    def getAssociatedImage(self, *args: Any, **kwargs: Any) -> Any:
+        """Return an associated image; see the base classes."""
+        with _forbidding():
+            return super().getAssociatedImage(*args, **kwargs)
+
     def getRegion(self, *args: Any, **kwargs: Any) -> Any:
         """Return a region; see the base classes."""
         with _forbidding():
             return super().getRegion(*args, **kwargs)
+
+    def histogram(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a histogram; see the base classes."""
+        with _answering():
+            return super().histogram(*args, **kwargs)
+
+    def getBandInformation(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what is known of the bands; see the base classes."""
+        with _answering():
+            return super().getBandInformation(*args, **kwargs)
 
     def _getLargeImagePath(self) -> Any:
         """Return where the image lies that the item's file stands for; see `open_location`."""

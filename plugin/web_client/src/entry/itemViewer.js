@@ -1,4 +1,6 @@
 /** Our controls in the place of large_image's, for images that our source opens. */
+import { Shown } from '../lib/shown.js';
+import { prepareImages } from './itemImages';
 import { mount } from './mount';
 
 const { $ } = girder;
@@ -6,10 +8,10 @@ const { ItemView } = girder.views.body;
 const { wrap } = girder.utilities.PluginUtils;
 
 /** Whether our controls have anything to show. */
-function hasControls(model, metadata) {
+function hasControls({ zarrSeries }, model, metadata) {
     const { sourceName } = (model && model.get('largeImage')) || {};
     const frames = metadata.frames || [];
-    return sourceName === 'zarr' && !metadata.geospatial && frames.length > 1;
+    return sourceName === 'zarr' && !metadata.geospatial && (frames.length > 1 || Boolean(zarrSeries));
 }
 
 function showControls(viewer, model, metadata, show, theirs) {
@@ -18,6 +20,8 @@ function showControls(viewer, model, metadata, show, theirs) {
     const remove = mount(container[0], 'item', 'showImageControls', {
         itemId: model.id,
         metadata,
+        shown: viewer.zarrShown || new Shown({}),
+        series: viewer.zarrSeries,
         show,
         onShown: (done) => {
             viewer.on('g:imageFrameChanged', done);
@@ -45,6 +49,7 @@ function prepare() {
         return;
     }
     isReady = true;
+    prepareImages(Viewer);
     wrap(Viewer, 'initialize', function (initialize, settings) {
         const { model, setFrames } = settings;
         if (!setFrames) {
@@ -52,9 +57,14 @@ function prepare() {
         }
         return initialize.call(this, {
             ...settings,
-            setFrames: (metadata, show) => (hasControls(model, metadata)
-                ? showControls(this, model, metadata, show, setFrames)
-                : setFrames(metadata, show))
+            setFrames: (given, show) => {
+                const metadata = this.zarrMetadata || given;
+                if (hasControls(this, model, metadata)) {
+                    showControls(this, model, metadata, show, setFrames);
+                } else {
+                    setFrames(metadata, show);
+                }
+            }
         });
     });
     wrap(Viewer, 'destroy', function (destroy) {

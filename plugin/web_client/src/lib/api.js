@@ -102,6 +102,28 @@ async function get(path, query, options = {}) {
 }
 
 /**
+ * The bytes of a picture, null where there are none (204).
+ *
+ * @param {string} path
+ * @param {Object<string, *>} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<?Blob>}
+ * @throws {ApiError}
+ */
+async function getBlob(path, query, signal) {
+    let answer;
+    try {
+        answer = await fetch(addressOf(path, query), { headers: signedIn(), signal });
+        if (answer.ok) {
+            return answer.status === 204 ? null : await answer.blob();
+        }
+    } catch (error) {
+        throw error.name === 'AbortError' ? error : new ApiError(0, sentenceOf(0, ''));
+    }
+    throw new ApiError(answer.status, sentenceOf(answer.status, await answer.text()));
+}
+
+/**
  * Send a body and be told how much of it has gone.
  *
  * @param {string} method
@@ -134,4 +156,4 @@ function send(method, path, { query, body, headers = {}, signal, onProgress }) {
     });
 }
 
-export { ApiError, addressOf, get, request, send, signedIn };
+export { ApiError, addressOf, get, getBlob, request, send, signedIn };

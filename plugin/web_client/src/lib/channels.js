@@ -93,11 +93,17 @@ function axesOf(metadata, described) {
         return {
             name, size, stride, unit: (axis && axis.unit) || '',
             values: Array.from({ length: size }, (_, at) => {
-                const value = (frames[at * stride] || {})[`Value${key.slice('Index'.length)}`];
+                const frame = frames[at * stride] || {};
+                const value = key === 'IndexXY' ? frame.Series : frame[`Value${key.slice('Index'.length)}`];
                 return value === undefined ? null : value;
             })
         };
     });
+}
+
+/** Whether frames along `xy` are fields of a plate or of a well. */
+function hasFields({ frames = [] }) {
+    return frames.length > 0 && frames[0].Field !== undefined;
 }
 
 /** The frame at places along axes, with the first channel. */
@@ -184,4 +190,4 @@ function outlineOf(counts, width, height) {
     return `0,${height} ${points.join(' ')} ${width},${height}`;
 }
 
-export { axesOf, channelsOf, choiceFrom, choiceOf, frameOf, guessedWindow, outlineOf, placeText, styleOf };
+export { axesOf, channelsOf, choiceFrom, choiceOf, frameOf, guessedWindow, hasFields, outlineOf, placeText, styleOf };

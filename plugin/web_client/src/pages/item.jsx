@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { Explanation } from '../ui/Explanation.jsx';
 import { Folded } from '../ui/Folded.jsx';
+import { ImageChooser } from '../ui/ImageChooser.jsx';
 import { ImageControls } from '../ui/ImageControls.jsx';
 import { ShareLinks } from '../ui/ShareLinks.jsx';
 import { ZarrPanel } from '../ui/ZarrPanel.jsx';
@@ -65,6 +66,7 @@ function Item({ itemId, name, largeImage, isSignedIn, isAdmin }) {
 
 const showItem = shown(Item);
 const showFolderLinks = shown(FolderLinks);
+const showImageChooser = shown(ImageChooser);
 const showImageControls = shown(ImageControls);
 
-export { showFolderLinks, showImageControls, showItem };
+export { showFolderLinks, showImageChooser, showImageControls, showItem };

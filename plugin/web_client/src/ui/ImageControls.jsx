@@ -1,12 +1,11 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { addressQuery, keepInAddress } from '../lib/address.js';
 import { get } from '../lib/api.js';
 import {
-    axesOf, channelsOf, choiceFrom, choiceOf, frameOf, guessedWindow, outlineOf, placeText, styleOf
+    axesOf, channelsOf, choiceFrom, choiceOf, frameOf, guessedWindow, hasFields, outlineOf, placeText, styleOf
 } from '../lib/channels.js';
 import { useLatest } from './hooks.js';
 
-const { router } = girder;
-const { parseQueryString } = girder.misc;
 const BINS = 128;
 /** Pixels along a side that a histogram counts at most. */
 const SAMPLE = 512;
@@ -17,12 +16,12 @@ const REST = 100;
 const PLANE = 250;
 
 /** The histogram of a frame, as large_image counts it: {hist, min, max}. */
-function useHistogram(itemId, frame, size) {
+function useHistogram(itemId, series, frame, size) {
     const [found, setFound] = useState(null);
     useEffect(() => {
-        const query = { frame, bins: BINS, width: Math.min(SAMPLE, size.sizeX), height: Math.min(SAMPLE, size.sizeY) };
+        const query = { series, frame, bins: BINS, width: Math.min(SAMPLE, size.sizeX), height: Math.min(SAMPLE, size.sizeY) };
         get(`item/${itemId}/tiles/histogram`, query).then(([first]) => setFound(first)).catch(() => setFound(null));
-    }, [itemId, frame]);
+    }, [itemId, series, frame]);
     return found;
 }
 
@@ -36,9 +35,9 @@ function Limit({ label, value, range, step, onInput }) {
 }
 
 /** One channel: on or off, its colour, and its window under its histogram. */
-function ChannelRow({ itemId, channel, frame, size, isWhole, onChange }) {
+function ChannelRow({ itemId, series, channel, frame, size, isWhole, onChange }) {
     const { name, isActive, color, low, high } = channel;
-    const histogram = useHistogram(itemId, frame, size);
+    const histogram = useHistogram(itemId, series, frame, size);
     const guessed = guessedWindow(histogram || { min: 0, max: 1 }, size.dtype);
     const from = low === null ? guessed[0] : low;
     const to = high === null ? guessed[1] : high;
@@ -124,18 +123,9 @@ function AxisRow({ axis, place, onChange, onShown }) {
     );
 }
 
-/** The query in Girder's address, which stands behind the `#`. */
-function addressQuery() {
-    return parseQueryString(window.location.hash.split('?')[1] || '');
-}
-
-function keepInAddress(choice) {
-    const query = addressQuery();
-    delete query.channels;
-    delete query.at;
-    const text = new URLSearchParams({ ...query, ...choice }).toString();
-    const path = window.location.hash.slice(1).split('?')[0];
-    router.navigate(`${path}${text ? `?${text}` : ''}`, { replace: true });
+/** Places along axes, with the field that is chosen on the plate. */
+function withField(places, isPlate, { place }) {
+    return isPlate && place !== null ? { ...places, xy: place } : places;
 }
 
 /**
@@ -144,26 +134,35 @@ function keepInAddress(choice) {
  * @param {Object} props
  * @param {string} props.itemId
  * @param {Object} props.metadata of `GET item/:id/tiles`.
+ * @param {import('../lib/shown.js').Shown} props.shown which image of the file is to be seen.
+ * @param {?string} props.series the one that the viewer shows, of several.
  * @param {function({frame: number, style: ?Object}): void} props.show puts it into the viewer.
  * @param {function(function(): void): function(): void} props.onShown calls back whenever the viewer has shown it all;
  *     returns what ends that.
  * @param {function(): void} props.onOther shows large_image's own controls in place of these.
  */
-function ImageControls({ itemId, metadata, show, onShown, onOther }) {
+function ImageControls({ itemId, metadata, shown, series, show, onShown, onOther }) {
     const [described, setDescribed] = useState(null);
     const [choice, setChoice] = useState(null);
     const timer = useRef(null);
     const stride = (metadata.IndexStride || {}).IndexC || 0;
+    const isPlate = hasFields(metadata);
     useEffect(() => {
-        get(`item/${itemId}/tiles/internal_metadata`).then(({ zarr }) => (zarr && zarr.multiscale) || {}).catch(() => ({}))
+        get(`item/${itemId}/tiles/internal_metadata`, { series }).then(({ zarr }) => (zarr && zarr.multiscale) || {}).catch(() => ({}))
             .then(({ channels, axes: named }) => {
                 const axes = axesOf(metadata, named || []);
                 const standard = channelsOf(metadata, channels || []);
                 setDescribed({ axes, standard });
-                setChoice(choiceFrom(addressQuery(), standard, axes));
+                const { channels: chosen, places } = choiceFrom(addressQuery(), standard, axes);
+                setChoice({ channels: chosen, places: withField(places, isPlate, shown.now) });
                 return null;
             });
-        return () => window.clearTimeout(timer.current);
+        const stop = shown.watch((now) => setChoice((before) => (
+            before && { ...before, places: withField(before.places, isPlate, now) })));
+        return () => {
+            stop();
+            window.clearTimeout(timer.current);
+        };
     }, [itemId]);
     useEffect(() => {
         if (choice) {
@@ -172,15 +171,21 @@ function ImageControls({ itemId, metadata, show, onShown, onOther }) {
                 const isLabel = Boolean(choice.places.label);
                 const style = isLabel ? undefined : styleOf(choice.channels, stride);
                 show({ frame: frameOf(described.axes, choice.places), style });
-                keepInAddress(choiceOf(choice.channels, choice.places, described.standard));
+                // The field of a plate stands there by its well.
+                const places = isPlate ? { ...choice.places, xy: 0 } : choice.places;
+                keepInAddress(['channels', 'at'], choiceOf(choice.channels, places, described.standard));
             }, REST);
         }
     }, [choice]);
     if (!choice) {
         return <p role="status">Loading…</p>;
     }
-    const { axes, standard } = described;
-    const base = frameOf(axes, choice.places);
+    const { standard } = described;
+    const axes = described.axes.filter(({ name }) => !(isPlate && name === 'xy'));
+    if (!axes.length && !choice.channels.length) {
+        return null;
+    }
+    const base = frameOf(described.axes, choice.places);
     const change = (at) => (fields) => setChoice((now) => ({
         ...now, channels: now.channels.map((one, number) => (number === at ? { ...one, ...fields } : one))
     }));
@@ -203,7 +208,7 @@ function ImageControls({ itemId, metadata, show, onShown, onOther }) {
                     <ul class="g-zarr-channels">
                         {choice.channels.map((channel, at) => (
                             <ChannelRow
-                                key={at} itemId={itemId} channel={channel} frame={base + at * stride} size={metadata}
+                                key={at} itemId={itemId} series={series} channel={channel} frame={base + at * stride} size={metadata}
                                 isWhole={/int/.test(metadata.dtype)} onChange={change(at)}
                             />
                         ))}
