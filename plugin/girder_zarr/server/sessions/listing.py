@@ -1,9 +1,9 @@
 """Lists of sessions, at a cost that does not grow with the sessions that are not shown.
 
 The embedded database reads, for a list in some order, all that a query finds. So a list of what has changed
-last asks for the changes of a minute first, and goes further back while that is less than a page. Lists of one
-state, or of names that hold a text, read state and name of all that the query finds, which a list by name does
-as well; indexes for them would have to be written with each patch.
+last asks for the changes of a minute first, and goes further back while that is less than a page. Lists of
+one state, or of names that hold a text, read state and name of all that the query finds, which a list by name
+does as well; indexes for them would have to be written with each patch.
 """
 
 from __future__ import annotations

@@ -102,6 +102,27 @@ async function get(path, query, options = {}) {
 }
 
 /**
+ * What a GET answers, as it is.
+ *
+ * @param {string} path
+ * @param {Object<string, *>} [query]
+ * @returns {Promise<Blob>}
+ * @throws {ApiError}
+ */
+async function getBlob(path, query) {
+    let answer;
+    try {
+        answer = await fetch(addressOf(path, query), { headers: signedIn() });
+    } catch {
+        throw new ApiError(0, sentenceOf(0, ''));
+    }
+    if (!answer.ok) {
+        throw new ApiError(answer.status, sentenceOf(answer.status, await answer.text()));
+    }
+    return answer.blob();
+}
+
+/**
  * Send a body and be told how much of it has gone.
  *
  * @param {string} method
@@ -134,4 +155,4 @@ function send(method, path, { query, body, headers = {}, signal, onProgress }) {
     });
 }
 
-export { ApiError, addressOf, get, request, send, signedIn };
+export { ApiError, addressOf, get, getBlob, request, send, signedIn };

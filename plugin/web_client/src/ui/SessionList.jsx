@@ -4,7 +4,7 @@ import { get } from '../lib/api.js';
 import { timeLeftText } from '../lib/preview.js';
 import { actionsOf, isIncomplete, patchesText, percentOf } from '../lib/sessions.js';
 import { useSessions } from './hooks.js';
-import { Failure, Icon, Message, State, confirmed } from './parts.jsx';
+import { Failure, Icon, State, confirmed } from './parts.jsx';
 
 const { formatSize } = girder.misc;
 const PAGE = 50;
@@ -14,7 +14,12 @@ const BUTTONS = {
     delete: { text: 'Delete', icon: 'trash' }
 };
 
-/** The buttons of a session; `onFailure` gets the sentence of a refusal. */
+/** A refusal that says of which session it is. */
+function named(error, session) {
+    return { status: error.status, message: `${session.name}: ${error.message}` };
+}
+
+/** The buttons of a session; `onFailure` gets a refusal, or null. */
 function SessionActions({ session, onFailure, onDone = () => {}, size = 'btn-xs' }) {
     const [busy, setBusy] = useState(null);
     async function run(action) {
@@ -31,7 +36,7 @@ function SessionActions({ session, onFailure, onDone = () => {}, size = 'btn-xs'
             await act(now, action);
             onDone(action);
         } catch (error) {
-            onFailure(`${session.name}: ${error.message}`);
+            onFailure(named(error, session));
         }
         setBusy(null);
     }
@@ -135,7 +140,7 @@ function SessionList({ query, canWrite, withFolder = false, onCompleted = () => 
             {failure && sessions.length && failure.status !== 401
                 ? <p class="g-stitch-sessions-stale" role="status">Not up to date: {failure.message}</p>
                 : <Failure failure={failure} />}
-            {refusal ? <Message>{refusal}</Message> : null}
+            <Failure failure={refusal} />
             <ul class="g-stitch-session-list">
                 {sessions.map((session) => (
                     <Row

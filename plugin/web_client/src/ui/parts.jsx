@@ -1,4 +1,5 @@
 /** Small parts that all pages are made of. Preact escapes what is put between tags. */
+import { toast } from './toasts.js';
 
 const { $, events } = girder;
 const { setCurrentToken, setCurrentUser } = girder.auth;
@@ -36,6 +37,12 @@ function Failure({ failure }) {
 }
 
 function signIn() {
+    const focused = document.activeElement;
+    dialogClosed(() => {
+        if (focused && focused.isConnected) {
+            focused.focus();
+        }
+    });
     // Girder's dialog closes at once while the page believes that somebody is signed in.
     setCurrentUser(null);
     setCurrentToken(null);
@@ -52,6 +59,11 @@ function Facts({ facts }) {
     );
 }
 
+/** Call once when Girder's dialog, of which there is one for all, is closed. */
+function dialogClosed(call) {
+    $('#g-dialog-container').one('hidden.bs.modal', call);
+}
+
 /**
  * Ask in Girder's dialog; the promise says whether the answer was yes. The focus returns to where it was.
  *
@@ -66,18 +78,13 @@ function confirmed(text, yesText, yesClass = 'btn-danger') {
                 answer = true;
             }
         });
-        $('#g-dialog-container').one('hidden.bs.modal', () => {
+        dialogClosed(() => {
             if (focused && focused.isConnected) {
                 focused.focus();
             }
             resolve(answer);
         });
     });
-}
-
-/** A message in the corner of the page. */
-function toast(text, type = 'success') {
-    events.trigger('g:alert', { icon: type === 'success' ? 'ok' : 'attention', text, type, timeout: 5000 });
 }
 
 export { Facts, Failure, Icon, Message, State, confirmed, signIn, toast };
