@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { getBlob, request, send } from '../lib/api.js';
 import { fieldOf } from '../lib/flatField.js';
 import store from '../lib/store.js';
-import { Facts, Failure, toast } from './parts.jsx';
+import { Button, Facts, Failure, toast } from './parts.jsx';
 
 /** The longer side of a picture. */
 const SIDE = 200;
@@ -92,9 +92,9 @@ function Channel({ session, field, name, isApplied, canKeep }) {
             <Failure failure={refusal} />
             {canKeep
                 ? (
-                    <button type="button" class="btn btn-default btn-xs" disabled={isBusy} onClick={keep}>
+                    <Button class="btn btn-default btn-xs" isOff={isBusy} onClick={keep}>
                         {`Keep as flat field of ${name}`}
-                    </button>
+                    </Button>
                 )
                 : null}
         </li>

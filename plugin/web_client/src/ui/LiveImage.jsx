@@ -133,7 +133,7 @@ function LiveImage({ session, canWrite }) {
     const origin = image && image.metadata.stitchSession.origin;
     return (
         <section class="g-zarr-live" aria-labelledby="g-zarr-live" ref={frame}>
-            <h2 id="g-zarr-live">{session.state === 'complete' ? 'Patches' : 'Image so far'}</h2>
+            <h2 id="g-zarr-live">{session.state === 'complete' ? 'What was sent' : 'Image so far'}</h2>
             {failure && failure.status !== 404 ? <Failure failure={failure} /> : null}
             {session.state === 'complete'
                 ? (

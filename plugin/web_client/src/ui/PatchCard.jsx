@@ -3,7 +3,7 @@ import { addressOf, get } from '../lib/api.js';
 import { deletePatch, pathOf, replacePatch } from '../lib/patches.js';
 import { isEditable } from '../lib/sessions.js';
 import store from '../lib/store.js';
-import { Facts, Failure, confirmed, toast } from './parts.jsx';
+import { Button, Facts, Failure, confirmed, toast } from './parts.jsx';
 
 const { formatSize } = girder.misc;
 
@@ -36,7 +36,7 @@ function PatchCard({ session, patch, look, canWrite, onClose }) {
     const [refusal, setRefusal] = useState(null);
     const [isBusy, setBusy] = useState(false);
     const picker = useRef(null);
-    const opener = useRef(null);
+    const card = useRef(null);
     const path = pathOf(session, patch.key);
     useEffect(() => {
         get(path).then(setKnown).catch(setRefusal);
@@ -62,7 +62,8 @@ function PatchCard({ session, patch, look, canWrite, onClose }) {
         }
     }
     async function replace(file) {
-        opener.current.focus();
+        // The browser's dialog has given the focus to the hidden field.
+        card.current.querySelector('.g-zarr-replace').focus();
         if (await confirmed(`Replace the patch ${patch.key} by the file ${file.name} (${formatSize(file.size)})?`, 'Replace', 'btn-primary')) {
             await change(`The patch ${patch.key} is replaced by ${file.name}.`, () => replacePatch(session, known, file));
         }
@@ -73,7 +74,7 @@ function PatchCard({ session, patch, look, canWrite, onClose }) {
     });
     const canChange = canWrite && isEditable(session) && known && known.key === patch.key;
     return (
-        <section class="g-zarr-patch" aria-label={`Patch ${patch.key}`}>
+        <section class="g-zarr-patch" ref={card} aria-label={`Patch ${patch.key}`}>
             <h3>{patch.key}</h3>
             <div class="g-zarr-patch-inside">
                 <img
@@ -97,13 +98,13 @@ function PatchCard({ session, patch, look, canWrite, onClose }) {
                         {canChange
                             ? (
                                 <>
-                                    <button
-                                        ref={opener} type="button" class="btn btn-default btn-sm" disabled={isBusy}
+                                    <Button
+                                        class="btn btn-default btn-sm g-zarr-replace" isOff={isBusy}
                                         onClick={() => picker.current.click()}
                                     >
                                         Replace
-                                    </button>
-                                    <button type="button" class="btn btn-default btn-sm" disabled={isBusy} onClick={remove}>Delete</button>
+                                    </Button>
+                                    <Button class="btn btn-default btn-sm" isOff={isBusy} onClick={remove}>Delete</Button>
                                     <input
                                         ref={picker} class="g-zarr-pick-patch" type="file" hidden
                                         onChange={({ currentTarget }) => {

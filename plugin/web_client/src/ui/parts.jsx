@@ -49,6 +49,16 @@ function signIn() {
     events.trigger('g:loginUi');
 }
 
+/** A button that does nothing for a while: where it has the focus it keeps it, which one that is disabled does not. */
+function Button({ isOff = false, onClick, ...rest }) {
+    return (
+        <button
+            type="button" aria-disabled={isOff ? 'true' : undefined} {...rest}
+            onClick={(event) => (isOff ? undefined : onClick(event))}
+        />
+    );
+}
+
 /** One line under another with a label: [label, content] pairs; empty ones are left out. */
 function Facts({ facts }) {
     return (
@@ -87,4 +97,4 @@ function confirmed(text, yesText, yesClass = 'btn-danger') {
     });
 }
 
-export { Facts, Failure, Icon, Message, State, confirmed, signIn, toast };
+export { Button, Facts, Failure, Icon, Message, State, confirmed, signIn, toast };
