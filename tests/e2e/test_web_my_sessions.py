@@ -18,7 +18,7 @@ def client(girder):
 @pytest.fixture
 def thirty(client, folder, request):
     """Thirty open sessions of a name of the test's own; the even ones have a patch."""
-    stem = request.node.name[-20:]
+    stem = f'slide-{len(request.node.name)}'
     made = []
     for at in range(30):
         session = client.create(folder, f'{stem} {at:02}')
@@ -48,7 +48,7 @@ def test_sessions_are_filtered_ordered_and_paged(page, stack, girder, thirty):
     page.get_by_label('Name holds').fill(stem.upper())
     page.get_by_text('1 to 25 of 30').wait_for()
     wait_for_names(page, [f'{stem} {at:02}' for at in range(29, 4, -1)])
-    page.get_by_label('Order').select_option('by name')
+    page.get_by_label('Order', exact=True).select_option('by name')
     wait_for_names(page, [f'{stem} {at:02}' for at in range(25)])
     next_page = page.get_by_role('button', name='Next')
     next_page.press('Enter')
@@ -61,7 +61,7 @@ def test_sessions_are_filtered_ordered_and_paged(page, stack, girder, thirty):
     # The address has it all.
     page.reload()
     wait_for_names(page, [f'{stem} {at:02}' for at in range(25, 30)])
-    page.get_by_label('State').select_option('cancelled')
+    page.get_by_label('State', exact=True).select_option('cancelled')
     wait_for_names(page, [f'{stem} 03'])
     page.get_by_label('Name holds').fill('no such name')
     page.get_by_text('No session is like that.').wait_for()
@@ -88,7 +88,9 @@ def test_an_administrator_sees_those_of_one_user(page, stack, girder, client, fo
     assert 'of a colleague' not in names(page)
     page.get_by_label('Those of everybody').check()
     page.get_by_role('heading', name='Stitch sessions of everybody').wait_for()
-    page.locator('.g-stitch-session', has_text='of a colleague').get_by_role('button', name=login).click()
+    page.locator('.g-stitch-session', has_text='of a colleague').get_by_role(
+        'button', name=login, exact=True
+    ).click()
     wait_for_names(page, ['of a colleague'])
     page.get_by_role('button', name=f'Only of {login}: show all').click()
     page.locator('.g-stitch-session-name', has_text='of the administrator').wait_for()
@@ -127,6 +129,7 @@ def test_several_are_done_with_at_once(page, stack, girder, client, thirty):
     assert sorted(one['state'] for one in left) == ['cancelled'] * 28 + ['complete']
     page.get_by_role('checkbox', name='All 25 on this page').check()
     page.get_by_role('button', name='Choose all 29').click()
+    actions.get_by_text('29 chosen').wait_for()
     actions.get_by_role('button', name='Delete').click()
     page.get_by_text('Delete 29 sessions with 14 patches? Finished images stay.').wait_for()
     agree(page)

@@ -15,12 +15,12 @@ const { router } = girder;
 function useFilters(isAdmin) {
     const [filters, setFilters] = useState(() => (
         filtersFrom(parseQueryString(window.location.hash.split('?')[1] || ''), isAdmin)));
-    return [filters, (changed) => {
-        const next = { ...filters, page: 0, ...changed };
-        const text = addressFrom(next);
+    useEffect(() => {
+        const text = addressFrom(filters);
         router.navigate(`stitch_sessions${text ? `?${text}` : ''}`, { replace: true });
-        setFilters(next);
-    }];
+    }, [filters]);
+    // What is typed comes later than what is chosen meanwhile.
+    return [filters, (changed) => setFilters((before) => ({ ...before, page: 0, ...changed }))];
 }
 
 /** Sessions that were chosen, also on other pages of the list, as they were last seen. */
