@@ -8,6 +8,7 @@ import pytest
 import tifffile
 
 from girder_zarr.client import StitchClient
+from girder_zarr.stack.demo_job import read_picture
 from girder_zarr.stitch.illumination.flat_field import FlatField
 from support.browser import assert_fits, check_accessible, keep_screenshot, pixels_of
 from support.shaded_scenes import CutScene, fundus, vignette
@@ -40,13 +41,14 @@ def corrected(client, folder):
 
 @pytest.fixture
 def four(client, folder):
-    """An open session of four patches of one shade each, side by side."""
+    """An open session of the four quarters of a picture."""
+    picture = read_picture('ihc.png')
     session = client.create(
         folder, 'four', {'expected': 4, 'registration': {'maxShift': 8, 'subpixel': True}}
     )
     for at in range(4):
-        shade = np.full((64, 64), 40 + 50 * at, np.uint8)
-        client.put_patch(session['_id'], f'p{at}', shade, 64 * (at % 2), 64 * (at // 2))
+        y, x = 256 * (at // 2), 256 * (at % 2)
+        client.put_patch(session['_id'], f'p{at}', picture[y : y + 256, x : x + 256], x, y)
     return session['_id']
 
 
@@ -155,7 +157,7 @@ def test_patches_are_found_replaced_deleted_and_put_back(page, stack, girder, fo
     patches.focus()
     page.keyboard.press('ArrowDown')
     card = page.get_by_role('region', name='Patch p1')
-    card.get_by_text('x 64, y 0').wait_for()
+    card.get_by_text('x 256, y 0').wait_for()
     check_accessible(page, '.g-zarr-session')
     card.scroll_into_view_if_needed()
     keep_screenshot(page, 'patches')
@@ -165,7 +167,7 @@ def test_patches_are_found_replaced_deleted_and_put_back(page, stack, girder, fo
 
     # Another file in its place, and back.
     other = tmp_path / 'other.npy'
-    np.save(other, np.full((64, 64), 7, np.uint8))
+    np.save(other, np.full((256, 256, 3), 7, np.uint8))
     page.locator('.g-zarr-pick-patch').set_input_files(other)
     page.get_by_text('Replace the patch p1 by the file other.npy').wait_for()
     agree(page)
@@ -230,11 +232,11 @@ def test_channels_are_shown_by_name_and_colour(page, stack, client, folder):
 
 def test_a_reference_becomes_a_flat_field_and_goes(page, stack, girder, four, tmp_path):
     flat = tmp_path / 'flat 1.tif'
-    tifffile.imwrite(flat, np.ones((64, 64), np.float32))
+    tifffile.imwrite(flat, np.ones((256, 256), np.float32))
     open_session(page, stack, four)
     page.locator('.g-zarr-pick-reference').set_input_files(flat)
     reference = page.locator('.g-zarr-reference[data-key="flat_1.tif"]')
-    reference.get_by_text('64 \u00d7 64, float32').wait_for()
+    reference.get_by_text('256 \u00d7 256, float32').wait_for()
     reference.get_by_role('combobox').select_option('flat field')
     page.locator('.g-zarr-facts', has_text='flat fields given').wait_for()
     assert girder.get(f'stitch_session/{four}')['spec']['flatField'] == ['flat_1.tif']
