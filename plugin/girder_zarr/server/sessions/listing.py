@@ -130,11 +130,10 @@ def count(query: Document, wanted: Wanted | None = None) -> int:
 
     :param wanted: which of them.
     """
+    asked = repr(sorted(query.items(), key=str))
     if wanted:
-        key = ('matching', wanted, repr(sorted(query.items(), key=str)))
-        return int(counted.fetch(key, lambda: len(_matching(query, wanted))))
-    key = ('count', repr(sorted(query.items(), key=str)))
-    return int(counted.fetch(key, lambda: StitchSession().collection.count_documents(query)))
+        return int(counted.fetch(('matching', wanted, asked), lambda: len(_matching(query, wanted))))
+    return int(counted.fetch(('count', asked), lambda: StitchSession().collection.count_documents(query)))
 
 
 def of_item(item_id: Any, user: Document | None) -> Document:
