@@ -104,7 +104,7 @@ def test_a_folder_of_tiles_becomes_an_image(visit, stack, girder, folder, tmp_pa
 
     page.get_by_role('button', name='Finalize retina').click()
     page.locator('.g-zarr-session[data-state="complete"]').wait_for()
-    page.get_by_role('link', name='Open the image').click()
+    page.locator('.g-stitch-session-result').click()
     page.wait_for_url('**#item/*')
     # Girder's window of the job's progress lies over the picture.
     page.reload()

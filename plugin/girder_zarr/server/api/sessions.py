@@ -177,7 +177,7 @@ class StitchSessionResource(StrictResource):
         if sort[0][0] not in _SORTS:
             msg = f'sort: expected one of {", ".join(_SORTS)}, found {sort[0][0][:80]!r}.'
             raise InvalidInputError(msg)
-        wanted = listing.Wanted.parse(state, name)
+        wanted = listing.SessionFilter.parse(state, name)
         query = self._listed(folderId, itemId, creatorId, everybody=everybody)
         total = listing.count(query)
         if getCurrentUser() is None:

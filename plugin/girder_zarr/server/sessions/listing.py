@@ -35,7 +35,7 @@ _QUERIES = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SessionFilter:
     """Which sessions of a query a list shows.
 
     :param state: only those in this state, or None.
@@ -46,7 +46,7 @@ class Wanted:
     name: str = ''
 
     @classmethod
-    def parse(cls, state: str | None, name: str | None) -> Wanted:
+    def parse(cls, state: str | None, name: str | None) -> SessionFilter:
         """Return what the parameters of a request ask for.
 
         :raises InvalidInputError: there is no such state, or the text is longer than a name.
@@ -74,7 +74,7 @@ def find(
     sort: Sequence[tuple[str, int]],
     limit: int,
     offset: int,
-    wanted: Wanted | None = None,
+    wanted: SessionFilter | None = None,
 ) -> list[Document]:
     """Return a page of the sessions of a query.
 
@@ -120,12 +120,12 @@ def _find(
     return list(StitchSession().find(changed, limit=limit, offset=offset, sort=sort))
 
 
-def _matching(query: Document, wanted: Wanted) -> list[Any]:
+def _matching(query: Document, wanted: SessionFilter) -> list[Any]:
     fields = ['name', 'state']
     return [one['_id'] for one in StitchSession().find(query, fields=fields) if wanted.takes(one)]
 
 
-def count(query: Document, wanted: Wanted | None = None) -> int:
+def count(query: Document, wanted: SessionFilter | None = None) -> int:
     """Return how many sessions a query finds; what other processes have changed shows some seconds later.
 
     :param wanted: which of them.
