@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from girder_zarr.client import StitchClient
-from support.browser import assert_fits, check_accessible, keep_screenshot
+from support.browser import check_accessible, keep_screenshot
+from support.session_pages import assert_fits
 from support.waiting import wait_until
 
 PATCH = np.full((32, 32), 90, np.uint8)

@@ -10,7 +10,8 @@ import tifffile
 from girder_zarr.client import StitchClient
 from girder_zarr.stack.demo_job import read_picture
 from girder_zarr.stitch.illumination.flat_field import FlatField
-from support.browser import assert_fits, check_accessible, keep_screenshot, pixels_of
+from support.browser import check_accessible, keep_screenshot, pixels_of
+from support.session_pages import assert_fits
 from support.shaded_scenes import CutScene, fundus, vignette
 from support.waiting import wait_until
 

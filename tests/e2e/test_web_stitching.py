@@ -8,7 +8,6 @@ from PIL import Image
 
 from girder_zarr.stack.demo_job import read_picture
 from support.browser import (
-    assert_fits,
     check_accessible,
     drop_files,
     keep_screenshot,

@@ -128,17 +128,6 @@ def check_accessible(page, within=None):
     assert not problems, '\n'.join(problems)
 
 
-def assert_fits(page):
-    """Fail where something of ours makes the page wider than its window."""
-    wide = page.evaluate(
-        """() => [...document.querySelectorAll('[class*="g-zarr"], [class*="g-stitch"]')]
-            .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
-            .filter((one) => !one.closest('.table-responsive'))
-            .map((one) => one.className)"""
-    )
-    assert not wide
-
-
 def keep_screenshot(page, name):
     """Keep a picture of a page where GIRDER_ZARR_SCREENSHOTS asks for it."""
     if SCREENSHOTS:
