@@ -83,3 +83,64 @@ def test_own_sessions_are_listed_only_while_their_folder_may_be_read(api, sessio
     assert [one['_id'] for one in api.call('GET', '/stitch_session')[1]] == [session['_id']]
     Folder().setUserAccess(Folder().load(folder['_id'], force=True), people['owner'], None, save=True)
     assert api.call('GET', '/stitch_session')[1] == []
+
+
+def test_sessions_are_found_by_state_and_name(api, ask, folder, admin):
+    names = ('Slide A', 'slide b', 'Other')
+    sessions = {name: api.create(folder, name=name)[1]['_id'] for name in names}
+    api.call('POST', f'/stitch_session/{sessions["slide b"]}/cancel')
+    everything = {'everybody': True, 'by': admin}
+    for where in ({}, {'folderId': folder['_id']}, everything):
+        by_name = {**where, 'sort': 'name', 'sortdir': 1}
+        _, found, headers = ask(**by_name, name=' SLIDE ')
+        assert [one['name'] for one in found] == ['Slide A', 'slide b']
+        assert headers['Girder-Total-Count'] == '2'
+        _, found, headers = ask(**by_name, name='slide', limit=1, offset=1)
+        assert [one['name'] for one in found] == ['slide b']
+        assert headers['Girder-Total-Count'] == '2'
+        _, found, headers = ask(**by_name, state='open')
+        assert [one['name'] for one in found] == ['Other', 'Slide A']
+        _, found, headers = ask(**by_name, state='cancelled', name='other')
+        assert (found, headers['Girder-Total-Count']) == ([], '0')
+    _, found, _ = ask(state='open', since=api.get({'_id': sessions['Other']})[1]['updated'])
+    assert [one['name'] for one in found] == ['Other']
+    status, answer, _ = ask(state='done')
+    assert (status, answer['message'][:26]) == (400, 'state: expected one of ope')
+    status, answer, _ = ask(name='x' * 201)
+    assert (status, answer['message'][:5]) == (400, 'name:')
+
+
+def test_an_administrator_lists_those_of_one_user(api, ask, session, user, admin):
+    _, found, headers = ask(by=admin, everybody=True, creatorId=user['_id'])
+    assert [one['_id'] for one in found] == [session['_id']]
+    assert headers['Girder-Total-Count'] == '1'
+    assert ask(by=admin, everybody=True, creatorId=admin['_id'])[1] == []
+    assert ask(by=admin, everybody=True, creatorId='nobody')[0] == 404
+    assert ask(by=admin, creatorId=user['_id'])[0] == 400
+    assert ask(everybody=True, creatorId=user['_id'])[0] == 403
+
+
+def test_an_item_leads_to_the_session_that_made_it(api, ask, session, folder, dispatched, people):
+    api.put(session, 'a', picture(), x=0, y=0)
+    api.finalize(session)
+    dispatched.run()
+    item = api.get(session)[1]['itemId']
+    _, found, headers = ask(itemId=item)
+    assert [one['_id'] for one in found] == [session['_id']]
+    assert headers['Girder-Total-Count'] == '1'
+    assert [one['_id'] for one in ask(by=people['reader'], itemId=item)[1]] == [session['_id']]
+    assert ask(by=people['stranger'], itemId=item)[0] == 403
+    assert ask(by=None, itemId=item)[0] == 401
+    assert ask(itemId=folder['_id'])[0] == 404
+    Folder().setPublic(Folder().load(folder['_id'], force=True), True, save=True)
+    assert [one['_id'] for one in ask(by=None, itemId=item)[1]] == [session['_id']]
+
+
+def test_nobody_finds_by_name_what_is_too_long_to_be_listed(api, ask, folder, monkeypatch):
+    monkeypatch.setattr('girder_zarr.server.api.sessions.MAX_ANONYMOUS_SESSIONS', 1)
+    for name in ('one', 'two'):
+        api.create(folder, name=name)
+    Folder().setPublic(Folder().load(folder['_id'], force=True), True, save=True)
+    assert ask(by=None, folderId=folder['_id'], limit=1)[0] == 200
+    assert ask(by=None, folderId=folder['_id'], limit=1, name='one')[0] == 413
+    assert [one['name'] for one in ask(folderId=folder['_id'], name='one')[1]] == ['one']

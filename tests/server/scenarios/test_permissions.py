@@ -38,6 +38,7 @@ def routes(session, folder):
         ('get', READERS, 'GET', base, None, None),
         ('patches', READERS, 'GET', f'{base}/patch', None, None),
         ('patch', READERS, 'GET', f'{base}/patch/a', None, None),
+        ('patch file', WRITERS, 'GET', f'{base}/patch/a/file', None, None),
         ('create', WRITERS, 'POST', '/stitch_session', None, create),
         ('plan', WRITERS, 'POST', '/stitch_session/plan', None, plan),
         ('inspect', WRITERS, 'POST', '/stitch_session/inspect', None, headers),

@@ -152,6 +152,8 @@ def work_through(api, folder, dispatched, monkeypatch):
     api.call('DELETE', f'{path}/patch/p3')
     api.call('GET', '/stitch_session')
     api.call('GET', '/stitch_session', {'folderId': str(folder['_id']), 'limit': 1})
+    api.call('GET', '/stitch_session', {'folderId': str(folder['_id']), 'name': 's', 'state': 'open'})
+    api.call('GET', '/stitch_session', {'name': 's', 'since': '2020-01-01T00:00:00Z'})
     api.call('GET', '/stitch_session', {'folderId': str(folder['_id']), 'since': '2020-01-01T00:00:00Z'})
     api.call('GET', f'{path}/tiles')
     api.call('GET', f'{path}/tiles/zxy/0/0/0', is_json=False)
@@ -171,6 +173,7 @@ def work_through(api, folder, dispatched, monkeypatch):
     reaper.scan()
     removal.delete_session(cancelled['_id'])
     item = api.get(session)[1]['itemId']
+    assert len(api.call('GET', '/stitch_session', {'itemId': item})[1]) == 1
     assert api.call('DELETE', f'/item/{item}')[0] == 200
     removal.remove_in_folder(folder['_id'])
 

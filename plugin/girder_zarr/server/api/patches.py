@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import cherrypy
 from girder.api import access
 from girder.api.describe import Description, autoDescribeRoute
-from girder.api.rest import getCurrentUser
+from girder.api.rest import getCurrentUser, setRawResponse, setResponseHeader
 from girder.constants import AccessType, TokenScope
 
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.http_input import list_params
 from girder_zarr.server.patches.document import SHOWN, view
 from girder_zarr.server.patches.model import StitchPatch
+from girder_zarr.server.patches.reader import open_stored
 from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.stitch.patch import check_key
 from girder_zarr.stitch.spec import patch_parameters
@@ -21,6 +22,8 @@ from girder_zarr.stitch.spec import patch_parameters
 from . import keyed_images
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from girder.api.rest import Resource
 
     from girder_zarr.server.common.names import Document
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 #: The patches that are listed at a time to somebody who has not signed in.
 MAX_ANONYMOUS_PATCHES = 10_000
+#: What is read and sent at once of a file.
+_BLOCK_BYTES = 2**20
 
 
 class PatchRoutes:
@@ -37,6 +42,7 @@ class PatchRoutes:
     def __init__(self, resource: Resource) -> None:
         resource.route('GET', (':id', 'patch'), self.listPatches)
         resource.route('GET', (':id', 'patch', ':key'), self.getPatch)
+        resource.route('GET', (':id', 'patch', ':key', 'file'), self.getPatchFile)
         resource.route('PUT', (':id', 'patch', ':key'), self.putPatch)
         resource.route('DELETE', (':id', 'patch', ':key'), self.deletePatch)
 
@@ -181,6 +187,37 @@ class PatchRoutes:
         if found is not None:
             return view(found)
         return {'key': key, 'patches': [view(page) for page in keyed_images.pages_of(session, key)]}
+
+    # What a file holds besides its pixels is for those who may change it.
+    @access.user(scope=TokenScope.DATA_WRITE)
+    @autoDescribeRoute(
+        Description('Get the file of a patch as it was sent.')
+        .produces('application/octet-stream')
+        .param('id', 'The session.', paramType='path')
+        .param('key', 'The key of the patch.', paramType='path')
+        .errorResponse('Write access was denied on the folder.', 403)
+        .errorResponse('There is no such session or patch.', 404)
+        .errorResponse('The patch is a file in Girder, which is downloaded there.', 409)
+        .errorResponse('The file is gone.', 415)
+    )
+    @answers_errors
+    def getPatchFile(self, id: str, key: str) -> Callable[[], Iterator[bytes]]:  # noqa: A002
+        """Return the bytes of a patch."""
+        session = StitchSession().require(id, getCurrentUser(), AccessType.WRITE)
+        found = StitchPatch().get(session, key)
+        stream = open_stored(found)
+        setResponseHeader('Content-Type', 'application/octet-stream')
+        setResponseHeader('Content-Disposition', f'attachment; filename="{key}"')
+        setResponseHeader('Content-Length', found['size'])
+        setResponseHeader('Cache-Control', 'private, no-store')
+        setRawResponse()
+
+        def body() -> Iterator[bytes]:
+            with stream:
+                while block := stream.read(_BLOCK_BYTES):
+                    yield block
+
+        return body
 
     @access.user(scope=TokenScope.DATA_WRITE)
     @autoDescribeRoute(

@@ -12,6 +12,7 @@ from girder.constants import AccessType, SortDir, TokenScope
 from girder.exceptions import AccessException
 
 from girder_zarr.errors import InvalidInputError
+from girder_zarr.server.common.database import object_id
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.common.strict_resource import StrictResource
 from girder_zarr.server.http_input import list_params, request_body
@@ -142,6 +143,10 @@ class StitchSessionResource(StrictResource):
             dataType='boolean',
             default=False,
         )
+        .param('creatorId', 'With everybody: those of this user.', required=False)
+        .param('itemId', 'In place of a folder: those whose image this item is.', required=False)
+        .param('state', 'Only those in this state.', required=False)
+        .param('name', 'Only those whose names hold this text, in upper or lower case.', required=False)
         .param(
             'since',
             'Only what has changed at that moment or later, such as an updated of an answer.',
@@ -150,7 +155,7 @@ class StitchSessionResource(StrictResource):
         .pagingParams(defaultSort='updated', defaultSortDir=SortDir.DESCENDING)
         .errorResponse('A parameter is malformed.')
         .errorResponse('Read access was denied on the folder.', 403)
-        .errorResponse('There is no such folder.', 404)
+        .errorResponse('There is no such folder or item.', 404)
         .errorResponse('More were asked for than are listed without signing in.', 413)
     )
     @answers_errors
@@ -158,6 +163,10 @@ class StitchSessionResource(StrictResource):
         self,
         folderId: str | None,
         everybody: bool,
+        creatorId: str | None,
+        itemId: str | None,
+        state: str | None,
+        name: str | None,
         since: str | None,
         limit: int,
         offset: int,
@@ -168,23 +177,37 @@ class StitchSessionResource(StrictResource):
         if sort[0][0] not in _SORTS:
             msg = f'sort: expected one of {", ".join(_SORTS)}, found {sort[0][0][:80]!r}.'
             raise InvalidInputError(msg)
-        query = self._listed(folderId, everybody=everybody)
+        wanted = listing.SessionFilter.parse(state, name)
+        query = self._listed(folderId, itemId, creatorId, everybody=everybody)
         total = listing.count(query)
         if getCurrentUser() is None:
-            list_params.check_for_all(limit, offset, total, MAX_ANONYMOUS_SESSIONS)
+            # to find some by name or state all are looked at
+            asked = (0, 0) if wanted else (limit, offset)
+            list_params.check_for_all(*asked, total, MAX_ANONYMOUS_SESSIONS)
+        if wanted:
+            total = listing.count(query, wanted)
         expiry.sweep_if_due()
         moment = list_params.moment('since', since) if since else None
         order = [sort[0], ('_id', SortDir.ASCENDING)]
-        found = [to_json(one) for one in listing.find(query, moment, order, limit, offset)]
+        found = [to_json(one) for one in listing.find(query, moment, order, limit, offset, wanted)]
         cherrypy.response.headers['Girder-Total-Count'] = str(total)
         return only_if_new(found)
 
-    def _listed(self, folder_id: str | None, *, everybody: bool) -> Document:
+    def _listed(
+        self, folder_id: str | None, item_id: str | None, creator_id: str | None, *, everybody: bool
+    ) -> Document:
         """Return the database query of the sessions that a list shows.
 
-        :raises AccessException: the user may not see them. :raises NotFoundError: there is no such folder.
+        :raises AccessException: the user may not see them.
+        :raises NotFoundError: there is no such folder or item.
+        :raises InvalidInputError: an id of a user is given, and not ``everybody``.
         """
         user = getCurrentUser()
+        if creator_id is not None and not everybody:
+            msg = 'creatorId: expected everybody beside it, found none.'
+            raise InvalidInputError(msg)
+        if item_id is not None:
+            return listing.of_item(item_id, user)
         if folder_id is not None:
             folder = require_folder(folder_id, user, AccessType.READ)
             return {'folderId': folder['_id'], 'deleting': False}
@@ -194,6 +217,8 @@ class StitchSessionResource(StrictResource):
         if not everybody:
             return listing.own(user)
         requireAdmin(user)
+        if creator_id is not None:
+            return {'creatorId': object_id(creator_id, 'user'), 'deleting': False}
         return {'deleting': False}
 
     @access.public(scope=TokenScope.DATA_READ)

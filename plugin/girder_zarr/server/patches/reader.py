@@ -13,7 +13,7 @@ from girder.models.file import File
 from girder.utility import assetstore_utilities
 
 from girder_zarr.common.cache import LRU
-from girder_zarr.errors import GirderZarrError, UnsupportedFormatError
+from girder_zarr.errors import ConflictError, GirderZarrError, UnsupportedFormatError
 from girder_zarr.server.storage.file_bytes import open_bytes
 from girder_zarr.server.storage.file_stream import FileStream
 from girder_zarr.stitch.formats import registry as formats
@@ -118,6 +118,22 @@ def open_picture(patch: Patch, find: Callable[[str], ByteSource | None] = open_f
     if format_digest(hashlib.sha256(data).digest()) != patch.digest:
         raise _changed(patch, file_id)
     return io.BytesIO(data)
+
+
+def open_stored(document: Document) -> IO[bytes]:
+    """Return the file of a patch as it was sent, as a stream; of a page the file with all pages.
+
+    :raises ConflictError: it is a file in Girder that was lent, and is read there.
+    :raises UnsupportedFormatError: it is gone.
+    """
+    if document.get('shared'):
+        msg = f'Patch {document["key"]} is a file in Girder, where it can be downloaded.'
+        raise ConflictError(msg)
+    source = open_file(str(document['fileId']))
+    if source is None:
+        msg = f'Patch {document["key"]}: its file is gone.'
+        raise UnsupportedFormatError(msg)
+    return io.BufferedReader(FileStream(source, document.get('offset') or 0, document['size']), _BUFFER_BYTES)
 
 
 def _is_known(patch: Patch, source: ByteSource, stream: IO[bytes]) -> bool:

@@ -36,9 +36,9 @@ def require_folder(folder_id: Any, user: Document | None, level: int) -> Documen
     return folder
 
 
-def readable_folders(folder_ids: Iterable[ObjectId], user: Document) -> Iterator[ObjectId]:
-    """Yield those of some folders that a user may read."""
-    if is_disabled(user):
+def readable_folders(folder_ids: Iterable[ObjectId], user: Document | None) -> Iterator[ObjectId]:
+    """Yield those of some folders that a user, or with None anybody, may read."""
+    if user is not None and is_disabled(user):
         return
     for folder in Folder().find({'_id': {'$in': list(folder_ids)}}):
         if Folder().hasAccess(folder, user, AccessType.READ):

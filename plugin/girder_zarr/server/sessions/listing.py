@@ -1,20 +1,27 @@
 """Lists of sessions, at a cost that does not grow with the sessions that are not shown.
 
 The embedded database reads, for a list in some order, all that a query finds. So a list of what has changed
-last asks for the changes of a minute first, and goes further back while that is less than a page.
+last asks for the changes of a minute first, and goes further back while that is less than a page. Lists of
+one state, or of names that hold a text, read state and name of all that the query finds, which a list by name
+does as well; indexes for them would have to be written with each patch.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from girder.constants import SortDir
+from girder.constants import AccessType, SortDir
+from girder.models.item import Item
 
+from girder_zarr.errors import InvalidInputError, NotFoundError
+from girder_zarr.server.common.database import object_id
 from girder_zarr.server.common.names import now
 
 from .access import readable_folders
-from .model import StitchSession, counted
+from .model import MAX_NAME, StitchSession, counted
+from .states import COMPLETE, UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,15 +34,60 @@ _FACTOR = 8
 _QUERIES = 7
 
 
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """Which sessions of a query a list shows.
+
+    :param state: only those in this state, or None.
+    :param name: only those whose names hold this text, whatever its case; empty: all.
+    """
+
+    state: str | None = None
+    name: str = ''
+
+    @classmethod
+    def parse(cls, state: str | None, name: str | None) -> SessionFilter:
+        """Return what the parameters of a request ask for.
+
+        :raises InvalidInputError: there is no such state, or the text is longer than a name.
+        """
+        states = (*UNFINISHED, COMPLETE)
+        if state and state not in states:
+            msg = f'state: expected one of {", ".join(states)}, found {state[:80]!r}.'
+            raise InvalidInputError(msg)
+        if name and len(name) > MAX_NAME:
+            msg = f'name: expected up to {MAX_NAME} characters, found {len(name)}.'
+            raise InvalidInputError(msg)
+        return cls(state or None, (name or '').strip().casefold())
+
+    def __bool__(self) -> bool:
+        return bool(self.state or self.name)
+
+    def takes(self, session: Document) -> bool:
+        """Return whether the list shows a session."""
+        return self.state in {None, session['state']} and self.name in session['name'].casefold()
+
+
 def find(
-    query: Document, since: dt.datetime | None, sort: Sequence[tuple[str, int]], limit: int, offset: int
+    query: Document,
+    since: dt.datetime | None,
+    sort: Sequence[tuple[str, int]],
+    limit: int,
+    offset: int,
+    wanted: SessionFilter | None = None,
 ) -> list[Document]:
     """Return a page of the sessions of a query.
 
     :param since: only those that have changed at that moment or later.
     :param sort: the first field decides whether the page can be found without reading all.
     :param limit: 0: all.
+    :param wanted: which of them.
     """
+    if wanted:
+        if since is not None:
+            changed = [one for one in _find(query, since, sort, 0, 0) if wanted.takes(one)]
+            return changed[offset : offset + limit] if limit else changed[offset:]
+        return _find({'_id': {'$in': _matching(query, wanted)}}, None, sort, limit, offset)
     newest = sort[0] == ('updated', SortDir.DESCENDING) and limit and since is None
     if newest and count(query) > limit + offset:
         moment, span = now(), _FIRST
@@ -68,10 +120,35 @@ def _find(
     return list(StitchSession().find(changed, limit=limit, offset=offset, sort=sort))
 
 
-def count(query: Document) -> int:
-    """Return how many sessions a query finds; what other processes have changed shows some seconds later."""
-    key = ('count', repr(sorted(query.items(), key=str)))
-    return int(counted.fetch(key, lambda: StitchSession().collection.count_documents(query)))
+def _matching(query: Document, wanted: SessionFilter) -> list[Any]:
+    fields = ['name', 'state']
+    return [one['_id'] for one in StitchSession().find(query, fields=fields) if wanted.takes(one)]
+
+
+def count(query: Document, wanted: SessionFilter | None = None) -> int:
+    """Return how many sessions a query finds; what other processes have changed shows some seconds later.
+
+    :param wanted: which of them.
+    """
+    asked = repr(sorted(query.items(), key=str))
+    if wanted:
+        return int(counted.fetch(('matching', wanted, asked), lambda: len(_matching(query, wanted))))
+    return int(counted.fetch(('count', asked), lambda: StitchSession().collection.count_documents(query)))
+
+
+def of_item(item_id: Any, user: Document | None) -> Document:
+    """Return the query of the sessions whose image an item is, in the folders that a user may read.
+
+    :raises NotFoundError: there is no such item. :raises AccessException: the user may not read it.
+    """
+    item = Item().load(object_id(item_id, 'item'), user=user, level=AccessType.READ)
+    if item is None:
+        msg = f'There is no item {item_id}.'
+        raise NotFoundError(msg)
+    found = StitchSession().find({'itemId': item['_id']}, fields=['folderId', 'deleting'])
+    folders = {one['_id']: one['folderId'] for one in found if not one['deleting']}
+    readable = set(readable_folders(set(folders.values()), user))
+    return {'_id': {'$in': [one for one, folder in folders.items() if folder in readable]}}
 
 
 def own(user: Document) -> Document:

@@ -45,13 +45,14 @@ class LiveViewer {
      *
      * @param {Object} metadata
      * @param {Object<string, number>} places along the axes.
+     * @param {Object} [style] large_image's, of the channels that are shown.
      */
-    show(metadata, places) {
+    show(metadata, places, style) {
         if (this.isGone) {
             return;
         }
         if (this.next) {
-            this.waiting = [metadata, places];
+            this.waiting = [metadata, places, style];
             return;
         }
         this.waiting = null;
@@ -59,11 +60,11 @@ class LiveViewer {
         const frame = frameAt(frameAxes(metadata), places);
         if (this.viewer && sameGeometry(this.viewer.shown, metadata)) {
             this.next = this.viewer;
-            this.viewer.update(metadata, frame, () => this.loaded(this.viewer));
+            this.viewer.update(metadata, frame, style, () => this.loaded(this.viewer));
             return;
         }
         const el = $('<div class="g-stitch-preview-map">').appendTo(this.element);
-        const viewer = createViewer({ el, parentView: PARENT, sessionId: this.sessionId, metadata, frame });
+        const viewer = createViewer({ el, parentView: PARENT, sessionId: this.sessionId, metadata, frame, style });
         if (viewer === null) {
             el.text('The viewer of large_image is not there.');
             return;

@@ -1,6 +1,9 @@
 /** Outlines of patches and hatched holes over GeoJS's map, on a canvas of their own. */
 
 const HATCH = 10;
+/** Pixels of the screen that a patch is wide at least for its key to be written in it. */
+const LABEL_WIDTH = 80;
+const LABEL_HEIGHT = 16;
 const OUTLINE = '#0b57d0';
 
 /**
@@ -74,6 +77,7 @@ class Overlay {
             context.beginPath();
             boxes.forEach((box) => context.rect(...box));
             context.stroke();
+            label(context, shown.patches, boxes);
             const at = shown.patches.findIndex(({ key }) => key === shown.selected);
             if (at >= 0) {
                 context.lineWidth = 3;
@@ -83,6 +87,22 @@ class Overlay {
             }
         }
     }
+}
+
+/** Write the keys of patches that are wide enough into them. */
+function label(context, patches, boxes) {
+    context.font = '11px sans-serif';
+    boxes.forEach(([x, y, boxWidth, boxHeight], at) => {
+        if (boxWidth < LABEL_WIDTH || boxHeight < 2 * LABEL_HEIGHT || x + boxWidth < 0 || y + boxHeight < 0) {
+            return;
+        }
+        const { key } = patches[at];
+        const wide = Math.min(context.measureText(key).width, boxWidth - 12);
+        context.fillStyle = 'rgba(255, 255, 255, 0.85)';
+        context.fillRect(x + 2, y + 2, wide + 8, LABEL_HEIGHT);
+        context.fillStyle = OUTLINE;
+        context.fillText(key, x + 6, y + 14, boxWidth - 12);
+    });
 }
 
 function hatch(context, width, height) {

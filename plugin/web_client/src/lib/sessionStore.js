@@ -22,6 +22,12 @@ const FULL_LIST_AFTER = 60000;
  * @property {string} [folderId]
  * @property {boolean} [everybody]
  * @property {number} [limit]
+ * @property {number} [offset]
+ * @property {string} [creatorId]
+ * @property {string} [state]
+ * @property {string} [name]
+ * @property {string} [sort] newest first where it is left out, as
+ * @property {number} [sortdir]
  *
  * @typedef {Object} Seen
  * @property {Object[]} sessions newest first.
@@ -45,6 +51,12 @@ class Watched {
 
     get isList() {
         return !this.query.id;
+    }
+
+    /** Whether what has changed can be put into what is known: the newest of all, in their order. */
+    get isNewest() {
+        const { state, name, offset, sort = 'created' } = this.query;
+        return !state && !name && !offset && sort === 'created';
     }
 
     concerns({ _id, folderId }) {
@@ -176,10 +188,10 @@ class SessionStore {
 
     async askForList(watched) {
         const { seen, query } = watched;
-        const partly = seen.loaded && seen.sessions.length > 0 && this.now() - watched.fullAt < FULL_LIST_AFTER;
+        const partly = watched.isNewest && seen.loaded && seen.sessions.length > 0 && this.now() - watched.fullAt < FULL_LIST_AFTER;
         const since = partly ? sinceOf(seen.sessions) : undefined;
-        const { folderId, everybody, limit = 50 } = query;
-        const asked = { folderId, everybody, limit, since, sort: 'created', sortdir: -1 };
+        const { limit = 50 } = query;
+        const asked = { sort: 'created', sortdir: -1, ...query, limit, since };
         const answer = await this.conditional(watched, 'stitch_session', asked);
         if (!partly) {
             watched.fullAt = this.now();

@@ -15,16 +15,17 @@ function define() {
     return Viewer.extend({
         initialize: function (settings) {
             this.sessionId = settings.sessionId;
-            this._take(settings.metadata, settings.frame);
+            this._take(settings.metadata, settings.frame, settings.style);
             this.render();
             this._first = this.view();
         },
 
-        _take: function (metadata, frame) {
+        _take: function (metadata, frame, style) {
             // Frames are shown one at a time here; the viewer's own way with them needs routes of items.
             this.metadata = { ...metadata, frames: undefined };
             this.shown = metadata;
             this.frame = frame;
+            this.look = style;
             ['levels', 'tileWidth', 'tileHeight', 'sizeX', 'sizeY'].forEach((key) => {
                 this[key] = metadata[key];
             });
@@ -33,12 +34,12 @@ function define() {
         _getTileUrl: function (level, x, y) {
             const { revision } = this.shown.stitchSession;
             return `${getApiRoot()}/stitch_session/${this.sessionId}/tiles/fzxy/${this.frame}/${level}/${x}/${y}` +
-                `?revision=${revision}`;
+                `?revision=${revision}${this.look ? `&style=${encodeURIComponent(JSON.stringify(this.look))}` : ''}`;
         },
 
         /** Show another state of the same size: its tiles replace those before when they are there. */
-        update: function (metadata, frame, done) {
-            this._take(metadata, frame);
+        update: function (metadata, frame, style, done) {
+            this._take(metadata, frame, style);
             const before = this._layer;
             this._layer = this.viewer.createLayer('osm', {
                 ...before._options, url: this._getTileUrl('{z}', '{x}', '{y}'), zIndex: undefined

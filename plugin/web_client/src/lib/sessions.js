@@ -7,10 +7,16 @@ const ACTIONS = {
     cancelled: ['finalize', 'delete']
 };
 
+const EDITABLE_STATES = ['open', 'error', 'cancelled'];
 const LIVE_STATES = ['open', 'finalizing'];
 
 function actionsOf(session) {
     return ACTIONS[session.state] || [];
+}
+
+/** Whether patches, references and the spec may be changed; the session is open afterwards. */
+function isEditable(session) {
+    return EDITABLE_STATES.includes(session.state);
 }
 
 /** Whether a session may change by itself while somebody looks at it. */
@@ -52,4 +58,4 @@ function newlyComplete(before, after) {
         session.state === 'complete' && seen.has(session._id) && seen.get(session._id) !== 'complete');
 }
 
-export { actionsOf, isIncomplete, isLive, newlyComplete, patchesText, percentOf };
+export { actionsOf, isEditable, isIncomplete, isLive, newlyComplete, patchesText, percentOf };

@@ -10,7 +10,7 @@ const OUTPUTS = { 'zarr.zip': 'OME-Zarr, zipped', ozx: 'OME-Zarr, .ozx', db: 'OM
 /** What the form holds at first: texts, as in its fields. */
 const DEFAULTS = {
     overlap: 'last', output: 'zarr.zip', pixelX: '', pixelY: '', unit: 'micrometer', background: '0', registration: false,
-    maxShift: '32', channelNames: '', lossy: false, quality: '90', keepPatches: true, ngffVersion: '0.5', expires: ''
+    illumination: false, maxShift: '32', channelNames: '', lossy: false, quality: '90', keepPatches: true, ngffVersion: '0.5', expires: ''
 };
 
 /** Which field of the form a field of the spec stands in. */
@@ -33,6 +33,7 @@ function specFrom(form, expected) {
     const [pixelX, pixelY] = [form.pixelX.trim(), form.pixelY.trim() || form.pixelX.trim()];
     spec.pixelSize = pixelX || pixelY ? { x: numberOr(pixelX), y: numberOr(pixelY), unit: form.unit } : null;
     spec.registration = form.registration ? { maxShift: numberOr(form.maxShift) } : null;
+    spec.illumination = form.illumination ? {} : null;
     const names = form.channelNames.split(',').map((name) => name.trim()).filter(Boolean);
     spec.channelNames = names.length ? names : null;
     if (form.lossy) {
@@ -47,16 +48,32 @@ function specFrom(form, expected) {
 
 /** The form of a session's spec. */
 function formOf(spec) {
-    const { pixelSize, registration } = spec;
+    const { pixelSize, registration, illumination } = spec;
     return {
         ...DEFAULTS, overlap: spec.overlap, output: spec.output, background: String(spec.background),
         keepPatches: spec.keepPatches, lossy: spec.lossy, quality: String(spec.quality), ngffVersion: spec.ngffVersion,
         pixelX: pixelSize ? String(pixelSize.x) : '', pixelY: pixelSize ? String(pixelSize.y) : '',
         unit: pixelSize ? pixelSize.unit : DEFAULTS.unit, registration: Boolean(registration),
+        illumination: Boolean(illumination),
         maxShift: String(registration ? registration.maxShift : DEFAULTS.maxShift),
         channelNames: (spec.channelNames || []).join(', '),
         expires: spec.expires === null || spec.expires === undefined ? '' : String(spec.expires)
     };
+}
+
+/**
+ * What a changed form changes of a spec: all that the form has no field for stays as it is.
+ *
+ * @param {Object} spec of a session.
+ * @param {Object} form
+ */
+function changesOf(spec, form) {
+    const before = specFrom(formOf(spec), null);
+    const wanted = Object.entries(specFrom(form, null))
+        .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]));
+    return Object.fromEntries(wanted.map(([name, value]) => (
+        // A form knows one number of registration; the others stay.
+        [name, name === 'registration' && value && spec.registration ? { ...spec.registration, ...value } : value])));
 }
 
 function numberOr(text) {
@@ -79,4 +96,4 @@ function fieldOf(message) {
     return name in DEFAULTS || name === 'name' ? name : null;
 }
 
-export { DEFAULTS, OUTPUTS, OVERLAPS, UNITS, fieldOf, formOf, specFrom };
+export { DEFAULTS, OUTPUTS, OVERLAPS, UNITS, changesOf, fieldOf, formOf, specFrom };

@@ -1,18 +1,17 @@
 import { useEffect, useState } from 'preact/hooks';
-import { get, request, send } from '../lib/api.js';
+import { get } from '../lib/api.js';
 import { boundsText } from '../lib/preview.js';
-import { isLive, patchesText } from '../lib/sessions.js';
-import { fieldOf, formOf, specFrom } from '../lib/spec.js';
-import store from '../lib/store.js';
-import { keyOf } from '../lib/layout.js';
+import { isEditable, isLive, patchesText } from '../lib/sessions.js';
+import { Corrections } from '../ui/Corrections.jsx';
 import { Folded } from '../ui/Folded.jsx';
 import { LiveImage } from '../ui/LiveImage.jsx';
+import { References } from '../ui/References.jsx';
 import { JobProgress, SessionActions } from '../ui/SessionList.jsx';
+import { SessionSpec } from '../ui/SessionSpec.jsx';
 import { ShareLinks } from '../ui/ShareLinks.jsx';
-import { SpecForm } from '../ui/SpecForm.jsx';
 import { UploadPanel } from '../ui/UploadPanel.jsx';
 import { useSessions, useTitle } from '../ui/hooks.js';
-import { Facts, Failure, Icon, Message, State, confirmed, toast } from '../ui/parts.jsx';
+import { Facts, Failure, Icon, Message, State, toast } from '../ui/parts.jsx';
 
 const { getCurrentUser } = girder.auth;
 const { AccessType } = girder.constants;
@@ -28,139 +27,6 @@ function useFolder(folderId) {
         }
     }, [folderId]);
     return folder;
-}
-
-/** Name and spec of a session, to be changed where its state allows it. */
-function Spec({ session, canWrite }) {
-    const [form, setForm] = useState(null);
-    const [errors, setErrors] = useState({});
-    const [refusal, setRefusal] = useState(null);
-    const isEditable = canWrite && session.state !== 'finalizing' &&
-        (session.state !== 'complete' || session.counts.patches > 0);
-    async function save(event) {
-        event.preventDefault();
-        setErrors({});
-        setRefusal(null);
-        const json = { spec: specFrom(form, session.spec.expected), name: form.name };
-        if (session.state === 'complete' &&
-            !await confirmed('Open the session again? The finished image stays, and another one can be made.', 'Open again', 'btn-primary')) {
-            return;
-        }
-        try {
-            await request('PUT', `stitch_session/${session._id}`, { json });
-            setForm(null);
-            store.changed();
-            toast('The session is changed.');
-        } catch (error) {
-            const field = fieldOf(error.message);
-            setErrors(field ? { [field]: error.message } : {});
-            setRefusal(field ? null : error);
-        }
-    }
-    const { spec } = session;
-    return (
-        <section aria-labelledby="g-zarr-session-spec">
-            <h2 id="g-zarr-session-spec">How the image is made</h2>
-            {form
-                ? (
-                    <form onSubmit={save} novalidate>
-                        <SpecForm form={form} errors={errors} onChange={(fields) => setForm({ ...form, ...fields })} />
-                        <Failure failure={refusal} />
-                        <p class="g-zarr-buttons">
-                            <button type="submit" class="btn btn-primary btn-sm">Save</button>
-                            <button type="button" class="btn btn-default btn-sm" onClick={() => setForm(null)}>Cancel</button>
-                        </p>
-                    </form>
-                )
-                : (
-                    <>
-                        <Facts
-                            facts={[
-                                ['Overlap', spec.overlap],
-                                ['Pixel size', spec.pixelSize && `${spec.pixelSize.x} × ${spec.pixelSize.y} ${spec.pixelSize.unit}`],
-                                ['File', `${spec.output}, NGFF ${spec.ngffVersion}`],
-                                ['Background', String(spec.background)],
-                                ['Channels', (spec.channelNames || []).join(', ')],
-                                ['Registration', spec.registration ? `up to ${spec.registration.maxShift} pixels` : 'off'],
-                                ['Compression', spec.lossy ? `lossy, quality ${spec.quality}` : 'lossless'],
-                                ['Expected', spec.expected]
-                            ]}
-                        />
-                        {isEditable
-                            ? (
-                                <button
-                                    type="button" class="btn btn-default btn-sm g-zarr-edit-spec"
-                                    onClick={() => setForm({ ...formOf(spec), name: session.name })}
-                                >
-                                    {session.state === 'complete' ? 'Change and make another image' : 'Change'}
-                                </button>
-                            )
-                            : null}
-                    </>
-                )}
-        </section>
-    );
-}
-
-/** Masks, flat and dark fields. */
-function References({ session, canWrite }) {
-    const [references, setReferences] = useState([]);
-    const [refusal, setRefusal] = useState(null);
-    const path = `stitch_session/${session._id}/reference`;
-    const load = () => get(path).then(setReferences).catch((error) => setRefusal(error.message));
-    useEffect(() => {
-        load();
-    }, [path, session.revision]);
-    async function change(what) {
-        setRefusal(null);
-        try {
-            await what();
-            await load();
-        } catch (error) {
-            setRefusal(error.message);
-        }
-    }
-    const add = (file) => change(() => send('PUT', `${path}/${encodeURIComponent(keyOf(file.name))}`, {
-        body: file, headers: { 'Content-Type': 'application/octet-stream' }
-    }));
-    const isEditable = canWrite && ['open', 'error', 'cancelled'].includes(session.state);
-    if (!references.length && !isEditable) {
-        return null;
-    }
-    return (
-        <section aria-labelledby="g-zarr-references">
-            <h2 id="g-zarr-references">Masks, flat and dark fields</h2>
-            {refusal ? <Message>{refusal}</Message> : null}
-            <ul class="g-zarr-references">
-                {references.map(({ key, shape, dtype, size }) => (
-                    <li key={key}>
-                        <b>{key}</b> {`${shape[1]} × ${shape[0]}, ${dtype}, ${formatSize(size)} `}
-                        {isEditable
-                            ? (
-                                <button
-                                    type="button" class="btn btn-default btn-xs" aria-label={`Delete ${key}`}
-                                    onClick={() => change(() => request('DELETE', `${path}/${encodeURIComponent(key)}`, { body: undefined }))}
-                                >
-                                    Delete
-                                </button>
-                            )
-                            : null}
-                    </li>
-                ))}
-            </ul>
-            {isEditable
-                ? (
-                    <label class="btn btn-default btn-sm g-zarr-add-reference">
-                        Add one
-                        <input
-                            class="g-zarr-pick-reference" type="file"
-                            onChange={({ currentTarget: { files: [file] } }) => file && add(file)}
-                        />
-                    </label>
-                )
-                : null}
-        </section>
-    );
 }
 
 /** The log of the job that makes the image, for those who may see it. */
@@ -192,7 +58,8 @@ function Session({ sessionId }) {
     useTitle(session ? session.name : 'Stitch session');
     useEffect(() => {
         if (completed.length) {
-            toast(`The image of ${completed[0].name} is made.`);
+            const [{ name, itemId }] = completed;
+            toast(`The image of ${name} is made.`, 'success', { link: { href: `#item/${itemId}`, text: 'Open the image' } });
         }
     }, [completed]);
     if (!session) {
@@ -221,7 +88,7 @@ function Session({ sessionId }) {
                     : null}
             </div>
             {failure ? <Failure failure={failure} /> : null}
-            {refusal ? <Message>{refusal}</Message> : null}
+            <Failure failure={refusal} />
             {session.state === 'error' ? <Message>{session.error || 'The job failed.'}</Message> : null}
             {session.state === 'complete' && session.itemId
                 ? (
@@ -242,7 +109,7 @@ function Session({ sessionId }) {
                 ]}
             />
             {canWrite ? <UploadPanel session={session} /> : null}
-            {canWrite && ['open', 'error', 'cancelled'].includes(session.state)
+            {canWrite && isEditable(session)
                 ? (
                     <p>
                         <a class="btn btn-default btn-sm" href={`#stitch_session/${session._id}/add`}>Add patches</a>
@@ -264,7 +131,10 @@ function Session({ sessionId }) {
                     </Folded>
                 )
                 : null}
-            <Spec session={session} canWrite={canWrite} />
+            <Folded summary="Registration and light" className="g-zarr-corrections">
+                {() => <Corrections session={session} canWrite={canWrite} />}
+            </Folded>
+            <SessionSpec session={session} canWrite={canWrite} />
             <References session={session} canWrite={canWrite} />
             <JobLog session={session} />
         </div>

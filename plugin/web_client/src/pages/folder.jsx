@@ -26,7 +26,12 @@ function FolderSessions({ folderId, canWrite, onCompleted }) {
                     <Icon name="picture" /> Stitch sessions
                 </h2>
                 {canWrite
-                    ? <a class="btn btn-default btn-xs g-stitch-sessions-new" href={`#${address}`}>New session</a>
+                    ? (
+                        <span class="g-stitch-session-links">
+                            <a class="g-stitch-sessions-mine" href="#stitch_sessions">My sessions</a>
+                            <a class="btn btn-default btn-xs g-stitch-sessions-new" href={`#${address}`}>New session</a>
+                        </span>
+                    )
                     : null}
             </div>
             <SessionList query={{ folderId }} canWrite={canWrite} onCompleted={onCompleted} />

@@ -5,6 +5,7 @@ import { Explanation } from '../ui/Explanation.jsx';
 import { Folded } from '../ui/Folded.jsx';
 import { ImageChooser } from '../ui/ImageChooser.jsx';
 import { ImageControls } from '../ui/ImageControls.jsx';
+import { MadeBy } from '../ui/MadeBy.jsx';
 import { ShareLinks } from '../ui/ShareLinks.jsx';
 import { ZarrPanel } from '../ui/ZarrPanel.jsx';
 import { Message } from '../ui/parts.jsx';
@@ -39,6 +40,7 @@ function Item({ itemId, name, largeImage, isSignedIn, isAdmin }) {
     }
     return (
         <>
+            <MadeBy itemId={itemId} />
             {largeImage.sourceName === 'zarr'
                 ? (
                     <Folded summary="OME-Zarr: what the file holds" className="g-info-list-entry g-zarr-item-zarr">

@@ -1,11 +1,13 @@
-import { useEffect, useReducer, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { LiveViewer } from '../lib/liveViewer.js';
-import { coverageText, frameAxes } from '../lib/preview.js';
+import { coverageText, frameAt, frameAxes } from '../lib/preview.js';
+import { isOnPlane, sessionChannels, sessionStyle, slidersOf } from '../lib/sessionChannels.js';
 import { uploadOf } from '../lib/uploads.js';
+import { ChannelChoice } from './ChannelChoice.jsx';
 import { Check } from './SpecForm.jsx';
-import { Message } from './parts.jsx';
-import { PatchCard } from './PatchCard.jsx';
+import { Failure, Message } from './parts.jsx';
+import { PatchList } from './PatchList.jsx';
 
 /** Up to so many patches are asked for without being told to, to hatch what none covers. */
 const FEW_PATCHES = 2000;
@@ -24,12 +26,6 @@ function placesOf(patches, origin) {
     });
 }
 
-/** Whether a patch lies on the plane that is looked at. */
-function isShown(index, axes, places) {
-    return axes.every(({ name, count }) => (
-        index[name] === undefined || index[name] === Math.min(places[name] || 0, count - 1)));
-}
-
 /**
  * The state of a session's image: metadata, coverage and patches of the newest revision.
  *
@@ -39,12 +35,14 @@ function useImage(session, wantsPatches, looking) {
     const [image, setImage] = useState(null);
     const [failure, setFailure] = useState(null);
     const asking = useRef(false);
+    const isRefused = failure !== null && failure.status === 401;
     const [again, askAgain] = useReducer((count) => count + 1, 0);
     const known = image && image.revision;
     const hasPatches = image && image.patches !== null;
     useEffect(() => {
         const isCurrent = known === session.revision && (hasPatches || !wantsPatches);
-        if (!session.counts.patches || isCurrent || asking.current) {
+        // Who is not signed in is asked to; asking again has the same answer.
+        if (!session.counts.patches || isCurrent || isRefused || asking.current) {
             return;
         }
         asking.current = true;
@@ -92,7 +90,13 @@ function LiveImage({ session, canWrite }) {
     const [selected, setSelected] = useState(null);
     const [pointer, setPointer] = useState(null);
     const [image, failure] = useImage(session, outlines || session.counts.patches <= FEW_PATCHES, looking);
-    const axes = image ? frameAxes(image.metadata) : [];
+    const [choice, setChoice] = useState(null);
+    const known = image ? sessionChannels(image.metadata) : [];
+    const channels = choice && choice.length === known.length
+        ? known.map((channel, at) => ({ ...channel, isActive: choice[at].isActive }))
+        : known;
+    const axes = image ? slidersOf(image.metadata, channels) : [];
+    const style = image ? sessionStyle(image.metadata, channels) : undefined;
 
     useEffect(() => {
         viewer.current = new LiveViewer(element.current, session._id, {
@@ -105,13 +109,17 @@ function LiveImage({ session, canWrite }) {
     }, [session._id]);
     useEffect(() => {
         if (image) {
-            viewer.current.show(image.metadata, places);
+            viewer.current.show(image.metadata, places, style);
         }
-    }, [image, places]);
-    const plane = image && image.patches ? image.patches.filter(({ index }) => isShown(index, axes, places)) : [];
+    }, [image, places, choice]);
+    const plane = useMemo(() => (image && image.patches
+        ? image.patches.filter(({ index }) => isOnPlane(index, axes, places, channels, image.metadata.stitchSession.bounds))
+        : []), [image, places, choice]);
     const hit = selected && outlines
-        ? [...plane].reverse().find((place) => selected.x >= place.x && selected.x < place.x + place.width &&
-            selected.y >= place.y && selected.y < place.y + place.height)
+        ? [...plane].reverse().find((place) => (selected.key === undefined
+            ? selected.x >= place.x && selected.x < place.x + place.width &&
+                selected.y >= place.y && selected.y < place.y + place.height
+            : place.key === selected.key))
         : null;
     useEffect(() => {
         if (image) {
@@ -125,8 +133,15 @@ function LiveImage({ session, canWrite }) {
     const origin = image && image.metadata.stitchSession.origin;
     return (
         <section class="g-zarr-live" aria-labelledby="g-zarr-live" ref={frame}>
-            <h2 id="g-zarr-live">Image so far</h2>
-            {failure && failure.status !== 404 ? <Message kind="warning">{failure.message}</Message> : null}
+            <h2 id="g-zarr-live">{session.state === 'complete' ? 'What was sent' : 'Image so far'}</h2>
+            {failure && failure.status !== 404 ? <Failure failure={failure} /> : null}
+            {session.state === 'complete'
+                ? (
+                    <p class="g-zarr-hint">
+                        The patches as they were sent: corrections of positions and light are in the finished image.
+                    </p>
+                )
+                : null}
             {problems.length
                 ? (
                     <Message kind="warning">
@@ -136,6 +151,7 @@ function LiveImage({ session, canWrite }) {
                 )
                 : null}
             <div class="g-zarr-live-bar">
+                <ChannelChoice channels={channels} onChange={setChoice} />
                 {axes.map(({ name, count }) => (
                     <label key={name} class="g-stitch-preview-axis-label">
                         {name}{' '}
@@ -168,13 +184,15 @@ function LiveImage({ session, canWrite }) {
                     ? null
                     : <p class="g-stitch-preview-empty" role="status">No patch has arrived yet. The first one appears here by itself.</p>}
             </div>
-            {hit
+            {outlines && image && image.patches
                 ? (
-                    <PatchCard
-                        key={hit.key} session={session} patch={hit} canWrite={canWrite} onClose={() => setSelected(null)}
+                    <PatchList
+                        session={session} patches={plane} patch={hit || null} canWrite={canWrite}
+                        look={{ frame: frameAt(frameAxes(image.metadata), places), style }}
+                        onSelect={(key) => setSelected(key === null ? null : { key })}
                     />
                 )
-                : outlines ? <p class="g-zarr-hint">Click a patch in the image to see it.</p> : null}
+                : null}
         </section>
     );
 }

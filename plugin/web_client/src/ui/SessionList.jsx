@@ -1,10 +1,10 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { act, questionOf } from '../lib/actions.js';
 import { get } from '../lib/api.js';
 import { timeLeftText } from '../lib/preview.js';
 import { actionsOf, isIncomplete, patchesText, percentOf } from '../lib/sessions.js';
 import { useSessions } from './hooks.js';
-import { Failure, Icon, Message, State, confirmed } from './parts.jsx';
+import { Button, Failure, Icon, State, confirmed } from './parts.jsx';
 
 const { formatSize } = girder.misc;
 const PAGE = 50;
@@ -14,7 +14,12 @@ const BUTTONS = {
     delete: { text: 'Delete', icon: 'trash' }
 };
 
-/** The buttons of a session; `onFailure` gets the sentence of a refusal. */
+/** A refusal that says of which session it is. */
+function named(error, session) {
+    return { status: error.status, message: `${session.name}: ${error.message}` };
+}
+
+/** The buttons of a session; `onFailure` gets a refusal, or null. */
 function SessionActions({ session, onFailure, onDone = () => {}, size = 'btn-xs' }) {
     const [busy, setBusy] = useState(null);
     async function run(action) {
@@ -31,7 +36,7 @@ function SessionActions({ session, onFailure, onDone = () => {}, size = 'btn-xs'
             await act(now, action);
             onDone(action);
         } catch (error) {
-            onFailure(`${session.name}: ${error.message}`);
+            onFailure(named(error, session));
         }
         setBusy(null);
     }
@@ -41,13 +46,13 @@ function SessionActions({ session, onFailure, onDone = () => {}, size = 'btn-xs'
                 // The blue button is for what can succeed.
                 const primary = action === 'finalize' && session.counts.patches > 0 && !isIncomplete(session);
                 return (
-                    <button
-                        key={action} type="button" data-action={action} disabled={busy !== null}
+                    <Button
+                        key={action} data-action={action} isOff={busy !== null}
                         class={`btn ${size} ${primary ? 'btn-primary' : 'btn-default'} g-stitch-session-${action}`}
                         aria-label={`${BUTTONS[action].text} ${session.name}`} onClick={() => run(action)}
                     >
                         <Icon name={BUTTONS[action].icon} />{BUTTONS[action].text}
-                    </button>
+                    </Button>
                 );
             })}
         </div>
@@ -75,11 +80,19 @@ function JobProgress({ session }) {
     );
 }
 
-function Row({ session, canWrite, withFolder, onFailure }) {
+/**
+ * One session of a list.
+ *
+ * @param {Object} props
+ * @param {*} [props.lead] what stands before it, such as a box to choose it, and
+ * @param {*} [props.more] beside its counts.
+ */
+function Row({ session, canWrite, withFolder, onFailure, onDone, lead, more }) {
     const failed = session.state === 'error' ? session.error || 'The job failed.' : null;
     return (
         <li class="g-stitch-session" data-session-id={session._id} data-state={session.state}>
             <div class="g-stitch-session-row">
+                {lead}
                 <div class="g-stitch-session-main">
                     <a class="g-stitch-session-name" href={`#stitch_session/${session._id}`}>{session.name}</a>
                     {' '}<State state={session.state} />
@@ -87,6 +100,7 @@ function Row({ session, canWrite, withFolder, onFailure }) {
                 <div class="g-stitch-session-counts">
                     <span class="g-stitch-session-patches">{patchesText(session)}</span>
                     <span class="g-stitch-session-size">{formatSize(session.counts.bytes)}</span>
+                    {more}
                 </div>
                 <div class="g-stitch-session-links">
                     {withFolder ? <a href={`#folder/${session.folderId}`}><Icon name="folder" />Folder</a> : null}
@@ -98,7 +112,7 @@ function Row({ session, canWrite, withFolder, onFailure }) {
                         )
                         : null}
                 </div>
-                {canWrite ? <SessionActions session={session} onFailure={onFailure} /> : null}
+                {canWrite ? <SessionActions session={session} onFailure={onFailure} onDone={onDone} /> : null}
             </div>
             <JobProgress session={session} />
             {failed
@@ -109,38 +123,39 @@ function Row({ session, canWrite, withFolder, onFailure }) {
 }
 
 /**
- * Sessions of a folder, or without one of the user.
+ * The sessions of a folder.
  *
  * @param {Object} props
  * @param {import('../lib/sessionStore.js').Query} props.query
  * @param {boolean} props.canWrite
  * @param {function(): void} [props.onCompleted] a session that was looked at has become complete.
- * @param {function(import('../lib/sessionStore.js').Seen): *} [props.empty] what is shown in place of an empty list.
  */
-function SessionList({ query, canWrite, withFolder = false, onCompleted = () => {}, empty = () => null }) {
+function SessionList({ query, canWrite, onCompleted = () => {} }) {
     const [limit, setLimit] = useState(PAGE);
     const [refusal, setRefusal] = useState(null);
     const seen = useSessions({ ...query, limit });
     const { sessions, total, failure } = seen;
+    const list = useRef(null);
     useEffect(() => {
         if (seen.completed.length) {
             onCompleted(seen.completed);
         }
     }, [seen]);
     if (!sessions.length && !failure && !refusal) {
-        return empty(seen);
+        return null;
     }
     return (
         <>
             {failure && sessions.length && failure.status !== 401
                 ? <p class="g-stitch-sessions-stale" role="status">Not up to date: {failure.message}</p>
                 : <Failure failure={failure} />}
-            {refusal ? <Message>{refusal}</Message> : null}
-            <ul class="g-stitch-session-list">
+            <Failure failure={refusal} />
+            <ul class="g-stitch-session-list" ref={list} tabindex="-1" aria-label="Stitch sessions">
                 {sessions.map((session) => (
                     <Row
-                        key={session._id} session={session} canWrite={canWrite} withFolder={withFolder}
-                        onFailure={setRefusal}
+                        key={session._id} session={session} canWrite={canWrite} onFailure={setRefusal}
+                        // The button that had the focus goes with its row.
+                        onDone={(action) => action === 'delete' && list.current && list.current.focus()}
                     />
                 ))}
             </ul>
@@ -158,4 +173,4 @@ function SessionList({ query, canWrite, withFolder = false, onCompleted = () => 
     );
 }
 
-export { JobProgress, SessionActions, SessionList };
+export { JobProgress, Row, SessionActions, SessionList };

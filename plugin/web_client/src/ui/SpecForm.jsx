@@ -80,6 +80,7 @@ function SpecForm({ form, onChange, errors }) {
                 <Select label="Unit" options={Object.fromEntries(UNITS.map((unit) => [unit, unit]))} {...field('unit')} />
             </div>
             <Check label="Correct the positions by what the patches show (registration)" {...check('registration')} />
+            <Check label="Take out uneven light, estimated from the patches" {...check('illumination')} />
             <details class="g-zarr-more" open={Object.keys(errors).some((name) => !['name', 'pixelX', 'pixelY'].includes(name))}>
                 <summary>More about the result</summary>
                 <div class="g-zarr-fields">

@@ -1,4 +1,5 @@
 /** Small parts that all pages are made of. Preact escapes what is put between tags. */
+import { toast } from './toasts.js';
 
 const { $, events } = girder;
 const { setCurrentToken, setCurrentUser } = girder.auth;
@@ -36,10 +37,26 @@ function Failure({ failure }) {
 }
 
 function signIn() {
+    const focused = document.activeElement;
+    dialogClosed(() => {
+        if (focused && focused.isConnected) {
+            focused.focus();
+        }
+    });
     // Girder's dialog closes at once while the page believes that somebody is signed in.
     setCurrentUser(null);
     setCurrentToken(null);
     events.trigger('g:loginUi');
+}
+
+/** A button that does nothing for a while: where it has the focus it keeps it, which one that is disabled does not. */
+function Button({ isOff = false, onClick, ...rest }) {
+    return (
+        <button
+            type="button" aria-disabled={isOff ? 'true' : undefined} {...rest}
+            onClick={(event) => (isOff ? undefined : onClick(event))}
+        />
+    );
 }
 
 /** One line under another with a label: [label, content] pairs; empty ones are left out. */
@@ -50,6 +67,11 @@ function Facts({ facts }) {
                 .map(([label, content]) => <div key={label}><dt>{label}</dt><dd>{content}</dd></div>)}
         </dl>
     );
+}
+
+/** Call once when Girder's dialog, of which there is one for all, is closed. */
+function dialogClosed(call) {
+    $('#g-dialog-container').one('hidden.bs.modal', call);
 }
 
 /**
@@ -66,7 +88,7 @@ function confirmed(text, yesText, yesClass = 'btn-danger') {
                 answer = true;
             }
         });
-        $('#g-dialog-container').one('hidden.bs.modal', () => {
+        dialogClosed(() => {
             if (focused && focused.isConnected) {
                 focused.focus();
             }
@@ -75,9 +97,4 @@ function confirmed(text, yesText, yesClass = 'btn-danger') {
     });
 }
 
-/** A message in the corner of the page. */
-function toast(text, type = 'success') {
-    events.trigger('g:alert', { icon: type === 'success' ? 'ok' : 'attention', text, type, timeout: 5000 });
-}
-
-export { Facts, Failure, Icon, Message, State, confirmed, signIn, toast };
+export { Button, Facts, Failure, Icon, Message, State, confirmed, signIn, toast };
