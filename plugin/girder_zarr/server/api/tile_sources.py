@@ -21,6 +21,8 @@ from girder_zarr.server.storage.locations import open_location
 from girder_zarr.server.tile_sources import explain as explanation
 from girder_zarr.server.tile_sources import priorities
 
+from .item_values import ItemValueRoutes
+
 #: What one request looks at: some seconds of work.
 VALIDATION_BOUNDS = Bounds(groups=2000, keys=5000, all_keys=50_000)
 
@@ -34,6 +36,7 @@ class ZarrResource(StrictResource):
         self.route('GET', ('source',), self.listSources)
         self.route('GET', ('item', ':id', 'source'), self.explainItem)
         self.route('GET', ('item', ':id', 'validation'), self.validateItem)
+        ItemValueRoutes(self, _item_of)
 
     @access.user(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
