@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: Pixels of the image, rows and columns; micrometers of one of them; where the first one lies, along y and x.
-SHAPE, PIXEL, ORIGIN = (512, 640), 0.5, (10.0, 20.0)
+SHAPE, PIXEL, ORIGIN = (1536, 1920), 0.5, (10.0, 20.0)
 #: The labels in the order of the file. The second has pixels twice as large and covers a part of the image.
 NUCLEI, TISSUE = 'nuclei', 'tissue <b>, all'
 #: Where the part lies: the row and the column of the image that its first pixel covers, and its own shape.
-PART_AT, PART_SHAPE = (96, 160), (150, 200)
+PART_AT, PART_SHAPE = (288, 480), (450, 600)
 RED, HALF_GREEN = (255, 0, 0, 255), (0, 255, 0, 128)
 SAID: dict[str, Any] = {
     'colors': [{'label-value': 1, 'rgba': list(RED)}, {'label-value': 2, 'rgba': list(HALF_GREEN)}],
@@ -26,21 +26,21 @@ SAID: dict[str, Any] = {
 def image_pixels() -> np.ndarray:
     """Return two channels of three planes, uint16 (c, z, y, x), no two of whose values are alike nearby."""
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    planes = [[x * 60 + z * 500, y * 80 + x % 7 + z * 300] for z in range(3)]
+    planes = [[x * 20 + z * 500, y * 26 + x % 7 + z * 300] for z in range(3)]
     return np.asarray(planes, np.uint16).transpose(1, 0, 2, 3)
 
 
 def nuclei_pixels() -> np.ndarray:
     """Return a label of the size of the image, uint32 (y, x): 1, 2 and a value without a colour, 70001."""
     values = np.zeros(SHAPE, np.uint32)
-    values[64:192, 64:256], values[256:320, 320:448], values[400:480, 96:192] = 1, 2, 70_001
+    values[190:580, 190:760], values[770:960, 970:1344], values[1200:1440, 290:570] = 1, 2, 70_001
     return values
 
 
 def tissue_pixels() -> np.ndarray:
-    """Return a label of pixels twice as large, uint8 (y, x), of which 5 x 5 columns and rows take turns."""
+    """Return a label of pixels twice as large, uint8 (y, x), a board of squares."""
     y, x = np.mgrid[: PART_SHAPE[0], : PART_SHAPE[1]]
-    return np.where((x // 25 + y // 25) % 2, 7, 0).astype(np.uint8)
+    return np.where((x // 75 + y // 75) % 2, 7, 0).astype(np.uint8)
 
 
 def on_image(part: np.ndarray) -> np.ndarray:
@@ -94,12 +94,12 @@ def labelled_zarr(path: Path) -> bytes:
             store, attributes={'ome': {'version': '0.5', 'multiscales': [described], 'omero': omero}}
         )
         for level, step in enumerate((1, 2)):
-            group.create_array(str(level), data=image[..., ::step, ::step], chunks=(1, 1, 128, 128))
+            group.create_array(str(level), data=image[..., ::step, ::step], chunks=(1, 1, 256, 256))
         labels = group.create_group('labels', attributes={'ome': {'version': '0.5', 'labels': list(found)}})
         for name, (pixels, levels, said) in found.items():
             own = {'version': '0.5', 'multiscales': [_multiscale('yx', levels)], 'image-label': said}
             label = labels.create_group(name, attributes={'ome': own})
             for level in range(len(levels)):
                 step = 2**level
-                label.create_array(str(level), data=pixels[::step, ::step], chunks=(128, 128))
+                label.create_array(str(level), data=pixels[::step, ::step], chunks=(256, 256))
     return path.read_bytes()

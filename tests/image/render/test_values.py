@@ -46,7 +46,7 @@ def test_values_are_those_of_the_arrays(labelled: Path) -> None:
             assert source.valuesAt(x, y, frame) == [int(image[frame % 2, frame // 2, y, x])]
         for name, pixels in labels.items():
             assert source.labelAt(x, y, 5, name)['value'] == pixels[y, x], (name, x, y)
-    assert source.labelAt(100, 100, 0, NUCLEI) == {
+    assert source.labelAt(300, 300, 0, NUCLEI) == {
         'name': NUCLEI, 'value': 1, 'color': list(RED),
         'properties': {'class': '<i>mitotic</i>', 'area': 12.5},
     }  # fmt: skip
@@ -59,7 +59,7 @@ def test_values_are_those_of_the_arrays(labelled: Path) -> None:
 
 def test_what_is_not_there_is_said(labelled: Path) -> None:
     source = opened(labelled, labels=True)
-    for x, y, frame, name in ((640, 0, 0, 'x'), (-1, 0, 0, 'x'), (0, 512, 0, 'y'), (0, 0, 18, 'frame')):
+    for x, y, frame, name in ((SHAPE[1], 0, 0, 'x'), (-1, 0, 0, 'x'), (0, SHAPE[0], 0, 'y'), (0, 0, 18, 'frame')):
         with pytest.raises(NotFoundError, match=f'^{name}: expected a number from 0 to'):
             source.valuesAt(x, y, frame)
     with pytest.raises(NotFoundError, match="there are nuclei, tissue <b>, all, found 'cells'"):
@@ -70,14 +70,14 @@ def test_what_is_not_there_is_said(labelled: Path) -> None:
 
 def test_a_pixel_is_one_chunk(labelled: Path) -> None:
     source = opened(labelled, labels=True)
-    assert source.valuesCost([0]) == 128 * 128
-    assert source.valuesCost([0, 1, 5]) == 3 * 128 * 128
-    assert source.valuesCost([0], labels=2) == 3 * 128 * 128
+    assert source.valuesCost([0]) == 256 * 256
+    assert source.valuesCost([0, 1, 5]) == 3 * 256 * 256
+    assert source.valuesCost([0], labels=2) == 3 * 256 * 256
     # The first label has no lower resolution, the second has one.
     assert source.labelCost(0, (0, 0, *SHAPE[::-1]), 2) == 0
-    assert source.labelCost(6, (0, 0, *SHAPE[::-1]), 2) == 512 * 640
-    assert source.labelCost(6, (0, 0, 1, 1), 1) == 128 * 128
-    assert source.labelCost(12, (0, 0, 400, 300), 4) == 75 * 100
+    assert source.labelCost(6, (0, 0, *SHAPE[::-1]), 2) == SHAPE[0] * SHAPE[1]
+    assert source.labelCost(6, (0, 0, 1, 1), 1) == 256 * 256
+    assert source.labelCost(12, (0, 0, 400, 300), 4) == 225 * 256
 
 
 def test_colors_are_bands(tmp_path: Path) -> None:

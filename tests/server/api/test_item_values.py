@@ -40,7 +40,7 @@ def test_labels_are_listed_and_are_frames_of_tiles(api, item):
     params = {'labels': 'true', 'frame': 6, 'encoding': 'PNG'}
     tile = np.asarray(Image.open(io.BytesIO(api.call('GET', path, params, is_json=False)[1])))
     assert tile.shape[2] == 4
-    assert tile[100, 100].tolist() == list(RED)
+    assert tile[250, 250].tolist() == list(RED)
     assert tile[0, 0, 3] == 0
     tag = {'If-None-Match': str(api.headers['ETag'])}
     assert api.call('GET', path, params, headers=[*tag.items()], is_json=False)[0] == 304
@@ -48,16 +48,16 @@ def test_labels_are_listed_and_are_frames_of_tiles(api, item):
 
 def test_values_of_frames_and_labels(api, item):
     names = json.dumps([TISSUE, NUCLEI])
-    status, found = values(api, item, x=200, y=120, frames='0,1,4', labels=names)
+    status, found = values(api, item, x=600, y=360, frames='0,1,4', labels=names)
     image = labelled_images.image_pixels()
     tissue = labelled_images.on_image(labelled_images.tissue_pixels())
     assert status == 200
-    assert (found['x'], found['y'], found['place']) == (200, 120, PLACE)
+    assert (found['x'], found['y'], found['place']) == (600, 360, PLACE)
     assert found['values'] == [
-        {'frame': frame, 'values': [int(image[frame % 2, frame // 2, 120, 200])]} for frame in (0, 1, 4)
+        {'frame': frame, 'values': [int(image[frame % 2, frame // 2, 360, 600])]} for frame in (0, 1, 4)
     ]
     assert [one['name'] for one in found['labels']] == [TISSUE, NUCLEI]
-    assert [one['value'] for one in found['labels']] == [int(tissue[120, 200]), 1]
+    assert [one['value'] for one in found['labels']] == [int(tissue[360, 600]), 1]
     assert found['labels'][1]['color'] == list(RED)
     assert found['labels'][1]['properties'] == {'class': '<i>mitotic</i>', 'area': 12.5}
 
@@ -75,10 +75,10 @@ def test_who_may_ask(api, item, people):
     [
         ({}, 400, 'x'),
         ({'x': 'left'}, 400, 'x'),
-        ({'x': -1}, 404, 'x: expected a number from 0 to 639, found -1'),
-        ({'x': 640}, 404, 'x: expected a number from 0 to 639, found 640'),
-        ({'x': 10**30}, 404, 'x: expected a number from 0 to 639'),
-        ({'y': 512, 'x': 0}, 404, 'y: expected a number from 0 to 511, found 512'),
+        ({'x': -1}, 404, 'x: expected a number from 0 to 1919, found -1'),
+        ({'x': 1920}, 404, 'x: expected a number from 0 to 1919, found 1920'),
+        ({'x': 10**30}, 404, 'x: expected a number from 0 to 1919'),
+        ({'y': 1536, 'x': 0}, 404, 'y: expected a number from 0 to 1535, found 1536'),
         ({'x': 0, 'frames': '6'}, 404, 'frames: the image has 6, counted from 0; found 6'),
         ({'x': 0, 'frames': ''}, 400, 'frames: expected whole numbers'),
         ({'x': 0, 'frames': '1,,2'}, 400, 'frames: expected whole numbers'),
@@ -113,7 +113,7 @@ def test_anybody_reads_no_more_than_costs_a_second(api, item, people, folder, mo
     from girder.models.folder import Folder
 
     Folder().setPublic(folder, True, save=True)
-    chunk = 128 * 128
+    chunk = 256 * 256
     monkeypatch.setattr(item_values, 'MAX_READ', 3 * chunk)
     names = json.dumps([NUCLEI])
     assert values(api, item, user=None, x=0, y=0, frames='0,1', labels=names)[0] == 200
@@ -122,7 +122,7 @@ def test_anybody_reads_no_more_than_costs_a_second(api, item, people, folder, mo
     assert values(api, item, x=0, y=0, frames='0,1,2', labels=names)[0] == 200
     # The first label has one level only: a picture of all of it reads all of it.
     tiles = f'/item/{item["_id"]}/tiles'
-    monkeypatch.setattr(item_bounds, 'MAX_READ', 640 * 512 - 1)
+    monkeypatch.setattr(item_bounds, 'MAX_READ', 1920 * 1536 - 1)
     for route, frame, expected in (
         ('zxy/0/0/0', 6, 413), ('fzxy/6/0/0/0', None, 413), ('fzxy/12/0/0/0', None, 200),
         ('zxy/0/0/0', 0, 200), ('zxy/1/0/0', 6, 200), ('region', 6, 413), ('region', 12, 200),

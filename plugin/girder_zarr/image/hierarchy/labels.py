@@ -122,7 +122,7 @@ class LabelFrames:
         self.names = tuple(find)
         self._find = tuple(find.values())
         self._image, self._layout = image, layout
-        self._opened: dict[int, _Opened] = {}
+        self._opened: dict[int, _OpenedLabel] = {}
         self._lock = threading.Lock()
 
     def records(self, frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -170,7 +170,7 @@ class LabelFrames:
         corners = left // step, top // step, -(-right // step), -(-bottom // step)
         return self._label(frame // self._layout.count - 1).label.cost(corners, step)
 
-    def _label(self, number: int) -> _Opened:
+    def _label(self, number: int) -> _OpenedLabel:
         with self._lock:
             found = self._opened.get(number)
             if found is None:
@@ -180,11 +180,11 @@ class LabelFrames:
                     label = _Label(series, self._image, self._layout)
                 except UnreadableImageError as error:
                     raise UnreadableImageError(f'labels/{self.names[number]}: {error}') from error
-                found = self._opened[number] = _Opened(label, Palette(said), properties_of(said))
+                found = self._opened[number] = _OpenedLabel(label, Palette(said), properties_of(said))
             return found
 
 
-class _Opened(NamedTuple):
+class _OpenedLabel(NamedTuple):
     """A label that has been read, and what its file says of its values."""
 
     label: _Label

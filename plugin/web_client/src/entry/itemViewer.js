@@ -1,4 +1,5 @@
 /** Our controls in the place of large_image's, for images that our source opens. */
+import { showTools, withScaleBar } from './imageTools';
 import { mount } from './mount';
 
 const { $ } = girder;
@@ -51,13 +52,19 @@ function prepare() {
             return initialize.call(this, settings);
         }
         return initialize.call(this, {
-            ...settings,
-            setFrames: (metadata, show) => (hasControls(model, metadata)
-                ? showControls(this, model, metadata, show, setFrames)
-                : setFrames(metadata, show))
+            ...withScaleBar(settings),
+            setFrames: (metadata, show) => {
+                showTools(this, model, metadata);
+                return hasControls(model, metadata)
+                    ? showControls(this, model, metadata, show, setFrames)
+                    : setFrames(metadata, show);
+            }
         });
     });
     wrap(Viewer, 'destroy', function (destroy) {
+        if (this.zarrTools) {
+            this.zarrTools();
+        }
         if (this.zarrControls) {
             this.zarrControls();
         }

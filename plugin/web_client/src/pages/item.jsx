@@ -4,6 +4,7 @@ import { get } from '../lib/api.js';
 import { Explanation } from '../ui/Explanation.jsx';
 import { Folded } from '../ui/Folded.jsx';
 import { ImageControls } from '../ui/ImageControls.jsx';
+import { ImageTools } from '../ui/ImageTools.jsx';
 import { ShareLinks } from '../ui/ShareLinks.jsx';
 import { ZarrPanel } from '../ui/ZarrPanel.jsx';
 import { Message } from '../ui/parts.jsx';
@@ -66,5 +67,6 @@ function Item({ itemId, name, largeImage, isSignedIn, isAdmin }) {
 const showItem = shown(Item);
 const showFolderLinks = shown(FolderLinks);
 const showImageControls = shown(ImageControls);
+const showImageTools = shown(ImageTools);
 
-export { showFolderLinks, showImageControls, showItem };
+export { showFolderLinks, showImageControls, showImageTools, showItem };

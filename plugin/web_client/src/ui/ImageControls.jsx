@@ -1,12 +1,11 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { addressQuery, keepInAddress } from '../lib/address.js';
 import { get } from '../lib/api.js';
 import {
     axesOf, channelsOf, choiceFrom, choiceOf, frameOf, guessedWindow, outlineOf, placeText, styleOf
 } from '../lib/channels.js';
 import { useLatest } from './hooks.js';
 
-const { router } = girder;
-const { parseQueryString } = girder.misc;
 const BINS = 128;
 /** Pixels along a side that a histogram counts at most. */
 const SAMPLE = 512;
@@ -20,7 +19,10 @@ const PLANE = 250;
 function useHistogram(itemId, frame, size) {
     const [found, setFound] = useState(null);
     useEffect(() => {
-        const query = { frame, bins: BINS, width: Math.min(SAMPLE, size.sizeX), height: Math.min(SAMPLE, size.sizeY) };
+        // Resampled values of whole numbers would be fractions of their type.
+        const query = {
+            frame, bins: BINS, width: Math.min(SAMPLE, size.sizeX), height: Math.min(SAMPLE, size.sizeY), resample: false
+        };
         get(`item/${itemId}/tiles/histogram`, query).then(([first]) => setFound(first)).catch(() => setFound(null));
     }, [itemId, frame]);
     return found;
@@ -124,20 +126,6 @@ function AxisRow({ axis, place, onChange, onShown }) {
     );
 }
 
-/** The query in Girder's address, which stands behind the `#`. */
-function addressQuery() {
-    return parseQueryString(window.location.hash.split('?')[1] || '');
-}
-
-function keepInAddress(choice) {
-    const query = addressQuery();
-    delete query.channels;
-    delete query.at;
-    const text = new URLSearchParams({ ...query, ...choice }).toString();
-    const path = window.location.hash.slice(1).split('?')[0];
-    router.navigate(`${path}${text ? `?${text}` : ''}`, { replace: true });
-}
-
 /**
  * Channels and axes of the image in the viewer.
  *
@@ -172,7 +160,7 @@ function ImageControls({ itemId, metadata, show, onShown, onOther }) {
                 const isLabel = Boolean(choice.places.label);
                 const style = isLabel ? undefined : styleOf(choice.channels, stride);
                 show({ frame: frameOf(described.axes, choice.places), style });
-                keepInAddress(choiceOf(choice.channels, choice.places, described.standard));
+                keepInAddress({ channels: '', at: '', ...choiceOf(choice.channels, choice.places, described.standard) });
             }, REST);
         }
     }, [choice]);

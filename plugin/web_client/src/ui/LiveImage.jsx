@@ -1,11 +1,14 @@
 import { useEffect, useReducer, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { LiveViewer } from '../lib/liveViewer.js';
-import { coverageText, frameAxes } from '../lib/preview.js';
+import { coverageText, frameAt, frameAxes } from '../lib/preview.js';
 import { uploadOf } from '../lib/uploads.js';
 import { Check } from './SpecForm.jsx';
 import { Message } from './parts.jsx';
 import { PatchCard } from './PatchCard.jsx';
+import { PointerReadout } from './PointerReadout.jsx';
+import { ViewButtons } from './ViewButtons.jsx';
+import { usePlacesInAddress, useViewInAddress } from './mapHooks.js';
 
 /** Up to so many patches are asked for without being told to, to hatch what none covers. */
 const FEW_PATCHES = 2000;
@@ -88,15 +91,15 @@ function LiveImage({ session, canWrite }) {
     const viewer = useRef(null);
     const looking = useRef(0);
     const [outlines, setOutlines] = useState(false);
-    const [places, setPlaces] = useState({});
+    const [places, setPlaces] = usePlacesInAddress();
     const [selected, setSelected] = useState(null);
-    const [pointer, setPointer] = useState(null);
+    const [map, setMap] = useState(null);
     const [image, failure] = useImage(session, outlines || session.counts.patches <= FEW_PATCHES, looking);
     const axes = image ? frameAxes(image.metadata) : [];
 
     useEffect(() => {
         viewer.current = new LiveViewer(element.current, session._id, {
-            onPointer: setPointer, onClick: (place) => setSelected(place),
+            onMap: setMap, onClick: (place) => setSelected(place),
             onLoaded: (took) => {
                 looking.current = took;
             }
@@ -121,8 +124,10 @@ function LiveImage({ session, canWrite }) {
             });
         }
     });
-    const problems = Object.values((image && image.metadata.stitchSession.problems) || {});
     const origin = image && image.metadata.stitchSession.origin;
+    const writeView = useViewInAddress(map, origin || undefined);
+    const problems = Object.values((image && image.metadata.stitchSession.problems) || {});
+    const shownFrame = image ? frameAt(axes, places) : 0;
     return (
         <section class="g-zarr-live" aria-labelledby="g-zarr-live" ref={frame}>
             <h2 id="g-zarr-live">Image so far</h2>
@@ -148,16 +153,8 @@ function LiveImage({ session, canWrite }) {
                     </label>
                 ))}
                 <Check label="Patches" name="outlines" checked={outlines} onInput={setOutlines} />
-                <button
-                    type="button" class="btn btn-default btn-xs"
-                    onClick={() => element.current.requestFullscreen()}
-                >
-                    Full screen
-                </button>
+                <ViewButtons onCopy={writeView} screen={() => frame.current} />
                 <span class="g-stitch-preview-coverage">{image ? coverageText(image.coverage, session) : ''}</span>
-                <span class="g-zarr-live-pointer">
-                    {pointer && origin ? `x ${pointer.x + origin.x}, y ${pointer.y + origin.y}` : ''}
-                </span>
             </div>
             <div
                 ref={element} class="g-stitch-preview-image" role="img"
@@ -168,6 +165,15 @@ function LiveImage({ session, canWrite }) {
                     ? null
                     : <p class="g-stitch-preview-empty" role="status">No patch has arrived yet. The first one appears here by itself.</p>}
             </div>
+            {image
+                ? (
+                    <PointerReadout
+                        map={map} size={image.metadata} origin={origin} about={`${image.revision} ${shownFrame}`}
+                        ask={({ x, y }) => get(`stitch_session/${session._id}/values`, { x, y, frames: shownFrame })}
+                        nameOf={(number) => ((image.metadata.frames || [])[number] || {}).Channel || 'Value'}
+                    />
+                )
+                : null}
             {hit
                 ? (
                     <PatchCard
