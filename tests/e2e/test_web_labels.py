@@ -52,7 +52,7 @@ def with_label(picture, values, colors, opacity):
 
 
 def shown_at(page, view):
-    """Return the screen over the image, and which pixel of the image lies at each of its own: (rows, columns)."""
+    """Return the screen over the image, and the rows and columns of the image that lie at its pixels."""
     screen = pixels_of(page.locator('.geojs-map'))
     x, y, scale = view
     rows = (np.arange(screen.shape[0]) + 0.5 - screen.shape[0] / 2) / scale + y
@@ -109,7 +109,7 @@ def test_labels_lie_over_the_image_in_their_colours(page, stack, item):
 
 
 def deep(values, rows, columns, slack):
-    """Return where on the screen a condition holds for all pixels of the image within so many pixels of it."""
+    """Return where on the screen a condition holds for all pixels of the image that are as near as that."""
     found = np.ones((len(rows), len(columns)), bool)
     for down in (-slack, 0, slack):
         for right in (-slack, 0, slack):
@@ -149,9 +149,8 @@ def test_values_under_the_mouse_are_those_of_the_file(page, stack, item):
     readout = page.locator('.g-zarr-readout')
 
     def point(x, y):
-        at = [box[side] + box[length] / 2 + (place - middle + 0.5) * view[2]
-              for side, length, place, middle in (('x', 'width', x, 960), ('y', 'height', y, 768))]  # fmt: skip
-        page.mouse.move(*at)
+        left, top = box['x'] + box['width'] / 2, box['y'] + box['height'] / 2
+        page.mouse.move(left + x - view[0] + 0.5, top + y - view[1] + 0.5)
         page.locator(f'.g-zarr-readout[data-at="{x} {y}"]').wait_for()
 
     for x, y in ((600, 560), (970, 780), (1100, 900), (700, 720)):
@@ -169,10 +168,9 @@ def test_values_under_the_mouse_are_those_of_the_file(page, stack, item):
     page.get_by_label('DAPI', exact=True).uncheck()
     page.locator('.g-zarr-axis[data-axis="z"]').get_by_role('slider').press('ArrowRight')
     point(601, 560)
-    wait_until(
-        lambda: readout.locator('.g-zarr-readout-value').all_inner_texts() == [f'GFP {IMAGE[1, 1, 560, 601]}'],
-        10, 'the value of the other plane',
-    )  # fmt: skip
+    there = [f'GFP {IMAGE[1, 1, 560, 601]}']
+    found = readout.locator('.g-zarr-readout-value')
+    wait_until(lambda: found.all_inner_texts() == there, 30, 'the value of the other plane')
     check_accessible(page, '.g-zarr-item-readout')
     keep_screenshot(page, 'labels')
     page.mouse.move(5, 5)

@@ -59,7 +59,8 @@ def test_values_are_those_of_the_arrays(labelled: Path) -> None:
 
 def test_what_is_not_there_is_said(labelled: Path) -> None:
     source = opened(labelled, labels=True)
-    for x, y, frame, name in ((SHAPE[1], 0, 0, 'x'), (-1, 0, 0, 'x'), (0, SHAPE[0], 0, 'y'), (0, 0, 18, 'frame')):
+    beyond = (SHAPE[1], 0, 0, 'x'), (-1, 0, 0, 'x'), (0, SHAPE[0], 0, 'y'), (0, 0, 18, 'frame')
+    for x, y, frame, name in beyond:
         with pytest.raises(NotFoundError, match=f'^{name}: expected a number from 0 to'):
             source.valuesAt(x, y, frame)
     with pytest.raises(NotFoundError, match="there are nuclei, tissue <b>, all, found 'cells'"):
