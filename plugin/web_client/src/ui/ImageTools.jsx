@@ -10,9 +10,6 @@ import { PointerReadout } from './PointerReadout.jsx';
 import { ViewButtons } from './ViewButtons.jsx';
 import { useViewInAddress } from './mapHooks.js';
 
-/** How far the map goes beyond the full resolution, in steps of two, so that single pixels can be told apart. */
-const BEYOND = 4;
-
 /** What large_image's viewer shows: {frame, style}; labels stay above the layers that it makes. */
 function useShown(viewer, layers) {
     const now = () => ({ frame: viewer._nextframe || 0, style: viewer._nextstyle });
@@ -52,7 +49,6 @@ function ImageTools({ itemId, viewer, metadata, below, screen }) {
     const count = (metadata.frames || []).length || 1;
 
     useEffect(() => {
-        map.zoomRange({ min: map.zoomRange().min, max: metadata.levels - 1 + BEYOND });
         get(`zarr/item/${itemId}/labels`, { series }).then((answer) => {
             layers.current = new LabelLayers(viewer, answer.labels, count);
             setFound(answer);

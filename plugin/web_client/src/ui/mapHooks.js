@@ -6,6 +6,8 @@ import { useLatest } from './hooks.js';
 
 /** Milliseconds that a map rests before its view goes into the address. */
 const REST = 300;
+/** How far a map goes beyond the full resolution, in steps of two, so that single pixels can be told apart. */
+const BEYOND = 4;
 
 /**
  * Show the view that the address asks for, and let the address follow the map.
@@ -30,6 +32,8 @@ function useViewInAddress(map, origin = { x: 0, y: 0 }) {
         if (!map) {
             return undefined;
         }
+        const { origMin, min, max } = map.zoomRange();
+        map.zoomRange({ min: origMin ?? min, max: max + BEYOND });
         const asked = isShown.current ? null : viewFrom(addressQuery().view);
         isShown.current = true;
         if (asked) {
