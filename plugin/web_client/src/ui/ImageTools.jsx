@@ -10,6 +10,9 @@ import { PointerReadout } from './PointerReadout.jsx';
 import { ViewButtons } from './ViewButtons.jsx';
 import { useViewInAddress } from './mapHooks.js';
 
+/** Milliseconds that a slider rests before the address follows it. */
+const REST = 300;
+
 /** What large_image's viewer shows: {frame, style}; labels stay above the layers that it makes. */
 function useShown(viewer, layers) {
     const now = () => ({ frame: viewer._nextframe || 0, style: viewer._nextstyle });
@@ -39,6 +42,7 @@ function useShown(viewer, layers) {
  */
 function ImageTools({ itemId, viewer, metadata, below, screen }) {
     const layers = useRef(null);
+    const timer = useRef(null);
     const [found, setFound] = useState({ labels: [], place: null });
     const [labels, setLabels] = useState({});
     const [problems, setProblems] = useState({});
@@ -54,7 +58,10 @@ function ImageTools({ itemId, viewer, metadata, below, screen }) {
             setFound(answer);
             return setLabels(labelsFrom(addressQuery().label, answer.labels));
         }).catch(() => { /* the viewer says that the image cannot be read */ });
-        return () => render(null, below);
+        return () => {
+            window.clearTimeout(timer.current);
+            render(null, below);
+        };
     }, []);
     useEffect(() => {
         if (layers.current) {
@@ -69,9 +76,15 @@ function ImageTools({ itemId, viewer, metadata, below, screen }) {
                 .catch(({ message }) => setProblems((known) => ({ ...known, [name]: message })));
         });
     }, [labels]);
+    const keepLabels = (next) => {
+        window.clearTimeout(timer.current);
+        keepInAddress({ label: labelsText(next) });
+    };
     const change = (next) => {
         setLabels(next);
-        keepInAddress({ label: labelsText(next) });
+        // Browsers refuse addresses that change with every step of a slider.
+        window.clearTimeout(timer.current);
+        timer.current = window.setTimeout(keepLabels, REST, next);
     };
     const frames = shownFrames(frame, style);
     const names = Object.keys(labels);
@@ -92,7 +105,15 @@ function ImageTools({ itemId, viewer, metadata, below, screen }) {
             {found.labels.length
                 ? <LabelList names={found.labels} shown={labels} problems={problems} onChange={change} />
                 : null}
-            <ViewButtons onCopy={write} screen={() => screen} />
+            <ViewButtons
+                onCopy={() => {
+                    if (layers.current) {
+                        keepLabels(labels);
+                    }
+                    write();
+                }}
+                screen={() => screen}
+            />
         </section>
     );
 }
