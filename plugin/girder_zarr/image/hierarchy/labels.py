@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -95,6 +95,20 @@ def is_label(series: Series) -> bool:
     return 'image-label' in series.attributes and series.levels[0].dtype.kind in 'biu'
 
 
+def properties_of(metadata: object) -> dict[int, dict[str, Any]]:
+    """Return what the metadata of a label says of its values; what is malformed is passed over.
+
+    :param metadata: the ``image-label`` object.
+    """
+    listed = metadata.get('properties') if isinstance(metadata, dict) else None
+    found: dict[int, dict[str, Any]] = {}
+    for item in listed if isinstance(listed, list) else []:
+        value = item.get('label-value') if isinstance(item, dict) else None
+        if _is_value(value):
+            found[int(value or 0)] = {key: one for key, one in item.items() if key != 'label-value'}
+    return found
+
+
 class LabelFrames:
     """The labels of an image as frames after its own: for each label as many as the image has, in its order.
 
@@ -108,7 +122,7 @@ class LabelFrames:
         self.names = tuple(find)
         self._find = tuple(find.values())
         self._image, self._layout = image, layout
-        self._opened: dict[int, tuple[_Label, Palette]] = {}
+        self._opened: dict[int, _OpenedLabel] = {}
         self._lock = threading.Lock()
 
     def records(self, frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -132,24 +146,50 @@ class LabelFrames:
         :param step: full-resolution pixels of the image along a side of one of the output.
         """
         number, frame = divmod(frame, self._layout.count)
-        return self._label(number - 1)[0].part(self._layout.positions(frame), corners, step)
+        return self._label(number - 1).label.part(self._layout.positions(frame), corners, step)
 
     def palette(self, frame: int) -> Palette:
         """Return the colors of a label's frame."""
-        return self._label(frame // self._layout.count - 1)[1]
+        return self._label(frame // self._layout.count - 1).palette
 
-    def _label(self, number: int) -> tuple[_Label, Palette]:
+    def properties(self, frame: int, value: int) -> dict[str, Any]:
+        """Return what the file says of a value of a label's frame."""
+        return self._label(frame // self._layout.count - 1).properties.get(value, {})
+
+    def frame(self, name: str, frame: int) -> int:
+        """Return the frame of a label that lies on a frame of the image."""
+        return (self.names.index(name) + 1) * self._layout.count + frame
+
+    def cost(self, frame: int, box: tuple[int, int, int, int], step: int) -> int:
+        """Return how many stored pixels are decoded for a part of a label's frame.
+
+        :param box: left, top, right, bottom in pixels of the full resolution of the image.
+        :param step: as in `part`.
+        """
+        left, top, right, bottom = box
+        corners = left // step, top // step, -(-right // step), -(-bottom // step)
+        return self._label(frame // self._layout.count - 1).label.cost(corners, step)
+
+    def _label(self, number: int) -> _OpenedLabel:
         with self._lock:
             found = self._opened.get(number)
             if found is None:
                 series = self._find[number]()
-                palette = Palette(series.attributes.get('image-label'))
+                said = series.attributes.get('image-label')
                 try:
                     label = _Label(series, self._image, self._layout)
                 except UnreadableImageError as error:
                     raise UnreadableImageError(f'labels/{self.names[number]}: {error}') from error
-                found = self._opened[number] = label, palette
+                found = self._opened[number] = _OpenedLabel(label, Palette(said), properties_of(said))
             return found
+
+
+class _OpenedLabel(NamedTuple):
+    """A label that has been read, and what its file says of its values."""
+
+    label: _Label
+    palette: Palette
+    properties: dict[int, dict[str, Any]]
 
 
 class _Label:
@@ -200,6 +240,17 @@ class _Label:
         out[top_in - top : bottom_in - top, left_in - left : right_in - left] = found
         return out
 
+    def cost(self, corners: tuple[int, int, int, int], step: int) -> int:
+        """Return how many stored pixels `part` reads: whole chunks of the level that it takes."""
+        left, top, right, bottom = corners
+        number, ratio = self._choose(step)
+        level = self._levels[number]
+        pixels = 1
+        for axis, length, factor in ((self._y, bottom - top, ratio[0]), (self._x, right - left, ratio[1])):
+            side, chunk = level.shape[axis], min(level.chunks[axis], level.shape[axis])
+            pixels *= min(side, -(-math.ceil(length * factor) // chunk) * chunk)
+        return pixels
+
     def _choose(self, step: int) -> tuple[int, tuple[float, float]]:
         """Return the lowest level that is no lower than a step, and its pixels to one of the output."""
         base = self._levels[0].shape
@@ -247,8 +298,10 @@ def _place(
         inside = inside and corner > -slack and end < image.levels[0].shape[of] + slack
         sizes.append(float(round(size)) if abs(size - round(size)) < 1e-6 * size and round(size) else size)
         corners.append(corner)
-    if all(of_label.scale[at] == 1 for at in own) and any(of_image.scale[of] != 1 for of in axes):
-        inside = False  # a label without a usable transform
+    # Steps of 1 from 0 on are what programs write that do not know where the label lies.
+    silent = all((of_label.scale[at], of_label.translation[at]) == (1, 0) for at in own)
+    if silent and any(of_image.scale[of] != 1 for of in axes):
+        inside = False
     if inside:
         return (sizes[0], sizes[1]), (corners[0], corners[1])
     found = [

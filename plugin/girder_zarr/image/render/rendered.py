@@ -10,13 +10,14 @@ from girder_zarr.image.hierarchy.labels import AXIS, LabelFrames, Palette, is_la
 
 from .display import to_uint8
 from .picture import frame_windows
+from .values import ValuesMixin
 
 if TYPE_CHECKING:
     from girder_zarr.image.series.frames import FrameLayout
     from girder_zarr.image.series.series import Series
 
 
-class RenderedMixin:
+class RenderedMixin(ValuesMixin):
     """Renders pixels that are not pictures of 8 bits; `source.py` mixes it into ZarrFileTileSource."""
 
     _series: list[Series]

@@ -21,13 +21,17 @@ from large_image.tilesource.tileiterator import TileIterator
 
 from girder_zarr.common.bounded_json import JsonLimitError, parse_json
 from girder_zarr.common.cache import LRU
+from girder_zarr.errors import GirderZarrError
 from girder_zarr.image.iiif.picture_request import Box
 from girder_zarr.image.iiif.picture_source import StoredLevels
+from girder_zarr.image.source import ZarrFileTileSource
 from girder_zarr.server.common.names import HANDLER
 from girder_zarr.server.http_input.tile_params import MAX_STYLE, REGION_NAMES
 from girder_zarr.server.tile_sources.tile_source import ZarrGirderTileSource
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from girder_zarr.server.common.names import Document
 
 #: Pixels of one picture for anybody: 2048 x 2048, more than a screen shows, in some 50 MB.
@@ -58,6 +62,7 @@ def bind() -> None:
         ((*_STYLED, *_SIZED), _check_style),
         (_SIZED, _check_size),
         (_TILES, _check_tile),
+        (_TILES, _check_label),
         (('region',), _check_fields),
     )
     for routes, check in checks:
@@ -91,7 +96,7 @@ def _check_size(event: Any) -> None:
     if getCurrentUser() is not None:
         return
     route, params = event.name.removesuffix('.before').rpartition('/')[2], event.info['params']
-    source = _source_of(event.info['itemId'])
+    source = _source_of(event.info['itemId'], params)
     arguments = None if source is None else _arguments(params)
     if source is None or arguments is None:
         return
@@ -104,7 +109,7 @@ def _check_size(event: Any) -> None:
     except Exception:  # noqa: BLE001 - whatever large_image does not take, the route refuses
         info = None
     if info:
-        _check_read(source, info)
+        _check_read(source, info, _frames_of(params))
     pixels = _pixels_of(info, arguments, filled=bool(params.get('fill')))
     if route in ('histogram', 'bands'):
         pixels = min(pixels, source.sizeX * source.sizeY)  # it makes nothing larger
@@ -125,10 +130,10 @@ def _check_tile(event: Any) -> None:
     if getCurrentUser() is not None:
         return
     known = _levels_of(event.info['itemId'])
-    texts = [str(event.info.get(name)) for name in 'zxy']
-    if known is None or not all(text.isascii() and text.isdigit() and len(text) < 10 for text in texts):
+    places = [_index(event.info.get(name)) for name in 'zxy']
+    if known is None or None in places:
         return  # the route says what is wrong
-    z, x, y = map(int, texts)
+    z, x, y = (place or 0 for place in places)
     level = len(known.stored) - 1 - z
     if level >= 0:
         width, height = known.tile.width << level, known.tile.height << level
@@ -142,9 +147,8 @@ def _check_fields(event: Any) -> None:
     frame = str(params.get('frame') or 0)
     if getCurrentUser() is not None or not frame.isdigit():
         return
-    item = Item().load(event.info['itemId'], force=True)
     arguments = _arguments(params)
-    source = None if item is None or arguments is None else _chosen_source(item, params.get('series'))
+    source = None if arguments is None else _source_of(event.info['itemId'], params)
     if isinstance(source, ZarrGirderTileSource):
         info = TileIterator(source, resample=None, **(arguments or {})).info
         if info:
@@ -153,14 +157,22 @@ def _check_fields(event: Any) -> None:
             source.checkPart((left, top, left + width, top + height), step, int(frame))
 
 
-def _chosen_source(item: Document, series: str | None) -> Any:
-    """Return the tile source of one image of several, or None where the route will refuse by itself."""
-    if not Item().hasAccess(item, None, AccessType.READ) or not item.get('largeImage'):
-        return None
-    try:
-        return ImageItem().tileSource(item, **({'series': series} if series else {}))
-    except Exception:  # noqa: BLE001 - the route opens it again and says what is wrong
-        return None
+@access.public
+def _check_label(event: Any) -> None:
+    """Refuse tiles that are made of much of a label that lacks lower resolutions (an event handler)."""
+    params = event.info['params']
+    frames = _frames_of({**params, 'frame': event.info.get('frame', params.get('frame'))})
+    places = [_index(event.info.get(name)) for name in 'zxy']
+    if getCurrentUser() is not None or not params.get('labels') or not frames or None in places:
+        return
+    source = _source_of(event.info['itemId'], params)
+    z, x, y = (place or 0 for place in places)
+    if not isinstance(source, ZarrFileTileSource) or z >= source.levels:
+        return
+    step = 1 << (source.levels - 1 - z)
+    width, height = source.tileWidth * step, source.tileHeight * step
+    box = x * width, y * height, min((x + 1) * width, source.sizeX), min((y + 1) * height, source.sizeY)
+    _refuse_read(_label_cost(source, frames, box, step))
 
 
 def check_thumbnail(source: Any, side: int) -> None:
@@ -176,12 +188,34 @@ def check_thumbnail(source: Any, side: int) -> None:
         _refuse_read(stored.cost(whole, len(stored.stored) - 1 - int(info['level'])))
 
 
-def _check_read(source: Any, info: Document) -> None:
-    """Refuse a region that is made of much of a large full resolution."""
+def _check_read(source: Any, info: Document, frames: Sequence[int] = ()) -> None:
+    """Refuse a region that is made of much of a large full resolution, of the image or of a label."""
     found = StoredLevels.of(source)
     level = len(found.stored) - 1 - int(info['level'])
     left, top, width, height = (int(info['region'][name]) << level for name in _BOX)
     _refuse_read(found.cost(Box(left, top, width, height), level))
+    if isinstance(source, ZarrFileTileSource):
+        _refuse_read(_label_cost(source, frames, (left, top, left + width, top + height), 1 << level))
+
+
+def _label_cost(
+    source: ZarrFileTileSource, frames: Sequence[int], box: tuple[int, int, int, int], step: int
+) -> int:
+    try:
+        return sum(source.labelCost(frame, box, step) for frame in frames)
+    except GirderZarrError:
+        return 0  # the route says what is wrong with the label
+
+
+def _frames_of(params: Document) -> list[int]:
+    """Return the frames that a request names; those that are no numbers are left to the route."""
+    found = map(_index, str(params.get('frameList') or params.get('frame') or '').split(','))
+    return [frame for frame in found if frame is not None]
+
+
+def _index(value: object) -> int | None:
+    text = str(value).strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _refuse_read(cost: int) -> None:
@@ -204,13 +238,17 @@ def _levels_of(item_id: str) -> StoredLevels | None:
     return known[1]
 
 
-def _source_of(item_id: str) -> Any:
-    """Return the tile source of an item, or None where the route will refuse by itself."""
+def _source_of(item_id: str, params: Document | None = None) -> Any:
+    """Return the tile source of an item, or None where the route will refuse by itself.
+
+    :param params: of the request, of which it takes what chooses images in a file.
+    """
     item = Item().load(item_id, force=True) if ObjectId.is_valid(item_id) else None
     if item is None or not Item().hasAccess(item, None, AccessType.READ) or not item.get('largeImage'):
         return None
     try:
-        return ImageItem().tileSource(item)
+        chosen = {name: params[name] for name in ('series', 'labels') if params and params.get(name)}
+        return ImageItem().tileSource(item, **chosen)
     except Exception:  # noqa: BLE001 - the route opens it again and says what is wrong
         return None
 

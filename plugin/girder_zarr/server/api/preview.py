@@ -28,10 +28,13 @@ from girder_zarr.server.http_input.tile_params import (
     REGION_NAMES,
     SOURCE,
     THUMBNAIL,
+    read_numbers,
     read_parameters,
 )
 from girder_zarr.server.preview import session_source, tracker
 from girder_zarr.server.sessions.model import StitchSession
+
+from .item_values import MAX_FRAMES, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +94,7 @@ class PreviewRoutes:
         resource.route('GET', (':id', 'tiles', 'region'), self.getTilesRegion)
         resource.route('GET', (':id', 'tiles', 'thumbnail'), self.getTilesThumbnail)
         resource.route('GET', (':id', 'coverage'), self.getCoverage)
+        resource.route('GET', (':id', 'values'), self.getValues)
 
     def _state(self, session_id: str) -> session_source.SessionState:
         user = getCurrentUser()
@@ -114,6 +118,21 @@ class PreviewRoutes:
         state = self._state(id)
         setResponseHeader('Cache-Control', 'private, no-store')
         return {'revision': state.session['revision'], **state.coverage}
+
+    @access.public(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        describe('Get the values of one pixel of what has arrived so far.')
+        .param('x', 'The column of the pixel in the image, from 0.', dataType='integer')
+        .param('y', 'The row of the pixel.', dataType='integer')
+        .param('frames', 'Frames of the image, as "0,1,2".', required=False, default='0')
+    )
+    @answers_errors
+    def getValues(self, id: str, x: int, y: int, frames: str) -> Document:  # noqa: A002
+        """Return the values of a pixel."""
+        numbers = read_numbers('frames', frames, MAX_FRAMES)
+        state = self._state(id)
+        setResponseHeader('Cache-Control', 'private, no-cache')
+        return {'revision': state.session['revision'], **values_of(state.source(), x, y, numbers)}
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
     @autoDescribeRoute(describe('Get all that is known of the image of what has arrived so far.'))

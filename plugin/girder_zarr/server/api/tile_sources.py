@@ -25,6 +25,7 @@ from girder_zarr.server.tile_sources import explain as explanation
 from girder_zarr.server.tile_sources import item_images, priorities
 
 from .item_bounds import check_thumbnail
+from .item_values import ItemValueRoutes
 
 #: What one request looks at: some seconds of work.
 VALIDATION_BOUNDS = Bounds(groups=2000, keys=5000, all_keys=50_000)
@@ -48,6 +49,7 @@ class ZarrResource(StrictResource):
         self.route('GET', ('item', ':id', 'validation'), self.validateItem)
         self.route('GET', ('item', ':id', 'images'), self.listImages)
         self.route('GET', ('item', ':id', 'images', ':number', 'thumbnail'), self.getImageThumbnail)
+        ItemValueRoutes(self, _item_of)
 
     @access.user(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.common.bounded_json import parse_json
-from girder_zarr.errors import InvalidInputError
+from girder_zarr.errors import InvalidInputError, LimitExceededError
 from girder_zarr.image.style_functions import functions_of
 from girder_zarr.server.common.strict_resource import GENERAL_PARAMETERS
 
@@ -111,6 +111,24 @@ REGION_NAMES: dict[str, tuple[str, str]] = {
     'height': ('output', 'maxHeight'),
     **{name: ('scale', name) for name in ('magnification', 'mm_x', 'mm_y', 'exact')},
 }
+
+
+def read_numbers(name: str, text: str, most: int) -> list[int]:
+    """Return the whole numbers of a list such as ``0,2,3``, each once, in its order.
+
+    :param most: how many there may be.
+    :raises InvalidInputError: it is no such list. :raises LimitExceededError: it is longer.
+    """
+    parts = text.split(',', most)
+    if len(parts) > most:
+        msg = f'{name}: expected at most {most} numbers, found more.'
+        raise LimitExceededError(msg)
+    try:
+        found = [INDEX.read(part) for part in parts]
+    except ValueError:
+        msg = f'{name}: expected whole numbers with commas between them, found {text[:80]!r}.'
+        raise InvalidInputError(msg) from None
+    return list(dict.fromkeys(found))
 
 
 def read_parameters(params: Mapping[str, Any], known: Mapping[str, Parameter]) -> dict[str, Any]:

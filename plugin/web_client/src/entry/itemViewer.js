@@ -1,5 +1,6 @@
 /** Our controls in the place of large_image's, for images that our source opens. */
 import { Shown } from '../lib/shown.js';
+import { showTools, withScaleBar } from './imageTools';
 import { prepareImages } from './itemImages';
 import { mount } from './mount';
 
@@ -56,9 +57,10 @@ function prepare() {
             return initialize.call(this, settings);
         }
         return initialize.call(this, {
-            ...settings,
+            ...withScaleBar(settings),
             setFrames: (given, show) => {
                 const metadata = this.zarrMetadata || given;
+                showTools(this, model, metadata);
                 if (hasControls(this, model, metadata)) {
                     showControls(this, model, metadata, show, setFrames);
                 } else {
@@ -68,6 +70,9 @@ function prepare() {
         });
     });
     wrap(Viewer, 'destroy', function (destroy) {
+        if (this.zarrTools) {
+            this.zarrTools();
+        }
         if (this.zarrControls) {
             this.zarrControls();
         }

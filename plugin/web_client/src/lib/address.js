@@ -1,4 +1,4 @@
-/** What stands in the page's address, behind the `#` and the route; links to a page show the same. */
+/** What somebody has chosen on a page, kept in Girder's address: the query behind the `#`. */
 
 const { router } = girder;
 const { parseQueryString } = girder.misc;
@@ -9,15 +9,14 @@ function addressQuery() {
 }
 
 /**
- * Put a choice into the address in place of the one before; keys of others stay.
+ * Change parts of the address in place: the browser's history does not grow, and no page is opened.
  *
- * @param {string[]} keys that are the caller's.
- * @param {Object<string, ?(string|number)>} choice what is null is left out.
+ * @param {Object<string, ?(string|number)>} changes null or an empty text takes the part away.
  */
-function keepInAddress(keys, choice) {
-    const query = { ...addressQuery(), ...Object.fromEntries(keys.map((key) => [key, null])), ...choice };
-    const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
-    const text = new URLSearchParams(given).toString();
+function keepInAddress(changes) {
+    const query = { ...addressQuery(), ...changes };
+    const kept = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== '');
+    const text = new URLSearchParams(kept).toString();
     const path = window.location.hash.slice(1).split('?')[0];
     router.navigate(`${path}${text ? `?${text}` : ''}`, { replace: true });
 }

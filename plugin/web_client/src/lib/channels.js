@@ -15,6 +15,7 @@
  * @property {(string|number|null)[]} values
  * @property {string} unit
  */
+import { placesText } from './places.js';
 
 /** Colours of channels that have none in the file. */
 const COLORS = ['FFFFFF', '00FF00', 'FF00FF', '00FFFF', 'FF0000', '0000FF', 'FFFF00', 'FF8000'];
@@ -142,7 +143,7 @@ function choiceOf(channels, places, standard) {
         [isActive ? 1 : 0, color, low === null ? '' : low, high === null ? '' : high].join(','))).join(';');
     const usual = standard.map(({ isActive, color, low, high }) => (
         [isActive ? 1 : 0, color, low === null ? '' : low, high === null ? '' : high].join(','))).join(';');
-    const at = Object.entries(places).filter(([, place]) => place).map(([name, place]) => `${name},${place}`).join(';');
+    const at = placesText(places);
     return { ...(text === usual ? {} : { channels: text }), ...(at ? { at } : {}) };
 }
 

@@ -15,7 +15,7 @@ class LiveViewer {
      * @param {HTMLElement} element
      * @param {string} sessionId
      * @param {Object} handlers
-     * @param {function(?{x: number, y: number}): void} handlers.onPointer
+     * @param {function(Object): void} handlers.onMap GeoJS's map, whenever another one is shown.
      * @param {function({x: number, y: number}): void} handlers.onClick
      * @param {function(number): void} handlers.onLoaded told how many milliseconds a state took to be there.
      */
@@ -100,8 +100,8 @@ class LiveViewer {
         viewer.patchOverlay = new Overlay(viewer.viewer, viewer.el);
         const { event } = window.geo;
         const placeOf = ({ geo: { x, y } }) => ({ x: Math.floor(x), y: Math.floor(y) });
-        viewer.viewer.geoOn(event.mousemove, (moved) => this.handlers.onPointer(placeOf(moved)));
         viewer.viewer.geoOn(event.mouseclick, (clicked) => this.handlers.onClick(placeOf(clicked)));
+        this.handlers.onMap(viewer.viewer);
         if (this.drawn) {
             viewer.patchOverlay.show(this.drawn);
         }

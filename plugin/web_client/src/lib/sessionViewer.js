@@ -16,6 +16,7 @@ function define() {
         initialize: function (settings) {
             this.sessionId = settings.sessionId;
             this._take(settings.metadata, settings.frame, settings.style);
+            this._scale = { position: { bottom: 12, right: 12 }, maxWidth: 160 };
             this.render();
             this._first = this.view();
         },
@@ -44,6 +45,9 @@ function define() {
             this._layer = this.viewer.createLayer('osm', {
                 ...before._options, url: this._getTileUrl('{z}', '{x}', '{y}'), zIndex: undefined
             });
+            if (this.uiLayer) {
+                this.uiLayer.moveToTop();
+            }
             this.whenLoaded(() => {
                 if (this.viewer) {
                     this.viewer.deleteLayer(before);

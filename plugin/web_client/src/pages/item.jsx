@@ -5,6 +5,7 @@ import { Explanation } from '../ui/Explanation.jsx';
 import { Folded } from '../ui/Folded.jsx';
 import { ImageChooser } from '../ui/ImageChooser.jsx';
 import { ImageControls } from '../ui/ImageControls.jsx';
+import { ImageTools } from '../ui/ImageTools.jsx';
 import { MadeBy } from '../ui/MadeBy.jsx';
 import { ShareLinks } from '../ui/ShareLinks.jsx';
 import { ZarrPanel } from '../ui/ZarrPanel.jsx';
@@ -70,5 +71,6 @@ const showItem = shown(Item);
 const showFolderLinks = shown(FolderLinks);
 const showImageChooser = shown(ImageChooser);
 const showImageControls = shown(ImageControls);
+const showImageTools = shown(ImageTools);
 
-export { showFolderLinks, showImageChooser, showImageControls, showItem };
+export { showFolderLinks, showImageChooser, showImageControls, showImageTools, showItem };

@@ -19,7 +19,10 @@ const PLANE = 250;
 function useHistogram(itemId, series, frame, size) {
     const [found, setFound] = useState(null);
     useEffect(() => {
-        const query = { series, frame, bins: BINS, width: Math.min(SAMPLE, size.sizeX), height: Math.min(SAMPLE, size.sizeY) };
+        // Resampled values of whole numbers would be fractions of their type.
+        const query = {
+            series, frame, bins: BINS, width: Math.min(SAMPLE, size.sizeX), height: Math.min(SAMPLE, size.sizeY), resample: false
+        };
         get(`item/${itemId}/tiles/histogram`, query).then(([first]) => setFound(first)).catch(() => setFound(null));
     }, [itemId, series, frame]);
     return found;
@@ -173,7 +176,7 @@ function ImageControls({ itemId, metadata, shown, series, show, onShown, onOther
                 show({ frame: frameOf(described.axes, choice.places), style });
                 // The field of a plate stands there by its well.
                 const places = isPlate ? { ...choice.places, xy: 0 } : choice.places;
-                keepInAddress(['channels', 'at'], choiceOf(choice.channels, places, described.standard));
+                keepInAddress({ channels: null, at: null, ...choiceOf(choice.channels, places, described.standard) });
             }, REST);
         }
     }, [choice]);

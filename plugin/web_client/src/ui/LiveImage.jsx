@@ -2,12 +2,16 @@ import { useEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { LiveViewer } from '../lib/liveViewer.js';
 import { coverageText, frameAt, frameAxes } from '../lib/preview.js';
+import { shownFrames } from '../lib/pointerValues.js';
 import { isOnPlane, sessionChannels, sessionStyle, slidersOf } from '../lib/sessionChannels.js';
 import { uploadOf } from '../lib/uploads.js';
 import { ChannelChoice } from './ChannelChoice.jsx';
 import { Check } from './SpecForm.jsx';
 import { Failure, Message } from './parts.jsx';
 import { PatchList } from './PatchList.jsx';
+import { PointerReadout } from './PointerReadout.jsx';
+import { ViewButtons } from './ViewButtons.jsx';
+import { usePlacesInAddress, useViewInAddress } from './mapHooks.js';
 
 /** Up to so many patches are asked for without being told to, to hatch what none covers. */
 const FEW_PATCHES = 2000;
@@ -86,9 +90,9 @@ function LiveImage({ session, canWrite }) {
     const viewer = useRef(null);
     const looking = useRef(0);
     const [outlines, setOutlines] = useState(false);
-    const [places, setPlaces] = useState({});
+    const [places, setPlaces] = usePlacesInAddress();
     const [selected, setSelected] = useState(null);
-    const [pointer, setPointer] = useState(null);
+    const [map, setMap] = useState(null);
     const [image, failure] = useImage(session, outlines || session.counts.patches <= FEW_PATCHES, looking);
     const [choice, setChoice] = useState(null);
     const known = image ? sessionChannels(image.metadata) : [];
@@ -100,7 +104,7 @@ function LiveImage({ session, canWrite }) {
 
     useEffect(() => {
         viewer.current = new LiveViewer(element.current, session._id, {
-            onPointer: setPointer, onClick: (place) => setSelected(place),
+            onMap: setMap, onClick: (place) => setSelected(place),
             onLoaded: (took) => {
                 looking.current = took;
             }
@@ -129,8 +133,10 @@ function LiveImage({ session, canWrite }) {
             });
         }
     });
-    const problems = Object.values((image && image.metadata.stitchSession.problems) || {});
     const origin = image && image.metadata.stitchSession.origin;
+    const writeView = useViewInAddress(map, origin || undefined);
+    const problems = Object.values((image && image.metadata.stitchSession.problems) || {});
+    const frames = image ? shownFrames(frameAt(axes, places), style).join(',') : '';
     return (
         <section class="g-zarr-live" aria-labelledby="g-zarr-live" ref={frame}>
             <h2 id="g-zarr-live">{session.state === 'complete' ? 'What was sent' : 'Image so far'}</h2>
@@ -164,16 +170,8 @@ function LiveImage({ session, canWrite }) {
                     </label>
                 ))}
                 <Check label="Patches" name="outlines" checked={outlines} onInput={setOutlines} />
-                <button
-                    type="button" class="btn btn-default btn-xs"
-                    onClick={() => element.current.requestFullscreen()}
-                >
-                    Full screen
-                </button>
+                <ViewButtons onCopy={writeView} screen={() => frame.current} />
                 <span class="g-stitch-preview-coverage">{image ? coverageText(image.coverage, session) : ''}</span>
-                <span class="g-zarr-live-pointer">
-                    {pointer && origin ? `x ${pointer.x + origin.x}, y ${pointer.y + origin.y}` : ''}
-                </span>
             </div>
             <div
                 ref={element} class="g-stitch-preview-image" role="img"
@@ -184,6 +182,15 @@ function LiveImage({ session, canWrite }) {
                     ? null
                     : <p class="g-stitch-preview-empty" role="status">No patch has arrived yet. The first one appears here by itself.</p>}
             </div>
+            {image
+                ? (
+                    <PointerReadout
+                        map={map} size={image.metadata} origin={origin} about={`${image.revision} ${frames}`}
+                        ask={({ x, y }) => get(`stitch_session/${session._id}/values`, { x, y, frames })}
+                        nameOf={(number) => ((image.metadata.frames || [])[number] || {}).Channel || 'Value'}
+                    />
+                )
+                : null}
             {outlines && image && image.patches
                 ? (
                     <PatchList

@@ -10,7 +10,7 @@ import { Message } from './parts.jsx';
 
 const { getCurrentUser } = girder.auth;
 
-const KEYS = ['series', 'well', 'field', 'acquisition'];
+const NOTHING = { series: null, well: null, field: null, acquisition: null };
 /** The series of the tile source that is all of a plate. */
 const WHOLE = 'overview';
 const FIELD_SIDE = 56;
@@ -185,7 +185,9 @@ function PlateGrid({ itemId, images, shown, choice }) {
     function show(number) {
         setNote(null);
         shown.choose({ series: null, place: number });
-        keepInAddress(KEYS, { ...keysOf(fieldAt(plate, number)), acquisition: kept });
+        // A place on the whole plate is none in a field.
+        const view = isWhole ? { view: null } : {};
+        keepInAddress({ ...NOTHING, ...view, ...keysOf(fieldAt(plate, number)), acquisition: kept });
     }
     function open(well, row, column) {
         const [first] = well ? fieldsOf(well, acquisition) : [];
@@ -230,7 +232,7 @@ function PlateGrid({ itemId, images, shown, choice }) {
                             onClick={() => {
                                 setNote(null);
                                 shown.choose({ series: WHOLE });
-                                keepInAddress(KEYS, { series: WHOLE, acquisition: kept });
+                                keepInAddress({ ...NOTHING, view: null, series: WHOLE, acquisition: kept });
                             }}
                         >
                             {kind === 'plate' ? 'Whole plate' : 'Whole well'}
@@ -245,7 +247,7 @@ function PlateGrid({ itemId, images, shown, choice }) {
                                 class="form-control input-sm"
                                 onChange={({ currentTarget: { value } }) => {
                                     setAcquisition(value || null);
-                                    keepInAddress(['acquisition'], { acquisition: value || null });
+                                    keepInAddress({ acquisition: value || null });
                                 }}
                             >
                                 <option value="" selected={acquisition === null}>all</option>

@@ -38,7 +38,7 @@ function SeriesChooser({ itemId, images, shown, choice }) {
     const together = series.filter(({ isShown }) => isShown);
     function choose(value) {
         shown.choose({ series: value });
-        keepInAddress(['series', 'at'], { series: value });
+        keepInAddress({ at: null, view: null, label: null, series: value });
     }
     // Where one image alone is shown without a choice, it is called by its name.
     const usual = together.length === 1 ? String(together[0].series) : null;

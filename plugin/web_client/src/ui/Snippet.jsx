@@ -1,12 +1,12 @@
+import { copyText } from '../lib/clipboard.js';
 import { toast } from './parts.jsx';
 
 /** A text to copy. */
 function Snippet({ title, text }) {
     async function copy() {
-        try {
-            await navigator.clipboard.writeText(text);
+        if (await copyText(text)) {
             toast(`${title}: copied.`);
-        } catch {
+        } else {
             toast('The browser does not let this page copy; select the text instead.', 'warning');
         }
     }
