@@ -26,6 +26,14 @@ IMPORTS = found(r'(?m)^\s*((?:from girder_zarr[\w.]* import [\w, ]+|import girde
 FILES = found(r'\b(girder_zarr/[\w/]+\.py)\b')
 
 
+PICTURES = [
+    (path, name)
+    for path in DOCS
+    for name in re.findall(r'!\[[^]]*\]\(([^)\s]+)\)', path.read_text(encoding='utf-8'))
+    if '://' not in name
+]
+
+
 def resolved(name):
     """The module or attribute that a dotted name stands for."""
     module, attributes = name, []
@@ -66,6 +74,11 @@ def test_files_that_the_docs_name_exist(name):
     assert (ROOT / 'plugin' / name).is_file(), f'{", ".join(FILES[name])} names {name}'
 
 
+@pytest.mark.parametrize(('path', 'name'), PICTURES)
+def test_pictures_of_the_docs_exist(path, name):
+    assert (path.parent / name).is_file(), f'{path.name} shows {name}'
+
+
 def test_something_was_found():
     assert {'girder_zarr.image', 'girder_zarr.image.allow_hosts', 'girder_zarr.image.limits.follow'} <= set(
         NAMES
@@ -73,3 +86,4 @@ def test_something_was_found():
     assert set(NAMES) >= KEYS, 'a key that no page names any more'
     assert IMPORTS
     assert FILES
+    assert PICTURES

@@ -16,6 +16,7 @@ function ImageChooser({ itemId, shown }) {
     const [choice, setChoice] = useState(shown.now);
     useEffect(() => {
         get(`zarr/item/${itemId}/images`).then(setImages).catch(() => setImages(null)); // the viewer says what is wrong
+        setChoice(shown.now); // it may have changed between what was drawn and this
         return shown.watch(setChoice);
     }, [itemId]);
     const props = { itemId, images, shown, choice };

@@ -25,6 +25,7 @@ function useShown(viewer, layers) {
             }
         };
         viewer.on('g:imageFrameChanging g:imageFrameChanged', changed);
+        changed(); // it may have shown another frame between what was drawn and this
         return () => viewer.off('g:imageFrameChanging g:imageFrameChanged', changed);
     }, []);
     return shown;

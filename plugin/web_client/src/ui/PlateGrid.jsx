@@ -170,7 +170,7 @@ function PlateGrid({ itemId, images, shown, choice }) {
     });
     const [found, setFound] = useState({});
     const [note, setNote] = useState(null);
-    useEffect(() => shown.choose({ place: numberFrom(shown.query, plate), refusal: choice.refusal }), [plate]);
+    useEffect(() => shown.choose({ place: numberFrom(shown.query, plate), refusal: shown.now.refusal }), [plate]);
     const isWhole = choice.series === WHOLE;
     useEffect(() => {
         if (isWhole && !getCurrentUser()) {
