@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import pickle
 import tempfile
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 
 import girder_zarr.image as gz
 from girder_zarr.image.sink import frame_values, tile_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TILE = np.zeros((8, 8), np.uint8)
 
@@ -28,9 +31,8 @@ tiles = st.tuples(
     st.tuples(st.integers(0, 9), st.integers(0, 4)),
     st.one_of(st.none(), st.tuples(values, values)),
 )
-rising = st.tuples(
-    st.just('add'), st.integers(0, 9).map(lambda z: (z, 0)), st.just('steps')
-)  # values that become the size of a step
+#: Their values may become the size of a step.
+rising = st.tuples(st.just('add'), st.integers(0, 9).map(lambda z: (z, 0)), st.just('steps'))
 reads = st.tuples(
     st.sampled_from(['values', 'frames', 'internal', 'series', 'pixels', 'picture', 'pickle', 'unit'])
 )
@@ -116,14 +118,8 @@ def read(kind: str, source: Any, model: Model) -> None:
         check_axes({'axes': axes}, model)
     elif kind == 'pixels' and model.pixels:
         place, pixel = list(model.pixels.items())[-1]
-        at = next(
-            (
-                one['Frame']
-                for one in source.getMetadata().get('frames', ())
-                if place == (one['IndexZ'], one['IndexT'])
-            ),
-            0,
-        )
+        frames = source.getMetadata().get('frames', ())
+        at = next((one['Frame'] for one in frames if place == (one['IndexZ'], one['IndexT'])), 0)
         assert source.getRegion(format='numpy', frame=at)[0].ravel().tolist() == [pixel] * TILE.size
     elif kind == 'picture' and model.pixels:
         source.getThumbnail()
@@ -131,10 +127,6 @@ def read(kind: str, source: Any, model: Model) -> None:
         assert pickle.loads(pickle.dumps(source)) is source
     elif kind == 'unit':
         source.mm_z = 0.5
-
-
-def without_steps(history: list[Any]) -> list[Any]:
-    return [step for step in history if step[0] == 'add' or step == ('unit',)]
 
 
 def documents(source: Any) -> dict[str, Any]:
@@ -156,13 +148,12 @@ def test_reads_between_tiles_are_true_and_change_nothing(history: list[Any]) -> 
             read(kind, source, model)
     unread = gz.new()
     other = Model()
-    for kind, *rest in without_steps(history):
+    for kind, *rest in history:
         if kind == 'add':
             other.add(unread, *rest)
-        else:
+        elif kind == 'unit':
             read(kind, unread, other)
     if model.pixels:
-        # the first reader of one is that of metadata, of the other that of values
         assert source.getMetadata() == unread.getMetadata()
         assert source.getInternalMetadata() == unread.getInternalMetadata()
         check_frames(unread, other)
@@ -210,9 +201,7 @@ ORDERS: dict[str, Callable[[int, int], list[Place]]] = {
 
 
 @pytest.mark.parametrize('order', ORDERS)
-def test_the_work_of_a_tile_does_not_grow_with_the_frames(
-    monkeypatch: pytest.MonkeyPatch, order: str
-) -> None:
+def test_the_work_of_a_tile_does_not_grow_with_frames(monkeypatch: pytest.MonkeyPatch, order: str) -> None:
     side, work = 24, Work(monkeypatch)
     count = side * side
     source, model = gz.new(), Model()
@@ -247,6 +236,35 @@ def test_views_share_what_was_described(monkeypatch: pytest.MonkeyPatch) -> None
     assert work.described == described
 
 
+def test_threads_that_read_see_each_value_whose_tile_was_added() -> None:
+    source, count, added = gz.new(), 150, [1]
+    source.addTile(TILE, 0, 0, z=1, z_value=0.5)
+
+    def add() -> None:
+        for z in range(2, count):
+            source.addTile(TILE, 0, 0, z=z, z_value=z * 0.5)
+            added[0] = z
+
+    with ThreadPoolExecutor(3) as threads:
+        adding = threads.submit(add)
+
+        def look() -> int:
+            looks = 0
+            while not adding.done() or not looks:
+                surely = added[0]
+                listed = [frame['ValueZ'] for frame in source.getMetadata()['frames']]
+                assert listed[: surely + 1] == [z * 0.5 for z in range(surely + 1)]
+                assert set(listed) <= {z * 0.5 for z in range(count)}
+                looks += 1
+            return looks
+
+        assert all(one.result() for one in [threads.submit(look) for _ in range(2)])
+        adding.result()
+    found: Any = source.frameValues
+    assert found.ravel().tolist() == [z * 0.5 for z in range(count)]
+    source.close()
+
+
 def test_values_that_cannot_be_described_are_the_error_of_their_tile() -> None:
     source = gz.new()
     source.addTile(TILE, 0, 0, z=0, z_value=0)
@@ -263,4 +281,5 @@ def test_an_array_of_values_is_not_written_to_when_it_is_part_of_another() -> No
     for z in (3, 4, 5):
         source.addTile(TILE, 0, 0, z=z, z_value=z)
     assert whole[3:].ravel().tolist() == [None] * 3
-    assert source.frameValues.ravel().tolist() == [0, 0, 0, 3, 4, 5]
+    found: Any = source.frameValues
+    assert found.ravel().tolist() == [0, 0, 0, 3, 4, 5]
