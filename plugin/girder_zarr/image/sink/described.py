@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.series.series import Series
 
 
-class Described:
+class DescribedSeries:
     """Series whose metadata may lack what takes a look at the value of each frame.
 
     A tile source and its views share one, so that this is done once.
@@ -42,7 +42,7 @@ class Described:
 class DescribedMixin:
     """Lets addTile leave the description of values to those who read them."""
 
-    _described: Described
+    _described: DescribedSeries
     _sinkLock: threading.RLock
 
     def _valued(self, multiscale: Multiscale, extent: CanvasExtent) -> Multiscale:
@@ -50,8 +50,8 @@ class DescribedMixin:
         raise NotImplementedError
 
     def _keep(self, series: Sequence[Series], unvalued: CanvasExtent | None) -> Series:
-        """Set the images that are shown, see `Described`; return the first."""
-        self._described = Described(series, unvalued)
+        """Set the images that are shown, see `DescribedSeries`; return the first."""
+        self._described = DescribedSeries(series, unvalued)
         return series[0]
 
     @property
@@ -65,4 +65,4 @@ class DescribedMixin:
 
     @_series.setter
     def _series(self, series: Sequence[Series]) -> None:
-        self._described = Described(series)
+        self._described = DescribedSeries(series)
