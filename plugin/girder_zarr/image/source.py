@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     import PIL.Image
 
+    from girder_zarr.image.canvas.form import CanvasExtent
     from girder_zarr.image.hierarchy.opening import Opened
     from girder_zarr.image.series.series import Series
     from girder_zarr.image.store.keystore import KeyStore
@@ -125,13 +126,13 @@ class ZarrFileTileSource(
         if kwargs.get('editable'):
             self._initEdit(opened, self._store, location, kwargs)
 
-    def _describe(self, series: Sequence[Series]) -> None:
+    def _describe(self, series: Sequence[Series], unvalued: CanvasExtent | None = None) -> None:
         """Set sizes, levels, frames and bands from series that share axes, type and all lengths but y and x.
 
         The writing half calls this again whenever a new image has grown; what was derived before is dropped.
+        With ``unvalued``, the extent of the image, values of its frames are described when they are read.
         """
-        first = series[0]
-        self._series = list(series)
+        first = self._keep(series, unvalued)
         self._layout = layout = lay_out(series, stored_order=self._editable)
         if layout.count > DEFAULT.frames and not self._editable:
             msg = f'The image has {layout.count} frames; at most {DEFAULT.frames} are listed.'
@@ -143,8 +144,7 @@ class ZarrFileTileSource(
         tiles = max(self.sizeX / self.tileWidth, self.sizeY / self.tileHeight)
         self.levels = max(1, math.ceil(math.log2(tiles)) + 1)
         self._dtype = native_dtype(first.levels[0].dtype)
-        self._bandCount = layout.bands
-        self._framecount = layout.count
+        self._bandCount, self._framecount = layout.bands, layout.count
         self._framesPerSeries = layout.count // len(series)
         self._axes = {axis.name: index for index, axis in enumerate(first.multiscale.axes)}
         self._strides = {axis.name: axis.stride for axis in layout.axes}

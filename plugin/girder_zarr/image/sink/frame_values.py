@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+#: Whole numbers up to here can be made floats.
+LARGEST = 2**1023
 
 
 def with_values(
@@ -16,6 +20,7 @@ def with_values(
     position: Mapping[str, int],
     new: Mapping[str, Any],
     order: Sequence[str],
+    room: Room,
 ) -> tuple[np.ndarray, list[str]]:
     """Return the values and their axes after those of one tile are set.
 
@@ -24,6 +29,7 @@ def with_values(
     :param new: the values at that position, by axis name.
     :param order: all frame axes of the image, the slowest first; where there are values of further axes now,
         the values have this order.
+    :param room: of the image.
     """
     names = [*axes, *(axis for axis in new if axis not in axes)]
     old = np.empty((*[0] * len(axes), len(axes)), object) if values is None else values
@@ -32,8 +38,7 @@ def with_values(
     sizes = [
         max(size, at + 1) for size, at in zip((*known, *[1] * (len(names) - len(known))), where, strict=True)
     ]
-    grown = old
-    if (*sizes, len(names)) != old.shape:
+    if len(names) > len(axes):
         grown = np.full((*sizes, len(names)), None, object)
         inside: Any = (
             *(slice(0, size) for size in known),
@@ -41,11 +46,45 @@ def with_values(
             slice(0, len(known)),
         )
         grown[inside] = old
-    elif grown.dtype != object:
-        grown = grown.astype(object)
+    else:
+        grown = room.grown(old, sizes)
     for axis, value in new.items():
         grown[(*where, names.index(axis))] = native(value)
     return (grown, names) if len(names) == len(axes) else _in_order(grown, names, order)
+
+
+class Room:
+    """What was allocated beyond the values of an image, so that few tiles have the others copied."""
+
+    def __init__(self) -> None:
+        self._whole: np.ndarray | None = None
+
+    def grown(self, values: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+        """Return values with so many positions along each axis, new ones None; the same memory where it can.
+
+        :param values: one dimension for each axis, and a last one over them.
+        :param sizes: none is smaller than that of ``values``.
+        """
+        shape = (*sizes, values.shape[-1])
+        if shape == values.shape:
+            return values if values.dtype == object else values.astype(object)
+        whole = self._whole
+        if whole is None or values.base is not whole:
+            self._whole = whole = _enlarged(values, shape, values.shape)
+        elif any(map(operator.gt, shape, whole.shape)):
+            self._whole = whole = _enlarged(values, shape, whole.shape)
+        used: np.ndarray = whole[tuple(slice(0, size) for size in shape)]
+        return used
+
+
+def _enlarged(values: np.ndarray, shape: Sequence[int], held: Sequence[int]) -> np.ndarray:
+    """Return a copy of values with at least a shape, and twice what was held where that is not enough."""
+    sides = (
+        before if size <= before else max(size, 2 * before) for size, before in zip(shape, held, strict=True)
+    )
+    found = np.full(tuple(sides), None, object)
+    found[tuple(slice(0, size) for size in values.shape)] = values
+    return found
 
 
 def _in_order(values: np.ndarray, names: list[str], order: Sequence[str]) -> tuple[np.ndarray, list[str]]:
@@ -128,6 +167,14 @@ def _per_frame(
     values = values[tuple(slice(None) if axis in known else np.newaxis for axis in order)]
     whole = np.broadcast_to(values, [sizes[axis] for axis in order])
     return [native(value) for value in whole.reshape(-1)]
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether a value can be compared with others of its kind and, if a number, made a float."""
+    value = native(value)
+    if isinstance(value, int):
+        return abs(value) < LARGEST
+    return value is None or isinstance(value, (float, str))
 
 
 def native(value: Any) -> Any:

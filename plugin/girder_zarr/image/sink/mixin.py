@@ -26,7 +26,8 @@ from girder_zarr.image.store.zarr_names import SUFFIXES
 
 from .as_group import group_of
 from .coarse import CoarseTiles
-from .frame_values import with_values
+from .described import DescribedMixin
+from .frame_values import is_plain, with_values
 from .properties import PropertiesMixin, hex_color
 from .shared import SharedMixin, scratch_of
 from .tile_axes import AxesMixin
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from girder_zarr.image.write.resample import Resample
 
 
-class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
+class SinkMixin(EditMixin, AxesMixin, DescribedMixin, SharedMixin, PropertiesMixin):
     """The methods that make a tile source writable; `source.py` mixes it into ZarrFileTileSource."""
 
     _editable: bool = False
@@ -51,7 +52,7 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
     _newAssociated: dict[str, LevelReader] = {}
     #: Tiles of coarser levels, once there are any.
     _coarse: CoarseTiles | None = None
-    _describe: Callable[[Sequence[Series]], None]
+    _describe: Callable[[Sequence[Series], CanvasExtent | None], None]
     getInternalMetadata: Callable[..., dict[str, Any]]
 
     def _initNew(
@@ -136,7 +137,7 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
             return
         self._takeNew()
         if self._accept(new):
-            self._changed()
+            self._changed(later=True)
 
     def _accept(self, tile: NewTile) -> bool:
         """Put a tile down; return whether the metadata that readers see has to be described anew."""
@@ -151,8 +152,14 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
                 grown |= self._coarse.clear()
             if tile.values:
                 self._frameValues, self._frameAxes = with_values(
-                    self._frameValues, self._frameAxes or [], tile.start, tile.values, self._frameAxesNow()
+                    self._frameValues,
+                    self._frameAxes or [],
+                    tile.start,
+                    tile.values,
+                    self._frameAxesNow(),
+                    self._room,
                 )
+                self._hasOddValues |= not all(map(is_plain, tile.values.values()))
             self._revised()
         return grown or bool(tile.values) or not self._describesEdits
 
@@ -167,8 +174,11 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
         extent = self._canvas.extent()
         return self._knownAxes if extent is None else extent.axes
 
-    def _changed(self) -> None:
-        """Describe the image anew for readers: sizes, axes, levels, channels."""
+    def _changed(self, *, later: bool = False) -> None:
+        """Describe the image anew for readers: sizes, axes, levels, channels.
+
+        :param later: what takes a look at every value is left to the first who reads it; see `described.py`.
+        """
         with self._sinkLock:
             extent = self._canvas.extent()
             if extent is None:
@@ -180,7 +190,10 @@ class SinkMixin(EditMixin, AxesMixin, SharedMixin, PropertiesMixin):
                 described = edited_levels(level, self._edited.levels, self._edited.layout, described[0])
             if self._coarse is not None:
                 described = self._coarse.shown_with(*described)
-            self._describe([Series(*described)])
+            if later and self._isDescribable():
+                self._describe([Series(*described)], extent)
+            else:
+                self._describe([Series(self._valued(described[0], extent), described[1])], None)
             self._revised()
             self._tellAxes(extent.axes)
 

@@ -12,6 +12,8 @@ import numpy as np
 from girder_zarr.errors import EditError
 from girder_zarr.image.series.frame_metadata import band_names
 
+from .frame_values import is_plain
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -38,6 +40,8 @@ class PropertiesMixin:
     _frameAxes: list[str] | None = None
     _frameUnits: dict[str, str] | None = None
     _frameValues: np.ndarray | None = None
+    #: Whether there are values that may not be comparable, or too large for a float.
+    _hasOddValues: bool = False
     _projection: Any = None
     _gcps: list[list[float]] | None = None
 
@@ -59,7 +63,7 @@ class PropertiesMixin:
         if isinstance(gcps, list):
             self._gcps = gcps
 
-    def _changed(self) -> None:
+    def _changed(self, *, later: bool = False) -> None:
         """Describe the image anew for readers; called after a property was set."""
 
     def _fileColors(self) -> list[str]:
@@ -263,6 +267,7 @@ class PropertiesMixin:
         if values.ndim != len(axes) + 1:
             raise ValueError(f'frameValues must have {len(axes) + 1} dimensions.')
         self._frameValues = values
+        self._hasOddValues = values.dtype == object and not all(map(is_plain, values.flat))
         self._changed()
 
     def _frame_axes(self) -> list[str]:

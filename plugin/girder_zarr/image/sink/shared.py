@@ -21,6 +21,7 @@ from large_image.constants import NEW_IMAGE_PATH_FLAG
 from girder_zarr.errors import EditError
 from girder_zarr.image.canvas.scratch import Scratch, is_owned
 
+from .frame_values import Room
 from .mailbox import Mailbox, take
 from .tiles import NewTile
 
@@ -88,7 +89,7 @@ class SharedMixin:
     def _acceptAssociated(self, key: str | None, pixels: np.ndarray) -> None:
         raise NotImplementedError
 
-    def _changed(self) -> None:
+    def _changed(self, *, later: bool = False) -> None:
         raise NotImplementedError
 
     def _frameAxesNow(self) -> tuple[str, ...]:
@@ -98,6 +99,7 @@ class SharedMixin:
     def _own(self, scratch: Scratch) -> None:
         """Make this the image that holds the pixels."""
         self._scratch = scratch
+        self._room = Room()
         # the map refers to its source; as strongly, memory would stay until the garbage collector comes by
         self._map._ts = weakref.proxy(self)
         self._sinkLock = threading.RLock()
@@ -169,7 +171,7 @@ class SharedMixin:
                         self._acceptAssociated(*found)
             finally:
                 if changed:
-                    self._changed()
+                    self._changed(later=True)
 
 
 def scratch_of(path: str, temporary: Any = None) -> Scratch:

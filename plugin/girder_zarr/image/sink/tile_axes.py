@@ -38,16 +38,16 @@ class AxesMixin:
     _frameAxes: list[str] | None
     _frameUnits: dict[str, str] | None
     _frameValues: np.ndarray | None
+    _hasOddValues: bool
 
     def _describedCanvas(self, extent: CanvasExtent) -> Multiscale:
-        """Return the metadata of the image as it is on the canvas: frame axes, y, x, bands."""
-        axes = [*self._frameAxesOf(extent.axes, extent), *self._planeAxes(), Axis('s', 'channel')]
-        scales, offsets = self._transforms(axes, 0, 0)
-        if self._edited is None:
-            # as large-image-source-zarr 1.35.6 shows a new image; a file says what positions stand for
-            sizes = dict(zip(extent.axes, extent.sizes, strict=True))
-            shown = axis_values(self._frameValues, self._frameAxes or [], extent.axes, sizes, zeros=True)
-            axes = [replace(axis, values=shown.get(axis.name, axis.values)) for axis in axes]
+        """Return the metadata of the image as it is on the canvas: frame axes, y, x, bands.
+
+        Units, values and steps of the frame axes are left to `_valued`: this is done for each tile.
+        """
+        frame_axes = [self._storedAxis(name) for name in extent.axes]
+        axes = [*frame_axes, *self._planeAxes(), Axis('s', 'channel')]
+        scales, offsets = self._transforms(axes[len(frame_axes) :], 0, 0)
         channels = None
         if self._channelNames:
             shape = (*extent.sizes, extent.height, extent.width, extent.bands)
@@ -56,6 +56,46 @@ class AxesMixin:
         offset = tuple(offsets.get(axis.name, 0.0) for axis in axes)
         level = Level('0', scale, offset, tuple(axis.name in scales for axis in axes))
         return Multiscale(tuple(axes), (level,), channels=channels)
+
+    def _valued(self, multiscale: Multiscale, extent: CanvasExtent) -> Multiscale:
+        """Return what `_describedCanvas` did, with units, values and steps of the frame axes.
+
+        :param multiscale: with any levels; those of y and x stay as they are.
+        """
+        axes = self._frameAxesOf(extent.axes, extent)
+        scales, offsets = self._transforms(axes, 0, 0)
+        if self._edited is None:
+            # as large-image-source-zarr 1.35.6 shows a new image; a file says what positions stand for
+            sizes = dict(zip(extent.axes, extent.sizes, strict=True))
+            shown = axis_values(self._frameValues, self._frameAxes or [], extent.axes, sizes, zeros=True)
+            axes = [replace(axis, values=shown.get(axis.name, axis.values)) for axis in axes]
+        count = len(axes)
+        scale = tuple(scales.get(axis.name, 1.0) for axis in axes)
+        offset = tuple(offsets.get(axis.name, 0.0) for axis in axes)
+        given = tuple(axis.name in scales for axis in axes)
+        levels = tuple(
+            replace(
+                level,
+                scale=(*scale, *level.scale[count:]),
+                translation=(*offset, *level.translation[count:]),
+                given=(*given, *level.given[count:]),
+            )
+            for level in multiscale.levels
+        )
+        return replace(multiscale, axes=(*axes, *multiscale.axes[count:]), levels=levels)
+
+    def _isDescribable(self) -> bool:
+        """Return whether values can be described later without an error that is addTile's to raise."""
+        if self._frameValues is None:
+            return True
+        count = len(self._frameAxes or ())
+        fits = self._frameValues.ndim == count + 1 and self._frameValues.shape[-1] >= count
+        return fits and not self._hasOddValues
+
+    def _storedAxis(self, name: str) -> Axis:
+        """Return an axis as the file has it, or a new one."""
+        stored = None if self._edited is None else self._edited.axis(name)
+        return stored or Axis(name, DEFAULT_AXIS_TYPES.get(name, 'custom'))
 
     def _frameAxesOf(self, order: Sequence[str], extent: CanvasExtent) -> list[Axis]:
         """Return the frame axes with their units and values.
@@ -69,8 +109,7 @@ class AxesMixin:
             units['z'] = UNIT
         found = []
         for name in order:
-            stored = None if self._edited is None else self._edited.axis(name)
-            axis = stored or Axis(name, DEFAULT_AXIS_TYPES.get(name, 'custom'))
+            axis = self._storedAxis(name)
             unit = units.get(name)
             if unit == axis.unit and self._isUnsized(name) and name not in values:
                 unit = None  # a size of 1 has to be written, which would be one of this unit
