@@ -9,6 +9,7 @@ from support.browser import check_accessible, drop_files, keep_screenshot
 from support.microscopes import PROGRAMS
 from support.page_files import SIDE, imagej_of_one_directory, mmstack, ome, plain
 from support.session_pages import (
+    assert_fits,
     encoded,
     finalized,
     in_girder,
@@ -72,6 +73,8 @@ def test_files_lie_where_their_tags_say(new_session, girder, folder, tmp_path, p
     if program == 'ome_tiffs':
         check_accessible(page, '.g-zarr-page')
         keep_screenshot(page, 'new-session-own-positions')
+        page.set_viewport_size({'width': 390, 'height': 1000})
+        assert_fits(page)
     send(page)
     page.get_by_role('heading', name='Upload finished').wait_for()
     session = finalized(page, girder)

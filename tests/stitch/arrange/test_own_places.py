@@ -1,8 +1,11 @@
 """Positions that lie in TIFFs: a plan of what each file says of itself is that of the command line."""
 
+from __future__ import annotations
+
 import io
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,21 +20,26 @@ from girder_zarr.stitch.positions.recognise import own_places, recognise
 from support.microscopes import PROGRAMS
 from support.tile_folders import TILE
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from girder_zarr.stitch.positions.entry import PositionSet
+
 OWN = ('ome_tiffs', 'metaxpress', 'mmstack', 'mmstack_together')
 
 
-def said(folder, planes=20_000):
+def said(folder: Path) -> list[dict[str, Any]]:
     """What the server would answer of the files of a folder, through JSON."""
     files = []
     for name in FileLookup(folder).images:
         with (folder / name).open('rb') as stream:
-            own = own_places(stream, f'scan/{name}', min(planes, formats.count_pages(stream)))
+            own = own_places(stream, f'scan/{name}', formats.count_pages(stream))
         more = {} if own is None else {'places': json.loads(json.dumps(places_json(own)))}
         files.append({'name': name, 'width': TILE[1], 'height': TILE[0], **more})
     return files
 
 
-def of_request(positions):
+def of_request(positions: PositionSet) -> dict[str, Any]:
     """The same patches as a request that gives each its place."""
     patches = [
         {
@@ -44,7 +52,7 @@ def of_request(positions):
 
 
 @pytest.mark.parametrize('program', OWN)
-def test_a_plan_equals_what_the_command_line_finds(tmp_path, program):
+def test_a_plan_equals_what_the_command_line_finds(tmp_path: Path, program: str) -> None:
     made = PROGRAMS[program](tmp_path)
     line = recognise(made.source).positions
     found = plan_of({'files': said(tmp_path)})
@@ -62,7 +70,7 @@ def test_a_plan_equals_what_the_command_line_finds(tmp_path, program):
     assert len(found['placements']) == len(line.entries) >= 6
 
 
-def test_the_summary_of_a_stack_counts(tmp_path):
+def test_the_summary_of_a_stack_counts(tmp_path: Path) -> None:
     frames = [{'XPositionUm': 3.0, 'YPositionUm': 4.5, 'Channel': name} for name in ('DAPI', 'FITC')]
     for at in range(2):
         with tifffile.TiffWriter(tmp_path / f'stack_{at}.tif') as tiff:
@@ -74,6 +82,7 @@ def test_the_summary_of_a_stack_counts(tmp_path):
                 )  # fmt: skip
         with_summary(tmp_path / f'stack_{at}.tif', {'ChNames': ['FITC', 'DAPI'], 'PixelSize_um': 0.5})
     line = recognise(tmp_path).positions
+    assert line.pixel_size is not None
     assert (line.pixel_size.x, dict(line.channel_names)) == (0.5, {0: 'FITC', 1: 'DAPI'})
     assert [dict(one.index) for one in line.entries] == [{'c': 1}, {'c': 0}] * 2
     found = plan_of({'files': said(tmp_path)})
@@ -83,18 +92,18 @@ def test_the_summary_of_a_stack_counts(tmp_path):
     assert found['spec']['channelNames'] == ['FITC', 'DAPI']
 
 
-def with_summary(path, summary):
+def with_summary(path: Path, summary: dict[str, Any]) -> None:
     """Let a TIFF begin as an MMStack: the summary behind byte 40, and all else behind it."""
     text = json.dumps(summary).encode().ljust(2048)
     head = b'\0' * 24 + (2355492).to_bytes(4, 'little') + len(text).to_bytes(4, 'little') + text
     path.write_bytes(moved(path.read_bytes(), head))
 
 
-def moved(data, head):
+def moved(data: bytes, head: bytes) -> bytes:
     """A TIFF of classic form whose directories and values lie behind `head`."""
     by, out = len(head), bytearray(data[:8] + head + data[8:])
 
-    def add(at):
+    def add(at: int) -> int:
         out[at : at + 4] = (int.from_bytes(out[at : at + 4], 'little') + by).to_bytes(4, 'little')
         return int.from_bytes(out[at : at + 4], 'little')
 
@@ -112,7 +121,7 @@ def moved(data, head):
     return bytes(out)
 
 
-def test_a_file_without_a_position_is_named(tmp_path):
+def test_a_file_without_a_position_is_named(tmp_path: Path) -> None:
     PROGRAMS['ome_tiffs'](tmp_path)
     files = said(tmp_path)
     tifffile.imwrite(tmp_path / 'other.tif', np.zeros(TILE, np.uint16))
@@ -129,7 +138,7 @@ def test_a_file_without_a_position_is_named(tmp_path):
     assert 'expected a position by OME' in found['refusals'][0]['message']
 
 
-def test_names_and_tables_come_before_places(tmp_path):
+def test_names_and_tables_come_before_places(tmp_path: Path) -> None:
     PROGRAMS['ome_tiffs'](tmp_path)
     files = said(tmp_path)[:2]
     found = plan_of({'files': files, 'pattern': 'tile_{field}.ome.tif', 'scan': {'columns': 2}})
@@ -139,7 +148,7 @@ def test_names_and_tables_come_before_places(tmp_path):
     assert [one['x'] for one in found['placements']] == [0, 40]
 
 
-def test_a_document_of_several_files_is_asked_for_one(tmp_path):
+def test_a_document_of_several_files_is_asked_for_one(tmp_path: Path) -> None:
     """Each file of an acquisition may hold what all are; only its own pages count, by its name."""
     made = PROGRAMS['ome_companion'](tmp_path)
     text = (made.source / 'scan.companion.ome').read_text(encoding='utf-8').encode()
@@ -148,6 +157,7 @@ def test_a_document_of_several_files_is_asked_for_one(tmp_path):
         for _ in range(2):
             tiff.write(np.zeros(TILE, np.uint16), photometric='minisblack', metadata=None, description=text)
     own = own_places(stream, 'scan/tile_3.ome.tif', 2)
+    assert own is not None
     assert len(own.planes) == 2
     line = recognise(made.source).positions
     assert {(one.x, one.y) for one in own.planes} == {
@@ -184,13 +194,13 @@ PLANE = {'x': 1.0, 'y': 2.0}
         ({'program': 'OME', 'planes': [{'page': 0}]}, 'one at least with x and y'),
     ],
 )
-def test_malformed_places_are_refused(places, words):
+def test_malformed_places_are_refused(places: Any, words: str) -> None:
     with pytest.raises(GirderZarrError) as refused:
         plan_of({'files': [{'name': 'a.tif', 'width': 4, 'height': 4, 'places': places}]})
     assert words in str(refused.value)
 
 
-def test_planes_of_all_files_are_counted():
+def test_planes_of_all_files_are_counted() -> None:
     places = {'program': 'OME', 'planes': [{**PLANE, 'page': at} for at in range(10_001)]}
     files = [{'name': f'{at}.tif', 'width': 4, 'height': 4, 'places': places} for at in range(2)]
     with pytest.raises(GirderZarrError, match='at most 20000 pages in all'):

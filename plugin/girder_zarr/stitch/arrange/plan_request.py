@@ -37,7 +37,6 @@ _FIELDS = {'spec', 'patches', 'files', 'positions', 'pattern', 'preset', 'orient
 _PATCH = {'key', 'file', 'width', 'height', 'bands', 'dtype', 'x', 'y', 'unit', 'row', 'column', 'index',
           'c', 'z', 't', 'field', 'well', 'page'}  # fmt: skip
 _PLACES = {'program', 'planes', 'pixelSizes', 'steps', 'heights', 'channels', 'notes'}
-_KINDS = {list: 'a list', dict: 'an object'}
 _WHOLE = ('row', 'column', 'field', 'page', 'c', 'z', 't')
 
 
@@ -309,7 +308,8 @@ def _some(where: str, value: Any, kind: type) -> Any:
     if value is None:
         return kind()
     if not isinstance(value, kind):
-        raise InvalidInputError(f'{where}: expected {_KINDS[kind]}, found {type(value).__name__}.')
+        expected = 'a list' if kind is list else 'an object'
+        raise InvalidInputError(f'{where}: expected {expected}, found {type(value).__name__}.')
     return value
 
 

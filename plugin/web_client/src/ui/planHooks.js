@@ -96,6 +96,8 @@ function useTarget({ folderId, sessionId }) {
 /** What somebody has chosen and said so far, and what follows from it. */
 function usePlan(folderId) {
     const [chosen, setChosen] = useState([]);
+    // Files may be listed while others are added: those of the last rendering may not be all.
+    const latest = useRef([]);
     const [source, setSource] = useState({ kind: 'names', pattern: null, preset: '', table: null, well: null });
     const [along, setAlong] = useState('auto');
     const [arrangement, setArrangement] = useState(ARRANGEMENT);
@@ -114,17 +116,18 @@ function usePlan(folderId) {
     }, [found]);
 
     async function add(files) {
-        const all = new Map([...chosen, ...files].map((one) => [one.path, one]));
-        const next = sorted([...all.values()]);
-        setChosen([...all.values()]);
+        const all = new Map([...latest.current, ...files].map((one) => [one.path, one]));
+        latest.current = [...all.values()];
+        const next = sorted(latest.current);
+        setChosen(latest.current);
         setRemoved(new Set());
         setMoved(new Map());
         const table = preferred(next.tables);
         if (table && files.includes(table)) {
             await useTable(table);
         } else if (!source.table) {
-            setSource({ ...source, kind: 'names', pattern: null, preset: '', well: null });
-            setArrangement({ ...arrangement, columns: Math.ceil(Math.sqrt(next.tiles.length)) });
+            setSource((before) => ({ ...before, kind: 'names', pattern: null, preset: '', well: null }));
+            setArrangement((before) => ({ ...before, columns: Math.ceil(Math.sqrt(next.tiles.length)) }));
         }
     }
     async function useTable({ file, path }) {
@@ -141,7 +144,7 @@ function usePlan(folderId) {
     /** The places in the tags of the files; those of a stage stay what they are. */
     function useOwn() {
         setArrangement((before) => ({ ...before, fromZero: false }));
-        setSource({ ...source, kind: 'own', well: null });
+        setSource((before) => ({ ...before, kind: 'own', well: null }));
     }
     /** Take over what the server has found in the names; where they say nothing, their order does. */
     function follow({ answer, failure: refused }) {
