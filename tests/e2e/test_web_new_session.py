@@ -6,8 +6,10 @@ import tifffile
 
 from girder_zarr.stack.demo_job import read_picture
 from support.browser import check_accessible, drop_files, keep_screenshot
+from support.microscopes import PROGRAMS
 from support.page_files import SIDE, imagej_of_one_directory, mmstack, ome, plain
 from support.session_pages import (
+    assert_fits,
     encoded,
     finalized,
     in_girder,
@@ -17,6 +19,7 @@ from support.session_pages import (
     sent_requests,
     stored_pixels,
 )
+from support.tile_folders import TILE
 
 PAGED = {'ome.tif': ome, 'imagej.tif': imagej_of_one_directory}
 
@@ -53,6 +56,54 @@ def test_a_file_of_pages_is_sent_once(new_session, girder, folder, tmp_path, nam
         plane = image[tuple(index[axis] for axis in axes)]
         assert np.array_equal(plane[:, :SIDE], pixels)
         assert np.array_equal(plane[:, SIDE:], pixels)
+
+
+@pytest.mark.parametrize('program', ['ome_tiffs', 'metaxpress', 'mmstack_together'])
+def test_files_lie_where_their_tags_say(new_session, girder, folder, tmp_path, program):
+    made = PROGRAMS[program](tmp_path)
+    paths = sorted(path for path in tmp_path.iterdir() if path.suffix.lower() == '.tif')
+    page = new_session
+    drop_files(page, page.locator('.g-zarr-drop'), paths)
+    name = {'ome_tiffs': 'OME', 'metaxpress': 'MetaXpress'}.get(program, 'Micro-Manager')
+    page.get_by_text(f'{len(paths)} of {len(paths)} images have a position, by {name}.').wait_for()
+    assert page.get_by_label('The files\u2019 own positions').is_checked()
+    height, width = made.picture.shape[-2:]
+    page.locator('.g-zarr-findings').get_by_text(f'{width} \u00d7 {height} pixels').wait_for()
+    assert page.get_by_text('Cannot be patches').count() == 0
+    if program == 'ome_tiffs':
+        check_accessible(page, '.g-zarr-page')
+        keep_screenshot(page, 'new-session-own-positions')
+        page.set_viewport_size({'width': 390, 'height': 1000})
+        assert_fits(page)
+    send(page)
+    page.get_by_role('heading', name='Upload finished').wait_for()
+    session = finalized(page, girder)
+    assert np.array_equal(stored_pixels(girder, session, tmp_path), made.picture)
+    assert session['spec']['pixelSize']['x'] == made.pixel
+    assert session['spec']['channelNames'] == made.channels
+
+
+def test_who_says_otherwise_is_followed(new_session, girder, folder, tmp_path):
+    made = PROGRAMS['ome_tiffs'](tmp_path)
+    odd = tmp_path / 'tile_9.tif'
+    tifffile.imwrite(odd, np.zeros(TILE, np.uint16), photometric='minisblack')
+    paths = [*sorted(tmp_path.glob('*.ome.tif')), odd]
+    # Some of them in Girder: the server reads their tags there.
+    in_girder(girder, folder, {path.name: path.read_bytes() for path in paths[:2]})
+    page = new_session
+    page.get_by_role('button', name='Choose in Girder').click()
+    page.get_by_role('button', name='Add the whole folder').click()
+    page.locator('.g-zarr-pick-files').set_input_files(paths[2:])
+    page.get_by_text('6 of 7 images have a position, by OME.').wait_for()
+    page.get_by_text('tile_9.tif: expected a position in its tags, as others have; found none.').wait_for()
+    page.get_by_label('A grid, in the order of the names').check()
+    page.get_by_label('Columns').wait_for()
+    page.get_by_label('The files\u2019 own positions').check()
+    page.get_by_text('6 of 7 images have a position, by OME.').wait_for()
+    send(page)
+    page.get_by_role('heading', name='Upload finished').wait_for()
+    image = stored_pixels(girder, finalized(page, girder), tmp_path)
+    assert np.array_equal(image, made.picture)
 
 
 def test_pages_of_which_a_file_says_nothing(new_session, girder, folder, tmp_path):

@@ -222,7 +222,7 @@ def test_pictures_of_a_large_plate_are_asked_for_as_they_come_into_sight(page, s
     page.keyboard.press('Enter')
     page.wait_for_url('**well=P%2F48*')
     # The fields of the well that is opened come before the wells that wait.
-    page.locator('.g-zarr-field img').wait_for()
+    page.locator('.g-zarr-plate-field img').wait_for()
     assert page.locator('td.g-zarr-well').first.bounding_box()['width'] >= 28
     assert not any('tile_frames' in url for url in asked)
 

@@ -114,6 +114,52 @@ test('each file is asked for once, those in Girder and those of pages by the ser
     assert.deepEqual(asked.slice(3), [[2, 'z']]);
 });
 
+test('a file of one page is asked for where its tags may say where it lies', async () => {
+    const asked = [];
+    const headers = new Headers(async ({ files }) => {
+        asked.push(...files.map(({ name, tiff: data }) => [name, Buffer.from(data, 'base64').includes('FITC')]));
+        return files.map(({ name }) => ({ places: { program: 'OME', planes: [{ x: name.length, y: 0 }] } }));
+    });
+    const frame = JSON.stringify({ XPositionUm: 1, YPositionUm: 2, Channel: 'FITC' });
+    const tiles = [
+        tile('plain', tiff([[...size, text(270, '{"shape": [3, 4]}'), ...gray]])),
+        tile('ome', tiff([[...size, text(270, '<OME><Plane PositionX="1"/></OME>'), ...gray]])),
+        tile('metamorph', tiff([[...size, text(270, '<MetaData id="stage-position-x"/>'), ...gray]])),
+        tile('stack', tiff([[...size, ...gray, text(51123, frame)]]))
+    ];
+    const found = new Map();
+    const look = () => headers.read(tiles, {
+        along: 'auto', signal: new AbortController().signal, onFound: (key, one) => found.set(key, one)
+    });
+    await look();
+    assert.deepEqual(asked.sort(), [['metamorph', false], ['ome', false], ['stack', true]]);
+    assert.deepEqual([...found.values()].filter(({ places }) => !places).map(({ width }) => width), [4]);
+    assert.equal(found.get('ome').places.planes[0].x, 3);
+    await look();
+    assert.equal(asked.length, 3);
+});
+
+test('the summary of an MMStack is kept, as far as it says what pages are', async () => {
+    const bytes = new Uint8Array(await tiff([[...size, text(51123, '{"XPositionUm":1}')]]).arrayBuffer());
+    const moved = new Uint8Array(bytes.length);
+    moved.set(bytes);
+    const summary = JSON.stringify({ ChNames: ['a'], PixelSize_um: 0.5, Comment: 'x'.repeat(40) });
+    const place = 50000;
+    const view = new DataView(moved.buffer);
+    // The directory moves behind the summary, which begins at byte 40.
+    moved.copyWithin(place, 64, 64 + 200);
+    view.setUint32(4, place, true);
+    view.setUint32(32, 2355492, true);
+    view.setUint32(36, summary.length, true);
+    moved.set(new TextEncoder().encode(summary), 40);
+    const found = await directoriesOf(new Blob([moved]));
+    const head = new DataView(found.buffer);
+    const length = head.getUint32(36, true);
+    assert.equal(head.getUint32(32, true), 2355492);
+    assert.equal(new TextDecoder().decode(found.subarray(40, 40 + length)), '{"ChNames":["a"],"PixelSize_um":0.5}\0');
+    assert.equal(read(found)[0][51123], '{"XPositionUm":1}');
+});
+
 test('a question that got lost is asked again', async () => {
     let isLost = true;
     const headers = new Headers(async ({ files }) => {

@@ -34,7 +34,7 @@ test('a TIFF says its size wherever its directory lies, in either order of bytes
             });
             view.setUint32(offset + 2 + tags.length * 12, isLittle ? 0 : 8, isLittle);
             assert.deepEqual(await readHeader(new Blob([view.buffer])),
-                { format: 'tiff', width: 640, height: 480, bands: 1, dtype: 'uint16', hasPages: !isLittle });
+                { format: 'tiff', width: 640, height: 480, bands: 1, dtype: 'uint16', hasPages: !isLittle, hasWords: false });
         }
     }
 });
@@ -54,7 +54,7 @@ test('the bits of an RGB TIFF stand elsewhere in the file', async () => {
     });
     [150, 152, 154].forEach((at) => view.setUint16(at, 8, true));
     assert.deepEqual(await readHeader(new Blob([view.buffer])),
-        { format: 'tiff', width: 64, height: 32, bands: 3, dtype: 'uint8', hasPages: false });
+        { format: 'tiff', width: 64, height: 32, bands: 3, dtype: 'uint8', hasPages: false, hasWords: false });
 });
 
 test('an npy file says its shape', async () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { askedOf, fieldsOf, kindsOf, patchesOf, placesOf, readPlan, sorted } from '../src/lib/plan.js';
+import {
+    askedOf, fieldsOf, headersFor, kindsOf, patchesOf, placesOf, readPlan, sayPlaces, sorted
+} from '../src/lib/plan.js';
 
 const chosen = (...paths) => paths.map((path) => ({ path, file: { name: path.split('/').pop() } }));
 
@@ -76,6 +78,26 @@ test('each page of a file is a patch', () => {
     ]);
     const places = placesOf(patches, { headers, arrangement: {}, removed: new Set(['stack.tif@0']), moved: new Map() });
     assert.deepEqual(places.map(({ key, width, index }) => [key, width, index]), [['stack.tif@3', 10, { c: 1 }]]);
+});
+
+test('what files say of their own places is sent as the server said it', () => {
+    const { tiles } = sorted(chosen('a.tif', 'b.tif', 'c.png'));
+    const places = { program: 'OME', planes: [{ page: 0, x: 1.5, y: 2 }] };
+    const headers = new Map([
+        ['a.tif', { width: 10, height: 8, pages: [{ page: 0, index: {} }], places }],
+        ['b.tif', { width: 10, height: 8, places, message: 'has pages of 2 positions.' }], ['c.png', null]
+    ]);
+    assert.equal(sayPlaces(headers), true);
+    assert.equal(sayPlaces(new Map([...headers].slice(1))), false);
+    const source = { kind: 'own', pattern: null, preset: '', table: null, well: null };
+    const asked = JSON.parse(JSON.stringify(askedOf(tiles, { headers, source, arrangement: {}, spec: {} })));
+    assert.deepEqual(asked, { spec: {}, files: [
+        { name: 'a.tif', width: 10, height: 8, places }, { name: 'b.tif', width: 10, height: 8, places },
+        { name: 'c.png', width: 10, height: 8 }
+    ] });
+    // A file of several positions is a patch only by what it says of them.
+    assert.equal(headersFor(headers, source).get('b.tif').message, undefined);
+    assert.equal(headersFor(headers, { ...source, kind: 'names' }), headers);
 });
 
 test('a file of several places without pages is not sent in part', () => {

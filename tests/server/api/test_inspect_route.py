@@ -5,15 +5,19 @@ import io
 import json
 
 import pytest
+import tifffile
 from girder.models.file import File
 from girder.models.folder import Folder
 from girder.models.item import Item
 from girder.models.upload import Upload
 
 from girder_zarr.server.ingest import file_headers
+from girder_zarr.stitch.positions.recognise import recognise
 from support import page_files
 from support.girder_images import upload
+from support.microscopes import PROGRAMS
 from support.server import png, random_pixels
+from support.tile_folders import TILE
 
 pytestmark = pytest.mark.plugin('zarr')
 
@@ -96,6 +100,9 @@ def test_an_item_of_several_files_or_none(api, folder, people):
         ({'files': []}, 400, 'a list of files'),
         ({'files': [{'itemId': 'x', 'tiff': 'x'}]}, 400, 'itemId or tiff'),
         ({'files': [{'itemId': 3}]}, 400, 'expected a text'),
+        ({'files': [{'itemId': 'x', 'name': 'x'}]}, 400, 'itemId or tiff'),
+        ({'files': [{'tiff': 'x', 'name': 3}]}, 400, 'files[0].name: expected a text'),
+        ({'files': [{'tiff': 'x', 'name': 'n' * 1025}]}, 400, 'files[0].name: expected at most 1024'),
         ({'files': [{'itemId': 'nothing'}]}, 404, 'no item'),
         ({'files': [{'tiff': 'AAAA'}], 'pages': 'q'}, 400, 'pages: expected one of'),
         ({'files': [{'tiff': 'AAAA'}], 'more': 1}, 400, 'more: expected'),
@@ -108,6 +115,66 @@ def test_a_bad_request_is_refused(api, folder, body, status, words):
     found, answer = inspect(api, folder, **body)
     assert found == status, answer
     assert words in answer['message']
+
+
+@pytest.mark.parametrize('program', ['ome_tiffs', 'metaxpress', 'mmstack', 'mmstack_together'])
+def test_files_that_say_where_they_lie(api, folder, people, tmp_path, program):
+    made = PROGRAMS[program](tmp_path)
+    paths = sorted(path for path in tmp_path.iterdir() if path.suffix.lower() == '.tif')
+    tiffs = [
+        {'tiff': base64.b64encode(path.read_bytes()).decode(), 'name': f'scan/{path.name}'} for path in paths
+    ]
+    _, answer = inspect(api, folder, tiffs)
+    items = [item_of(folder, people['owner'], path.name, path.read_bytes())[0] for path in paths]
+    _, of_items = inspect(api, folder, [{'itemId': one} for one in items])
+    assert [one['places'] for one in of_items['files']] == [one['places'] for one in answer['files']]
+    assert {(one['width'], one['height']) for one in of_items['files']} == {(TILE[1], TILE[0])}
+    # these have one image a page by their OME-XML: they are patches only by their places
+    assert {one.get('code') for one in of_items['files']} == {415 if program.startswith('mmstack') else None}
+    files = [
+        {'name': path.name, 'width': TILE[1], 'height': TILE[0], 'places': one['places']}
+        for path, one in zip(paths, answer['files'], strict=True)
+    ]
+    status, found = plan(api, folder, files=files)
+    assert status == 200, found
+    line = recognise(made.source).positions
+    pixels = {
+        (
+            one.key,
+            one.page,
+            round(one.x / made.pixel) - made.place[1],
+            round(one.y / made.pixel) - made.place[0],
+        )
+        for one in line.entries
+    }
+    left = {axis: found['origin'][axis] for axis in 'xy'}
+    assert {
+        (one['key'], one.get('page'), one['x'] - left['x'], one['y'] - left['y'])
+        for one in found['placements']
+    } == pixels
+    assert (found['program'], found['placedBy']) == (line.program, 'position')
+    _, unnamed = inspect(api, folder, [{'tiff': tiffs[0]['tiff']}])
+    assert 'places' not in unnamed['files'][0]
+
+
+def test_planes_of_all_files_are_bounded(api, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(file_headers, 'MAX_PAGES', 3)
+    PROGRAMS['ome_tiffs'](tmp_path)
+    data = base64.b64encode((tmp_path / 'tile_0.ome.tif').read_bytes()).decode()
+    _, answer = inspect(api, folder, [{'tiff': data, 'name': 'tile_0.ome.tif'}] * 2)
+    first, second = answer['files']
+    assert len(first['places']['planes']) == 2
+    assert (second['code'], 'places' in second) == (413, False)
+
+
+def test_tags_of_too_many_bytes_are_not_looked_at(api, folder):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, random_pixels(8, 8), metadata=None, description='<MetaData>' + ' ' * 100)
+    data = bytearray(stream.getvalue())
+    at = data.index((270).to_bytes(2, 'little') + (2).to_bytes(2, 'little'))
+    data[at + 4 : at + 8] = (2**31 - 1).to_bytes(4, 'little')
+    _, answer = inspect(api, folder, [{'tiff': base64.b64encode(data).decode(), 'name': 'a.tif'}])
+    assert answer['files'][0]['code'] == 415
 
 
 def plan(api, folder, **body):

@@ -63,8 +63,9 @@ class PlanRoutes:
         Description('Say what files would be as patches: sizes, types and pages.')
         .notes(
             'The body is {"folderId", "files", "pages"}; each file is {"itemId"}, an item of one file, or '
-            '{"tiff"}, the directories of a TIFF in base64, of which the pages are wanted. Only headers are '
-            'read. A file that cannot be a patch has a message in the answer.'
+            '{"tiff", "name"}, the directories of a TIFF in base64, of which the pages are wanted, and where '
+            'its tags say that they lie. Only headers are read. A file that cannot be a patch has a message '
+            'in the answer.'
         )
         .param('body', 'A JSON object.', paramType='body')
         .errorResponse('A field is missing, unknown or malformed.')

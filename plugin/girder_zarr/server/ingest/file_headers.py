@@ -16,7 +16,9 @@ from girder_zarr.server.common.http_errors import status_of
 from girder_zarr.server.sessions.access import readable_folders
 from girder_zarr.server.storage.file_bytes import open_bytes
 from girder_zarr.server.storage.file_stream import FileStream
+from girder_zarr.stitch.arrange.plan_request import places_json
 from girder_zarr.stitch.formats import registry as formats
+from girder_zarr.stitch.positions.recognise import own_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 MAX_FILES = 200
 #: Pages of all files of one request: what an answer lists.
 MAX_PAGES = 20_000
+#: Characters of the name of a file.
+MAX_NAME = 1024
 #: Of a header, nothing but tags is read, here and there.
 _BUFFER = 2**14
 
@@ -37,10 +41,11 @@ def describe(body: Mapping[str, Any], user: Document, limits: StitchLimits) -> l
     """Return for each file of a request what it is, in their order.
 
     :param body: ``files``, each with an ``itemId``, or with the directories of a ``tiff`` (base64), without
-        pixels; and ``pages``, along which axis pages lie (``auto``, c, z or t).
+        pixels, and its ``name``; and ``pages``, along which axis pages lie (``auto``, c, z or t).
     :returns: ``format``, ``width``, ``height``, ``bands`` and ``dtype`` (of items only), ``pages`` (``[{page,
-        index}]``, where there are several), ``itemId``, ``fileId``, ``name`` and ``size``; or ``message`` and
-        ``code`` where it cannot be a patch.
+        index}]``, where there are several), ``places`` (where its tags say that its pages lie, of a file
+        whose name is known), ``itemId``, ``fileId``, ``name`` and ``size``; or ``message`` and ``code``
+        where it cannot be a patch, unless by its places.
     :raises InvalidInputError: the request is malformed. :raises LimitExceededError: there are too many files.
     """
     unknown = sorted(set(body) - {'files', 'pages'})
@@ -58,15 +63,18 @@ def describe(body: Mapping[str, Any], user: Document, limits: StitchLimits) -> l
     for one in asked:
         try:
             if 'tiff' in one:
-                described = _pages_of(io.BytesIO(_bytes(one['tiff'])), along, left)
+                described = _planes_of(io.BytesIO(_bytes(one['tiff'])), one.get('name'), along, left, user)
             else:
-                described = _of_item(items.get(one['itemId']), one['itemId'], along, limits, left)
+                described = _of_item(items.get(one['itemId']), one['itemId'], along, limits, left, user)
         except GirderZarrError as error:
-            sentence = shown_to(user, str(error))
-            described = {**_named(one), 'message': sentence, 'code': status_of(error)}
-        left -= len(described.get('pages', ()))
+            described = {**_named(one), **_refused(error, user)}
+        left -= max(len(described.get('pages', ())), len(described.get('places', {}).get('planes', ())))
         found.append(described)
     return found
+
+
+def _refused(error: GirderZarrError, user: Document) -> dict[str, Any]:
+    return {'message': shown_to(user, str(error)), 'code': status_of(error)}
 
 
 def _named(one: Mapping[str, str]) -> dict[str, Any]:
@@ -79,11 +87,15 @@ def _asked(files: Any) -> list[dict[str, str]]:
     if len(files) > MAX_FILES:
         raise LimitExceededError(f'files: expected at most {MAX_FILES}, found {len(files)}.')
     for at, one in enumerate(files):
-        if not isinstance(one, dict) or len(one) != 1 or not set(one) <= {'itemId', 'tiff'}:
-            raise InvalidInputError(f'files[{at}]: expected an object with itemId or tiff.')
-        ((name, value),) = one.items()
-        if not isinstance(value, str):
-            raise InvalidInputError(f'files[{at}].{name}: expected a text, found {type(value).__name__}.')
+        if not isinstance(one, dict) or set(one) not in ({'itemId'}, {'tiff'}, {'tiff', 'name'}):
+            raise InvalidInputError(
+                f'files[{at}]: expected an object with itemId or tiff, and name with tiff.'
+            )
+        for name, value in one.items():
+            if not isinstance(value, str):
+                raise InvalidInputError(f'files[{at}].{name}: expected a text, found {type(value).__name__}.')
+        if len(one.get('name', '')) > MAX_NAME:
+            raise InvalidInputError(f'files[{at}].name: expected at most {MAX_NAME} characters.')
     return files
 
 
@@ -103,7 +115,12 @@ def _readable_items(ids: Sequence[str], user: Document) -> dict[str, Document]:
 
 
 def _of_item(
-    item: Document | None, item_id: str, along: formats.PageAxis, limits: StitchLimits, left: int
+    item: Document | None,
+    item_id: str,
+    along: formats.PageAxis,
+    limits: StitchLimits,
+    left: int,
+    user: Document,
 ) -> dict[str, Any]:
     files = [] if item is None else list(Item().childFiles(item, limit=2))
     if item is None or not files:
@@ -114,8 +131,9 @@ def _of_item(
     if not file.get('size') or not file.get('assetstoreId'):
         raise InvalidInputError(f'The file {file["name"][:80]} is empty or only a link; expected an image.')
     stream = io.BufferedReader(FileStream(open_bytes(file)), _BUFFER)
-    described = _pages_of(stream, along, left)
-    page = formats.PageAt(described['pages'][0]['page']) if described.get('pages') else None
+    described = _planes_of(stream, file['name'], along, left, user)
+    planes = described.get('pages') or described.get('places', {}).get('planes') or [{}]
+    page = formats.PageAt(planes[0]['page']) if 'page' in planes[0] else None
     info = formats.inspect(stream, limits.for_formats, page=page)
     height, width, bands = info.shape
     return {
@@ -130,6 +148,24 @@ def _of_item(
         'dtype': info.dtype,
         **described,
     }
+
+
+def _planes_of(
+    stream: IO[bytes], name: str | None, along: formats.PageAxis, left: int, user: Document
+) -> dict[str, Any]:
+    """Return pages and places of a file.
+
+    :raises GirderZarrError: its pages are not known, and it does not say where they lie.
+    """
+    most = min(left, formats.count_pages(stream)) if name else 0
+    own = own_places(stream, name, most) if name and most else None
+    places = {} if own is None else {'places': places_json(own)}
+    try:
+        return {**_pages_of(stream, along, left), **places}
+    except GirderZarrError as error:
+        if own is None:
+            raise
+        return {**places, **_refused(error, user)}
 
 
 def _pages_of(stream: IO[bytes], along: formats.PageAxis, most: int) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.errors import InvalidInputError, LimitExceededError
-from girder_zarr.stitch.positions.entry import PatchEntry, PositionSet, finish, key_of
+from girder_zarr.stitch.positions.entry import OwnPlaces, OwnPlane, PatchEntry, PositionSet, finish, key_of
 from girder_zarr.stitch.positions.reading import FileLookup
-from girder_zarr.stitch.positions.recognise import by_names, read_positions
+from girder_zarr.stitch.positions.recognise import TIFF_PROGRAMS, by_names, by_own_places, read_positions
 
 from .counting import arrange
 from .placement_map import MAX_SHOWN
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MAX_FILES = 20_000
 #: Characters of a position file that a request carries.
 MAX_TEXT = 8 * 2**20
+#: Characters of a name, and of a note.
+MAX_NAME = 1024
 #: Levels of JSON in a request; a spec has five.
 MAX_DEPTH = 12
 #: Sides of a tile, as patches may have them.
@@ -33,6 +36,7 @@ MAX_SIDE = 2**22
 _FIELDS = {'spec', 'patches', 'files', 'positions', 'pattern', 'preset', 'orientation', 'scan', 'well'}
 _PATCH = {'key', 'file', 'width', 'height', 'bands', 'dtype', 'x', 'y', 'unit', 'row', 'column', 'index',
           'c', 'z', 't', 'field', 'well', 'page'}  # fmt: skip
+_PLACES = {'program', 'planes', 'pixelSizes', 'steps', 'heights', 'channels', 'notes'}
 _WHOLE = ('row', 'column', 'field', 'page', 'c', 'z', 't')
 
 
@@ -43,7 +47,8 @@ def plan_of(body: Mapping[str, Any]) -> dict[str, Any]:
     (``{name, text}``), ``pattern``, ``preset`` or nothing (a guess) say where they lie. ``orientation``,
     ``scan`` and ``well`` are as on the command line; ``spec`` is that of the session.
 
-    A file may have ``pages`` (``[{page, index}]``), each of which is a patch.
+    A file may have ``pages`` (``[{page, index}]``), each of which is a patch, or ``places``, what its own
+    tags say of where its pages lie (:func:`places_json`), which count where nothing else is given.
 
     :returns: the map's document; ``placements``: ``[{key, file, page, x, y, width, height, index}]`` in
         pixels, ``unit`` and so on aside; ``pattern`` and ``guess``: what the names were taken for;
@@ -55,7 +60,7 @@ def plan_of(body: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(body) - _FIELDS)
     if unknown:
         raise InvalidInputError(f'{unknown[0]:.80}: expected one of {", ".join(sorted(_FIELDS))}.')
-    positions, kinds, names = _positions(body)
+    positions, kinds, names, others = _positions(body)
     wells = positions.wells
     if body.get('well') is not None:
         positions = positions.of_well(_text('well', body['well'], 16))
@@ -72,7 +77,7 @@ def plan_of(body: Mapping[str, Any]) -> dict[str, Any]:
         Refusal(entry.key, entry.file, 'expected its width and height, found none.')
         for entry in arranged.entries
         if entry.key not in kinds
-    ]
+    ] + [Refusal(key_of(file), file, message) for file, message in others.items()]
     prepared = prepare(arranged, given, kinds, refusals)
     return {
         **prepared.to_json(),
@@ -125,8 +130,10 @@ def _placements(prepared: Preparation) -> list[dict[str, Any]]:
     ]
 
 
-def _positions(body: Mapping[str, Any]) -> tuple[PositionSet, dict[str, TileKind], NameGuess | None]:
-    """Return positions, the kinds of tiles by key, and what names were taken for."""
+def _positions(
+    body: Mapping[str, Any],
+) -> tuple[PositionSet, dict[str, TileKind], NameGuess | None, dict[str, str]]:
+    """Return positions, kinds of tiles by key, what names were taken for, and why files are left out."""
     if body.get('patches') is not None:
         entries, kinds = [], {}
         for at, one in enumerate(_list('patches', body['patches'])):
@@ -134,9 +141,9 @@ def _positions(body: Mapping[str, Any]) -> tuple[PositionSet, dict[str, TileKind
             entries.append(entry)
             if kind is not None:
                 kinds[entry.key] = kind
-        return finish(PositionSet('request', tuple(entries)), 'The request'), kinds, None
+        return finish(PositionSet('request', tuple(entries)), 'The request'), kinds, None, {}
     files, sizes = _files(body)
-    taken = None
+    taken, others = None, dict[str, str]()
     if body.get('positions') is not None:
         document = body['positions']
         if not isinstance(document, dict) or not isinstance(document.get('text'), str):
@@ -144,6 +151,8 @@ def _positions(body: Mapping[str, Any]) -> tuple[PositionSet, dict[str, TileKind
         if len(document['text']) > MAX_TEXT:
             raise LimitExceededError(f'positions.text: expected at most {MAX_TEXT} characters.')
         positions = read_positions(document['text'], str(document.get('name') or 'positions')[:200], files)
+    elif files.own and body.get('pattern') is None and body.get('preset') is None:
+        positions, others = by_own_places(files)
     else:
         pattern, preset = (
             None if body.get(name) is None else _text(name, body[name], 1024)
@@ -152,14 +161,15 @@ def _positions(body: Mapping[str, Any]) -> tuple[PositionSet, dict[str, TileKind
         found = by_names(files, 'The request', pattern=pattern, preset=preset)
         positions, taken = found.positions, found.guess
     kinds = {entry.key: sizes[entry.file] for entry in positions.entries if entry.file in sizes}
-    return positions, kinds, taken
+    return positions, kinds, taken, others
 
 
 def _files(body: Mapping[str, Any]) -> tuple[FileLookup, dict[str, TileKind]]:
-    """Return the files of a request, with their pages, and their sizes by name."""
+    """Return the files of a request, with their pages and places, and their sizes by name."""
     sizes: dict[str, TileKind] = {}
     names = []
     pages: dict[str, list[tuple[int, dict[str, int]]]] = {}
+    own: dict[str, OwnPlaces] = {}
     for at, one in enumerate(_list('files', body.get('files'))):
         name = _text(f'files[{at}].name', one.get('name'), 1024)
         names.append(name)
@@ -168,9 +178,12 @@ def _files(body: Mapping[str, Any]) -> tuple[FileLookup, dict[str, TileKind]]:
             sizes[name] = kind
         if one.get('pages') is not None:
             pages[name] = _pages(f'files[{at}].pages', one['pages'])
-    if sum(map(len, pages.values())) > MAX_FILES:
-        raise LimitExceededError(f'files: expected at most {MAX_FILES} pages in all.')
-    return FileLookup(None, names, pages=pages), sizes
+        if one.get('places') is not None:
+            own[name] = _own_places(f'files[{at}].places', one['places'])
+    for listed in (pages.values(), [one.planes for one in own.values()]):
+        if sum(map(len, listed)) > MAX_FILES:
+            raise LimitExceededError(f'files: expected at most {MAX_FILES} pages in all.')
+    return FileLookup(None, names, pages=pages, own=own), sizes
 
 
 def _list(name: str, value: Any) -> Sequence[Mapping[str, Any]]:
@@ -217,6 +230,93 @@ def _pages(where: str, given: Any) -> list[tuple[int, dict[str, int]]]:
         found.append((page, {axis: _whole(f'{where}[{at}].index.{axis}', number, 0, MAX_SIDE)
                              for axis, number in index.items()}))  # fmt: skip
     return found
+
+
+def places_json(own: OwnPlaces) -> dict[str, Any]:
+    """Return what a file says of its places as JSON, in micrometers; what is not said is left out."""
+    planes = [
+        {
+            **({} if plane.page is None else {'page': plane.page}),
+            **({} if plane.x is None else {'x': plane.x, 'y': plane.y}),
+            **({'index': dict(plane.index)} if plane.index else {}),
+        }
+        for plane in own.planes
+    ]
+    more = {
+        'pixelSizes': [list(pair) for pair in own.pixel_sizes],
+        'steps': list(own.steps),
+        'heights': {str(at): height for at, height in own.heights.items()},
+        'channels': {str(at): name[:MAX_NAME] for at, name in own.channels.items() if name},
+        'notes': [note[:MAX_NAME] for note in own.notes],
+    }
+    return {
+        'program': own.program,
+        'planes': planes,
+        **{name: value for name, value in more.items() if value},
+    }
+
+
+def _own_places(where: str, given: Any) -> OwnPlaces:
+    """Return what a file says of its places, from JSON."""
+    if not isinstance(given, dict) or given.get('program') not in TIFF_PROGRAMS:
+        programs = ', '.join(TIFF_PROGRAMS)
+        raise InvalidInputError(f'{where}: expected an object with program, one of {programs}, and planes.')
+    unknown = sorted(set(given) - _PLACES)
+    if unknown:
+        raise InvalidInputError(f'{where}.{unknown[0]:.80}: expected one of {", ".join(sorted(_PLACES))}.')
+    planes = []
+    for at, one in enumerate(_list(f'{where}.planes', given.get('planes'))):
+        if set(one) - {'page', 'x', 'y', 'index'} or ('x' in one) != ('y' in one):
+            raise InvalidInputError(f'{where}.planes[{at}]: expected page, x and y, and index.')
+        ((page, index),) = _pages(
+            f'{where}.planes[{at}]', [{'page': one.get('page', 0), 'index': one.get('index')}]
+        )
+        x, y = (
+            _number(f'{where}.planes[{at}].{name}', one[name]) if name in one else None for name in ('x', 'y')
+        )
+        planes.append(OwnPlane(page if 'page' in one else None, x, y, index))
+    if all(plane.x is None for plane in planes):
+        raise InvalidInputError(f'{where}.planes: expected one at least with x and y, found none.')
+    sizes = []
+    for pair in _some(f'{where}.pixelSizes', given.get('pixelSizes'), list):
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise InvalidInputError(f'{where}.pixelSizes: expected pairs of numbers, found {pair!r:.40}.')
+        sizes.append((_number(f'{where}.pixelSizes', pair[0]), _number(f'{where}.pixelSizes', pair[1])))
+    heights, channels = (
+        {
+            _place(f'{where}.{name}', key): value
+            for key, value in _some(f'{where}.{name}', given.get(name), dict).items()
+        }
+        for name in ('heights', 'channels')
+    )
+    return OwnPlaces(
+        given['program'],
+        tuple(planes),
+        tuple(sizes),
+        tuple(_number(f'{where}.steps', one) for one in _some(f'{where}.steps', given.get('steps'), list)),
+        {at: _number(f'{where}.heights', one) for at, one in heights.items()},
+        {at: _text(f'{where}.channels', one, MAX_NAME) for at, one in channels.items()},
+        tuple(
+            _text(f'{where}.notes', one, MAX_NAME)
+            for one in _some(f'{where}.notes', given.get('notes'), list)
+        ),
+    )
+
+
+def _some(where: str, value: Any, kind: type) -> Any:
+    """Return a list or an object, an empty one where there is none."""
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        expected = 'a list' if kind is list else 'an object'
+        raise InvalidInputError(f'{where}: expected {expected}, found {type(value).__name__}.')
+    return value
+
+
+def _place(where: str, key: str) -> int:
+    if not re.fullmatch('[0-9]{1,9}', key, re.ASCII):
+        raise InvalidInputError(f'{where}: expected whole numbers as names, found {key!r:.40}.')
+    return int(key)
 
 
 def _patch(where: str, one: Mapping[str, Any]) -> tuple[PatchEntry, TileKind | None]:

@@ -34,6 +34,7 @@ from .info import (
 )
 from .raw import Layout
 from .tiff import tiff_page
+from .tiff.tiff_directory import check_directory
 from .tiff.tiff_planes import PAGE_AXES, PageAxis, PlaneAt, locate_all, planes_of
 from .upright import TRANSPOSING, upright
 
@@ -185,6 +186,19 @@ def locate_pages(stream: IO[bytes]) -> list[PageAt]:
     with contextlib.suppress(Exception):
         return locate_all(stream)
     return []
+
+
+def count_pages(stream: IO[bytes]) -> int:
+    """Return how many pages a TIFF has, of which any library may read the tags.
+
+    :returns: 0 for other formats, and for a TIFF that is damaged or has tags of too many values.
+    """
+    pages = locate_pages(stream)
+    with contextlib.suppress(Exception):
+        for directory in dict.fromkeys(page.directory for page in pages):
+            check_directory(stream, directory)
+        return len(pages)
+    return 0
 
 
 def decode(

@@ -64,6 +64,42 @@ class PatchEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnPlane:
+    """Where a TIFF says that one of its pages lies.
+
+    :param page: counted from 0; None: the file has only this one.
+    :param x: on the stage in micrometers, with ``y``; None: not said.
+    :param index: the numbers along c, z and t, as far as the file says them.
+    """
+
+    page: int | None = None
+    x: float | None = None
+    y: float | None = None
+    index: Mapping[str, int] = with_default(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPlaces:
+    """What a TIFF says of the places of its pages, without what others say.
+
+    :param program: whose tags they are: ``OME``, ``Micro-Manager`` or ``MetaXpress``.
+    :param planes: in the order of the file.
+    :param pixel_sizes: along x and y in micrometers, each that is named.
+    :param steps: distances along z in micrometers that are named.
+    :param heights: micrometers along z by the number of the plane; under 0 where names number the planes.
+    :param channels: names by number; under 0 where the names of files number the channels.
+    """
+
+    program: str
+    planes: tuple[OwnPlane, ...]
+    pixel_sizes: tuple[tuple[float, float], ...] = ()
+    steps: tuple[float, ...] = ()
+    heights: Mapping[int, float] = with_default(default_factory=dict)
+    channels: Mapping[int, str] = with_default(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PositionSet:
     """The patches of an acquisition and what its program says of all of them.
 

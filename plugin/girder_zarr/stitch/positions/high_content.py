@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tifffile
 
-from girder_zarr.errors import InvalidInputError
+from girder_zarr.errors import InvalidInputError, LimitExceededError
 from girder_zarr.stitch.spec.field_checks import PixelSize
 
-from .entry import PatchEntry, PositionSet, finish
+from .entry import OwnPlaces, OwnPlane, PatchEntry, PositionSet, finish
 from .harmony import well_name
 from .name_pattern import match_names
 from .reading import FileLookup, in_micrometers, number, parse_xml, steady_step, unit_of, whole
@@ -36,18 +36,63 @@ METAXPRESS_NAMES = (
 _AXES = {'c': 'wave_index', 'z': 'z_index', 't': 'time_index'}
 
 
-def metaseries_of(path: Path) -> Mapping[str, str] | None:
-    """Return MetaMorph's PlaneInfo of a TIFF, or None where it has none with a stage position."""
+def has_stage_position(path: Path) -> bool:
+    """Return whether a TIFF has MetaMorph's PlaneInfo with a stage position."""
     try:
         with tifffile.TiffFile(path, _multifile=False) as tiff:
-            text = tiff.pages.first.description.strip()
-            if not text.startswith('<MetaData>'):
-                return None
-        root = parse_xml(text, str(path))
+            return _properties(tiff, str(path)) is not None
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it has no PlaneInfo
+        return False
+
+
+def own_places(tiff: Any, name: str, most: int = 1) -> OwnPlaces | None:
+    """Return where MetaMorph's PlaneInfo of an open TIFF says that it lies, or None where it does not.
+
+    :param most: planes that are accepted; there is one.
+    :raises InvalidInputError: a number or unit is none. :raises LimitExceededError: nothing is accepted.
+    """
+    info = _properties(tiff, name)
+    if info is None:
         return None
-    properties = {one.get('id', '').strip(): one.get('value', '') for one in root.findall('PlaneInfo/prop')}
+    if most < 1:
+        raise LimitExceededError(f'{name}: expected no plane more, found one.')
+    sizes: tuple[tuple[float, float], ...] = ()
+    size = [info.get(f'spatial-calibration-{axis}') for axis in 'xy']
+    if info.get('spatial-calibration-state', 'on').lower() in {'on', 'true', '1'} and all(size):
+        unit = unit_of(name, info.get('spatial-calibration-units') or 'um')
+        if unit != 'pixel':
+            x, y = (float(number(name, 'spatial-calibration', one)) for one in size)
+            sizes = ((in_micrometers(x, unit), in_micrometers(y, unit)),)
+    channel = info.get('_IllumSetting_') or info.get('image-name')
+    height = info.get('z-position')
+    x, y = (number(name, 'stage-position', info.get(f'stage-position-{axis}')) for axis in 'xy')
+    return OwnPlaces(
+        'MetaXpress',
+        (OwnPlane(x=x, y=y),),
+        sizes,
+        heights={0: float(number(name, 'z-position', height))} if height else {},
+        channels={0: channel} if channel else {},
+    )
+
+
+def _properties(tiff: Any, where: str) -> Mapping[str, str] | None:
+    """Return MetaMorph's PlaneInfo of a TIFF, or None where it has none with a stage position."""
+    text = tiff.pages.first.description.strip()
+    if not text.startswith('<MetaData>'):
+        return None
+    found = parse_xml(text, where).findall('PlaneInfo/prop')
+    properties = {one.get('id', '').strip(): one.get('value', '') for one in found}
     return properties if 'stage-position-x' in properties else None
+
+
+def _own_places(name: str, files: FileLookup) -> OwnPlaces | None:
+    if name in files.own:
+        return files.own[name]
+    path = Path(files.folder or '.', name)
+    if not has_stage_position(path):
+        return None
+    with tifffile.TiffFile(path, _multifile=False) as tiff:
+        return own_places(tiff, name)
 
 
 def read_metaxpress(names: Sequence[str], files: FileLookup) -> PositionSet:
@@ -59,22 +104,15 @@ def read_metaxpress(names: Sequence[str], files: FileLookup) -> PositionSet:
     entries, sizes, wanted = [], set[tuple[float, float]](), dict[int, str]()
     heights: dict[str, float] = {}
     for entry in found:
-        info = metaseries_of(Path(files.folder or '.', entry.file))
-        if info is None:
+        own = _own_places(entry.file, files)
+        if own is None or not own.planes:
             raise InvalidInputError(f'{entry.file}: expected a stage position in its tags, found none.')
-        size = [info.get(f'spatial-calibration-{axis}') for axis in 'xy']
-        if info.get('spatial-calibration-state', 'on').lower() in {'on', 'true', '1'} and all(size):
-            unit = unit_of(entry.file, info.get('spatial-calibration-units') or 'um')
-            if unit != 'pixel':
-                x, y = (float(number(entry.file, 'spatial-calibration', one)) for one in size)
-                sizes.add((in_micrometers(x, unit), in_micrometers(y, unit)))
-        name = info.get('_IllumSetting_') or info.get('image-name')
-        if name and 'c' in entry.index:
-            wanted.setdefault(entry.index['c'], name)
-        if info.get('z-position'):
-            heights[entry.file] = float(number(entry.file, 'z-position', info['z-position']))
-        x, y = (number(entry.file, 'stage-position', info.get(f'stage-position-{axis}')) for axis in 'xy')
-        entries.append(replace(entry, x=x, y=y, unit=_UNIT))
+        sizes.update(own.pixel_sizes)
+        if 0 in own.channels and 'c' in entry.index:
+            wanted.setdefault(entry.index['c'], own.channels[0])
+        if 0 in own.heights:
+            heights[entry.file] = own.heights[0]
+        entries.append(replace(entry, x=own.planes[0].x, y=own.planes[0].y, unit=_UNIT))
     planes = {
         entry.index['z']: heights[entry.file]
         for entry in entries

@@ -14,21 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import tifffile
 
-from girder_zarr.errors import InvalidInputError
+from girder_zarr.errors import InvalidInputError, LimitExceededError
 from girder_zarr.stitch.spec.field_checks import PixelSize
 
-from .entry import PatchEntry, PositionSet, finish
-from .reading import FileLookup, parse_json, parse_small_json, steady_step
+from .entry import OwnPlaces, OwnPlane, PatchEntry, PositionSet, finish
+from .reading import MAX_CELL_BYTES, FileLookup, parse_json, parse_small_json, steady_step
 from .tiff_pages import expand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _UNIT = 'micrometer'
 #: The tag of a page with Micro-Manager's metadata of it, as JSON.
 PAGE_TAG = 51123
-#: The number before the summary in the first bytes of an MMStack.
+#: The number before the summary in the first bytes of an MMStack, and bytes of one that are read.
 _SUMMARY_HEADER = 2355492
+_MAX_SUMMARY = 2**24
+#: Micrometers: what is more, or not a number, is a mistake.
+_MAX_LENGTH = 1e12
 _AXES = {'c': 'ChannelIndex', 'z': 'SliceIndex', 't': 'FrameIndex'}
 _OLD_AXES = {'c': 'Channel', 'z': 'Slice', 't': 'Frame'}
 _NUMBERED = re.compile(r'(?:position|pos|xy)[_-]?([0-9]+)', re.IGNORECASE)
@@ -141,13 +144,14 @@ def read_metadata(text: str, where: str, files: FileLookup) -> PositionSet:
     if len(set(named)) < len(named):
         inside = [files.require(where, name) for name in dict.fromkeys(named)]
         return read_stacks([Path(files.folder or '.', name) for name in inside], inside, files)
-    described = []
+    summary = _summary(document)
+    said = []
     for name, frame in frames:
         file = files.find(str(frame.get('FileName') or name)) or files.find(name)
         if file is None:
             continue  # an acquisition that was stopped describes frames that were never written
-        described.append((file, None, frame))
-    return _set(described, where, _summary(document), files)
+        said.append((file, _said([frame], f'{where}: {file}', summary)))
+    return _set(said, where, files)
 
 
 def _frames(document: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -192,63 +196,118 @@ def read_stacks(paths: Iterable[Path], names: Iterable[str], files: FileLookup) 
 
     :raises InvalidInputError: a page has no position, or a file cannot be read.
     """
-    described: list[tuple[str, int | None, Mapping[str, Any]]] = []
-    summary: Mapping[str, Any] = {}
+    where = str(files.folder or 'The stack')
+    said = []
     for path, name in zip(paths, names, strict=True):
-        try:
-            with tifffile.TiffFile(path, _multifile=False) as tiff:
-                if not summary and _has_summary(path):
-                    summary = _summary(tiff.micromanager_metadata or {})
-                pages = [_page_value(page) for page in tiff.pages]
-        except Exception as error:
-            raise InvalidInputError(f'{path} cannot be read as a TIFF: {error}.') from error
-        described += [(name, at if len(pages) > 1 else None, page or {}) for at, page in enumerate(pages)]
-    return _set(described, str(files.folder or 'The stack'), summary, files)
+        own = files.own.get(name)
+        if own is None:
+            try:
+                with tifffile.TiffFile(path, _multifile=False) as tiff:
+                    frames, summary = _frames_of(tiff)
+            except Exception as error:
+                raise InvalidInputError(f'{path} cannot be read as a TIFF: {error}.') from error
+            own = _said(frames, f'{where}: {name}', summary)
+        said.append((name, own))
+    return _set(said, where, files)
 
 
-def _has_summary(path: Path) -> bool:
-    """Return whether a TIFF begins as an MMStack, with a summary: without, tifffile complains."""
-    with path.open('rb') as stream:
-        head = stream.read(36)
-    order = '<' if head[:2] == b'II' else '>'
-    return len(head) == 36 and struct.unpack(f'{order}I', head[32:])[0] == _SUMMARY_HEADER
+def own_places(tiff: Any, name: str, most: int) -> OwnPlaces | None:
+    """Return where the pages of an open TIFF of an MMStack lie, or None where they have no positions.
+
+    :param most: pages that are accepted.
+    :raises InvalidInputError: a page has no position. :raises LimitExceededError: there are more pages.
+    """
+    first = _page_value(tiff.pages.first)
+    if first is None or 'XPositionUm' not in first:
+        return None
+    if len(tiff.pages) > most:
+        raise LimitExceededError(f'{name}: expected at most {most} pages, found {len(tiff.pages)}.')
+    frames, summary = _frames_of(tiff)
+    return _said(frames, name, summary)
+
+
+def _frames_of(tiff: Any) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]]:
+    """Return what the tags of each page say, and the summary."""
+    return [_page_value(page) or {} for page in tiff.pages], _summary_of(tiff)
+
+
+def _summary_of(tiff: Any) -> Mapping[str, Any]:
+    """Return the summary with which the file of an MMStack begins; nothing where there is none.
+
+    tifffile would read the index of all frames and the settings of the display with it.
+    """
+    tiff.filehandle.seek(0)
+    head = tiff.filehandle.read(40)
+    if len(head) < 40:
+        return {}
+    mark, length = struct.unpack_from(f'{"<" if head[:2] == b"II" else ">"}II', head, 32)
+    if mark != _SUMMARY_HEADER or length > _MAX_SUMMARY:
+        return {}
+    try:
+        found = parse_json(tiff.filehandle.read(length).decode().rstrip('\0'), tiff.filename)
+    except (InvalidInputError, LimitExceededError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _page_value(page: Any) -> dict[str, Any] | None:
     # only whole pages have all their tags
     tag = page.aspage().tags.get(PAGE_TAG) if hasattr(page, 'aspage') else page.tags.get(PAGE_TAG)
-    value = tag.value if tag is not None else None
+    value = tag.value if tag is not None and tag.count <= MAX_CELL_BYTES else None
     if isinstance(value, bytes | str):
         value = parse_small_json(value)
     return value if isinstance(value, dict) else None
 
 
-def _set(
-    described: Iterable[tuple[str, int | None, Mapping[str, Any]]],
-    where: str,
-    summary: Mapping[str, Any],
-    files: FileLookup,
-) -> PositionSet:
-    entries: list[PatchEntry] = []
+def _said(frames: Sequence[Mapping[str, Any]], where: str, summary: Mapping[str, Any]) -> OwnPlaces:
+    """Return what the frames of one file say.
+
+    :raises InvalidInputError: one has no position.
+    """
+    planes: list[OwnPlane] = []
     sizes: set[float] = set()
     heights: dict[int, float] = {}
     channels = {at: str(name) for at, name in enumerate(_names(summary))}
     numbers = {name: at for at, name in channels.items()}
-    for file, page, frame in described:
-        at = f'{where}: {file}' if page is None else f'{where}: {file}, page {page}'
+    for page, frame in enumerate(frames):
         places = [frame.get(name) for name in ('XPositionUm', 'YPositionUm')]
-        x, y = (float(one) if isinstance(one, int | float) else None for one in places)
+        x, y = (_length(one) for one in places)
         if x is None or y is None:
+            at = where if len(frames) == 1 else f'{where}, page {page}'
             raise InvalidInputError(f'{at}: expected XPositionUm and YPositionUm, found {places}.')
         index = _index_of(frame, numbers)
         if isinstance(frame.get('Channel'), str) and 'c' in index:
             channels.setdefault(index['c'], frame['Channel'])
-        if isinstance(frame.get('ZPositionUm'), int | float) and 'z' in index:
-            heights.setdefault(index['z'], float(frame['ZPositionUm']))
-        size = frame.get('PixelSizeUm') or summary.get('PixelSize_um')
-        if isinstance(size, int | float) and size > 0:
-            sizes.add(float(size))
-        entries.append(PatchEntry(file, page=page, x=x, y=y, unit=_UNIT, index=index))
+        height = _length(frame.get('ZPositionUm'))
+        if height is not None and 'z' in index:
+            heights.setdefault(index['z'], height)
+        size = _length(frame.get('PixelSizeUm') or summary.get('PixelSize_um'))
+        if size is not None and size > 0:
+            sizes.add(size)
+        planes.append(OwnPlane(page if len(frames) > 1 else None, x, y, index))
+    pairs = tuple((side, side) for side in sorted(sizes))
+    return OwnPlaces('Micro-Manager', tuple(planes), pairs, heights=heights, channels=channels)
+
+
+def _length(value: Any) -> float | None:
+    """Return a number of micrometers, or None where it is none that a stage can have."""
+    return float(value) if isinstance(value, int | float) and abs(value) <= _MAX_LENGTH else None
+
+
+def _set(said: Iterable[tuple[str, OwnPlaces]], where: str, files: FileLookup) -> PositionSet:
+    """Return the patches of files, by what each says."""
+    entries: list[PatchEntry] = []
+    sizes: set[tuple[float, float]] = set()
+    heights: dict[int, float] = {}
+    channels: dict[int, str] = {}
+    for file, own in said:
+        entries += [
+            PatchEntry(file, page=one.page, x=one.x, y=one.y, unit=_UNIT, index=one.index)
+            for one in own.planes
+        ]
+        sizes.update(own.pixel_sizes)
+        heights = {**own.heights, **heights}
+        channels = {**own.channels, **channels}
     entries = _without_lone_axes(entries)
     step = steady_step(heights.values()) if len(set(heights.values())) == len(heights) else None
     varying = {axis for entry in entries for axis in entry.index}
@@ -256,7 +315,7 @@ def _set(
         'Micro-Manager',
         tuple(entries),
         files.folder,
-        pixel_size=PixelSize(side := sizes.pop(), side) if len(sizes) == 1 else None,
+        pixel_size=PixelSize(*sizes.pop()) if len(sizes) == 1 else None,
         channel_names=channels if 'c' in varying or len(channels) == 1 else {},
         steps={'z': step} if step and 'z' in varying else {},
     )

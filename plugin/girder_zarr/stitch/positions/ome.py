@@ -9,14 +9,14 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tifffile
 
 from girder_zarr.errors import InvalidInputError, LimitExceededError
 from girder_zarr.stitch.spec.field_checks import PixelSize
 
-from .entry import PatchEntry, PositionSet, finish
+from .entry import OwnPlaces, OwnPlane, PatchEntry, PositionSet, finish
 from .reading import FileLookup, in_micrometers, number, parse_xml, steady_step, unit_of, whole
 
 if TYPE_CHECKING:
@@ -40,6 +40,20 @@ class _Found:
     steps: set[float] = field(default_factory=set)
     channels: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    most: int = _MAX_FAR_PLANES
+
+    def add(self, own: OwnPlaces, name: str) -> None:
+        """Add what a file says of itself that is not here."""
+        for plane in own.planes:
+            index = {**dict.fromkeys(_ORDERS.values(), 0), **plane.index}
+            unit = None if plane.x is None else _UNIT
+            self.entries.append(
+                PatchEntry(name, page=plane.page or 0, x=plane.x, y=plane.y, unit=unit, index=index)
+            )
+        self.sizes.update(own.pixel_sizes)
+        self.steps.update(own.steps)
+        self.channels = {**own.channels, **self.channels}
+        self.notes += own.notes
 
 
 def is_ome(text: str) -> bool:
@@ -76,6 +90,9 @@ def read_ome_tiffs(names: Sequence[str], files: FileLookup) -> PositionSet:
     for name in names:
         if name in seen:
             continue
+        if name in files.own:
+            found.add(files.own[name], name)
+            continue
         text = ome_text(Path(files.folder or '.', name))
         if text is None:
             raise InvalidInputError(f'{name}: expected an OME-TIFF as the others are, found no OME-XML.')
@@ -83,6 +100,30 @@ def read_ome_tiffs(names: Sequence[str], files: FileLookup) -> PositionSet:
         _read(text, name, files, name, found)
         seen |= {entry.file for entry in found.entries[before:]}
     return _set(found, where, files)
+
+
+def own_places(tiff: Any, name: str, most: int) -> OwnPlaces | None:
+    """Return where an open OME-TIFF says that its pages lie, or None where it does not.
+
+    :param name: its own, by which a document of several files knows it.
+    :param most: planes that are accepted.
+    :raises InvalidInputError: its document is malformed. :raises LimitExceededError: it names more planes.
+    """
+    text = tiff.ome_metadata
+    if not text or not is_ome(text) or 'PositionX' not in text:
+        return None
+    found = _Found(most=most)
+    _read(text, name, FileLookup(None, [name]), name, found)
+    planes = tuple(
+        OwnPlane(entry.page, entry.x, entry.y, {axis: at for axis, at in entry.index.items() if at})
+        for entry in found.entries
+    )
+    if all(plane.x is None for plane in planes):
+        return None
+    sizes, steps = tuple(sorted(found.sizes)), tuple(sorted(found.steps))
+    return OwnPlaces(
+        'OME', planes, sizes, steps, channels=found.channels, notes=tuple(dict.fromkeys(found.notes))
+    )
 
 
 def _read(text: str, where: str, files: FileLookup, own: str | None, found: _Found) -> None:
@@ -115,8 +156,8 @@ def _read_image(pixels: ET.Element, where: str, files: FileLookup, own: str | No
     places = _places(pixels, where, found)
     general = places.get((0, 0, 0)) or next(iter(places.values()), None)
     for file, page, index in _planes(pixels, sizes, where, files, own):
-        if files.folder is None and len(found.entries) >= _MAX_FAR_PLANES:
-            raise LimitExceededError(f'{where}: expected at most {_MAX_FAR_PLANES} planes, found more.')
+        if files.folder is None and len(found.entries) >= found.most:
+            raise LimitExceededError(f'{where}: expected at most {found.most} planes, found more.')
         place = places.get((index['c'], index['z'], index['t']), general)
         found.entries.append(
             PatchEntry(

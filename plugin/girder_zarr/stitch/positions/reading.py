@@ -16,6 +16,8 @@ from girder_zarr.image.ngff.units import MILLIMETERS, unit_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from .entry import OwnPlaces
+
 #: Bytes of a position file: the index of a whole plate of Harmony has some hundred million.
 MAX_FILE_BYTES = 2**29
 #: How deeply JSON may be nested before it is parsed; position files have less than ten levels.
@@ -212,6 +214,7 @@ class FileLookup:
     :param names: the files there are, relative with slashes; read from the folder where it is None.
     :param pages_along: the axis of the pages of files that do not say it: c, z, t or None.
     :param pages: of files that are not here, by name: the number of each page and its place along c, z and t.
+    :param own: of files that are not here, by name: where they say that they lie.
     """
 
     def __init__(
@@ -221,10 +224,12 @@ class FileLookup:
         *,
         pages_along: str | None = None,
         pages: Mapping[str, Sequence[tuple[int, Mapping[str, int]]]] | None = None,
+        own: Mapping[str, OwnPlaces] | None = None,
     ) -> None:
         self.folder = folder
         self.pages_along = pages_along
         self.pages = pages or {}
+        self.own = own or {}
         self._names = None if names is None else list(names)
         self._by_name: dict[str, list[str]] | None = None
 

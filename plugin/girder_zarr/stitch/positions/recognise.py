@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import tifffile
 
 from girder_zarr.errors import InvalidInputError
 
 from . import fiji, harmony, high_content, micromanager, ome, stitchers, table
-from .entry import PatchEntry, PositionSet, finish
+from .entry import OwnPlaces, PatchEntry, PositionSet, finish
 from .name_guess import NameGuess, guess, of_preset
 from .name_pattern import channel_names, check_placed, match_names, no_match
 from .reading import FileLookup, read_text
@@ -17,6 +19,7 @@ from .tiff_pages import expand, is_tiff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import IO
 
 #: Files that may hold positions. The program that wrote one is recognised by its content, not by its name.
 _TEXT_SUFFIXES = {'.txt', '.csv', '.tsv', '.xml', '.ome', '.xdce', '.pos', '.json'}
@@ -255,11 +258,68 @@ def _of_tiffs(names: Sequence[str], files: FileLookup) -> PositionSet | None:
     """Return the patches that the tags of TIFFs describe, or None where these have no positions."""
     if not names:
         return None
+    if names[0] in files.own:
+        return _TIFFS[files.own[names[0]].program](names, files)
     first = Path(files.folder or '.', names[0])
     if micromanager.has_page_tags(first):
-        return micromanager.read_stacks([Path(files.folder or '.', name) for name in names], names, files)
+        return _read_stacks(names, files)
     if ome.has_positions(names, files):
         return ome.read_ome_tiffs(names, files)
-    if high_content.metaseries_of(first) is not None:
+    if high_content.has_stage_position(first):
         return high_content.read_metaxpress(names, files)
     return None
+
+
+def _read_stacks(names: Sequence[str], files: FileLookup) -> PositionSet:
+    return micromanager.read_stacks([Path(files.folder or '.', name) for name in names], names, files)
+
+
+#: The readers of TIFFs with positions in their tags, by program.
+_TIFFS: dict[str, Callable[[Sequence[str], FileLookup], PositionSet]] = {
+    'Micro-Manager': _read_stacks,
+    'OME': ome.read_ome_tiffs,
+    'MetaXpress': high_content.read_metaxpress,
+}
+#: The programs whose positions lie in tags of TIFFs.
+TIFF_PROGRAMS = tuple(_TIFFS)
+
+
+def own_places(stream: IO[bytes], name: str, most: int) -> OwnPlaces | None:
+    """Return where a TIFF says that its pages lie, or None where it does not say it.
+
+    A document of several OME-TIFFs is asked for this one's pages only.
+
+    :param name: of the file, with or without folders.
+    :param most: planes that are accepted; of a file with more, nothing is said.
+    """
+    try:
+        stream.seek(0)
+        file: Any = tifffile.TiffFile(stream, name='patch.tif', _multifile=False)
+        with file as tiff:
+            for read in (micromanager.own_places, ome.own_places, high_content.own_places):
+                found = read(tiff, name, most)
+                if found is not None:
+                    return found
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it does not say where it lies
+        return None
+    return None
+
+
+def by_own_places(files: FileLookup) -> tuple[PositionSet, dict[str, str]]:
+    """Return the patches of files that say where they lie, and why other images are none, by name.
+
+    :raises InvalidInputError: as of the files in a folder.
+    """
+    placed = [name for name in files.images if name in files.own]
+    if not placed:
+        raise InvalidInputError('files: expected images with places, found none.')
+    program = files.own[placed[0]].program
+    others = {}
+    for name in files.images:
+        own = files.own.get(name)
+        if own is None:
+            others[name] = 'expected a position in its tags, as others have; found none.'
+        elif own.program != program:
+            others[name] = f'expected a position by {program}, as others have; found one by {own.program}.'
+    positions = _TIFFS[program]([name for name in placed if name not in others], files)
+    return positions, others

@@ -13,7 +13,8 @@ const REQUESTS = 3;
 /**
  * @typedef {import('./imageHeader.js').ImageHeader} Header
  * @property {{page: number, index: Object<string, number>}[]} [pages] of a file of which each page is a patch.
- * @property {string} [message] why it cannot be a patch.
+ * @property {Object} [places] where its pages lie, by its own tags; for the server, which understands it.
+ * @property {string} [message] why it cannot be a patch, unless by its places.
  */
 
 /**
@@ -71,15 +72,26 @@ class Headers {
             return;
         }
         const header = await readHeader(tile.file).catch(() => null);
-        if (!header || !header.hasPages) {
+        const settle = () => {
             this.remember(tile.file, 'any', header);
             onFound(tile.key, header);
+        };
+        if (!header || !(header.hasPages || header.hasWords)) {
+            settle();
             return;
         }
         try {
             const bytes = await directoriesOf(tile.file);
-            await batches.add({ tile, header, asked: { tiff: base64(bytes) } }, bytes.length);
+            if (header.hasPages || saysPlace(bytes)) {
+                await batches.add({ tile, header, asked: { tiff: base64(bytes), name: tile.path } }, bytes.length);
+            } else {
+                settle();
+            }
         } catch (error) {
+            if (!header.hasPages) {
+                settle();
+                return;
+            }
             const found = { ...header, message: error.message };
             this.remember(tile.file, along, found);
             onFound(tile.key, found);
@@ -133,6 +145,11 @@ class Batches {
         }
         await Promise.all(this.asking);
     }
+}
+
+/** Whether a TIFF of one page may say where it lies: in OME-XML, MetaMorph's tags or those of Micro-Manager. */
+function saysPlace(bytes) {
+    return /PositionX|stage-position-x|XPositionUm/.test(new TextDecoder('latin1').decode(bytes));
 }
 
 function base64(bytes) {

@@ -13,6 +13,7 @@ const TIFF_DTYPES = { 1: 'uint', 2: 'int', 3: 'float' };
  * @property {number} [bands]
  * @property {string} [dtype]
  * @property {boolean} [hasPages] whether a TIFF has more than one page, or copies of less resolution.
+ * @property {boolean} [hasWords] whether a TIFF has a description, or Micro-Manager's: where it lies may be said there.
  */
 
 /**
@@ -136,7 +137,8 @@ async function tiff(file, first, little) {
     return {
         format: 'tiff', width: tags[256], height: tags[257], bands,
         dtype: bits && bits >= 8 ? `${TIFF_DTYPES[tags[339] || 1] || 'uint'}${bits}` : undefined,
-        hasPages: next !== 0 || await isStackOfImageJ(file, tags[270])
+        hasPages: next !== 0 || await isStackOfImageJ(file, tags[270]),
+        hasWords: 270 in tags || 51123 in tags
     };
 }
 

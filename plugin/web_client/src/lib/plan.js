@@ -19,7 +19,7 @@ const TABLES = /\.(csv|tsv|txt|json|xml|ome|pos|companion)$/i;
  * @property {?Object<string, number>} numbers x, y and indices, or null where nothing says where it lies.
  *
  * @typedef {Object} Source where positions come from.
- * @property {'names'|'table'|'grid'} kind
+ * @property {'own'|'names'|'table'|'grid'} kind; own: the tags of the files.
  * @property {?string} pattern of names; without one the server guesses it.
  * @property {string} preset a program whose names they are, or empty.
  * @property {?{name: string, text: string}} table a file of positions.
@@ -68,6 +68,26 @@ function patchesOf(tiles, answer) {
 /** Whether a file can be a patch, as far as it is known. */
 const isUsable = (header) => !header || !header.message;
 
+/**
+ * Headers as a source of positions sees them: what a file says of its own places needs no other word on its pages.
+ *
+ * @param {Map<string, ?import('./headers.js').Header>} headers by key.
+ * @param {Source} source
+ * @returns {Map<string, ?import('./headers.js').Header>}
+ */
+function headersFor(headers, source) {
+    if (source.kind !== 'own') {
+        return headers;
+    }
+    return new Map([...headers].map(([key, header]) => [key, header && header.places ? { ...header, message: undefined } : header]));
+}
+
+/** Whether most files say where they lie. */
+const sayPlaces = (headers) => {
+    const all = [...headers.values()];
+    return 2 * all.filter((header) => header && header.places).length > all.length;
+};
+
 /** How the stage went over a grid, for the server. */
 const PATHS = {
     rows: { path: 'raster', by: 'rows' }, snake: { path: 'snake', by: 'rows' },
@@ -87,6 +107,13 @@ const PATHS = {
  */
 function askedOf(tiles, { source, headers, arrangement, spec }) {
     const common = commonSize([...headers.values()]);
+    if (source.kind === 'own') {
+        const files = tiles.map(({ key, path }) => {
+            const { width, height, places } = headers.get(key) || common;
+            return { name: path, width, height, places };
+        });
+        return { spec, files, well: source.well || undefined };
+    }
     const sized = tiles.filter(({ key }) => isUsable(headers.get(key))).map(({ key, path }) => {
         const { width, height, pages } = headers.get(key) || common;
         return { key, path, width, height, pages };
@@ -214,4 +241,4 @@ function readPlan({
     };
 }
 
-export { askedOf, fieldsOf, isUsable, kindsOf, patchesOf, placesOf, readPlan, sorted };
+export { askedOf, fieldsOf, headersFor, isUsable, kindsOf, patchesOf, placesOf, readPlan, sayPlaces, sorted };

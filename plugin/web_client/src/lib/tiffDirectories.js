@@ -10,7 +10,12 @@ const MOST_BYTES = 3 * 2 ** 20;
 /** NewSubfileType, ImageWidth, ImageLength; ImageDescription; Micro-Manager's JSON of a page. */
 const [SUBFILE, WIDTH, LENGTH, DESCRIPTION, FRAME] = [254, 256, 257, 270, 51123];
 const NUMBERS = [SUBFILE, WIDTH, LENGTH];
-const FRAME_FIELDS = ['PositionIndex', 'ChannelIndex', 'SliceIndex', 'FrameIndex', 'XPositionUm', 'YPositionUm'];
+const FRAME_FIELDS = [
+    'PositionIndex', 'ChannelIndex', 'SliceIndex', 'FrameIndex', 'Channel', 'Slice', 'Frame', 'XPositionUm', 'YPositionUm',
+    'ZPositionUm', 'PixelSizeUm'
+];
+/** An MMStack has its summary, as JSON, behind a number that says so, and its length. */
+const [SUMMARY, SUMMARY_MARK, SUMMARY_FIELDS] = [32, 2355492, ['ChNames', 'PixelSize_um']];
 const [SHORT, LONG, ASCII] = [3, 4, 2];
 
 class Reader {
@@ -45,6 +50,7 @@ async function directoriesOf(file) {
     const little = head.getUint16(0) === 0x4949;
     const isBig = head.getUint16(2, little) === 43;
     let place = isBig ? Number(head.getBigUint64(8, little)) : head.getUint32(4, little);
+    const summary = await summaryOf(reader, little);
     const pages = [];
     const seen = new Set();
     let bytes = 0;
@@ -57,7 +63,17 @@ async function directoriesOf(file) {
         }
         place = next;
     }
-    return written(pages);
+    return written(pages, summary);
+}
+
+/** What Micro-Manager says of all pages: names of channels, and the size of a pixel. */
+async function summaryOf(reader, little) {
+    const head = await reader.at(SUMMARY, 8);
+    if (head.byteLength < 8 || head.getUint32(0, little) !== SUMMARY_MARK || head.getUint32(4, little) > MOST_BYTES) {
+        return new Uint8Array();
+    }
+    const text = await reader.at(SUMMARY + 8, head.getUint32(4, little));
+    return fieldsOf(new Uint8Array(text.buffer, text.byteOffset, text.byteLength), SUMMARY_FIELDS);
 }
 
 async function directory(reader, place, { little, isBig, isFirst }) {
@@ -100,28 +116,35 @@ function numberTag(tag, value) {
 }
 
 function textTag(tag, bytes) {
-    const data = tag === FRAME ? frameOf(bytes) : bytes.slice();
+    const data = tag === FRAME ? fieldsOf(bytes, FRAME_FIELDS) : bytes.slice();
     return { tag, type: ASCII, count: data.length, data };
 }
 
-/** What Micro-Manager says of where a page belongs, without the settings of the microscope. */
-function frameOf(bytes) {
+/** What Micro-Manager says of where pages belong, without the settings of the microscope. */
+function fieldsOf(bytes, names) {
     let frame = {};
     try {
         frame = JSON.parse(new TextDecoder().decode(bytes).replace(/\0+$/, ''));
     } catch { /* the server says what is wrong with it */ }
-    const kept = FRAME_FIELDS.filter((name) => frame && name in frame).map((name) => [name, frame[name]]);
+    const kept = names.filter((name) => frame && name in frame).map((name) => [name, frame[name]]);
     return new TextEncoder().encode(`${JSON.stringify(Object.fromEntries(kept))}\0`);
 }
 
 /** A TIFF of little-endian bytes with these tags in its directories. */
-function written(pages) {
+function written(pages, summary) {
     const sizes = pages.map((tags) => 6 + 12 * tags.length + tags.reduce((sum, { data }) => sum + outside(data), 0));
-    const bytes = new Uint8Array(8 + sizes.reduce((sum, size) => sum + size, 0));
+    // Directories begin at even places.
+    const begin = summary.length ? SUMMARY + 8 + summary.length + summary.length % 2 : 8;
+    const bytes = new Uint8Array(begin + sizes.reduce((sum, size) => sum + size, 0));
     const view = new DataView(bytes.buffer);
     bytes.set([0x49, 0x49, 42, 0]);
-    view.setUint32(4, pages.length ? 8 : 0, true);
-    let place = 8;
+    view.setUint32(4, pages.length ? begin : 0, true);
+    if (summary.length) {
+        view.setUint32(SUMMARY, SUMMARY_MARK, true);
+        view.setUint32(SUMMARY + 4, summary.length, true);
+        bytes.set(summary, SUMMARY + 8);
+    }
+    let place = begin;
     pages.forEach((tags, number) => {
         view.setUint16(place, tags.length, true);
         let free = place + 6 + 12 * tags.length;

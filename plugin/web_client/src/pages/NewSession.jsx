@@ -37,7 +37,8 @@ function NewSession(target) {
     }, []);
     const pixelSize = session ? session.spec.pixelSize : specFrom(form, null).pixelSize;
     const positions = usePositions({
-        folderId: folder && folder._id, source, tiles, headers, arrangement, spec: pixelSize && source.kind === 'table' ? { pixelSize } : {}
+        folderId: folder && folder._id, source, tiles, headers, arrangement,
+        spec: pixelSize && ['own', 'table'].includes(source.kind) ? { pixelSize } : {}
     });
     const { answer } = positions;
     const patches = useMemo(() => patchesOf(tiles, answer), [tiles, answer]);

@@ -2,7 +2,10 @@ import { useRef } from 'preact/hooks';
 import { Check, Select, Text } from './SpecForm.jsx';
 import { Failure, Message } from './parts.jsx';
 
-const KINDS = { names: 'The names of the files', table: 'A file of positions', grid: 'A grid, in the order of the names' };
+const KINDS = {
+    own: 'The files\u2019 own positions', names: 'The names of the files', table: 'A file of positions',
+    grid: 'A grid, in the order of the names'
+};
 const PATHS = {
     rows: 'row by row', snake: 'row by row, back and forth', columns: 'column by column',
     'snake-columns': 'column by column, up and down'
@@ -27,7 +30,8 @@ const PRESETS = {
  * @param {Object} props.positions what the server makes of them.
  */
 function PlacesForm({ plan, patches, positions }) {
-    const { source, setSource, arrangement, setArrangement, tiles, tables, useTable, headers } = plan;
+    const { source, setSource, arrangement, setArrangement, tiles, tables, useTable, useOwn, headers } = plan;
+    const sayPlaces = [...headers.values()].some((header) => header && header.places);
     const table = useRef(null);
     const found = new Set(patches.filter(({ numbers }) => numbers).map(({ tile }) => tile.key));
     const { answer, failure } = positions;
@@ -44,16 +48,19 @@ function PlacesForm({ plan, patches, positions }) {
             <h2 id="g-zarr-places">2. Positions</h2>
             <fieldset class="g-zarr-kinds">
                 <legend>Positions come from</legend>
-                {Object.entries(KINDS).map(([kind, label]) => (
+                {Object.entries(KINDS).filter(([kind]) => kind !== 'own' || sayPlaces).map(([kind, label]) => (
                     <label key={kind}>
                         <input
                             type="radio" name="kind" value={kind} checked={source.kind === kind}
-                            onChange={() => setSource({ ...source, kind, pattern: source.pattern ?? '' })}
+                            onChange={() => (kind === 'own' ? useOwn() : setSource({ ...source, kind, pattern: source.pattern ?? '' }))}
                         />
                         {label}
                     </label>
                 ))}
             </fieldset>
+            {source.kind === 'own'
+                ? <FromServer positions={positions} found={found} tiles={tiles} source={source} setSource={setSource} />
+                : null}
             {source.kind === 'names'
                 ? (
                     <>
@@ -105,7 +112,7 @@ function PlacesForm({ plan, patches, positions }) {
                     </>
                 )
                 : null}
-            {[...headers.values()].some((header) => header && (header.pages || (header.hasPages && header.message)))
+            {source.kind !== 'own' && [...headers.values()].some((header) => header && (header.pages || (header.hasPages && header.message)))
                 ? (
                     <Select
                         label="The pages of a file are" name="pages" value={plan.along} options={PAGES}
@@ -150,7 +157,7 @@ function PlacesForm({ plan, patches, positions }) {
     );
 }
 
-/** What the server makes of the file of positions. */
+/** What the server makes of the file of positions, or of the tags of the files. */
 function FromServer({ positions: { answer, failure, isAsking }, found, tiles, source, setSource }) {
     if (failure) {
         return <Failure failure={failure} />;

@@ -103,7 +103,7 @@ function FieldButton({ label, number, isSelected, file, onFound, onChoose }) {
     const [element, { kind, url }] = usePicture(file, number, side, { onFound, isUrgent: true });
     return (
         <button
-            ref={element} type="button" class="g-zarr-field" data-status={kind} aria-pressed={isSelected}
+            ref={element} type="button" class="g-zarr-plate-field" data-status={kind} aria-pressed={isSelected}
             aria-label={`${label}${TEXTS[kind] ? `, ${TEXTS[kind]}` : ''}`} onClick={() => onChoose(number)}
         >
             {url ? <img src={url} alt="" draggable={false} /> : null}
@@ -131,7 +131,7 @@ function Fields({ well, numbers, selected, ...shared }) {
         );
     }
     return (
-        <ul class="g-zarr-fields">
+        <ul class="g-zarr-plate-field-list">
             {numbers.map((number) => (
                 <li key={number}>
                     <FieldButton {...shared} number={number} label={`Field ${number - well.first + 1}`} isSelected={number === selected} />

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { Headers } from '../lib/headers.js';
 import { ARRANGEMENT } from '../lib/layout.js';
-import { sorted } from '../lib/plan.js';
+import { headersFor, sayPlaces, sorted } from '../lib/plan.js';
 import { inspectedBy, planOf } from '../lib/serverPlan.js';
 
 /** Milliseconds without a change before the server is asked. */
@@ -54,10 +54,10 @@ function usePositions({ folderId, source, tiles, headers, arrangement, spec }) {
     const [state, setState] = useState({});
     const isReady = source.kind !== 'table' || source.table;
     const isAsked = folderId && isReady && tiles.length && headers.size === tiles.length &&
-        tiles.some(({ key }) => !(headers.get(key) || {}).message);
+        (source.kind === 'own' || tiles.some(({ key }) => !(headers.get(key) || {}).message));
     const { overlapX, overlapY, columns, path, corner } = arrangement;
     const how = JSON.stringify({
-        ...source, table: null, spec, ...(source.kind === 'table' ? {} : { overlapX, overlapY, columns, path, corner })
+        ...source, table: null, spec, ...(source.kind === 'table' || source.kind === 'own' ? {} : { overlapX, overlapY, columns, path, corner })
     });
     useEffect(() => {
         if (!isAsked) {
@@ -96,6 +96,8 @@ function useTarget({ folderId, sessionId }) {
 /** What somebody has chosen and said so far, and what follows from it. */
 function usePlan(folderId) {
     const [chosen, setChosen] = useState([]);
+    // Files may be listed while others are added: those of the last rendering may not be all.
+    const latest = useRef([]);
     const [source, setSource] = useState({ kind: 'names', pattern: null, preset: '', table: null, well: null });
     const [along, setAlong] = useState('auto');
     const [arrangement, setArrangement] = useState(ARRANGEMENT);
@@ -103,20 +105,29 @@ function usePlan(folderId) {
     const [moved, setMoved] = useState(new Map());
     const [failure, setFailure] = useState(null);
     const { tiles, tables, others } = useMemo(() => sorted(chosen), [chosen]);
-    const headers = useHeaders(tiles, along, folderId);
+    const found = useHeaders(tiles, along, folderId);
+    const headers = useMemo(() => headersFor(found, source), [found, source]);
+    // What the files say of their places comes before their names, as on the command line.
+    const isGuess = source.kind === 'names' && source.pattern === null && !source.preset;
+    useEffect(() => {
+        if (isGuess && tiles.length && found.size === tiles.length && sayPlaces(found)) {
+            useOwn();
+        }
+    }, [found]);
 
     async function add(files) {
-        const all = new Map([...chosen, ...files].map((one) => [one.path, one]));
-        const next = sorted([...all.values()]);
-        setChosen([...all.values()]);
+        const all = new Map([...latest.current, ...files].map((one) => [one.path, one]));
+        latest.current = [...all.values()];
+        const next = sorted(latest.current);
+        setChosen(latest.current);
         setRemoved(new Set());
         setMoved(new Map());
         const table = preferred(next.tables);
         if (table && files.includes(table)) {
             await useTable(table);
         } else if (!source.table) {
-            setSource({ ...source, kind: 'names', pattern: null, preset: '', well: null });
-            setArrangement({ ...arrangement, columns: Math.ceil(Math.sqrt(next.tiles.length)) });
+            setSource((before) => ({ ...before, kind: 'names', pattern: null, preset: '', well: null }));
+            setArrangement((before) => ({ ...before, columns: Math.ceil(Math.sqrt(next.tiles.length)) }));
         }
     }
     async function useTable({ file, path }) {
@@ -130,6 +141,11 @@ function usePlan(folderId) {
             setFailure(error);
         }
     }
+    /** The places in the tags of the files; those of a stage stay what they are. */
+    function useOwn() {
+        setArrangement((before) => ({ ...before, fromZero: false }));
+        setSource((before) => ({ ...before, kind: 'own', well: null }));
+    }
     /** Take over what the server has found in the names; where they say nothing, their order does. */
     function follow({ answer, failure: refused }) {
         if (refused && source.kind === 'names' && source.pattern === null && !source.preset) {
@@ -140,7 +156,8 @@ function usePlan(folderId) {
         }
     }
     return {
-        follow, tiles, tables, others, headers, source, along, arrangement, removed, moved, failure, add, useTable, setSource,
+        follow, tiles, tables, others, headers, source, along, arrangement, removed, moved, failure, add, useTable, useOwn,
+        setSource,
         setAlong, setArrangement, setRemoved, setMoved
     };
 }
