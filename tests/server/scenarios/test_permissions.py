@@ -65,6 +65,7 @@ def routes(session, folder):
         ('light', READERS, 'GET', f'{base}/illumination', None, None),
         ('flat field', READERS, 'GET', f'{base}/illumination/0', None, None),
         ('report', READERS, 'GET', f'{base}/report', None, None),
+        ('values', READERS, 'GET', f'{base}/values', {'x': 0, 'y': 0}, None),
     ]
 
 
