@@ -103,10 +103,14 @@ def test_a_collection_is_listed_by_its_names(api, people, folder, tmp_path):
 def test_others_are_told_that_they_are_no_ome_zarr(api, people, folder):
     stream = io.BytesIO()
     Image.fromarray(np.zeros((300, 400, 3), np.uint8)).save(stream, 'PNG')
-    item, _ = upload(folder, people['owner'], 'picture.png', stream.getvalue())
-    path = f'/zarr/item/{item["_id"]}/images'
-    status, answer = api.call('GET', path)
-    assert (status, answer['message']) == (404, 'The item has no image.')
+    for name, body, expected in (
+        ('picture.png', stream.getvalue(), 415),  # another source opens it
+        ('notes.txt', b'text', 404),
+    ):
+        item, _ = upload(folder, people['owner'], name, body)
+        status, answer = api.call('GET', f'/zarr/item/{item["_id"]}/images')
+        assert status == expected, answer
+        assert ('no image' if expected == 404 else 'OME-Zarr') in answer['message']
 
 
 def test_anybody_sees_small_pictures_of_what_is_public_and_costs_little(api, people, tmp_path):
