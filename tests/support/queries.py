@@ -45,6 +45,17 @@ def _caller():
 
 
 @contextlib.contextmanager
+def wrapped_operations(wrap):
+    """Put ``wrap(original, name)`` in the place of every operation on a collection."""
+    with contextlib.ExitStack() as patches:
+        for kind in (mongomock.collection.Collection, pymongo.collection.Collection):
+            for operation in sorted(WRITES | READS):
+                wrapped = wrap(getattr(kind, operation), operation)
+                patches.enter_context(mock.patch.object(kind, operation, wrapped))
+        yield
+
+
+@contextlib.contextmanager
 def recorded_queries():
     """Yield a list of the queries that are made meanwhile, by whichever thread."""
     made, inside = [], threading.local()
@@ -68,11 +79,7 @@ def recorded_queries():
 
         return method
 
-    with contextlib.ExitStack() as patches:
-        for kind in (mongomock.collection.Collection, pymongo.collection.Collection):
-            for operation in sorted(WRITES | READS):
-                wrapped = wrap(getattr(kind, operation), operation)
-                patches.enter_context(mock.patch.object(kind, operation, wrapped))
+    with wrapped_operations(wrap):
         yield made
 
 
@@ -143,9 +150,5 @@ def interrupted(step, work):
         return method
 
     is_busy = []
-    with contextlib.ExitStack() as patches:
-        for kind in (mongomock.collection.Collection, pymongo.collection.Collection):
-            for operation in sorted(WRITES | READS):
-                wrapped = wrap(getattr(kind, operation), operation)
-                patches.enter_context(mock.patch.object(kind, operation, wrapped))
+    with wrapped_operations(wrap):
         yield made
