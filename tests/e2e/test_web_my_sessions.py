@@ -37,6 +37,18 @@ def wait_for_names(page, expected):
     wait_until(lambda: names(page) == expected, seconds=30, what=f'{expected}')
 
 
+def turn_page(page, words):
+    """Press Next until the page says so: a key that is pressed while the list is drawn anew may be lost."""
+
+    def is_turned():
+        if page.get_by_text(words).is_visible():
+            return True
+        page.get_by_role('button', name='Next').press('Enter')
+        return False
+
+    wait_until(is_turned, seconds=30, what=words)
+
+
 def agree(page):
     page.locator('#g-confirm-button').click()
     page.locator('.modal-backdrop').wait_for(state='detached')
@@ -52,7 +64,7 @@ def test_sessions_are_filtered_ordered_and_paged(page, stack, girder, thirty):
     page.get_by_label('Order', exact=True).select_option('by name')
     wait_for_names(page, [f'{stem} {at:02}' for at in range(25)])
     next_page = page.get_by_role('button', name='Next')
-    next_page.press('Enter')
+    turn_page(page, '26 to 30 of 30')
     wait_for_names(page, [f'{stem} {at:02}' for at in range(25, 30)])
     # The last page: the button does nothing, and keeps the focus.
     assert page.evaluate('document.activeElement.textContent') == 'Next'
