@@ -7,6 +7,7 @@ import pytest
 import zarr
 
 from girder_zarr import image
+from girder_zarr.errors import NoSpaceError
 from support.girder_images import import_directory, upload
 from support.server import png, random_pixels
 
@@ -78,7 +79,7 @@ def test_a_session_whose_job_fails(api, folder, dispatched, tmp_path, monkeypatc
         api.put(session, 'a', png(random_pixels(8, 8)))
         monkeypatch.setattr('girder_zarr.server.jobs.run.assemble_file', error)
         api.finalize(session)
-        with pytest.raises((OSError, RuntimeError)):
+        with pytest.raises((NoSpaceError, RuntimeError)):
             dispatched.run()
         session = api.get(session)[1]
         assert session['state'] == 'error'
