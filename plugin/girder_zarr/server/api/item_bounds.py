@@ -144,8 +144,8 @@ def _check_tile(event: Any) -> None:
 def _check_fields(event: Any) -> None:
     """Refuse regions that show many fields of a plate; their answer begins before they are read."""
     params = event.info['params']
-    frame = str(params.get('frame') or 0)
-    if getCurrentUser() is not None or not frame.isdigit():
+    frame = _index(params.get('frame') or 0)
+    if getCurrentUser() is not None or frame is None:
         return
     arguments = _arguments(params)
     source = None if arguments is None else _source_of(event.info['itemId'], params)
@@ -154,7 +154,7 @@ def _check_fields(event: Any) -> None:
         if info:
             step = 1 << (source.levels - 1 - int(info['level']))
             left, top, width, height = (int(info['region'][name]) * step for name in _BOX)
-            source.checkPart((left, top, left + width, top + height), step, int(frame))
+            source.checkPart((left, top, left + width, top + height), step, frame)
 
 
 @access.public

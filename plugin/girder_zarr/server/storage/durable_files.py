@@ -140,7 +140,7 @@ def take_file(
     :raises CancelledError: the upload was removed.
     :raises NoSpaceError: it is on another disk, and the assetstore has no space for it.
     """
-    known = digest.hash if digest is not None and digest.covers(path) else _hash_of(path, check)
+    known = _hash_of(path, check, digest)
     fields = {'sha512state': _hash_state.serializeHex(known), 'received': upload['size']}
     updated = update_and_find(Upload().collection, {'_id': upload['_id'], 'received': 0}, {'$set': fields})
     if updated is None:
@@ -174,7 +174,7 @@ def store_path(
     :returns: the document; after an error neither document nor contents are there.
     :raises NoSpaceError: it is on another disk, and the assetstore has no space for it.
     """
-    known = digest.hash if digest is not None and digest.covers(path) else _hash_of(path, check)
+    known = _hash_of(path, check, digest)
     name, root = known.hexdigest(), Path(adapter.assetstore['root'])
     place = Path(name[0:2], name[2:4], name)
     path.chmod(adapter.assetstore.get('perms', DEFAULT_PERMS))
@@ -217,8 +217,10 @@ def _copy_whole(adapter: FilesystemAssetstoreAdapter, path: Path, target: str) -
         raise no_space(adapter, path.stat().st_size) from full
 
 
-def _hash_of(path: Path, check: Callable[[], None] | None) -> Any:
-    """Return the sha512 object of a file."""
+def _hash_of(path: Path, check: Callable[[], None] | None, known: FileDigest | None) -> Any:
+    """Return the sha512 object of a file: the one that was made while it was written, or one made now."""
+    if known is not None and known.covers(path):
+        return known.hash
     digest = hashlib.sha512()
     with path.open('rb') as stream:
         while piece := stream.read(_PIECE):
