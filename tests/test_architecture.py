@@ -280,6 +280,18 @@ def test_what_girder_3_is_given_knows_no_sessions():
 
 
 TESTS = Path(__file__).parent
+
+
+def test_no_script_stands_beside_a_module_of_pythons_name():
+    """``python folder/script.py`` looks in that folder first: a ``collections.py`` there breaks ``json``."""
+    scripts = [*(ROOT / 'tests').rglob('*.py'), *(ROOT / 'benchmarks').rglob('*.py')]
+    guard = "__name__ == '__main__'"
+    folders = {path.parent for path in scripts if guard in path.read_text(encoding='utf-8')}
+    assert len(folders) > 1
+    names = {path.stem for folder in folders for path in folder.iterdir()}
+    assert not names & sys.stdlib_module_names
+
+
 #: Neither Girder nor what comes with it is in the environment of the tests of these rooms (tox: core).
 CORE_TESTS = ('image', 'stitch', 'common')
 NOT_IN_CORE = ('girder', 'girder_client', 'girder_large_image', 'girder_worker', 'pymongo', 'pytest_girder')

@@ -8,7 +8,7 @@ import zarr
 
 from support import plate_images, shared_images
 from support.browser import check_accessible, check_viewer_shows, keep_screenshot
-from support.collections import picture, write_collection
+from support.image_collections import picture, write_collection
 from support.plates import write_plate
 
 SIDES = [(240, 320), (240, 320), (40, 50)]

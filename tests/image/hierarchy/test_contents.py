@@ -16,7 +16,7 @@ from girder_zarr.image.hierarchy.opening import open_hierarchy
 from girder_zarr.image.ngff.ome_names import image_names
 from girder_zarr.image.render.series_picture import field_picture
 from girder_zarr.image.store.stores import open_store
-from support.collections import write_collection
+from support.image_collections import write_collection
 from support.images import decoded, opened
 from support.plates import Counted, value, write_plate
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from girder_zarr.server.tile_sources import tile_source
 from support import plate_images
-from support.collections import picture, write_collection
 from support.girder_images import upload
+from support.image_collections import picture, write_collection
 
 pytestmark = pytest.mark.plugin('zarr')
 
