@@ -1,15 +1,18 @@
 """Patches sent by the page of a new session in Chromium, beside the Python client, in turns.
 
-    python benchmarks/browser_uploads.py [--tiles 400] [--side 512] [--rounds 3] [--other-page]
+    python benchmarks/browser_uploads.py [--tiles 800] [--side 512] [--rounds 3] [--other-page] [--apart]
 
 Tiles are PNGs of noise; both send the same files into a session of the embedded stack. Timed is from the
 first request until the server has counted all patches; making the session and looking at the files are not.
-Printed are seconds, megabytes a second, and the processor time that the parts of the stack took. With
-``--other-page`` the growing image is not looked at meanwhile: the page goes to Girder's list of collections
-when the upload has begun.
+Printed are seconds, megabytes a second, and the processor time that the parts of the stack and the client
+(Chromium, or this process) took meanwhile. With ``--other-page`` the growing image is not looked at: the page
+goes to Girder's list of collections when the upload has begun. With ``--apart`` the stack has the first
+processor and the clients the second, as if they were two machines; else whatever the client needs is taken
+from the server.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -43,11 +46,14 @@ def make_tiles(folder, count, side):
 
 
 def processor_time(stack):
-    processes = [
-        psutil.Process(stack.process.pid),
-        *psutil.Process(stack.process.pid).children(recursive=True),
-    ]
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
+    """Return the seconds of the stack, and those of this process and the browser."""
+    own, stacks = psutil.Process(), psutil.Process(stack.process.pid)
+    of_stack = {process.pid: process for process in (stacks, *stacks.children(recursive=True))}
+    clients = [one for one in (own, *own.children(recursive=True)) if one.pid not in of_stack]
+    return np.array([
+        sum(sum(process.cpu_times()[:2]) for process in processes)
+        for processes in (of_stack.values(), clients)
+    ])  # fmt: skip
 
 
 def wait_for(stack, session, count):
@@ -59,10 +65,10 @@ def by_python(stack, folder, tiles, side):
     client = StitchClient(stack.girder)
     session = client.create(folder, 'python')['_id']
     patches = [Patch(path.name, path, x=column * side, y=row * side) for path, (row, column) in tiles.items()]
-    begun = time.perf_counter()
+    before, begun = processor_time(stack), time.perf_counter()
     client.upload(session, patches)
     wait_for(stack, session, len(tiles))
-    return time.perf_counter() - begun
+    return time.perf_counter() - begun, processor_time(stack) - before
 
 
 def by_browser(stack, chromium, folder, tiles, other_page):
@@ -75,29 +81,37 @@ def by_browser(stack, chromium, folder, tiles, other_page):
         page.get_by_text(f'{len(tiles)} of {len(tiles)} names match').wait_for()
         page.get_by_role('button', name='Create the session and upload').click()
         page.wait_for_url('**#stitch_session/*')
-        begun, session = time.perf_counter(), page.url.rpartition('/')[2]
+        before, begun = processor_time(stack), time.perf_counter()
+        session = page.url.rpartition('/')[2]
         if other_page:
             page.evaluate('window.location.hash = "#collections"')
         wait_for(stack, session, len(tiles))
-        return time.perf_counter() - begun
+        return time.perf_counter() - begun, processor_time(stack) - before
     finally:
         visitor.close()
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument('--tiles', type=int, default=400)
+    parser.add_argument('--tiles', type=int, default=800)
     parser.add_argument('--side', type=int, default=512)
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--other-page', action='store_true')
+    parser.add_argument('--apart', action='store_true')
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         scratch = Path(name)
         (scratch / 'tiles').mkdir()
         tiles = make_tiles(scratch / 'tiles', options.tiles, options.side)
-        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
         stack = Stack(scratch / 'data')
+        # Processes begin on the processors of the one that starts them.
+        processors = sorted(os.sched_getaffinity(0))
+        if options.apart:
+            os.sched_setaffinity(0, processors[:1])
         stack.start()
+        if options.apart:
+            os.sched_setaffinity(0, processors[1:2])
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
         try:
             measure(stack, chromium, tiles, options)
         finally:
@@ -116,14 +130,15 @@ def measure(stack, chromium, tiles, options):
     seconds, costs = {way: [] for way in ways}, {way: [] for way in ways}
     for _ in range(options.rounds):
         for way, send in ways.items():
-            before = processor_time(stack)
-            seconds[way].append(send())
-            costs[way].append(processor_time(stack) - before)
+            took, cost = send()
+            seconds[way].append(took)
+            costs[way].append(cost)
             time.sleep(3)  # overviews of the last patches are made in the background
     for way, found in seconds.items():
         print(
             f'{way}: {statistics.median(found):.2f} s ({min(found):.2f} to {max(found):.2f}), '
-            f'{size / statistics.median(found):.0f} MB/s, {statistics.median(costs[way]):.1f} s of processor'
+            f'{size / statistics.median(found):.0f} MB/s, seconds of processor: '
+            '{:.1f} the stack, {:.1f} the client'.format(*np.median(costs[way], axis=0))
         )
     ratios = [python / browser for python, browser in zip(seconds['python'], seconds['browser'], strict=True)]
     print(f'rate of the browser, of that of Python: {statistics.median(ratios):.2f}')

@@ -10,6 +10,7 @@ from girder.models.folder import Folder
 from PIL import Image
 
 from girder_zarr.common.cache import LRU
+from support.queries import recorded_queries
 from support.server import Viewer, npy, png, random_pixels
 from support.waiting import wait_until
 
@@ -297,6 +298,7 @@ def test_frames_and_types_are_those_of_the_patches(api, folder):
 
 
 def test_small_copies_are_made_as_patches_arrive_and_go_with_them(api, session, viewer, monkeypatch):
+    from girder_zarr.server.patches import reader
     from girder_zarr.server.preview import builder, tracker
     from girder_zarr.server.preview.overview_store import PatchOverview
 
@@ -308,7 +310,7 @@ def test_small_copies_are_made_as_patches_arrive_and_go_with_them(api, session, 
         api.put(session, f'{x}', png(random_pixels(512, 1024, seed=x)), x=1024 * x)
     assert count() == 6
     opened = []
-    monkeypatch.setattr(builder, 'load_patch', lambda patch: opened.append(patch.key))
+    monkeypatch.setattr(reader, 'open_picture', lambda patch, *_: opened.append(patch.key))
     monkeypatch.setattr(tracker, '_decoded', LRU(max_bytes=2**20, size_of=lambda pixels: pixels.nbytes))
     assert viewer.picture('/zxy/0/0/0').any()
     assert not opened
@@ -323,6 +325,30 @@ def test_small_copies_are_made_as_patches_arrive_and_go_with_them(api, session, 
     assert viewer.picture('/zxy/0/0/0').any()
     api.delete(session)
     assert count() == 0
+
+
+def test_overviews_of_patches_that_wait_are_made_with_few_questions(api, session, monkeypatch):
+    from girder_zarr.server.preview import builder
+    from girder_zarr.server.preview.overview_store import COLLECTIONS, PatchOverview
+
+    gate, editable = threading.Event(), builder._editable
+
+    def held(session_id):
+        gate.wait()
+        return editable(session_id)
+
+    monkeypatch.setattr(builder, '_editable', held)
+    count = 2 * builder.BATCH_PATCHES + 1  # the first is taken before the others have come
+    for x in range(count):
+        api.put(session, f'{x}', png(random_pixels(64, 64, seed=x)), x=64 * x)
+    with recorded_queries() as made:
+        gate.set()
+        builder.overview_builder.wait()
+    assert PatchOverview().count(3) == count
+    about_each = [query for query in made if query.collection not in COLLECTIONS.values()]
+    # Of each of three batches: the session, its files, their assetstore, and which patches are still there.
+    asked = [query for query in about_each if query.caller.startswith(('preview/builder', 'patches/reader'))]
+    assert 0 < len(asked) <= 3 * 4
 
 
 def test_while_a_session_is_finalized_workers_have_the_processors(api, session, viewer, dispatched):

@@ -14,7 +14,7 @@ from girder_zarr.common.cache import LRU, Uncached
 from girder_zarr.server.patches import hooks
 from girder_zarr.server.patches.document import source_of, to_patch
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.patches.reader import load_patch, load_rows
+from girder_zarr.server.patches.reader import PatchReader, load_patch, load_rows
 from girder_zarr.server.patches.references import StitchReference, to_reference
 from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.server.sessions.states import EDITABLE
@@ -24,7 +24,7 @@ from girder_zarr.stitch.preview.prepare import Preparer
 from .overview_store import PatchOverview, forget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from bson import ObjectId
 
@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 #: How many patches are queued at most, which bounds the memory of the queue; the overviews of the others are
 #: built when a preview needs them.
 MAX_QUEUED = 100_000
+#: Patches of a session that are built with the same questions to the database, which else take longer than
+#: the overviews of small patches. A session that stops taking patches is noticed after so many.
+BATCH_PATCHES = 16
 #: The niceness of the thread, where threads have one (Linux): requests go before it.
 _NICE = 10
 #: While patches arrive at shorter intervals than `_QUIET_SECONDS`, and no preview was requested for
@@ -62,6 +65,8 @@ class OverviewBuilder:
     def __init__(self) -> None:
         # None: compose now.
         self._queue: queue.Queue[tuple[ObjectId, Patch] | None] = queue.Queue(MAX_QUEUED)
+        #: Taken from the queue, and not of the session that was worked on.
+        self._held: list[tuple[ObjectId, Patch] | None] = []
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._boosted = threading.Event()
@@ -99,28 +104,46 @@ class OverviewBuilder:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while True:
             try:
-                task = self._queue.get(timeout=self._timeout())
+                tasks = self._next_tasks()
             except queue.Empty:
                 self._compose()
                 continue
             try:
-                self._handle(task)
+                self._handle(tasks)
             finally:
-                self._queue.task_done()
+                for _ in tasks:
+                    self._queue.task_done()
 
-    def _handle(self, task: tuple[ObjectId, Patch] | None) -> None:
-        if task is None:
+    def _next_tasks(self) -> list[tuple[ObjectId, Patch] | None]:
+        """Wait for a task; return it, with those behind it where they are patches of the same session.
+
+        :raises queue.Empty: there is none, and blocks are to be composed.
+        """
+        first = self._held.pop() if self._held else self._queue.get(timeout=self._timeout())
+        tasks = [first]
+        while first is not None and len(tasks) < BATCH_PATCHES:
+            try:
+                task = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if task is None or task[0] != first[0]:
+                self._held.append(task)
+                break
+            tasks.append(task)
+        return tasks
+
+    def _handle(self, tasks: list[tuple[ObjectId, Patch] | None]) -> None:
+        wanted = [task for task in tasks if task is not None]
+        if not wanted:
             self._compose()
             return
-        begun = time.monotonic()
-        session_id, patch = task
+        session_id, patches = wanted[0][0], [patch for _, patch in wanted]
         try:
-            self._build(session_id, patch)
-        except Exception as error:  # noqa: BLE001 - it is built when a preview needs it
-            logger.info('No overview of patch %s was stored: %s', patch.key, error)
+            self._build(session_id, patches)
+        except Exception as error:  # noqa: BLE001 - they are built when a preview needs them
+            logger.info('No overviews of session %s were stored: %s', session_id, error)
         self._changed.add(session_id)
-        self._throttle(time.monotonic() - begun)
-        if self._queue.qsize() and time.monotonic() > self._compose_from:
+        if (self._held or self._queue.qsize()) and time.monotonic() > self._compose_from:
             self._compose()
 
     def _timeout(self) -> float | None:
@@ -141,12 +164,22 @@ class OverviewBuilder:
         ended = time.monotonic()
         self._compose_from = ended + max(_COMPOSE_SHARE * (ended - begun), _QUIET_SECONDS)
 
-    @staticmethod
-    def _build(session_id: ObjectId, patch: Patch) -> None:
+    def _build(self, session_id: ObjectId, patches: list[Patch]) -> None:
         session = _editable(session_id)
-        if session is not None:
-            preparer = preparer_of(session, with_masks=bool(patch.mask_key))
-            build_and_store(session_id, preparer.shown(patch), preparer)
+        if session is None:
+            return
+        preparer = preparer_of(session, with_masks=any(patch.mask_key for patch in patches))
+        reader = PatchReader(patches)
+        try:
+            for patch in patches:
+                begun = time.monotonic()
+                try:
+                    build_and_store(session_id, preparer.shown(patch), preparer, reader.rows)
+                except Exception as error:  # noqa: BLE001 - it is built when a preview needs it
+                    logger.info('No overview of patch %s was stored: %s', patch.key, error)
+                self._throttle(time.monotonic() - begun)
+        finally:
+            forget_removed(session_id, patches)
 
     def _throttle(self, spent: float) -> None:
         """Leave the processor to requests that store patches, until a preview is requested."""
@@ -178,27 +211,48 @@ def preparer_of(session: Document, *, with_masks: bool) -> Preparer:
     return Preparer(spec, map(to_reference, documents), load_patch, load_rows)
 
 
-def build_and_store(session_id: ObjectId, patch: Patch, preparer: Preparer) -> dict[int, Any]:
+def build_and_store(
+    session_id: ObjectId,
+    patch: Patch,
+    preparer: Preparer,
+    rows: Callable[[Patch], Iterator[Any]] | None = None,
+) -> dict[int, Any]:
     """Build the overviews of a patch from its file, store them and return them by level.
 
-    Who needs those that another thread is building waits for them: of a large patch they take a minute.
+    Who needs those that another thread is building waits for them: of a large patch they take a minute. The
+    caller calls `forget_removed` afterwards.
 
     :param patch: as the preview shows it.
+    :param rows: as `PatchReader.rows`, which finds the files of several patches at once.
     :raises UnsupportedFormatError: the file is gone or cannot be decoded.
     """
     key = (patch.source, *preparer.cache_key(patch))
-    return _building.fetch(key, lambda: Uncached(_build_and_store(session_id, patch, preparer)))
+    return _building.fetch(key, lambda: Uncached(_build_and_store(session_id, patch, preparer, rows)))
 
 
-def _build_and_store(session_id: ObjectId, patch: Patch, preparer: Preparer) -> dict[int, Any]:
-    made = patch_overview.make_overviews(patch, preparer.rows(patch))
+def _build_and_store(
+    session_id: ObjectId,
+    patch: Patch,
+    preparer: Preparer,
+    rows: Callable[[Patch], Iterator[Any]] | None,
+) -> dict[int, Any]:
+    made = patch_overview.make_overviews(patch, preparer.rows(patch, rows))
     for level, overview in made.items():
         PatchOverview().store(session_id, patch, level, overview, preparer.cache_key(patch))
-    # A patch is removed before its overviews are; one removed before these were stored is found here.
-    current = StitchPatch().findOne({'sessionId': session_id, 'key': patch.key})
-    if current is None or source_of(current) != patch.source:
-        forget(patch.source)
     return made
+
+
+def forget_removed(session_id: ObjectId, patches: Sequence[Patch]) -> None:
+    """Remove the overviews of those patches that are not there any more, or have other bytes.
+
+    A patch is removed before its overviews are; one removed before these were stored is found here.
+    """
+    keys = [patch.key for patch in patches]
+    current = StitchPatch().find({'sessionId': session_id, 'key': {'$in': keys}})
+    there = {document['key']: source_of(document) for document in current}
+    for patch in patches:
+        if there.get(patch.key) != patch.source:
+            forget(patch.source)
 
 
 overview_builder = OverviewBuilder()

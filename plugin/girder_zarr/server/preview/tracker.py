@@ -17,7 +17,7 @@ from girder_zarr.errors import LimitExceededError, NotFoundError
 from girder_zarr.server.patches.document import READ, to_patch
 from girder_zarr.server.patches.locking import is_locked, is_stale
 from girder_zarr.server.patches.model import StitchPatch
-from girder_zarr.server.patches.reader import load_rows
+from girder_zarr.server.patches.reader import PatchReader, load_rows
 from girder_zarr.server.sessions.model import StitchSession, spec_of
 from girder_zarr.stitch.blend.row_bands import RowBands, is_large
 from girder_zarr.stitch.preview.image import MIN_STORED_PATCHES, PreviewImage
@@ -25,7 +25,7 @@ from girder_zarr.stitch.preview.parallel_load import load_each
 from girder_zarr.stitch.preview.preview_blocks import Sources, block_cache
 
 from .block_store import SessionBlocks
-from .builder import build_and_store, overview_builder, preparer_of
+from .builder import build_and_store, forget_removed, overview_builder, preparer_of
 from .overview_store import PatchOverview
 from .session_source import SessionState
 
@@ -191,13 +191,22 @@ def _overviews(session_id: Any, preparer: Preparer, patches: Sequence[Patch], le
     if missing:
         stored = PatchOverview().read(missing, preparer, level)
         missing = [patch for patch in missing if patch.key not in stored]
-        made = load_each(lambda patch: build_and_store(session_id, patch, preparer)[level], missing)
+        made = _build(session_id, preparer, missing, level)
         fresh = {**stored, **made}
         for key, pixels in fresh.items():
             if not isinstance(pixels, str):
                 _decoded.put(cache_keys[key], pixels)
         found.update(fresh)
     return found
+
+
+def _build(session_id: Any, preparer: Preparer, patches: Sequence[Patch], level: int) -> dict[str, Any]:
+    rows = PatchReader(patches).rows
+    try:
+        return load_each(lambda patch: build_and_store(session_id, patch, preparer, rows)[level], patches)
+    finally:
+        if patches:
+            forget_removed(session_id, patches)
 
 
 _lock = threading.Lock()

@@ -68,14 +68,19 @@ class Preparer:
         found = ((kind, self._references.get(key)) for kind, key in named)
         return [f'{kind} {reference.digest}' for kind, reference in found if reference is not None]
 
-    def rows(self, shown: Patch) -> Iterable[np.ndarray]:
+    def rows(
+        self, shown: Patch, load_rows: Callable[[Patch], Iterable[np.ndarray]] | None = None
+    ) -> Iterable[np.ndarray]:
         """Return the pixels of a shown patch as :meth:`pixels` does, in pieces of whole rows if that can be.
 
         Reference images are applied to whole patches.
+
+        :param load_rows: in place of that of the preparer.
         """
-        if self.cache_key(shown) or self._load_rows is None:
+        load_rows = load_rows or self._load_rows
+        if self.cache_key(shown) or load_rows is None:
             return [self.pixels(shown)]
-        return self._load_rows(shown)
+        return load_rows(shown)
 
     def pixels(self, shown: Patch) -> np.ndarray:
         """Return the pixels ``(y, x, bands)`` of a shown patch, with its mask as one more band if it has one.

@@ -4,6 +4,7 @@ import { digestOf } from './digests.js';
 import { isInGirder } from './fileKinds.js';
 import { forget, remember } from './planStore.js';
 import store from './store.js';
+import { tarOf } from './tar.js';
 import { UploadQueue } from './uploadQueue.js';
 
 /** @type {Map<string, UploadQueue>} */
@@ -25,12 +26,14 @@ async function sendPatches(sessionId, units, { signal, onProgress }) {
         });
         return [{ key, code: 201 }];
     }
-    const form = new FormData();
     const manifest = units.flatMap((unit, at) => unit.entries.map((one) => (
         { file: `p${at}`, key: one.key, ...placeOf(one), digest: unit.digest || undefined })));
-    form.append('manifest', new Blob([JSON.stringify(manifest)], { type: 'application/json' }), 'manifest.json');
-    units.forEach((unit, at) => form.append('patch', unit.file, `p${at}`));
-    const answer = await send('POST', `${path}/patches`, { body: form, signal, onProgress });
+    const body = tarOf([
+        { name: 'manifest.json', content: new Blob([JSON.stringify(manifest)]) },
+        ...units.map((unit, at) => ({ name: `p${at}`, content: unit.file }))
+    ]);
+    const headers = { 'Content-Type': 'application/x-tar' };
+    const answer = await send('POST', `${path}/patches`, { body, headers, signal, onProgress });
     return answer.patches;
 }
 
