@@ -7,6 +7,8 @@ import statistics
 import threading
 import time
 
+from girder_zarr.stack.child.web import NO_BRIDGE
+
 REQUESTS = 25
 
 
@@ -46,6 +48,11 @@ def median_seconds(port, path):
             answer.read()
             seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
+
+
+def test_requests_take_our_bridge(stack):
+    assert stack.client().get('system/version')['release']
+    assert NO_BRIDGE not in (stack.data / 'logs' / 'girder.log').read_text()
 
 
 def test_a_small_answer_waits_for_no_acknowledgement(stack):

@@ -158,17 +158,19 @@ def dispatched(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _forget_assetstore(monkeypatch):
-    """Each test has an assetstore of its own, and counts no files of another.
+    """Each test has an assetstore and limits of its own, and counts no files of another.
 
     Sizes are counted where a test says so: the mock database does not stand a thread that comes by itself.
     """
     from girder_zarr.server.sessions import quota
+    from girder_zarr.server.settings import session_limits
     from girder_zarr.server.storage import target
 
     monkeypatch.setattr(quota, 'DELAY_SECONDS', 3600.0)
     yield
     target.forget()
     quota.forget()
+    session_limits.forget()
     quota.drop_pending()
 
 

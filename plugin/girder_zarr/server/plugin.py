@@ -26,7 +26,7 @@ from .patches import migration
 from .patches.model import register_models
 from .preview import builder, overview_store
 from .sessions import lost_image, quota
-from .settings import polled
+from .settings import polled, session_limits
 from .share import downloads, links, mount
 from .source_runs import source_jobs, source_tasks
 from .storage import target
@@ -63,6 +63,7 @@ def _bind_events() -> None:
     overview_store.subscribe()
     builder.subscribe()
     part_lease.bind()
+    session_limits.bind()
     quota.bind()
     quota.bind_check()
     links.bind()

@@ -9,6 +9,7 @@ import itertools
 import pytest
 from girder.models.file import File
 
+from girder_zarr.errors import ConflictError
 from girder_zarr.server.patches import model
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.session_extent import extent_of
@@ -84,3 +85,20 @@ def interleave(filled, user, first, second):
             assert step >= 4
             return
         check(session['_id'], f'{second} before {made[step]} (step {step}) of {first}: {made}')
+
+
+@pytest.mark.usefixtures('zarr_server')
+def test_what_was_to_move_is_where_it_was_after_an_error(filled, people, monkeypatch):
+    """Another request has seen meanwhile where it would have been."""
+    session, commit = filled(), StitchPatch.commit
+
+    def fails(model, seen, *rest):
+        monkeypatch.setattr(StitchPatch, 'commit', commit)
+        CHANGES['c goes'](StitchSession().get(seen['_id']), None)
+        assert StitchSession().get(seen['_id'])['extent']['x1'] == 508
+        raise ConflictError('no')
+
+    monkeypatch.setattr(StitchPatch, 'commit', fails)
+    with pytest.raises(ConflictError):
+        StitchPatch().put(session, new_patch('a', 500), people['owner'], replace=True)
+    check(session['_id'], 'after the error')

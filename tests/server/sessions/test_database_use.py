@@ -70,6 +70,8 @@ def test_a_patch_costs_nine_commands_of_which_four_write(api, session, monkeypat
     asked = of_request(made)
     names = [f'{query.collection}.{query.operation}' for query in asked]
     assert len(asked) <= 9, names
+    # The limits are read once a second.
+    assert sum(query.collection == 'setting' for query in made) <= 1, made
     assert sum(query.is_write for query in asked) <= 4, names
 
 

@@ -53,10 +53,12 @@ class Budget:
 
     :param max_fields: that are put together, counted in each channel.
     :param max_pixels: that are stored, of all of them.
+    :param holds: whether it bounds this reader, asked where it is exceeded.
     """
 
     max_fields: int
     max_pixels: int
+    holds: Callable[[], bool] = lambda: True
     fields: int = 0
     pixels: int = 0
 
@@ -90,7 +92,8 @@ def spend(fields: int, pixels: int) -> None:
         return
     budget.fields += fields
     budget.pixels += pixels
-    if budget.fields > budget.max_fields or budget.pixels > budget.max_pixels:
+    is_over = budget.fields > budget.max_fields or budget.pixels > budget.max_pixels
+    if is_over and budget.holds():
         msg = f'{budget.fields} fields ({budget.pixels} stored pixels) would have to be read for this picture'
         raise FieldLimitError(msg)
 

@@ -75,19 +75,24 @@ def bind() -> None:
 def _check_style(event: Any) -> None:
     """Refuse styles of many bands (an event handler)."""
     style = event.info['params'].get('style')
-    if not style or getCurrentUser() is not None:
-        return
+    excess = _excess_of(str(style)) if style else None
+    # Who asks is looked up last: of a tile that is cached it would be all that the database is asked.
+    if excess is not None and getCurrentUser() is None:
+        raise RestException(excess, code=413)
+
+
+def _excess_of(style: str) -> str | None:
+    """Return in words what of a style only somebody who has signed in may ask for, or None."""
     try:
-        found = parse_json(str(style), MAX_STYLE, max_values=10 * MAX_STYLE)
+        found = parse_json(style, MAX_STYLE, max_values=10 * MAX_STYLE)
     except JsonLimitError as error:
-        msg = f'style: without signing in, expected less: {error}.'
-        raise RestException(msg, code=413) from error
+        return f'style: without signing in, expected less: {error}.'
     except ValueError:
-        return  # the route says what is wrong
+        return None  # the route says what is wrong
     bands = found.get('bands') if isinstance(found, dict) else found
     if isinstance(bands, list) and len(bands) > MAX_BANDS:
-        msg = f'style: without signing in, expected at most {MAX_BANDS} bands, found {len(bands)}.'
-        raise RestException(msg, code=413)
+        return f'style: without signing in, expected at most {MAX_BANDS} bands, found {len(bands)}.'
+    return None
 
 
 @access.public
@@ -127,8 +132,6 @@ def _check_size(event: Any) -> None:
 @access.public
 def _check_tile(event: Any) -> None:
     """Refuse tiles that are made of much of a large full resolution (an event handler)."""
-    if getCurrentUser() is not None:
-        return
     known = _levels_of(event.info['itemId'])
     places = [_index(event.info.get(name)) for name in 'zxy']
     if known is None or None in places:
@@ -137,7 +140,9 @@ def _check_tile(event: Any) -> None:
     level = len(known.stored) - 1 - z
     if level >= 0:
         width, height = known.tile.width << level, known.tile.height << level
-        _refuse_read(known.cost(Box(x * width, y * height, width, height), level))
+        cost = known.cost(Box(x * width, y * height, width, height), level)
+        if cost > MAX_READ and getCurrentUser() is None:
+            _refuse_read(cost)
 
 
 @access.public
@@ -161,9 +166,11 @@ def _check_fields(event: Any) -> None:
 def _check_label(event: Any) -> None:
     """Refuse tiles that are made of much of a label that lacks lower resolutions (an event handler)."""
     params = event.info['params']
+    if not params.get('labels') or getCurrentUser() is not None:
+        return
     frames = _frames_of({**params, 'frame': event.info.get('frame', params.get('frame'))})
     places = [_index(event.info.get(name)) for name in 'zxy']
-    if getCurrentUser() is not None or not params.get('labels') or not frames or None in places:
+    if not frames or None in places:
         return
     source = _source_of(event.info['itemId'], params)
     z, x, y = (place or 0 for place in places)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -56,14 +55,19 @@ def updated(document: Document, update: Document) -> Document:
     """Return what an update makes of a document; of its operators those that are used here are known.
 
     :param update: of ``$set``, ``$unset``, ``$inc``, ``$min`` and ``$max``, with dotted names.
+    :returns: a new document that shares what the update does not name with the one before it.
     """
-    made = copy.deepcopy(document)
+    made, own = dict(document), set()
     for operator, fields in update.items():
         for path, value in fields.items():
             *above, name = path.split('.')
-            place = made
+            place, at = made, ''
             for step in above:
-                place = place.setdefault(step, {})
+                at = f'{at}.{step}'
+                if at not in own:  # else it is still that of the document
+                    place[step] = dict(place.get(step, {}))
+                    own.add(at)
+                place = place[step]
             _apply(operator, place, name, value)
     return made
 

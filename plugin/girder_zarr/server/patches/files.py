@@ -19,6 +19,7 @@ from girder_zarr.server.storage.transfer import send_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
 
     from .incoming import NewPatch
 
@@ -36,13 +37,21 @@ _MIME_TYPES = {
 }
 
 
-def store_file(session: Document, new: NewPatch, user: Document, folder: Document | None = None) -> Document:
+def store_file(
+    session: Document,
+    new: NewPatch,
+    user: Document,
+    folder: Document | None = None,
+    pending: list[Future[None]] | None = None,
+) -> Document:
     """Store the bytes of a patch as a Girder file attached to the session; on any error nothing remains.
 
     When it returns, they survive a crash of the server or its machine.
+
+    :param pending: gets what has to be waited for until then, where the caller has work to do meanwhile.
     """
     name, mime_type = f'patch.{new.info.format}', _MIME_TYPES[new.info.format]
-    return _store(session, name, mime_type, new.size, new.stream, user, folder)
+    return _store(session, (name, mime_type, new.size), new.stream, user, folder, pending)
 
 
 def store_pack(session: Document, patches: Sequence[NewPatch], user: Document) -> tuple[Document, list[int]]:
@@ -63,18 +72,22 @@ def store_pack(session: Document, patches: Sequence[NewPatch], user: Document) -
             new.stream.seek(0)
             shutil.copyfileobj(new.stream, pack, 2**20)
     offsets = [places[id(new.stream)] for new in patches]
-    return _store(session, 'patches.bin', _MIME_TYPES['raw'], pack.tell(), pack, user), offsets
+    return _store(session, ('patches.bin', _MIME_TYPES['raw'], pack.tell()), pack, user), offsets
 
 
 def _store(
     session: Document,
-    name: str,
-    mime_type: str,
-    size: int,
+    described: tuple[str, str, int],
     stream: IO[bytes],
     user: Document,
     folder: Document | None = None,
+    pending: list[Future[None]] | None = None,
 ) -> Document:
+    """Store a file in the way that its assetstore takes the least time for.
+
+    :param described: name, type and size.
+    """
+    name, mime_type, size = described
     folder = folder or Folder().load(session['folderId'], force=True)
     if folder is None:
         msg = 'The folder of the session is gone.'
@@ -82,11 +95,19 @@ def _store(
     assetstore = target.assetstore_of(folder)
     adapter = durable_files.adapter_of(assetstore)
     if adapter is None:
-        return _upload(session, folder, assetstore, user, (name, mime_type, size), stream)
+        return _upload(session, folder, assetstore, user, described, stream)
     quota.check_size(folder, user, size)
     file = File().createFile(user, None, name, size, assetstore, mimeType=mime_type, saveFile=False)
     file.update(attachedToType=list(ATTACHED_TO), attachedToId=session['_id'])
-    file = durable_files.store(adapter, file, stream, session['_id'])
+    file, kept = durable_files.store(adapter, file, stream, session['_id'])
+    if pending is None:
+        try:
+            kept.result()
+        except BaseException:
+            durable_files.remove_file(file)
+            raise
+    else:
+        pending.append(kept)
     quota.count(file, folder['_id'])
     return file
 

@@ -34,7 +34,8 @@ from .commits import CommittingModel
 from .incoming import CREATED, REPLACED, UNCHANGED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from girder_zarr.server.common.names import Document
     from girder_zarr.server.settings.session_limits import StitchLimits
@@ -114,9 +115,10 @@ class KeyedModel(CommittingModel):
         outcome = self.decide(session, existing, new, replace=replace, limits=limits)
         if existing is not None and outcome == UNCHANGED:
             return existing, UNCHANGED
-        file = files.store_file(session, new, user, folder)
+        pending: list[Future[None]] = []
+        file = files.store_file(session, new, user, folder, pending)
         try:
-            found = self._store(session, new, file, existing, replace=replace, limits=limits)
+            found = self._store(session, new, file, existing, replace=replace, limits=limits, pending=pending)
             if found[1] == UNCHANGED and new.options.page is not None:
                 self.drop_unnamed(file)
             return found
@@ -198,7 +200,12 @@ class KeyedModel(CommittingModel):
         limits: StitchLimits,
         lender: Document | None = None,
         held: Document | None = None,
+        pending: Iterable[Future[None]] = (),
     ) -> tuple[Document, str]:
+        """Lock, commit and unlock.
+
+        :param pending: what has to be done by then besides, which the lock need not wait for.
+        """
         is_new = lender is None and held is None
         offset = held.get('offset', 0) if held is not None else 0
         while True:
@@ -215,6 +222,8 @@ class KeyedModel(CommittingModel):
         named = {**locked, **self.fields_of(new), 'fileId': file['_id'], 'offset': offset}
         before = self.own_bytes(locked) if outcome == REPLACED else 0
         with self._undone_on_error(session, locked):
+            for one in pending:
+                one.result()
             if is_new:
                 self.check_fresh(file)
             added = self.own_bytes(named) - before
@@ -332,7 +341,8 @@ class KeyedModel(CommittingModel):
             yield
         except BaseException:
             self._unlock(locked)
-            if not locked['stored']:
+            # Whoever measured the session meanwhile saw where it would have been moved.
+            if not locked['stored'] or 'moving' in locked:
                 self.reverted(session)
             raise
 

@@ -9,16 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from girder import events
 from girder.exceptions import ValidationException
-from girder.models.setting import Setting
 
 from girder_zarr.errors import LimitExceededError, TooManyError
+from girder_zarr.server.common.names import HANDLER
 from girder_zarr.stitch.formats import registry as formats
 from girder_zarr.stitch.formats.info import DEFAULT_LIMITS, DTYPES
 from girder_zarr.stitch.spec.field_checks import MAX_PAIRS
 from girder_zarr.stitch.spec.model import MAX_PIXELS, MAX_SIDE, StitchSpec
 
 from .define import SettingKey, define
+from .polled import PolledSetting
 
 if TYPE_CHECKING:
     from girder_zarr.stitch.extent import Extent
@@ -152,8 +154,12 @@ _NAMES = tuple(field.name for field in fields(StitchLimits))
 
 
 def current() -> StitchLimits:
-    """Return the limits that hold now."""
-    given = normalise(Setting().get(SettingKey.STITCH_LIMITS))
+    """Return the limits: at once what this process has changed, within a second what others have."""
+    return _followed()
+
+
+def _parse(value: object) -> StitchLimits:
+    given = normalise(value)
     if 'dtypes' in given:
         given['dtypes'] = tuple(given['dtypes'])
     return replace(DEFAULTS, **given)
@@ -198,3 +204,19 @@ def _invalid(message: str) -> ValidationException:
 
 
 define(SettingKey.STITCH_LIMITS, {}, normalise)
+
+#: One for the process: each patch that is put asks for the limits.
+_followed: PolledSetting[StitchLimits] = PolledSetting(
+    SettingKey.STITCH_LIMITS, _parse, DEFAULTS, fail_closed=False
+)
+
+
+def bind() -> None:
+    """Let limits that are changed in this process hold from the next request."""
+    for event in ('save.after', 'remove'):
+        events.bind(f'model.setting.{event}', f'{HANDLER}.{__name__}', forget)
+
+
+def forget(*_: object) -> None:
+    """Read the limits anew."""
+    _followed.invalidate()

@@ -21,6 +21,7 @@ import re
 import shutil
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ from girder_zarr.server.common.database import update_and_find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from bson import ObjectId
 
@@ -49,8 +51,11 @@ if TYPE_CHECKING:
 _PIECE = 2**20
 #: How the two levels of folders of an assetstore are called.
 _HEX = '[0-9a-f]' * 2
+_REMOVED = 'The session was removed while the patch was stored.'
 #: Directories whose own entries this process has synced to the disk.
 _synced: set[Path] = set()
+#: Threads that wait for the disk while others wait for the database.
+_syncing = ThreadPoolExecutor(16, thread_name_prefix='syncing')
 
 
 def adapter_of(assetstore: Document) -> FilesystemAssetstoreAdapter | None:
@@ -83,12 +88,14 @@ def no_space(adapter: FilesystemAssetstoreAdapter, nbytes: int) -> NoSpaceError:
 
 def store(
     adapter: FilesystemAssetstoreAdapter, file: Document, stream: IO[bytes], session_id: ObjectId
-) -> Document:
+) -> tuple[Document, Future[None]]:
     """Store a stream, from its beginning, as the contents of a file that is saved here too.
 
+    The disk takes its time while the database has its own work.
+
     :param file: a new document without ``_id``.
-    :returns: the document. When this returns, document and contents are there to stay; after an error
-        neither is.
+    :returns: the document, and what has to be waited for until contents and document are there to stay. After
+        an error neither is there.
     :raises NoSpaceError: the assetstore has no space for it.
     :raises ValidationException: the assetstore is not there.
     :raises NotFoundError: the session is being removed.
@@ -103,24 +110,37 @@ def store(
     try:
         with os.fdopen(handle, 'wb') as target:
             digest = _copy(stream, target)
-        temporary.chmod(adapter.assetstore.get('perms', DEFAULT_PERMS))
-        path = Path(digest[0:2], digest[2:4], digest)
-        # Its events are about files that users have: thumbnails, large images.
-        stored = {**file, 'sha512': digest, 'path': str(path), 'created': dt.datetime.now(dt.UTC)}
-        file = File().save(stored, triggerEvents=False)
+            written = _syncing.submit(os.fsync, target.fileno())
+            try:
+                temporary.chmod(adapter.assetstore.get('perms', DEFAULT_PERMS))
+                path = Path(digest[0:2], digest[2:4], digest)
+                # Its events are about files that users have: thumbnails, large images.
+                stored = {**file, 'sha512': digest, 'path': str(path), 'created': dt.datetime.now(dt.UTC)}
+                file = File().save(stored, triggerEvents=False)
+            finally:
+                wait((written,))
         try:
-            if not _place(temporary, root / path):
-                sync_path(root / path)
-            _sync_entries(root / path, root)
+            written.result()
+            is_own = _place(temporary, root / path)
+            kept = _syncing.submit(_keep, root / path, root, is_own=is_own)
         except BaseException:
             remove_file(file)
             raise
     except FileNotFoundError as error:
-        msg = 'The session was removed while the patch was stored.'
-        raise NotFoundError(msg) from error
+        raise NotFoundError(_REMOVED) from error
     finally:
         temporary.unlink(missing_ok=True)
-    return file
+    return file, kept
+
+
+def _keep(path: Path, root: Path, *, is_own: bool) -> None:
+    """Sync to the disk that contents have their name, and those of another file, which may be just as new."""
+    try:
+        if not is_own:
+            sync_path(path)
+        _sync_entries(path, root)
+    except FileNotFoundError as error:
+        raise NotFoundError(_REMOVED) from error
 
 
 def take_file(
@@ -231,14 +251,13 @@ def _hash_of(path: Path, check: Callable[[], None] | None, known: FileDigest | N
 
 
 def _copy(stream: IO[bytes], target: IO[bytes]) -> str:
-    """Write a stream to the disk itself; return its sha512, by which the assetstore names contents."""
+    """Write a stream; return its sha512, by which the assetstore names contents."""
     digest = hashlib.sha512()
     stream.seek(0)
     while piece := stream.read(_PIECE):
         digest.update(piece)
         target.write(piece)
     target.flush()
-    os.fsync(target.fileno())
     return digest.hexdigest()
 
 
@@ -257,15 +276,16 @@ def _place(temporary: Path, final: Path) -> bool:
 
 def _sync_entries(path: Path, root: Path) -> None:
     """Sync the directory entries of a file, and of its directories below the assetstore's, to the disk."""
-    for directory in path.parents:
-        if root not in (directory, *directory.parents):
-            break
-        # Girder never removes the 256 directories of the root: each is synced once.
-        if directory == root and path.parents[1] in _synced:
-            break
+    if not path.is_relative_to(root):
+        return
+    above = path.relative_to(root).parts[:-1]
+    directories = [root.joinpath(*above[:count]) for count in range(len(above), -1, -1)]
+    # Girder never removes the 256 directories of the root: each is synced once.
+    is_known = len(above) == 2 and directories[1] in _synced
+    for directory in directories[: 2 if is_known else None]:
         sync_path(directory)
-    if path.parents[2] == root:
-        _synced.add(path.parents[1])
+    if len(above) == 2:
+        _synced.add(directories[1])
 
 
 def make_durable(file: Document) -> None:

@@ -1,10 +1,10 @@
 """How many requests are worked on at once, and how slowly a body may arrive.
 
-Girder runs each request in a thread of its own, and its bridge waits for that thread in one more, of the
-event loop's default executor: of these asyncio has as few as six, so that six slow uploads would stop
-everything. Here the executor has room for every request, requests are bounded by number, and a body that does
-not move is given up. The beginning of a body is awaited before there is a thread, so that a request whose few
-bytes do not come costs a connection and nothing else.
+Girder works on each request in a thread, here one of the event loop's default executor (`girder_bridge`):
+of these asyncio has as few as six, so that six slow uploads would stop everything. Here the executor has room
+for every request, requests are bounded by number, and a body that does not move is given up. The beginning of
+a body is awaited before there is a thread, so that a request whose few bytes do not come costs a connection
+and nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: Requests that are worked on at once, each with two threads that mostly wait: some 20 MB in all.
+#: Requests that are worked on at once, each in a thread that mostly waits: some 10 MB in all.
 MAX_REQUESTS = 400
 #: Bytes of a body that are awaited before a thread is taken: most bodies of JSON are smaller.
 FIRST_BYTES = 2**16
@@ -51,7 +51,8 @@ class BoundedRequests:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._running = 0
-        self._closing: asyncio.Event | None = None
+        self._arriving: set[PacedBody] = set()
+        self._is_closing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -61,14 +62,18 @@ class BoundedRequests:
         if not has_body(scope):  # most requests: waiting for nothing would take longer than some answers
             await self._run(scope, receive, send)
             return
-        if self._closing is None:
-            self._closing = asyncio.Event()
-        body = PacedBody(receive, self._closing)
-        await body.begin()
-        if body.is_slow:
-            await _refuse(send, 408, _SLOW)
-        else:
-            await self._run(scope, body.receive, _Answer(send, body).send)
+        body = PacedBody(receive)
+        if self._is_closing:
+            body.close()
+        self._arriving.add(body)
+        try:
+            await body.begin()
+            if body.is_slow:
+                await _refuse(send, 408, _SLOW)
+            else:
+                await self._run(scope, body.receive, _Answer(send, body).send)
+        finally:
+            self._arriving.discard(body)
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._running >= MAX_REQUESTS:
@@ -82,8 +87,9 @@ class BoundedRequests:
 
     def close(self) -> None:
         """Give up the bodies that still arrive, for a server that stops."""
-        if self._closing is not None:
-            self._closing.set()
+        self._is_closing = True
+        for body in self._arriving:
+            body.close()
 
 
 def has_body(scope: Scope) -> bool:
@@ -99,14 +105,21 @@ class PacedBody:
 
     Only the time counts that the client is waited for, not what the application takes.
 
-    :param receive: of the server. :param closing: set where nothing is waited for any more.
+    :param receive: of the server.
     """
 
-    def __init__(self, receive: Receive, closing: asyncio.Event) -> None:
-        self._receive, self._closing = receive, closing
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
         self._early: list[Message] = []
         self._waited, self._arrived, self._complete = 0.0, 0, False
-        self.is_slow = False
+        self._timeout: asyncio.Timeout | None = None
+        self._is_closed = self.is_slow = False
+
+    def close(self) -> None:
+        """Wait no longer for what has not arrived."""
+        self._is_closed = True
+        if self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(asyncio.get_running_loop().time())
 
     async def begin(self) -> None:
         """Wait for the first bytes."""
@@ -123,19 +136,16 @@ class PacedBody:
             return await self._receive()
         started = time.monotonic()
         left = min(IDLE_SECONDS, GRACE_SECONDS + self._arrived / MIN_RATE - self._waited)
-        arriving = asyncio.ensure_future(self._receive())
-        closing = asyncio.ensure_future(self._closing.wait())
+        self._timeout = asyncio.timeout(0.0 if self._is_closed else max(left, 0.0))
         try:
-            await asyncio.wait(
-                (arriving, closing), timeout=max(left, 0.0), return_when=asyncio.FIRST_COMPLETED
-            )
-            if not arriving.done():
-                self.is_slow = self._complete = True
-                return {'type': 'http.disconnect'}
-            message = arriving.result()
+            # A timer and no task: of a body that arrives at once that would be most of the work.
+            async with self._timeout:
+                message = await self._receive()
+        except TimeoutError:
+            self.is_slow = self._complete = True
+            return {'type': 'http.disconnect'}
         finally:
-            arriving.cancel()
-            closing.cancel()
+            self._timeout = None
         self._waited += time.monotonic() - started
         self._arrived += len(message.get('body', b''))
         self._complete = message['type'] != 'http.request' or not message.get('more_body', False)

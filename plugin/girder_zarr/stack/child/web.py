@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import resource
 import socket
 from pathlib import Path
@@ -14,6 +15,8 @@ from .textsearch import install_if_needed
 
 #: Connections, their threads' socket pairs and open files; many systems start programs with 1024.
 OPEN_FILES = 65_536
+#: Said in the log where a new version of Girder answers requests in a way that is not known here.
+NO_BRIDGE = "Girder's bridge was not found: requests take its own way, which takes longer."
 
 
 def raise_file_limit() -> None:
@@ -36,8 +39,10 @@ def main() -> None:
 
     install_if_needed()
     from girder.asgi import app
+    from girder.wsgi import app as wsgi_app
 
     from .bounded_requests import BoundedRequests, give_room
+    from .girder_bridge import install_bridge
     from .image_protocol import image_protocol
     from .image_requests import ImageRequests
     from .safe_headers import SafeHeaders
@@ -45,6 +50,8 @@ def main() -> None:
 
     facts = bootstrap(options.assetstore, reset_password=options.reset_password)
     raise_file_limit()
+    if not install_bridge(app, wsgi_app):
+        logging.getLogger(__name__).warning(NO_BRIDGE)
     bounded = BoundedRequests(SafeHeaders(CompressedStaticFiles(app)))
 
     class Server(uvicorn.Server):
