@@ -14,7 +14,7 @@ from bson import ObjectId
 
 from chaos.census import database_address
 from girder_zarr.client import Patch, StitchClient
-from support.rabbitmq import running_rabbitmq
+from support.rabbitmq import require_rabbitmq, running_rabbitmq
 from support.stack import running_stack
 from support.waiting import wait_until
 
@@ -25,6 +25,7 @@ SIDE = 512
 
 @pytest.fixture(scope='module')
 def rabbit(tmp_path_factory):
+    require_rabbitmq()
     with running_rabbitmq(tmp_path_factory.mktemp('rabbitmq') / 'r', consumer_timeout=TIMEOUT) as server:
         yield server
 

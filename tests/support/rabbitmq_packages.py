@@ -2,7 +2,7 @@
 
     python tests/support/rabbitmq_packages.py [--pin]
 
-Prints where they lie. 34 MB are fetched by apt-get, 180 MB on the disk, once. `requirements/rabbitmq.txt` has
+Prints where they lie. 34 MB are fetched by apt-get, 58 MB on the disk, once. `requirements/rabbitmq.txt` has
 the versions and digests; `--pin` writes into it what apt offers now.
 """
 
@@ -13,6 +13,7 @@ import functools
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -131,8 +132,9 @@ def relocate(tree: Path, home: Path) -> None:
     for name in ('bin/erl', 'bin/start'):
         for path in (tree / 'usr/lib/erlang').glob(f'**/{name}'):
             if path.is_file() and not path.is_symlink():
-                text = path.read_text()
-                path.write_text(re.sub(r'(?m)^(\s*ROOTDIR=)/usr/lib/erlang$', rf'\1{home}/usr/lib/erlang', text))
+                root = shlex.quote(f'{home}/usr/lib/erlang')
+                lines = path.read_text().replace('ROOTDIR=/usr/lib/erlang\n', f'ROOTDIR={root}\n')
+                path.write_text(lines)
 
 
 def write_pins() -> None:

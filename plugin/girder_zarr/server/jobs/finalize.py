@@ -54,7 +54,7 @@ def finalize(session: Document, user: Document, *, force: bool) -> Document:
     girder_job.remove_unsent(session['jobId'])
     begun = StitchSession().begin_finalizing(session, user)
     if begun is None:
-        # Another request was faster. Where its attempt has ended, for want of a broker, it is this one's turn.
+        # Another request was faster. Where its attempt has ended for want of a broker it is our turn.
         session = StitchSession().get(session['_id'])
         return finalize(session, user, force=force) if session['state'] in EDITABLE else session
     _dispatch(begun, user)
@@ -102,8 +102,10 @@ def _dispatch(session: Document, user: Document) -> None:
             raise  # the reaper sends the message once the database is back
         # Where tasks run in this process, it is the job's own error, and the session has ended already.
         logger.exception('The job of stitch session %s ended with an error', session['_id'])
-        # Before another attempt can begin, which removes the job then.
-        girder_job.mark_unsent(session)
+        present = StitchSession().find_there(session['_id'])
+        if present is not None and (present['state'], present['attempt']) == (FINALIZING, session['attempt']):
+            # Before another attempt can begin, which removes the job then.
+            girder_job.mark_unsent(session['jobId'])
         failed = StitchSession().fail({**session, 'run': None}, f'The job could not be started: {error}')
         if failed is not None:
             girder_job.end(failed)

@@ -12,7 +12,7 @@ from girder_jobs.models.job import Job
 from girder_worker.utils import JobStatus as WorkerJobStatus
 
 from girder_zarr.server.sessions.model import StitchSession
-from girder_zarr.server.sessions.states import COMPLETE, ERROR, FINALIZING
+from girder_zarr.server.sessions.states import COMPLETE, ERROR
 
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
@@ -60,19 +60,19 @@ def load(job_id: Any) -> Document | None:
     return job
 
 
-def mark_unsent(session: Document) -> None:
-    """Note that no worker ever heard of the job of an attempt, unless that has ended already."""
-    found = StitchSession().findOne({'_id': session['_id']})
-    if session['jobId'] and found is not None and found['state'] == FINALIZING:
-        query = {'_id': session['jobId'], 'meta.attempt': found['attempt']}
-        Job().update(query, {'$set': {'meta.unsent': True}}, multi=False)
+def mark_unsent(job_id: Any) -> None:
+    """Note that no worker ever heard of a job."""
+    if job_id:
+        Job().update({'_id': job_id}, {'$set': {'meta.unsent': True}}, multi=False)
 
 
-def remove_unsent(job_id: Any) -> None:
-    """Remove a job of which no worker ever heard."""
+def remove_unsent(job_id: Any) -> bool:
+    """Remove a job of which no worker ever heard; return whether it was one."""
     job = load(job_id)
-    if job is not None and job['meta'].get('unsent'):
-        Job().remove(job)
+    if job is None or not job['meta'].get('unsent'):
+        return False
+    Job().remove(job)
+    return True
 
 
 def is_stopped(job_id: Any) -> bool:
