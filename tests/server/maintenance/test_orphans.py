@@ -16,7 +16,7 @@ LONG_AGO = dt.timedelta(days=2)
 
 @pytest.fixture
 def old_file(people, session, monkeypatch):
-    """A file of two days ago, whose patch was removed when the database went away; the server has swept since."""
+    """A file of two days ago whose patch went, but not the file; the server has swept since."""
     monkeypatch.setattr(orphans, '_swept', None)
     orphans.sweep_all()
     file = store_file(StitchSession().get(session['_id']), new_patch('a'), people['owner'])

@@ -73,7 +73,7 @@ def begin(user: Document, kind: str, scope: Document, of: Document | None = None
 
 
 def _remove_unsent() -> None:
-    """Remove the newest run with its job if no worker ever heard of it: one is left however many are tried."""
+    """Remove the newest run and its job if no worker ever heard of it: one is left however many are tried."""
     for run in SourceRun().newest(1):
         if run['state'] != RUNNING and girder_job.remove_unsent(run['jobId']):
             SourceRun().remove(run)
