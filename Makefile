@@ -13,7 +13,7 @@ TOX = GIRDER_ZARR_LOCK=$(LOCK) $(VENV)/bin/tox --workdir $(TOX_DIR)
 VERSION := $(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 READY = $(VENV)/.python-$(VERSION)
 
-.PHONY: demo test test-core test-girder3 test-latest test-one check lint lock bench fuzz chaos clean
+.PHONY: demo test test-core test-girder3 test-rabbitmq test-latest test-one check lint lock bench fuzz chaos clean
 
 demo: $(VENV)/.demo
 	$(VENV)/bin/girder-zarr demo $(ARGS)
@@ -26,6 +26,10 @@ test-core: $(VENV)/.tox
 
 test-girder3: $(VENV)/.tox
 	$(TOX) -e girder3
+
+# What needs a rabbitmq-server, which comes from Debian's packages; without one this fails, where test skips it.
+test-rabbitmq: $(VENV)/.tox
+	GIRDER_ZARR_REQUIRE_RABBITMQ=1 $(TOX) -e girder -- tests/e2e/test_rabbitmq.py tests/e2e/test_chaos.py
 
 # Everything without the lock, in environments of its own: what users get who install today.
 test-latest:
@@ -70,9 +74,9 @@ $(VENV)/.tox: tox.ini $(LOCK) | $(READY)
 	$(PIP) --constraint $(LOCK) --requirement requirements/tools.in
 	touch $@
 
-# SECONDS=3600 make fuzz: an hour of damaged files
+# SECONDS=3600 make fuzz: an hour of damaged files. Read by make, since bash has a SECONDS of its own.
 fuzz: $(VENV)/.tox
-	GIRDER_ZARR_FUZZ_SECONDS=$${SECONDS:-600} GIRDER_ZARR_FUZZ_SEED=$${SEED:-$$(date +%s)} \
+	GIRDER_ZARR_FUZZ_SECONDS=$(or $(SECONDS),600) GIRDER_ZARR_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \
 		$(TOX) -e core -- tests/image tests/stitch -k test_fuzz -q
 
 clean:
@@ -93,7 +97,7 @@ $(VENV)/.bench: setup.py benchmarks/requirements-1.35.6.txt $(LOCK) | $(READY)
 	$(VENV)-1.35.6/bin/python -m pip install --quiet -r benchmarks/requirements-1.35.6.txt
 	touch $@
 
-# ARGS='--kills 300 --seed 7' make chaos: more, and others
+# ARGS='--kills 300 --seed 7' make chaos: more, and others; with --broker rabbitmq that is killed as well
 chaos: $(VENV)/.chaos
 	$(VENV)/bin/python tests/chaos/kill_writes.py
 	PYTHONPATH=tests $(VENV)/bin/python -m chaos.kill_stack $(ARGS)

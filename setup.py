@@ -1,6 +1,8 @@
 """Packaging of girder-zarr; tool configuration lives in pyproject.toml."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -33,11 +35,24 @@ class BuildWithWebClient(build_py):
                 '(https://nodejs.org). Set GIRDER_ZARR_SKIP_WEB_BUILD=1 to install without the web client.'
             )
             raise SystemExit(msg)
+        self.check_node()
         install = ['ci', '--omit=dev', '--no-audit', '--no-fund']
         for arguments in (*([] if self.is_installed() else [install]), ['run', 'build']):
             # SystemExit, since setuptools only warns of other exceptions in editable installs.
             if subprocess.run([npm, *arguments], cwd=WEB_SOURCE, check=False).returncode:
                 raise SystemExit(f'npm {" ".join(arguments)} failed in {WEB_SOURCE}.')
+
+    def check_node(self):
+        """Say which Node.js is needed where an older one would end in a traceback of the bundler."""
+        needed = json.loads((WEB_SOURCE / 'package.json').read_text())['engines']['node'].removeprefix('>=')
+        node = shutil.which('node')
+        if node is None:
+            return
+        told = subprocess.run([node, '--version'], capture_output=True, text=True, check=False).stdout.strip()
+        found, least = (tuple(map(int, re.findall(r'\d+', text)[:2])) for text in (told, needed))
+        if found and found < least:
+            msg = f'Building girder-zarr from its sources needs Node.js {needed} or later, not {told}.'
+            raise SystemExit(msg)
 
     def is_installed(self):
         """Whether npm has installed what the lock file says; it writes this file when it has."""

@@ -2,6 +2,9 @@
 
 import importlib
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +82,24 @@ def test_pictures_of_the_docs_exist(path, name):
     assert (path.parent / name).is_file(), f'{path.name} shows {name}'
 
 
+#: The programs that the examples start, which are not where the examples say.
+PROGRAMS = re.compile(r'(?m)^(ExecStart=)/\S+')
+UNITS = found(r'(?ms)^```ini\n# \S+?/([\w-]+\.service)$(.+?)^```')
+
+
+@pytest.mark.skipif(shutil.which('systemd-analyze') is None, reason='no systemd-analyze')
+@pytest.mark.parametrize(('name', 'text'), sorted(UNITS))
+def test_systemd_takes_the_units_of_the_docs(name, text, tmp_path):
+    unit = tmp_path / name
+    unit.write_text(PROGRAMS.sub(rf'\1{sys.executable}', text))
+    done = subprocess.run(
+        ['systemd-analyze', 'verify', '--man=no', str(unit)], capture_output=True, text=True, check=False
+    )
+    # It looks at other units of the machine as well.
+    assert [line for line in done.stderr.splitlines() if name in line] == []
+    assert done.returncode == 0, done.stderr
+
+
 def test_something_was_found():
     assert {'girder_zarr.image', 'girder_zarr.image.allow_hosts', 'girder_zarr.image.limits.follow'} <= set(
         NAMES
@@ -87,3 +108,4 @@ def test_something_was_found():
     assert IMPORTS
     assert FILES
     assert PICTURES
+    assert UNITS

@@ -78,6 +78,12 @@ class Census:
         found['jobs without an end'] = [
             one['_id'] for one in db.job.find({'status': {'$nin': list(JOBS_ENDED)}}, {'_id': 1})
         ]
+        # However often a session was finalized without a broker, none is left once it has begun.
+        unsent = {'meta.unsent': True, 'meta.stitchSessionId': {'$in': [*map(str, sessions)]}}
+        present = {what['jobId'] for what in sessions.values()}
+        found['jobs that no worker heard of'] = [
+            one['_id'] for one in db.job.find(unsent, {'_id': 1}) if one['_id'] not in present
+        ]
         found['small copies of no patch'] = self._copies_of_nothing(patches)
         found |= self._working_documents()
         found |= self._disk(files)

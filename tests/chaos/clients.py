@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PATIENCE = 400.0
 #: A session that is seen in error more often than this, by all clients, does not come right by itself.
 MOST_ERRORS = 40
+#: The error of a session whose job met no broker; it is finalized again until there is one.
+UNSENT = 'The job could not be started'
 #: What an attempt returns when there is nothing more to try.
 DONE = True
 AGAIN = False
@@ -281,7 +283,9 @@ class Client:
                 return AGAIN
             if state == 'error':
                 self.ledger.error(f'session: {answer.json["error"]}')
-                if self.ledger.count('sessions seen in error', of=session) > MOST_ERRORS:
+                if answer.json['error'].startswith(UNSENT):
+                    self.ledger.count('sessions seen in error for want of the broker')
+                elif self.ledger.count('sessions seen in error', of=session) > MOST_ERRORS:
                     self.ledger.fault(f'{work.name} goes on ending in error: {answer.json["error"]}')
                     return DONE
             self._send_missing(work)

@@ -1,6 +1,7 @@
 """Kill servers, workers, database and broker at random moments while clients upload and finalize.
 
     PYTHONPATH=tests python -m chaos.kill_stack [--kills 100] [--seed 0] [--json FILE] [--parts server worker]
+        [--broker rabbitmq] [--seconds 0]
 
 Starts `girder-zarr serve` in a new folder. In each round 8 clients upload the patches of some sessions: some
 twice, in any order, in every way there is, some with connections that are cut. Then all of them see that each
@@ -27,12 +28,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from support.rabbitmq import running_rabbitmq
 from support.stack import Stack
 from support.waiting import wait_until
 
 from .census import Census
 from .clients import Client, deliver, share_out
-from .killer import WEIGHTS, Killer, Watch
+from .killer import OUTSIDE, WEIGHTS, Killer, Watch
 from .ledger import Ledger
 from .material import Work, make_work
 from .results import wrong_patches, wrong_pixels
@@ -49,8 +51,12 @@ class Run:
         self.options, self.rng = options, random.Random(options.seed)
         self.temporary = folder / 'temporary'
         self.temporary.mkdir()
-        self.stack = Stack(folder / 'data', environment={'TMPDIR': str(self.temporary)})
         self.opened = contextlib.ExitStack()
+        self.rabbitmq, broker = None, []
+        if options.broker == OUTSIDE:
+            self.rabbitmq = self.opened.enter_context(running_rabbitmq(folder / OUTSIDE))
+            broker = ['--broker', self.rabbitmq.url]
+        self.stack = Stack(folder / 'data', *broker, environment={'TMPDIR': str(self.temporary)})
         self.opened.callback(self.stack.close)
         self.ledger, self.stop = Ledger(), threading.Event()
         self.works: list[tuple[str, Work]] = []
@@ -86,6 +92,12 @@ class Run:
         self.closing = True
         self.opened.close()
 
+    def is_enough(self) -> bool:
+        """Return whether there were enough kills for long enough, or something is wrong."""
+        kills, seconds = self.options.kills, self.options.seconds
+        long_enough = self.killed.total() >= kills and self.ledger.seconds() >= seconds
+        return long_enough or bool(self.ledger.faults)
+
     def round(self) -> None:
         """Upload and finalize some sessions while parts are killed."""
         self.rounds += 1
@@ -97,8 +109,10 @@ class Run:
         sessions = {work.name: self.create(work) for work in works}
         self.works += [(sessions[work.name], work) for work in works]
         left = self.options.kills - self.killed.total()
-        kills = min(left, self.options.kills_a_round)
-        killer = Killer(self.stack, self.watch, self.options.parts, kills, self.rng, self.ledger)
+        most = self.options.kills_a_round
+        kills = min(left, most) if left > 0 else most
+        parts = self.options.parts or [*sorted(WEIGHTS), *([OUTSIDE] if self.rabbitmq else [])]
+        killer = Killer(self.stack, self.watch, parts, kills, self.rng, self.ledger, self.rabbitmq)
         tasks = share_out(works, self.options.clients, self.rng)
         clients = [self.client(sessions) for _ in tasks]
         killer.start()
@@ -299,10 +313,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         '--columns', type=int, default=6, help='and rows of patches in a session (%(default)s)'
     )
     parser.add_argument('--side', type=int, default=160, help='of a patch in pixels (%(default)s)')
-    parser.add_argument('--parts', nargs='+', choices=sorted(WEIGHTS), default=sorted(WEIGHTS))
+    parser.add_argument('--parts', nargs='+', choices=[*sorted(WEIGHTS), OUTSIDE], help='default: all')
+    parser.add_argument(
+        '--broker',
+        choices=['valkey', OUTSIDE],
+        default='valkey',
+        help='with rabbitmq the messages go to a rabbitmq-server, which is killed as well (%(default)s)',
+    )
+    parser.add_argument('--seconds', type=float, default=0, help='go on at least so long (%(default)s)')
     parser.add_argument('--json', type=Path, help='a file for the whole report')
     parser.add_argument('--folder', type=Path, help='kept afterwards; default: a temporary one')
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if OUTSIDE in (options.parts or ()) and options.broker != OUTSIDE:
+        parser.error(f'--parts {OUTSIDE} needs --broker {OUTSIDE}')
+    return options
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -312,7 +336,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     chaos = Run(options, folder)
     try:
         chaos.prepare()
-        while chaos.killed.total() < options.kills and not chaos.ledger.faults:
+        while not chaos.is_enough():
             chaos.round()
         if chaos.stop.is_set():
             raise RuntimeError(chaos.ledger.faults)

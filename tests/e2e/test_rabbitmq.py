@@ -3,14 +3,18 @@
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import girder_client
 import numpy as np
+import pymongo
 import pytest
+from bson import ObjectId
 
+from chaos.census import database_address
 from girder_zarr.client import Patch, StitchClient
-from support.rabbitmq import running_rabbitmq
+from support.rabbitmq import require_rabbitmq, running_rabbitmq
 from support.stack import running_stack
 from support.waiting import wait_until
 
@@ -21,6 +25,7 @@ SIDE = 512
 
 @pytest.fixture(scope='module')
 def rabbit(tmp_path_factory):
+    require_rabbitmq()
     with running_rabbitmq(tmp_path_factory.mktemp('rabbitmq') / 'r', consumer_timeout=TIMEOUT) as server:
         yield server
 
@@ -73,9 +78,15 @@ def worker_log(stack):
     return (stack.data / 'logs/worker.log').read_text(errors='replace')
 
 
-def suspended(stack):
-    """Return the processes that run jobs: the children of the worker."""
-    return sorted(pid for pid, (_, text) in stack.parts().items() if 'stack.child.worker' in text)[1:]
+def workers(stack):
+    """Return the worker and the processes that run its jobs, in the order in which they were started."""
+    found = [(start, pid) for pid, (start, text) in stack.parts().items() if 'stack.child.worker' in text]
+    return [pid for _, pid in sorted(found)]
+
+
+def took_over(stack, gone):
+    """Whether there are a worker and its process again, and one at least that was not there before."""
+    return len(found := workers(stack)) == 2 and set(found) - set(gone)
 
 
 def test_sessions_are_made(stack, client):
@@ -87,9 +98,8 @@ def test_sessions_are_made(stack, client):
 
 def test_a_message_that_waits_behind_a_long_job_does_not_end_the_worker(stack, client):
     """The job is as long as its process is stopped, and the others wait in the worker for it."""
-    worker = min(pid for pid, (_, text) in stack.parts().items() if 'stack.child.worker' in text)
     sessions = [begin(client, f'waiting {at}', at) for at in range(4)]
-    (child,) = suspended(stack)
+    worker, child = workers(stack)
     os.kill(child, signal.SIGSTOP)
     try:
         for session in sessions:
@@ -106,18 +116,75 @@ def test_a_message_that_waits_behind_a_long_job_does_not_end_the_worker(stack, c
     assert 'Unrecoverable error' not in worker_log(stack)
 
 
-def test_a_job_that_lasts_longer_than_the_limit_is_made_once(stack, client):
+@pytest.fixture
+def small_parts(client, request):
+    """Images of 2048 x 2048 pixels are made of 512 parts, or as many as a test asks for."""
+    key, values = 'zarr.stitch_part_values', 2048 * 2048 // getattr(request, 'param', 512)
+    client.girder.put('system/setting', parameters={'key': key, 'value': json.dumps(values)})
+    yield
+    client.girder.delete('system/setting', parameters={'key': key})
+
+
+def lasted(done):
+    """The seconds from the beginning of a session to its end."""
+    began, ended = (datetime.fromisoformat(done[name]) for name in ('created', 'updated'))
+    return (ended - began).total_seconds()
+
+
+def check_job(client, done):
+    """See that the job of a session has ended well."""
+    wait_until(lambda: client.girder.get(f'job/{done["jobId"]}')['status'] == 3, 60, 'the end of the job')
+
+
+def test_a_job_that_lasts_longer_than_the_limit_is_made_once(stack, client, small_parts):
     session = begin(client, 'long', side=2048)
-    client.girder.put(
-        'system/setting', parameters={'key': 'zarr.stitch_part_values', 'value': json.dumps(8192)}
-    )
     client.finalize(session)
     done = completed(client, session, 300)
-    lasted = [datetime.fromisoformat(done[name]) for name in ('created', 'updated')]
-    assert (lasted[1] - lasted[0]).total_seconds() > TIMEOUT / 1000
-    wait_until(lambda: client.girder.get(f'job/{done["jobId"]}')['status'] == 3, 60, 'the end of the job')
+    assert lasted(done) > TIMEOUT / 1000
+    check_job(client, done)
     assert 'Unrecoverable error' not in worker_log(stack)
-    client.girder.delete('system/setting', parameters={'key': 'zarr.stitch_part_values'})
+
+
+def closed_channels(rabbit):
+    """How often RabbitMQ has closed a channel because a message was not acknowledged in time."""
+    logs = rabbit.folder.joinpath('log').glob('*.log')
+    return sum(log.read_text().count('caused a channel exception precondition_failed') for log in logs)
+
+
+@pytest.mark.parametrize('small_parts', [128], indirect=True)
+def test_a_job_outlives_several_limits_and_killed_workers_with_others_behind_it(
+    stack, client, rabbit, small_parts
+):
+    """Each time, its worker stands still until two limits have passed for what waits, and is killed then."""
+    long = begin(client, 'hours', side=2048)
+    behind = [begin(client, f'behind {at}', at) for at in range(3)]
+    client.finalize(long)
+    with pymongo.MongoClient(database_address(stack)) as database:
+        parts = database.get_default_database().stitch_part
+
+        def parts_done():
+            return parts.count_documents({'sessionId': ObjectId(long), 'state': 'done'})
+
+        done = 0
+        for number, other in enumerate(behind):
+            done = wait_until(lambda done=done: (n := parts_done()) > done and n, 120, 'another part')
+            (worker, child) = workers(stack)
+            os.kill(child, signal.SIGSTOP)
+            try:
+                client.finalize(other)
+                before = closed_channels(rabbit)
+                wait_until(lambda before=before: closed_channels(rabbit) >= before + 2, 90, 'two limits')
+            finally:
+                os.kill(child, signal.SIGCONT)
+            os.kill(worker if number else child, signal.SIGKILL)
+            wait_until(lambda gone=(worker, child): took_over(stack, gone), 90, 'the next worker')
+            assert client.get(long)['state'] == 'finalizing'
+    made = completed(client, long, 300)
+    assert lasted(made) > 4 * TIMEOUT / 1000
+    check_job(client, made)
+    for other in behind:
+        check_job(client, completed(client, other))
+    assert 'Unrecoverable error' not in worker_log(stack)
 
 
 def jobs_of(client, name='away'):
@@ -129,11 +196,22 @@ def test_a_killed_broker_and_a_finalize_meanwhile(stack, client, rabbit):
     """The requests that find no broker leave one failed job; after it is back the session is made."""
     session = begin(client, 'away')
     rabbit.kill()
-    for _ in range(3):
-        with pytest.raises(girder_client.HttpError) as refused:
-            client.girder.post(f'stitch_session/{session}/finalize')
-        assert refused.value.status == 503
+
+    def finalize(_):
+        try:
+            stack.client().post(f'stitch_session/{session}/finalize')
+        except girder_client.HttpError as refused:
+            return refused.status
+        return 200
+
+    assert [finalize(at) for at in range(3)] == [503] * 3
     assert [one['status'] for one in jobs_of(client)] == [4]
+    with ThreadPoolExecutor(8) as pool:
+        # Who asks while another attempt is being made is told that the session is finalizing.
+        assert 503 in (answers := set(pool.map(finalize, range(8))))
+    assert answers <= {200, 503}
+    assert [one['status'] for one in jobs_of(client)] == [4]
+    assert client.get(session)['state'] == 'error'
     rabbit.start()
     client.finalize(session)
     completed(client, session, 180)

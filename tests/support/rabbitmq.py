@@ -9,38 +9,57 @@ import signal
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from girder_zarr.stack.folder import free_port
 from girder_zarr.stack.parts import amqp_answers
 
+from .rabbitmq_packages import UnavailableError, unpacked
 from .waiting import wait_until
 
 
-def find_home():
-    """Return the folder of RabbitMQ's programs: that of RABBITMQ_HOME, or Debian's; None without one."""
-    named = os.environ.get('RABBITMQ_HOME')
-    places = [Path(named)] if named else sorted(Path('/usr/lib/rabbitmq/lib').glob('rabbitmq_server-*'))
+def find_programs():
+    """Return the folder of RabbitMQ's programs and a PATH with Erlang's.
+
+    That of RABBITMQ_HOME or Debian's, with the `erl` of the PATH, or what `rabbitmq_packages` unpacks.
+
+    :raises UnavailableError: it can fetch nothing here.
+    """
+    path, named = os.environ.get('PATH', os.defpath), os.environ.get('RABBITMQ_HOME')
+    places = [Path(named)] if named else homes(Path('/'))
     found = [place for place in places if (place / 'sbin/rabbitmq-server').is_file()]
-    return found[-1] if found and shutil.which('erl') else None
+    if found and shutil.which('erl'):
+        return found[-1], path
+    if named:
+        msg = 'RABBITMQ_HOME names no folder of RabbitMQ, or there is no erl on the PATH'
+        raise UnavailableError(msg)
+    root = unpacked()
+    return homes(root)[-1], f'{root}/usr/lib/erlang/bin{os.pathsep}{path}'
 
 
-def require_home():
-    """Return it; skip the test without one, or fail where GIRDER_ZARR_REQUIRE_RABBITMQ is set."""
-    home = find_home()
-    if home is None:
-        reason = 'no rabbitmq-server (RABBITMQ_HOME names its folder) or no erl on the PATH'
+def homes(root):
+    """Return the folders of RabbitMQ's programs that Debian's packages have below a root."""
+    return sorted((root / 'usr/lib/rabbitmq/lib').glob('rabbitmq_server-*'))
+
+
+def require_rabbitmq():
+    """Skip the test where no server can be had, or fail there if GIRDER_ZARR_REQUIRE_RABBITMQ is set."""
+    import pytest  # which `make chaos` does without
+
+    try:
+        find_programs()
+    except UnavailableError as error:
         if os.environ.get('GIRDER_ZARR_REQUIRE_RABBITMQ'):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return home
+            pytest.fail(f'no rabbitmq-server: {error}')
+        pytest.skip(f'no rabbitmq-server: {error}')
 
 
 class RabbitMQ:
-    """One server: `start`, `kill`, and `start` again with its queues."""
+    """One server: `start`, `kill`, and `start` again with its queues.
+
+    :raises UnavailableError: there is none here.
+    """
 
     def __init__(self, folder, consumer_timeout=1_800_000):
-        self.home, self.folder = require_home(), Path(folder)
+        (self.home, path), self.folder = find_programs(), Path(folder)
         self.port, ports = free_port(), (free_port(), free_port())
         self.url = f'amqp://guest:guest@127.0.0.1:{self.port}//'
         for name in ('mnesia', 'log', 'home'):
@@ -53,6 +72,7 @@ class RabbitMQ:
         )
         self.environment = {
             **os.environ,
+            'PATH': path,
             'HOME': str(self.folder / 'home'),
             'RABBITMQ_HOME': str(self.home),
             'RABBITMQ_BASE': str(self.folder),
@@ -110,7 +130,7 @@ def _epmd(environment):
     """Return Erlang's port mapper, which lies below the folder of Erlang's runtime."""
     root = environment.get('ERL_ROOTDIR') or subprocess.run(
         ['erl', '-noshell', '-eval', 'io:put_chars(code:root_dir()), halt().'],
-        capture_output=True, text=True, check=True,
+        env=environment, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     return next(Path(root).glob('erts-*/bin/epmd'))
 

@@ -6,12 +6,13 @@ import threading
 
 import numpy as np
 import pytest
+from girder.exceptions import RestException
 from girder.models.file import File
 from girder.models.item import Item
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 
-from girder_zarr.server.jobs import celery_json, cleanup, girder_job, progress, publish, run
+from girder_zarr.server.jobs import celery_json, cleanup, finalize, girder_job, progress, publish, run
 from girder_zarr.server.leases import run_lease
 from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import reaper
@@ -185,17 +186,58 @@ def test_an_attempt_that_is_over_has_nothing_to_say(api, ready, dispatched, stor
     assert api.get(ready)[1]['state'] == 'complete'
 
 
-def test_a_queue_that_cannot_be_reached(api, ready, monkeypatch, stored):
-    def fail(*_args, **_options):
-        raise ConnectionError('nobody there')
+def unreachable(*_args, **_options):
+    raise ConnectionError('nobody there')
 
+
+def test_a_queue_that_cannot_be_reached(api, ready, monkeypatch, stored):
     before = stored()
-    monkeypatch.setattr(celery_json, 'send', fail)
+    monkeypatch.setattr(celery_json, 'send', unreachable)
     status, refusal = api.finalize(ready)
     assert status == 503, refusal
     _, found = api.get(ready)
     assert (found['state'], 'could not be started' in found['error']) == ('error', True)
     assert stored() == before
+
+
+def finalize_as_read(session, people):
+    with pytest.raises(RestException) as refused:
+        finalize.finalize(session, people['owner'], force=False)
+    assert refused.value.code == 503
+
+
+def test_one_job_is_left_by_requests_that_find_no_queue_at_the_same_time(
+    api, ready, people, dispatched, monkeypatch
+):
+    """Each has read the session before the attempt of another began, which has failed since."""
+    with monkeypatch.context() as patched:
+        patched.setattr(celery_json, 'send', unreachable)
+        as_read = [StitchSession().get(ready['_id']) for _ in range(4)]
+        for session in as_read:
+            finalize_as_read(session, people)
+        assert [job['status'] for job in Job().find({'type': girder_job.JOB_TYPE})] == [JobStatus.ERROR]
+    api.finalize(ready)
+    dispatched.run()
+    assert [job['status'] for job in Job().find({'type': girder_job.JOB_TYPE})] == [JobStatus.SUCCESS]
+
+
+def test_an_attempt_that_begins_while_another_is_being_given_up_leaves_one_job(
+    api, ready, people, monkeypatch
+):
+    """The session is in error before its job is; who begins at that moment finds the job all the same."""
+    original, begun = girder_job.end, []
+
+    def late(session):
+        if not begun:
+            begun.append(session)
+            finalize_as_read(StitchSession().get(ready['_id']), people)
+        original(session)
+
+    monkeypatch.setattr(celery_json, 'send', unreachable)
+    monkeypatch.setattr(girder_job, 'end', late)
+    finalize_as_read(StitchSession().get(ready['_id']), people)
+    assert [job['status'] for job in Job().find({'type': girder_job.JOB_TYPE})] == [JobStatus.ERROR]
+    assert api.get(ready)[1]['state'] == 'error'
 
 
 def test_tasks_that_run_at_once(api, ready, eagerWorkerTasks):  # noqa: N803 - pytest-girder's fixture

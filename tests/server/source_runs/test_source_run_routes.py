@@ -1,6 +1,7 @@
 """The routes over the sources of items: scopes, refusals, permissions, and what they ask of the database."""
 
 import pytest
+from bson import ObjectId
 from girder.models.collection import Collection
 from girder.models.folder import Folder
 from girder.models.setting import Setting
@@ -10,7 +11,7 @@ from girder_jobs.models.job import Job
 
 from girder_zarr.server.jobs import celery_json
 from girder_zarr.server.maintenance import reaper
-from girder_zarr.server.source_runs import look_through
+from girder_zarr.server.source_runs import look_through, source_jobs
 from girder_zarr.server.source_runs.source_change import SourceChange
 from support.fake_sources import KEY
 from support.queries import is_covered, recorded_queries
@@ -95,9 +96,12 @@ def test_without_a_queue_it_says_so(runs, images, monkeypatch):
         raise ConnectionRefusedError('no broker')
 
     monkeypatch.setattr(celery_json, 'send', unreachable)
-    assert runs.call('POST', params={'kind': 'change'})[0] == 503
+    for _ in range(3):
+        assert runs.call('POST', params={'kind': 'change'})[0] == 503
+    # However often it is tried: what was changed before can be undone for as long as it is kept.
     (run,) = runs.call('GET')[1]
     assert run['state'] == 'error'
+    assert [job['_id'] for job in Job().find({'type': source_jobs.JOB_TYPE})] == [ObjectId(run['jobId'])]
     assert Job().load(run['jobId'], force=True)['status'] == JobStatus.ERROR
 
 

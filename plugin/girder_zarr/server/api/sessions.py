@@ -127,7 +127,7 @@ class StitchSessionResource(StrictResource):
     )
     def sweepSessions(self) -> Document:
         """Remove expired sessions and leftovers."""
-        return {'removed': expiry.sweep(), 'leftovers': orphans.sweep_all()}
+        return {'removed': expiry.sweep(), 'leftovers': orphans.sweep_all(everything=True)}
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(

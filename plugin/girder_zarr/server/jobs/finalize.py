@@ -17,7 +17,7 @@ from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.references import StitchReference
 from girder_zarr.server.sessions import lost_image
 from girder_zarr.server.sessions.model import StitchSession, spec_of, to_extent
-from girder_zarr.server.sessions.states import CANCELLED, COMPLETE, ERROR, FINALIZING
+from girder_zarr.server.sessions.states import CANCELLED, COMPLETE, EDITABLE, ERROR, FINALIZING
 from girder_zarr.server.settings.session_limits import current as limits_now
 from girder_zarr.server.storage import disk_space
 
@@ -50,11 +50,13 @@ def finalize(session: Document, user: Document, *, force: bool) -> Document:
         return session
     check_ready(session, force=force)
     cleanup.clean_up_if_abandoned(session)
-    begun = StitchSession().begin_finalizing(session, user)
-    if begun is None:
-        return StitchSession().get(session['_id'])
     # A client that tries until the broker is back leaves one failed job, not one for each time.
     girder_job.remove_unsent(session['jobId'])
+    begun = StitchSession().begin_finalizing(session, user)
+    if begun is None:
+        # Another request was faster. Where its attempt has ended for want of a broker it is our turn.
+        session = StitchSession().get(session['_id'])
+        return finalize(session, user, force=force) if session['state'] in EDITABLE else session
     _dispatch(begun, user)
     return StitchSession().get(session['_id'])
 
@@ -100,10 +102,13 @@ def _dispatch(session: Document, user: Document) -> None:
             raise  # the reaper sends the message once the database is back
         # Where tasks run in this process, it is the job's own error, and the session has ended already.
         logger.exception('The job of stitch session %s ended with an error', session['_id'])
+        present = StitchSession().find_there(session['_id'])
+        if present is not None and (present['state'], present['attempt']) == (FINALIZING, session['attempt']):
+            # Before another attempt can begin, which removes the job then.
+            girder_job.mark_unsent(session['jobId'])
         failed = StitchSession().fail({**session, 'run': None}, f'The job could not be started: {error}')
         if failed is not None:
             girder_job.end(failed)
-            girder_job.mark_unsent(failed['jobId'])
             msg = 'The job could not be started: the queue of the workers cannot be reached.'
             raise RestException(msg, code=503) from error
 

@@ -66,11 +66,13 @@ def mark_unsent(job_id: Any) -> None:
         Job().update({'_id': job_id}, {'$set': {'meta.unsent': True}}, multi=False)
 
 
-def remove_unsent(job_id: Any) -> None:
-    """Remove a job of which no worker ever heard."""
+def remove_unsent(job_id: Any) -> bool:
+    """Remove a job of which no worker ever heard; return whether it was one."""
     job = load(job_id)
-    if job is not None and job['meta'].get('unsent'):
-        Job().remove(job)
+    if job is None or not job['meta'].get('unsent'):
+        return False
+    Job().remove(job)
+    return True
 
 
 def is_stopped(job_id: Any) -> bool:

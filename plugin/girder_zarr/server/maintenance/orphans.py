@@ -36,12 +36,16 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two sweeps of a server.
 INTERVAL_SECONDS = 600
+#: Seconds after which one of them looks at all sessions again. The others look at those that have new files,
+#: and so at what a request leaves that stores; one that only removes may lose the database before the file.
+ALL_SECONDS = 24 * 3600
 _AT_ONCE = 1000
 #: No document has it: all are greater.
 _FIRST_ID = ObjectId(bytes(12))
 
 _lock = threading.Lock()
 _due = float('-inf')
+_all_due = float('-inf')
 _swept: dt.datetime | None = None
 
 
@@ -101,17 +105,20 @@ def _remove_parts(session: Document, older_than: float) -> int:
     return _remove(over)
 
 
-def sweep_all(older_than: float = ORPHAN_SECONDS) -> int:
+def sweep_all(older_than: float = ORPHAN_SECONDS, *, everything: bool = False) -> int:
     """Sweep the sessions into which something was stored since this process did so; return how much went.
 
     What was stored for sessions that are gone is found as well.
+
+    :param everything: look at all sessions, as the first sweep of a process and one a day do.
     """
-    global _swept  # noqa: PLW0603 - one time for the process
-    begun = now()
+    global _swept, _all_due  # noqa: PLW0603 - one time for the process
+    begun, started = now(), time.monotonic()
+    everything = everything or _swept is None or started >= _all_due
     removed = durable_files.remove_temporary(older_than=older_than) + durable_files.remove_unnamed(older_than)
     removed += PreviewBlock().remove_lost()
     durable_files.remove_locks(older_than)
-    for session_id in _stored_into(_swept):
+    for session_id in _stored_into(None if everything else _swept):
         session = StitchSession().findOne({'_id': session_id})
         if session is not None:
             removed += sweep_orphans(session, older_than)
@@ -119,6 +126,8 @@ def sweep_all(older_than: float = ORPHAN_SECONDS) -> int:
             removed += _remove({file['_id'] for file in _files_of(session_id, older_than)})
     # Files that were too young are looked at again.
     _swept = begun - dt.timedelta(seconds=2 * older_than)
+    if everything:
+        _all_due = started + ALL_SECONDS
     return removed
 
 

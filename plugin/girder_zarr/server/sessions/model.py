@@ -202,7 +202,10 @@ class StitchSession(AccessControlMixin, Model):
     # States
 
     def begin_finalizing(self, session: Document, user: Document) -> Document | None:
-        """Move an editable session to finalizing with a new attempt; None if another request was faster."""
+        """Move an editable session to finalizing with a new attempt; None if another request was faster.
+
+        :param session: as it was read; an attempt that has begun since was faster even if it has ended.
+        """
         fields = {
             'state': FINALIZING,
             'attempt': uuid.uuid4().hex,
@@ -216,7 +219,8 @@ class StitchSession(AccessControlMixin, Model):
             'error': None,
             'progress': {**_NO_PROGRESS, 'message': 'Waiting for a worker'},
         }
-        return self.change(session['_id'], {'state': {'$in': EDITABLE}}, {'$set': fields})
+        demanded = {'state': {'$in': EDITABLE}, 'attempt': session.get('attempt')}
+        return self.change(session['_id'], demanded, {'$set': fields})
 
     def end_finalizing(
         self, session: Document, state: str, *, item_id: ObjectId | None = None, **fields: Any

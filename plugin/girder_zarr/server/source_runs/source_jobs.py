@@ -43,6 +43,7 @@ def begin(user: Document, kind: str, scope: Document, of: Document | None = None
 
     :raises ConflictError: another one has not ended. :raises RestException: 503, there is no queue.
     """
+    _remove_unsent()
     run = SourceRun().begin(user, kind, scope, installed_sources(), of['_id'] if of else None)
     try:
         job = Job().createJob(
@@ -62,11 +63,20 @@ def begin(user: Document, kind: str, scope: Document, of: Document | None = None
         if database.was_lost(error):
             raise  # the reaper sends the message once the database is back
         logger.exception('The sources of items could not be looked through')
+        # Before another can begin, which removes both then.
+        girder_job.mark_unsent(run['jobId'])
         if SourceRun().fail({**run, 'run': None}, f'The job could not be started: {error}') is not None:
             finish(SourceRun().get(run['_id']))
             msg = 'The job could not be started: the queue of the workers cannot be reached.'
             raise RestException(msg, code=503) from error
     return SourceRun().get(run['_id'])
+
+
+def _remove_unsent() -> None:
+    """Remove the newest run and its job if no worker ever heard of it: one is left however many are tried."""
+    for run in SourceRun().newest(1):
+        if run['state'] != RUNNING and girder_job.remove_unsent(run['jobId']):
+            SourceRun().remove(run)
 
 
 def undo(run: Document, user: Document) -> Document:
