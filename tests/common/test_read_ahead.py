@@ -187,6 +187,30 @@ def test_a_reader_waits_for_what_is_under_way(world: World) -> None:
     del reader
 
 
+def test_a_reader_waits_for_what_had_to_wait_for_room(world: World) -> None:
+    far = Far(is_open=False)
+    reader = Reader(*(far.ahead(number) for number in range(MAX_AHEAD + 1)))
+    world.ahead.offer(reader, 'far')
+    wait_until(lambda: len(far.asked) == MAX_AHEAD)
+    slow = threading.Event()
+    original, last = far.read, MAX_AHEAD
+
+    def read(key: Hashable) -> bytes:
+        if key == last:
+            assert slow.wait(PATIENCE)
+        return original(key)
+
+    far.read = read  # type: ignore[method-assign]
+    far.go_on.set()
+    wait_until(lambda: world.pool.bytes_in_use == 10)
+    found: list[Any] = []
+    waiting = threading.Thread(target=lambda: found.append(world.ahead.take(last, 'none')))
+    waiting.start()
+    slow.set()
+    waiting.join(PATIENCE)
+    assert found == [str(last).encode()]
+
+
 def test_errors_are_nobodys(world: World) -> None:
     far = Far()
     far.failing = {1}

@@ -14,6 +14,7 @@ import threading
 import time
 import weakref
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .chunk_cache import CHUNKS
@@ -184,17 +185,14 @@ class ReadAhead:
     def _begin(self, plan: _Plan, request: AheadRequest) -> bool:
         """Begin a request when there is room for it; return False where it is to be dropped."""
         sent = Request(request.nbytes, request.run)
-        event = threading.Event()
         with self._changed:
             while not plan.is_over:
                 if any(key in self._coming or key in self._cache for key in request.keys):
                     return True
-                begun = False
+                begun, event = False, threading.Event()  # a new one: that of a refused attempt is set
                 self._coming.update(dict.fromkeys(request.keys, event))
                 try:
-                    begun = self._pool.begin_ahead(
-                        plan.source, sent, lambda answer: self._ended(request, event, answer)
-                    )
+                    begun = self._pool.begin_ahead(plan.source, sent, partial(self._ended, request, event))
                 finally:
                     if begun:
                         self._under_way += 1

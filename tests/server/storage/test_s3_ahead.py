@@ -12,6 +12,7 @@ from girder.models.setting import Setting
 import girder_zarr.image as gz
 from girder_zarr.common.chunk_cache import CHUNKS
 from girder_zarr.common.read_ahead import AHEAD, DEFAULT_CHUNKS
+from girder_zarr.image.store import objectstore
 from girder_zarr.server.settings import polled
 from girder_zarr.server.settings.define import SettingKey
 from girder_zarr.server.storage.s3_store import S3Bucket
@@ -28,6 +29,8 @@ SIDE, TILE, DEPTH, TOP = 512, 128, 4, 2
 def _at_once(monkeypatch):
     CHUNKS.clear()
     monkeypatch.setattr(AHEAD, '_quiet', 0.0)
+    # What is cached stays valid, however long the test takes.
+    monkeypatch.setattr(objectstore, 'FRESH_SECONDS', 1e9)
     yield
     rest()
     AHEAD.bind(lambda: DEFAULT_CHUNKS)
@@ -86,8 +89,8 @@ def test_the_next_plane_is_there(zarr_server, people, folder, bucket, assetstore
     for x in range(2):
         far.getTile(x, 1, TOP, frame=0)
         rest()
-    assert asked
-    assert not asked[0][2]
+    # A part of the zip came when it was opened.
+    assert form == 'zip' or not asked[0][2]
     assert any(ahead for _, _, ahead in asked)
     count = len(asked)
     AHEAD.bind(lambda: 0)
@@ -99,7 +102,9 @@ def test_the_next_plane_is_there(zarr_server, people, folder, bucket, assetstore
         for x in range(4):
             assert far.getTile(x, z, TOP, frame=z) == near.getTile(x, z, TOP, frame=z)
     rest()
-    assert max(Counter(asked).values()) == 1
+    # Blocks of a zip hold several chunks.
+    assert form == 'zip' or max(Counter(key for key, _, _ in asked).values()) == 1
+    assert len(asked) <= DEPTH * (SIDE // TILE) ** 2
 
 
 def test_the_setting_is_followed(zarr_server, people, folder, bucket, assetstore, local, asked, monkeypatch):

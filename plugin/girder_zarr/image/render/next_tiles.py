@@ -164,13 +164,8 @@ class NextTiles:
             if not all(key in self._known for key in request.keys)
         ]
         self._left -= sum(len(request.keys) for request in wanted)
-        return [replace(request, run=partial(self._run, request)) for request in wanted]
-
-    def _run(self, request: AheadRequest) -> Mapping[Hashable, bytes | None]:
-        # Not before: what is dropped may be offered again.
-        for key in request.keys:
-            self._known.put(key, value=True)
-        return request.run()
+        known = self._known
+        return [replace(request, run=partial(_remembered, known, request)) for request in wanted]
 
     def _next_chunks(self) -> Iterator[tuple[StoredLevel, tuple[int, ...]]]:
         for tile in self._next_tiles():
@@ -235,6 +230,16 @@ class NextTiles:
             for part, side in zip(region, level.chunks, strict=True)
         )
         return (level, region) if count <= MAX_TILE_CHUNKS else None
+
+
+def _remembered(known: LRU[Hashable, bool], request: AheadRequest) -> Mapping[Hashable, bytes | None]:
+    """Carry a request out and remember it, which does not keep the image alive that it is for.
+
+    Not before: what is dropped may be offered again.
+    """
+    for key in request.keys:
+        known.put(key, value=True)
+    return request.run()
 
 
 def _in_frames(tiles: Iterable[Tile], frames: Iterable[int | None]) -> Iterator[Tile]:
