@@ -1,6 +1,6 @@
 """Stacks of planes on this machine, and images far away: ours, tensorstore and a bare client in turn.
 
-    python far.py [--rounds 3] [--seconds 0.05] [--output docs/benchmarks.md]
+    python far.py [--rounds 3] [--seconds 0.05] [--output docs/benchmarks.md] [--only TEXT]
 
 Needs the extras ``bench`` and ``remote``. Each piece of work runs in a fresh process; medians. Far is a
 server on this machine that waits 50 ms before each answer (latency_server.py). The bare client is the limit:
@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +31,9 @@ STACK_SIDE, STACK_CHUNK, TILE = 1024, 64, 512
 #: The image without a pyramid: 19 x 19 chunks.
 FLAT_SIDE, FLAT_CHUNK = 4864, 256
 CACHE_BYTES = 256 * 2**20
+#: Planes, rows and columns of tiles of the image that is looked at; a screen shows all three rows and four
+#: columns, and is looked at for so many seconds.
+LOOKED_AT, LOOKED_TILE, COLUMNS, LOOK = (10, 3, 12), 256, 4, 0.3
 
 
 def make(folder):
@@ -57,11 +61,15 @@ def make(folder):
         '0', shape=(FLAT_SIDE, FLAT_SIDE), chunks=(FLAT_CHUNK,) * 2, dtype='uint8', dimension_names=['y', 'x']
     )
     flat[...] = random.integers(0, 16, flat.shape, np.uint8) + 100
+    group = zarr.create_group(folder / 'looked_at', attributes={'ome': metadata('zyx')})
+    shape = LOOKED_AT[0], LOOKED_AT[1] * LOOKED_TILE, LOOKED_AT[2] * LOOKED_TILE
+    planes = group.create_array('0', shape=shape, chunks=(1, LOOKED_TILE, LOOKED_TILE), dtype='uint8')
+    planes[...] = random.integers(0, 16, shape, np.uint8) + 100
 
 
-def metadata():
-    transform = {'type': 'scale', 'scale': [1.0, 1.0]}
-    axes = [{'name': name, 'type': 'space'} for name in 'yx']
+def metadata(names='yx'):
+    transform = {'type': 'scale', 'scale': [1.0] * len(names)}
+    axes = [{'name': name, 'type': 'space'} for name in names]
     levels = [{'path': '0', 'coordinateTransformations': [transform]}]
     return {'version': '0.5', 'multiscales': [{'axes': axes, 'datasets': levels}]}
 
@@ -137,6 +145,36 @@ def next_planes(reader, location):
     return statistics.median(taken)
 
 
+def looking(step, *, ahead):
+    """Seconds until a screen is there after a step along z or to the right, six tiles at a time."""
+
+    def run(location):
+        import girder_zarr.image as gz
+        from girder_zarr.common.read_ahead import AHEAD
+        from girder_zarr.image.store import addresses
+
+        addresses.allow_hosts(['127.0.0.1', '127.0.0.0/8'])
+        if not ahead:
+            AHEAD.bind(lambda: 0)
+        source = gz.open(location, noCache=True)
+        taken = []
+        with ThreadPoolExecutor(6) as browser:
+            for number in range(8):
+                z, left = (number, 0) if step == 'z' else (0, number)
+                tiles = [
+                    (left + x, y, source.levels - 1) for y in range(LOOKED_AT[1]) for x in range(COLUMNS)
+                ]
+                started = time.perf_counter()
+                found = list(browser.map(lambda tile, z=z: source.getTile(*tile, frame=z), tiles))
+                taken.append(time.perf_counter() - started)
+                assert all(found)
+                time.sleep(LOOK)
+        # The first is the same in any case, and the second says where somebody goes.
+        return statistics.median(taken[2:])
+
+    return run
+
+
 def thumbnail(location):
     """All of it, opening included."""
     import girder_zarr.image as gz
@@ -208,6 +246,11 @@ ROWS = {
     'far: 64 chunks in a zip': ('stack.zip', True, planes(True, ours), planes(True, with_tensorstore), None),
     'far: 64 chunks, S3 assetstore': ('stack', True, planes(True, ours_in_s3), None, None),
     'far: first thumbnail, 361 chunks, no pyramid': ('flat', True, thumbnail, all_pixels, bare(FLAT_KEYS)),
+    'far: screen of 12 tiles, next z every 0.3 s': ('looked_at', True, looking('z', ahead=True), None, None),
+    'the same, not read ahead': ('looked_at', True, looking('z', ahead=False), None, None),
+    'far: screen of 12 tiles, a column further every 0.3 s': ('looked_at', True, looking('x', ahead=True),
+                                                              None, None),
+    'a column further, not read ahead': ('looked_at', True, looking('x', ahead=False), None, None),
 }  # fmt: skip
 WAYS = ('girder_zarr', 'tensorstore', 'bare client')
 
@@ -252,6 +295,8 @@ def table(arguments, folder, address):
         '|---|---|---|---|---|---|---|',
     ]
     for row, (name, is_far, *ways) in ROWS.items():
+        if arguments.only not in row:
+            continue
         results = {way: [] for way in range(3)}
         for _ in range(arguments.rounds):
             for way, work in enumerate(ways):
@@ -271,6 +316,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--seconds', type=float, default=0.05)
     parser.add_argument('--output', type=Path)
+    parser.add_argument('--only', default='', help='rows that contain this text')
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix='bench-girder-zarr-') as name:
         folder = Path(name)

@@ -3,7 +3,7 @@
 API::
 
     LRU(max_items=None, max_bytes=None, size_of=None)   # exactly one of the two bounds
-    get(key, default=None)      put(key, value)     pop(key)    clear()
+    get(key, default=None)      put(key, value)     pop(key)    clear()     shrink(size)
     fetch(key, make)            # single flight; make() may return Uncached(value)
     len(cache), key in cache, cache.size, cache.max_size
 
@@ -122,6 +122,12 @@ class LRU(Generic[K, V]):
         with self._lock:
             self._flights.clear()
             self._cached.clear()
+
+    def shrink(self, size: int) -> None:
+        """Drop the values used longest ago until all have at most this size, in the unit of the bound."""
+        with self._lock:
+            while self._cached and self._cached.currsize > size:
+                self._cached.popitem()
 
     def fetch(self, key: K, make: Callable[[], V | Uncached[V]]) -> V:
         """Return the value of a key; if it is not cached, compute it in this thread.

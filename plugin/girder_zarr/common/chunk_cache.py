@@ -8,12 +8,16 @@ One pass over an image that is larger than the cache must not push out what is u
 the 2Q algorithm (Johnson and Shasha, VLDB 1994): a new chunk goes to a small list of recent ones, and only
 one that comes back after it has left that list goes to the main one. A pass goes through the small list. In
 addition, a recent chunk that is read more often than any one pass by tiles would goes to the main list.
+
+Beside these lie chunks that were read before anybody needed them (``read_ahead.py``), as they are stored:
+that takes a fraction of the pixels' memory, nobody decodes what is never looked at, and a stored JPEG is
+handed on as it is. The first reader takes such a chunk out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +33,9 @@ DEFAULT_BYTES = 256 * 2**20
 RECENT_PART = 4
 #: A recent chunk that is read more often goes to the main list; one of 2048 x 2048 has 16 tiles of 512.
 MANY_READS = 16
+#: The most of the cache, one part in so many, that is for chunks read ahead of need. What is needed gives way
+#: to them as far as that: with 256 MB the 64 chunks of 64 x 64 x 64 uint16 that come next behind a tile.
+AHEAD_PART = 8
 #: What an entry takes beside its pixels: key, array object and places in dictionaries.
 ENTRY_BYTES = 1024
 
@@ -52,19 +59,36 @@ class _Recent:
     reads: int = 0
 
 
+class _Ahead(NamedTuple):
+    """A chunk that was read ahead of need, as it is stored; None: it is not stored."""
+
+    data: bytes | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Lists:
-    """The lists of 2Q.
+    """The lists of 2Q, and what was read ahead.
 
     :param recent: chunks that came for the first time (A1in).
     :param main: chunks that came back (Am).
     :param seen: bytes of the chunks that came lately, without their pixels (A1out).
+    :param ahead: chunks that nobody has needed yet; ``main`` is the smaller for them.
     """
 
     limit: int
     recent: LRU[Hashable, _Recent]
     main: LRU[Hashable, Chunk]
     seen: LRU[Hashable, int]
+    ahead: LRU[Hashable, _Ahead]
+
+    def put_main(self, key: Hashable, chunk: Chunk) -> None:
+        """Put a chunk on the main list."""
+        self.make_room(_size(chunk))
+        self.main.put(key, chunk)
+
+    def make_room(self, nbytes: int) -> None:
+        """Drop of the main list what it has beyond all that is cached, so many bytes more included."""
+        self.main.shrink(max(0, self.limit - self.recent.max_size - self.ahead.size - nbytes))
 
 
 def _lists(limit: int) -> _Lists:
@@ -74,6 +98,7 @@ def _lists(limit: int) -> _Lists:
         LRU(max_bytes=recent, size_of=lambda entry: _size(entry.chunk)),
         LRU(max_bytes=limit - recent, size_of=_size),
         LRU(max_bytes=limit, size_of=lambda size: size),
+        LRU(max_bytes=limit // AHEAD_PART, size_of=lambda entry: len(entry.data or b'') + ENTRY_BYTES),
     )
 
 
@@ -97,7 +122,12 @@ class ChunkCache:
     @property
     def size(self) -> int:
         """The bytes that are cached now."""
-        return self._lists.recent.size + self._lists.main.size
+        return self._lists.recent.size + self._lists.main.size + self._lists.ahead.size
+
+    @property
+    def max_ahead(self) -> int:
+        """The most bytes of all chunks together that are read ahead of need."""
+        return self._current().ahead.max_size
 
     def clear(self) -> None:
         """Drop everything."""
@@ -122,17 +152,38 @@ class ChunkCache:
         if not isinstance(found, _Lists):
             return found
         if key not in lists.recent:
-            limit = self._source()
-            if limit != lists.limit:
-                lists = self._lists = _lists(limit)
+            lists = self._current()
         return _read(lists, key, lists.recent.fetch(key, lambda: _make(lists, key, make)))
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether a chunk is cached, read ahead of need or not; this does not count as a read."""
+        lists = self._lists
+        return key in lists.main or key in lists.recent or key in lists.ahead
+
+    def put_ahead(self, key: Hashable, data: bytes | None) -> None:
+        """Keep a chunk that nobody needs yet as it is stored (None: it is not), for the first reader."""
+        lists = self._current()
+        lists.ahead.put(key, _Ahead(data))
+        lists.make_room(0)
+
+    def take_ahead(self, key: Hashable, default: Any) -> Any:
+        """Return a chunk that was read ahead as it is stored, and drop it; ``default`` if there is none."""
+        found = self._lists.ahead.pop(key)
+        return default if found is None else found.data
+
+    def _current(self) -> _Lists:
+        """Return the lists, new and empty ones if the size is another than before."""
+        limit = self._source()
+        if limit != self._lists.limit:
+            self._lists = _lists(limit)
+        return self._lists
 
 
 def _read(lists: _Lists, key: Hashable, entry: _Recent) -> Chunk:
     """Count a read of a recent chunk, which may put it on the main list; return it."""
     entry.reads += 1
     if entry.reads > MANY_READS and key in lists.recent:
-        lists.main.put(key, entry.chunk)
+        lists.put_main(key, entry.chunk)
         lists.recent.pop(key)
     return entry.chunk
 
@@ -145,7 +196,7 @@ def _make(lists: _Lists, key: Hashable, make: Callable[[], Chunk]) -> _Recent | 
     if chunk is not None:
         chunk.flags.writeable = False
     if lists.seen.pop(key) is not None:
-        lists.main.put(key, chunk)
+        lists.put_main(key, chunk)
         return Uncached(_Recent(chunk))
     lists.seen.put(key, _size(chunk))
     return _Recent(chunk)

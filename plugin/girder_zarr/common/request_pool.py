@@ -2,21 +2,26 @@
 
 A request waits for a network nearly all of its time, so that many threads cost little and one after the
 other costs the sum of all waits. What bounds them is what servers accept and what answers take in memory.
+
+Requests that nobody waits for (``read_ahead.py``) take what is left over: they begin only while no reader
+waits, and none of their source is being served.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable, Sequence
+    from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 
 T = TypeVar('T')
 
@@ -25,6 +30,13 @@ T = TypeVar('T')
 MAX_PER_SOURCE, MAX_REQUESTS = 32, 64
 #: Bytes of answers that are under way, or have come and are not used yet, in one process.
 MAX_BYTES = 64 * 2**20
+#: Requests ahead of need under way in one process: as many as a browser sends to one host. A reader that
+#: comes meanwhile finds 26 of 32 free.
+MAX_AHEAD = 6
+#: The most of the bytes, one part in so many, that they may take; a larger one runs when no other does.
+AHEAD_BYTES_PART = 8
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,8 @@ class RequestPool:
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._max_requests, self._max_per_source, self._max_bytes = max_requests, max_per_source, max_bytes
+        #: Called with the source of whatever a reader begins to wait for.
+        self.on_need: list[Callable[[Hashable], None]] = []
         self._reset()
         _pools.add(self)
 
@@ -76,7 +90,10 @@ class RequestPool:
         self._threads: ThreadPoolExecutor | None = None
         self._batches: deque[_Batch] = deque()
         self._running: Counter[Hashable] = Counter()
+        self._needed: Counter[Hashable] = Counter()
         self._bytes = 0
+        self._ahead = self._ahead_bytes = 0
+        self._own = threading.local()
 
     @property
     def bytes_in_use(self) -> int:
@@ -96,11 +113,15 @@ class RequestPool:
         batch = _Batch(source, deque(requests))
         if not batch.waiting:
             return
+        with self.needed(source):
+            yield from self._answers(batch, len(requests))
+
+    def _answers(self, batch: _Batch, count: int) -> Generator[Any]:
         with self._lock:
             self._batches.append(batch)
             self._start()
         try:
-            for _ in requests:
+            for _ in range(count):
                 request, answer, error = batch.answers.get()
                 try:
                     if error is not None:
@@ -111,6 +132,80 @@ class RequestPool:
                     self._release(request)
         finally:
             self._close(batch)
+
+    @contextmanager
+    def needed(self, source: Hashable) -> Iterator[None]:
+        """Let nothing of a source be begun ahead of need in this context, in which a reader waits for it.
+
+        The readers of this pool do so themselves, and for what runs in its threads this does nothing.
+        """
+        if getattr(self._own, 'is_ours', False):
+            yield
+            return
+        with self._lock:
+            self._needed[source] += 1
+        try:
+            for told in self.on_need:
+                told(source)
+            yield
+        finally:
+            with self._lock:
+                self._needed[source] -= 1
+                if self._needed[source] <= 0:
+                    del self._needed[source]
+
+    def begin_ahead(self, source: Hashable, request: Request[T], ended: Callable[[T | None], None]) -> bool:
+        """Begin a request that nobody waits for, if there is room for it; return whether it was begun.
+
+        There is none while a reader waits for anything that has not begun, while one is being served from
+        the same source, and beside `MAX_AHEAD` others. It counts among the requests and bytes of all.
+
+        :param ended: called in a thread of the pool with the answer, or with None: it has failed.
+        """
+        with self._lock:
+            running, limit = self._running, self._max_bytes
+            if self._batches or self._needed[source] or self._ahead >= MAX_AHEAD:
+                return False
+            if running[source] >= self._max_per_source or running.total() >= self._max_requests:
+                return False
+            too_many = self._ahead and self._ahead_bytes + request.nbytes > limit // AHEAD_BYTES_PART
+            if too_many or self._bytes + request.nbytes > limit:
+                return False
+            self._submit(self._perform_ahead, source, request, ended)
+            self._count_ahead(source, 1, request.nbytes)
+        return True
+
+    def _count_ahead(self, source: Hashable, count: int, nbytes: int) -> None:
+        """Account for a request ahead of need that begins or, with negative numbers, has ended."""
+        self._running[source] += count
+        if not self._running[source]:
+            del self._running[source]
+        self._ahead += count
+        self._ahead_bytes += nbytes
+        self._bytes += nbytes
+
+    def _perform_ahead(
+        self, source: Hashable, request: Request[T], ended: Callable[[T | None], None]
+    ) -> None:
+        answer = None
+        try:
+            answer = request.run()
+        except Exception as error:  # noqa: BLE001 - whoever needs it will ask, and be told
+            logger.debug('A request ahead of need has failed: %s', error)
+        finally:
+            with self._lock:
+                self._count_ahead(source, -1, -request.nbytes)
+                self._start()
+            ended(answer)
+
+    def _submit(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Run a function in a thread of the pool. The lock is held."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._max_requests, 'far-request', self._mark)
+        self._threads.submit(work, *arguments)
+
+    def _mark(self) -> None:
+        self._own.is_ours = True
 
     def _start(self) -> None:
         """Begin what may begin. The lock is held."""
@@ -131,9 +226,7 @@ class RequestPool:
             passed = 0
             self._running[batch.source] += 1
             self._bytes += request.nbytes
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(self._max_requests, 'far-request')
-            self._threads.submit(self._perform, batch, request)
+            self._submit(self._perform, batch, request)
 
     def _perform(self, batch: _Batch, request: Request[Any]) -> None:
         answer, error = None, None

@@ -25,11 +25,12 @@ from girder_zarr.image.hierarchy.selection import choice_key, open_wanted, wante
 from girder_zarr.image.render.composite import CompositeMixin
 from girder_zarr.image.render.display import encode_jpeg
 from girder_zarr.image.render.finite import as_json
-from girder_zarr.image.render.passthrough import stored_jpeg
-from girder_zarr.image.render.picture import associated_picture, read_frame, sides_of
+from girder_zarr.image.render.next_tiles import FollowedMixin, Grid, NextTiles, Tile
+from girder_zarr.image.render.picture import associated_picture, sides_of
 from girder_zarr.image.render.regions import MEANS, check_thumbnail, read_region
 from girder_zarr.image.render.rendered import RenderedMixin
 from girder_zarr.image.render.statistics import StatisticsMixin
+from girder_zarr.image.render.tile_pixels import TilePixelsMixin
 from girder_zarr.image.series.frame_metadata import FrameMetadata, band_names
 from girder_zarr.image.series.frames import channel_names, frame_records, frame_values, lay_out, native_dtype
 from girder_zarr.image.series.reduce import choose_level
@@ -55,7 +56,14 @@ if TYPE_CHECKING:
 
 
 class ZarrFileTileSource(
-    RenderedMixin, CompositeMixin, StatisticsMixin, SinkMixin, FileTileSource, metaclass=SourceMeta
+    FollowedMixin,
+    TilePixelsMixin,
+    RenderedMixin,
+    CompositeMixin,
+    StatisticsMixin,
+    SinkMixin,
+    FileTileSource,
+    metaclass=SourceMeta,
 ):
     """Provides tile access to OME-Zarr images and other zarr arrays, and writes new ones."""
 
@@ -125,6 +133,11 @@ class ZarrFileTileSource(
         self._frameAxes, self._frameUnits, self._frameValues = frame_values(multiscale, self._layout)
         if kwargs.get('editable'):
             self._initEdit(opened, self._store, location, kwargs)
+        elif self._store.is_remote:
+            grid = Grid(
+                (self.sizeX, self.sizeY), (self.tileWidth, self.tileHeight), self.levels, self._choices
+            )
+            self._nextTiles = NextTiles(self._series, self._layout, grid, self._store.source)
 
     def _describe(self, series: Sequence[Series], unvalued: CanvasExtent | None = None) -> None:
         """Set sizes, levels, frames and bands from series that share axes, type and all lengths but y and x.
@@ -269,58 +282,25 @@ class ZarrFileTileSource(
             return self._renderedView().getTile(x, y, z, pilImageAllowed, numpyAllowed, **kwargs)
         frame = self._getFrame(**kwargs)
         self._xyzInRange(x, y, z, frame, self._framecount)
+        if self._nextTiles is None:
+            return self._tile(x, y, z, frame, pilImageAllowed, numpyAllowed, **kwargs)
+        is_picture = not (pilImageAllowed or numpyAllowed) and kwargs.get('applyStyle', True)
+        with self._followed(Tile(x, y, z, frame), is_picture=is_picture):
+            return self._tile(x, y, z, frame, pilImageAllowed, numpyAllowed, **kwargs)
+
+    def _tile(
+        self, x: int, y: int, z: int, number: int, pilImageAllowed: Any, numpyAllowed: Any, **kwargs: Any
+    ) -> Any:
         if self.encoding == 'JPEG' and not (numpyAllowed or pilImageAllowed or self._isRendered):
-            stored = self._storedTile(x, y, z, frame)
+            stored = self._storedTile(x, y, z, number)
             if stored is not None:
                 return ImageBytes(stored, mimetype='image/jpeg')
-        tile = self._pixels(x, y, z, frame)
+        tile = self._pixels(x, y, z, number)
         if self._isRendered:
-            tile = self._asPicture(tile, frame)
+            tile = self._asPicture(tile, number)
         return self._outputTile(  # type: ignore[no-untyped-call]
             tile, TILE_FORMAT_NUMPY, x, y, z, pilImageAllowed, numpyAllowed, **kwargs
         )
-
-    def _pixels(self, x: int, y: int, z: int, frame: int) -> np.ndarray:
-        """Return a tile's pixels as (y, x, band), smaller at the right and bottom edges."""
-        left, top, right, bottom, step = self._xyzToCorners(x, y, z)
-        corners = (left // step, top // step, -(-right // step), -(-bottom // step))
-        return self._part(corners, step, frame)
-
-    def _storedTile(self, x: int, y: int, z: int, frame: int) -> bytes | None:
-        """Return a tile as it is stored, where it is stored as JPEG."""
-        left, top, right, bottom, step = self._xyzToCorners(x, y, z)
-        if frame >= self._layout.count:
-            return None  # a label
-        choice, series = self._choices[step], self._series[frame // self._framesPerSeries]
-        whole = right - left == self.tileWidth * step and bottom - top == self.tileHeight * step
-        if not whole or not choice.exact or series is not self._series[0] or not self._isPlain():
-            return None
-        level = series.levels[choice.level]
-        counts = (axis.index is None or level.shape[axis.index] >= axis.count for axis in self._layout.axes)
-        region = self._layout.fixed(frame % self._framesPerSeries)
-        corners = (left // step, top // step, right // step, bottom // step)
-        return stored_jpeg(level, self._layout, region, corners) if all(counts) else None
-
-    def _part(self, corners: tuple[int, int, int, int], step: int, frame: int) -> np.ndarray:
-        """Return what lies between left, top, right and bottom of a frame, ``step`` times smaller."""
-        if self._labels is not None and frame >= self._layout.count:
-            return self._labels.part(frame, corners, step)
-        number = frame // self._framesPerSeries
-        series = self._series[number]
-        choice = self._choices[step]
-        if number and series.levels is not self._series[0].levels:
-            choice = choose_level(sides_of(series, self._layout), step)
-        region = self._layout.fixed(frame % self._framesPerSeries)
-        return read_frame(series, self._layout, region, corners, choice)
-
-    def _regionPixels(self, corners: tuple[int, int, int, int], level: int, frame: int) -> np.ndarray:
-        """Return a part of one of large_image's levels, which count from the lowest resolution, as shown."""
-        pixels = self._part(corners, 2 ** (self.levels - 1 - level), frame)
-        return self._asPicture(pixels, frame) if self._isRendered else pixels
-
-    def _isPlain(self) -> bool:
-        """Whether pixels are given as they are: no style, no color profile, nothing done to the edges."""
-        return not (getattr(self, '_style', None) or self.edge or hasattr(self, '_iccprofiles'))
 
     def _outputTile(  # type: ignore[no-untyped-def]
         self,

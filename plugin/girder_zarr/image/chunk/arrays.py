@@ -15,9 +15,8 @@ import numpy as np
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, check_chunk, check_codec, check_dtype, check_shape, load_json
 
-from .codec_object import codec_object
 from .codecs import ChunkDecoder, decompressor, is_image_codec
-from .filters import NUMBER_FILTERS, number_filters
+from .filters import NUMBER_FILTERS, codec_object, number_filters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

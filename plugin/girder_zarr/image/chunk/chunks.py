@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from girder_zarr.common.budget import BUDGET
-from girder_zarr.common.cache import LRU
 from girder_zarr.common.chunk_cache import CHUNKS
+from girder_zarr.common.read_ahead import AHEAD, AheadRequest
 from girder_zarr.common.request_pool import REQUESTS, Request
 from girder_zarr.errors import ForbiddenPartError, UnreadableChunkError, UnreadableImageError
 from girder_zarr.image.limits import max_work_bytes
-from girder_zarr.image.store.coalesce import ByteRange, runs
-from girder_zarr.image.store.keystore import KeyRequest
+
+from .shards import ShardIndexes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
 
-    from girder_zarr.image.store.keystore import Bytes, KeyStore
+    from girder_zarr.image.store.keystore import Bytes, KeyRequest, KeyStore
 
-    from .arrays import ArrayInfo, Sharding
+    from .arrays import ArrayInfo
 
-#: The offset and size of an inner chunk that is not stored (zarr v3, sharding-indexed codec).
-MISSING = 2**64 - 1
-#: Bytes of shard indexes that one array caches: one index of 2**20 chunks, or 4096 of 16 x 16.
-INDEX_CACHE_BYTES = 16 * 2**20
 #: Chunks that take more bytes than this are decoded by one thread at a time, so that any number of threads
 #: stays in the bound of one large chunk.
 LARGE_BYTES = 24 * 2**20
@@ -153,7 +148,7 @@ class StoredLevel:
 
     def _pieces(self, pieces: Iterable[Piece]) -> Generator[tuple[Piece, np.ndarray | None]]:
         """Yield the chunk of each piece, in whichever order; those of a far store as they come."""
-        if self.is_large or not (self.store.is_remote and self.store.supports_batch):
+        if self.is_large or not self._is_far:
             for piece in pieces:
                 yield piece, self._chunk(_number(piece), is_whole=_is_whole(piece))
             return
@@ -165,26 +160,56 @@ class StoredLevel:
                 missing[chunk] = piece
             else:
                 yield piece, found
+        if not missing:
+            return
         with closing(self._fetched(missing)) as fetched:
             for chunk, data in fetched:
                 piece = missing[chunk]
                 yield piece, self._chunk(chunk, data, is_whole=_is_whole(piece))
 
     def _fetched(self, chunks: Iterable[tuple[int, ...]]) -> Generator[tuple[tuple[int, ...], Bytes | None]]:
-        """Yield the stored bytes of chunks in a far store, asked for side by side."""
-        if self._shards is None:
-            keys = {self._key(chunk): chunk for chunk in chunks}
-            try:
-                requests = self.store.requests(keys, self._max_stored)
-            except UnreadableImageError as error:
-                raise self._fail(next(iter(keys)), error) from error
-        else:
-            keys, requests = self._shards.requests(self.info, chunks, self._max_stored)
-        ordered = [Request(one.nbytes, partial(self._asked, one)) for one in requests]
-        with closing(REQUESTS.run(self.store.source, ordered)) as answers:
-            for answer in answers:
-                for key, data in answer.items():
-                    yield keys[key], data
+        """Yield the stored bytes of chunks in a far store: those read ahead, the others side by side."""
+        # What comes ahead of need is begun no more, so that nothing is asked for twice.
+        with REQUESTS.needed(self.store.source):
+            unread, coming = [], []
+            for chunk in chunks:
+                key = self.cache_key(chunk)
+                if key in AHEAD:
+                    coming.append(chunk)
+                    continue
+                data = AHEAD.take(key, MISSING_BYTES)
+                if isinstance(data, Missing):
+                    unread.append(chunk)
+                else:
+                    yield chunk, data
+            chunk_of, requests = self._requests(unread) if unread else ({}, [])
+            ordered = [Request(one.nbytes, partial(self._asked, one)) for one in requests]
+            ordered += [Request(self._max_stored, partial(self._awaited, chunk)) for chunk in coming]
+            chunk_of |= {self._name(chunk): chunk for chunk in coming}
+            with closing(REQUESTS.run(self.store.source, ordered)) as answers:
+                for answer in answers:
+                    for name, data in answer.items():
+                        yield chunk_of[name], data
+
+    def _requests(
+        self, chunks: Iterable[tuple[int, ...]]
+    ) -> tuple[dict[str, tuple[int, ...]], list[KeyRequest]]:
+        """Return chunks by name, and the requests that give their stored bytes, in the order of need.
+
+        Indexes of shards that are not cached are read first.
+        """
+        if self._shards is not None:
+            return self._shards.requests(self.info, chunks, self._max_stored)
+        keys = {self._key(chunk): chunk for chunk in chunks}
+        try:
+            return keys, self.store.requests(keys, self._max_stored)
+        except UnreadableImageError as error:
+            raise self._fail(next(iter(keys)), error) from error
+
+    def _awaited(self, chunk: tuple[int, ...]) -> dict[str, bytes | None]:
+        """Return a chunk that is under way, or ask for it where that has failed."""
+        name, data = self.stored(chunk)
+        return {name: None if data is None else bytes(data)}
 
     def _asked(self, request: KeyRequest) -> dict[str, bytes | None]:
         try:
@@ -192,6 +217,14 @@ class StoredLevel:
         except UnreadableImageError as error:
             beside = ' (or one beside it)' if len(request.keys) > 1 else ''
             raise self._fail(request.keys[0] + beside, error) from error
+
+    @property
+    def _is_far(self) -> bool:
+        """Whether each chunk is a request over a network, and several take about as long as one."""
+        return self.store.is_remote and self.store.supports_batch
+
+    def _name(self, chunk: tuple[int, ...]) -> str:
+        return self._key(chunk) if self._shards is None else self._shards.name(self.info, chunk)
 
     def _key(self, chunk: tuple[int, ...]) -> str:
         return self.info.key_prefix + self.info.separator.join(map(str, chunk))
@@ -275,13 +308,60 @@ class StoredLevel:
 
         :raises UnreadableChunkError: it exists and cannot be read.
         """
-        if self._shards is None:
-            key = self._key(chunk)
-            try:
-                return key, self.store.read_view(key, self._max_stored)
-            except UnreadableImageError as error:
-                raise self._fail(key, error) from error
-        return self._shards.stored(self.info, chunk, self._max_stored)
+        if not self._is_far:
+            return self._stored(chunk)
+        with REQUESTS.needed(self.store.source):
+            data = AHEAD.take(self.cache_key(chunk), MISSING_BYTES)
+            return self._stored(chunk) if isinstance(data, Missing) else (self._name(chunk), data)
+
+    def _stored(self, chunk: tuple[int, ...]) -> tuple[str, Bytes | None]:
+        if self._shards is not None:
+            return self._shards.stored(self.info, chunk, self._max_stored)
+        key = self._key(chunk)
+        try:
+            return key, self.store.read_view(key, self._max_stored)
+        except UnreadableImageError as error:
+            raise self._fail(key, error) from error
+
+    def chunks_in(self, region: tuple[slice, ...]) -> Iterator[tuple[int, ...]]:
+        """Iterate over the numbers of the chunks that a region touches, in the order of the array."""
+        return itertools.product(
+            *(
+                range(part.start // side, -(-part.stop // side))
+                for part, side in zip(region, self.chunks, strict=True)
+            )
+        )
+
+    def requests_ahead(self, chunks: Iterable[tuple[int, ...]]) -> list[AheadRequest]:
+        """Return the requests for chunks of a far store that nobody needs yet, without what is cached.
+
+        For chunks of shards whose index is not cached they are for the index. None for other stores, and for
+        chunks that are too large.
+        """
+        if not self._is_far or self.is_large or self._max_stored > CHUNKS.max_ahead:
+            return []
+        keys: dict[tuple[int, ...], Hashable] = {}
+        found: dict[str, AheadRequest] = {}
+        for chunk in chunks:
+            key = self.cache_key(chunk)
+            if key is None or key in CHUNKS or key in AHEAD:
+                continue
+            index = None if self._shards is None else self._shards.index_request(self.info, chunk)
+            if index is None:
+                keys[chunk] = key
+            else:
+                name = index.keys[0]
+                found[name] = AheadRequest(
+                    ((self._form, name, 'index'),), index.nbytes, partial(_renamed, index, {})
+                )
+        if keys:
+            chunk_of, requests = self._requests(keys)
+            for one in requests:
+                own = {name: keys[chunk_of[name]] for name in one.keys}
+                found[one.keys[0]] = AheadRequest(
+                    tuple(own.values()), one.nbytes, partial(_renamed, one, own)
+                )
+        return list(found.values())
 
     def _fail(self, key: str, error: Exception) -> UnreadableImageError:
         if isinstance(error, ForbiddenPartError):
@@ -290,115 +370,6 @@ class StoredLevel:
         return UnreadableChunkError(f'The chunk {key} of {self.store.name} cannot be read: {reason}.')
 
 
-class ShardIndexes:
-    """The inner chunks of shards, by ranged reads; indexes are cached."""
-
-    def __init__(self, store: KeyStore, sharding: Sharding, fail: Any) -> None:
-        self._store = store
-        self._sharding = sharding
-        self._fail = fail
-        self._indexes: LRU[str, np.ndarray | None] = LRU(
-            max_items=max(4, INDEX_CACHE_BYTES // sharding.index_bytes)
-        )
-
-    def stored(self, info: ArrayInfo, chunk: tuple[int, ...], max_bytes: int) -> tuple[str, bytes | None]:
-        """Return the name of an inner chunk and its bytes, or None for the bytes where it is not stored.
-
-        :param chunk: the numbers of the inner chunk in the whole array.
-        :param max_bytes: the bytes that it may have.
-        :raises UnreadableChunkError: the shard or its index cannot be read.
-        """
-        key, inner, name = self._place(info, chunk)
-        found = self._range(key, inner, name, max_bytes)
-        if found is None:
-            return name, None
-        try:
-            return name, self._store.read_range(key, *found)
-        except UnreadableImageError as error:
-            raise self._fail(name, error) from error
-
-    def _range(self, key: str, inner: tuple[int, ...], name: str, max_bytes: int) -> tuple[int, int] | None:
-        """Return the first byte of a chunk in its shard and its bytes, or None where it is not stored."""
-        index = self._index(key)
-        if index is None:
-            return None
-        offset, size = (int(value) for value in index[inner])
-        if offset == MISSING and size == MISSING:
-            return None
-        if size > max_bytes or offset >= 2**63:
-            msg = f'its shard claims that it has {size} bytes'
-            raise self._fail(name, ValueError(msg))
-        return offset, size
-
-    def key(self, info: ArrayInfo, chunk: tuple[int, ...]) -> str:
-        """Return the key of the shard that an inner chunk lies in."""
-        return self._place(info, chunk)[0]
-
-    def has(self, info: ArrayInfo, chunk: tuple[int, ...]) -> bool:
-        """Whether an inner chunk is stored."""
-        key, inner, name = self._place(info, chunk)
-        return self._range(key, inner, name, MISSING) is not None
-
-    def _place(self, info: ArrayInfo, chunk: tuple[int, ...]) -> tuple[str, tuple[int, ...], str]:
-        """Return the key of a chunk's shard, its numbers in there, and what to call it."""
-        grid = self._sharding.grid
-        shard = tuple(number // count for number, count in zip(chunk, grid, strict=True))
-        inner = tuple(number % count for number, count in zip(chunk, grid, strict=True))
-        key = info.key_prefix + info.separator.join(map(str, shard))
-        return key, inner, f'{key}[{", ".join(map(str, inner))}]'
-
-    def requests(
-        self, info: ArrayInfo, chunks: Iterable[tuple[int, ...]], max_bytes: int
-    ) -> tuple[dict[str, tuple[int, ...]], list[KeyRequest]]:
-        """Return the names of inner chunks, and the requests that give their bytes in the order of need.
-
-        Chunks that lie near each other in a shard are one request. Indexes that are not cached are read
-        first, side by side.
-
-        :param max_bytes: the bytes that one chunk may have.
-        :raises UnreadableChunkError: a shard or its index cannot be read.
-        """
-        places = {chunk: self._place(info, chunk) for chunk in chunks}
-        unread = [
-            key for key in dict.fromkeys(key for key, _, _ in places.values()) if key not in self._indexes
-        ]
-        asked = [Request(self._sharding.index_bytes, partial(self._index, key)) for key in unread]
-        deque(REQUESTS.run(self._store.source, asked), maxlen=0)
-        absent: list[str] = []
-        ranges: dict[str, list[ByteRange]] = defaultdict(list)
-        for key, inner, name in places.values():
-            found = self._range(key, inner, name, max_bytes)
-            if found is None:
-                absent.append(name)
-            else:
-                ranges[key].append(ByteRange(found[0], sum(found), name))
-        order = {name: number for number, (_, _, name) in enumerate(places.values())}
-        wanted = [self._request(key, run, order) for key, parts in ranges.items() for run in runs(parts)]
-        wanted.sort(key=lambda one: order[one.keys[0]])
-        if absent:
-            wanted.insert(0, KeyRequest(tuple(absent), 0, lambda: dict.fromkeys(absent)))
-        return {name: chunk for chunk, (_, _, name) in places.items()}, wanted
-
-    def _request(self, key: str, run: list[ByteRange], order: Mapping[str, int]) -> KeyRequest:
-        start, length = run[0].start, max(part.stop for part in run) - run[0].start
-
-        def read() -> dict[str, bytes | None]:
-            data = self._store.read_range(key, start, length)
-            return {
-                part.key: None if data is None else data[part.start - start : part.stop - start]
-                for part in run
-            }
-
-        names = sorted((part.key for part in run), key=order.__getitem__)
-        return KeyRequest(tuple(names), length, read)
-
-    def _index(self, key: str) -> np.ndarray | None:
-        return self._indexes.fetch(key, lambda: self._read_index(key))
-
-    def _read_index(self, key: str) -> np.ndarray | None:
-        length = self._sharding.index_bytes
-        try:
-            data = self._store.read_range(key, -length if self._sharding.at_end else 0, length)
-            return None if data is None else self._sharding.index.decode(data)
-        except Exception as error:  # a damaged index fails in many ways
-            raise self._fail(f'{key} (its index)', error) from error
+def _renamed(request: KeyRequest, names: Mapping[str, Hashable]) -> dict[Hashable, bytes | None]:
+    """Return the answer of a request under other names."""
+    return {names[key]: data for key, data in request.run().items()}

@@ -21,8 +21,8 @@ import numpy as np
 from girder_zarr.image.limits import IMAGE_CODECS, IMAGECODECS_BYTES
 from girder_zarr.image.store.keystore import THREAD_MEMORY_BYTES
 
-from .codec_object import codec_object
 from .decoder_process import OPTIONS, decode_apart
+from .filters import codec_object
 from .headers import check_stated_size
 from .memory import allocate
 from .png_header import needed_chunks

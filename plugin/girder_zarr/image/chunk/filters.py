@@ -1,4 +1,4 @@
-"""numcodecs' filters from numbers to numbers, undone step by step in memory of known size."""
+"""numcodecs' codecs by name, and its filters from numbers to numbers, undone in memory of known size."""
 
 from __future__ import annotations
 
@@ -10,14 +10,30 @@ import numpy as np
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.limits import DEFAULT, check_dtype
 
-from .codec_object import codec_object
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: Filters whose configuration names the type before (``dtype``) and after (``astype``) encoding.
 TYPED = frozenset({'delta', 'fixedscaleoffset', 'quantize'})
 NUMBER_FILTERS = TYPED | {'astype', 'bitround', 'packbits'}
+
+
+def codec_object(name: str, config: Mapping[str, Any]) -> Any:
+    """Return a numcodecs codec.
+
+    :param name: a codec id that has passed :func:`.limits.check_codec`.
+    :param config: its configuration without the id. The number of threads is not taken from it.
+    :raises UnreadableImageError: the codec is not installed, or its configuration is not valid.
+    """
+    from numcodecs.registry import get_codec
+
+    # The file does not decide how many threads decode it.
+    config = {key: value for key, value in config.items() if key not in ('numthreads', 'verbose')}
+    try:
+        return get_codec({**config, 'id': name})
+    except Exception as error:  # noqa: BLE001 - each codec checks its configuration in its own way
+        msg = f'The codec {name!r} cannot be used: {error}.'
+        raise UnreadableImageError(msg) from None
 
 
 @dataclass(frozen=True)

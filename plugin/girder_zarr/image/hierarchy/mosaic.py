@@ -82,6 +82,11 @@ def within(budget: Budget) -> Iterator[None]:
         _budget.reset(token)
 
 
+def is_bounded() -> bool:
+    """Whether there is a budget for what this thread reads."""
+    return _budget.get() is not None
+
+
 def spend(fields: int, pixels: int) -> None:
     """Take what is read from the budget of this thread, if it has one.
 

@@ -13,6 +13,7 @@ import PIL.Image
 from girder_zarr.common.budget import BUDGET
 from girder_zarr.errors import LimitExceededError, NotFoundError, UnreadableImageError
 from girder_zarr.image.render.display import encode_jpeg
+from girder_zarr.image.render.next_tiles import one_pass
 
 from .picture_request import FORMATS, Size, rotated_size
 
@@ -159,7 +160,8 @@ class PictureSource:
 
     def _tile(self, column: int, row: int, level: int, **kwargs: Any) -> Any:
         try:
-            return self._source.getTile(column, row, self.levels - 1 - level, frame=self._frame, **kwargs)
+            with one_pass():
+                return self._source.getTile(column, row, self.levels - 1 - level, frame=self._frame, **kwargs)
         except Exception as error:
             msg = f'Tile {column}, {row} of level {level} of frame {self._frame} cannot be read: {error}'
             raise UnreadableImageError(msg) from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from girder_zarr.common.request_pool import MAX_PER_SOURCE
+from girder_zarr.common.request_pool import MAX_PER_SOURCE, REQUESTS
 from girder_zarr.errors import MissingImageError, UnreadableImageError
 
 from .addresses import Allowed, Place, current, locate, region, resolve
@@ -94,6 +94,11 @@ def ask(address: str, max_bytes: int, headers: Mapping[str, str] | None = None) 
     :raises UnreadableImageError: the host is not allowed (also that of a redirect), does not answer, or sends
         more of what was asked for.
     """
+    with REQUESTS.needed(urlsplit(address).netloc):
+        return _ask(address, max_bytes, headers)
+
+
+def _ask(address: str, max_bytes: int, headers: Mapping[str, str] | None) -> Answer:
     urllib3 = _urllib3()
     for _ in range(MAX_REDIRECTS + 1):
         allowed = current()

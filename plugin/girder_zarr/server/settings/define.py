@@ -22,6 +22,7 @@ class SettingKey:
     LIMITS = 'zarr.limits'
     MEMORY_BUDGET = 'zarr.memory_budget'
     CHUNK_CACHE_BYTES = 'zarr.chunk_cache_bytes'
+    READ_AHEAD = 'zarr.read_ahead'
     STITCH_LIMITS = 'zarr.stitch_limits'
     STITCH_EXPIRES_HOURS = 'zarr.stitch_expires_hours'
     STITCH_PART_VALUES = 'zarr.stitch_part_values'

@@ -15,10 +15,12 @@ from girder.models.setting import Setting
 
 from girder_zarr.common import budget
 from girder_zarr.common.chunk_cache import CHUNKS, DEFAULT_BYTES
+from girder_zarr.common.read_ahead import AHEAD, DEFAULT_CHUNKS
 from girder_zarr.image import limits, style_functions
 from girder_zarr.image.store import addresses, stores
 
 from . import image_limits  # noqa: F401 - defines the setting that is polled here
+from .ahead_of_need import normalise_read_ahead
 from .allowed_functions import normalise_style_functions
 from .allowed_hosts import normalise_allowed_hosts
 from .allowed_links import normalise_link_roots
@@ -167,6 +169,7 @@ def install() -> None:
             SettingKey.CHUNK_CACHE_BYTES, normalise_chunk_cache_bytes, DEFAULT_BYTES, fail_closed=False
         )
     )
+    AHEAD.bind(PolledSetting(SettingKey.READ_AHEAD, normalise_read_ahead, DEFAULT_CHUNKS, fail_closed=False))
     addresses.follow(
         PolledSetting(SettingKey.ALLOWED_HOSTS, _parse_hosts, addresses.Allowed(), fail_closed=True)
     )

@@ -46,6 +46,11 @@ const SETTINGS = [
         help: 'Bytes of decoded chunks that one process keeps, since they are often needed again.'
     },
     {
+        key: 'zarr.read_ahead', title: 'Chunks of far images read ahead', kind: 'number',
+        help: 'While a viewer pauses at an image at an address or in S3, so many chunks of the next slice and of the ' +
+            'tiles around are asked for at most; 0: none.'
+    },
+    {
         key: 'zarr.style_functions', title: 'Functions that styles may call', kind: 'lines',
         help: 'One a line, besides those of large_image: package.module.function or package.module.*.'
     },
