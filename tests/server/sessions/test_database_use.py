@@ -35,8 +35,11 @@ READ_ALL = {
     ): 'holds only what is being uploaded now; asked by Girder',
     ('upload', 'storage/durable_files.py:drop_contents'): 'holds only what is being uploaded now',
     ('folder', 'jobs/publish.py:publish'): 'Girder makes sure that no folder has the name of the item',
-    ('stitch_preview_block', 'preview/block_store.py:remove_lost'): 'once in ten minutes, of few documents',
-    ('stitch_part', 'leases/part_lease.py:list_ended'): 'holds only the parts of running jobs',
+    ('stitch_preview_block', 'preview/block_store.py:remove_lost'): 'once a day',
+    (
+        'stitch_part',
+        'leases/part_lease.py:_list_attempts',
+    ): 'a twentieth of a processor at most',
 }
 
 
