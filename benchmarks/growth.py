@@ -112,8 +112,9 @@ class Grown:
         file = self.database.file.find_one({'_id': patch['fileId']})
         overviews = {name: self.database[name].find_one({'_id': str(patch['fileId'])}) for name in OVERVIEWS}
         files, made = [], {name: [] for name in OVERVIEWS}
+        yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)  # sweeps look at what was stored lately
         for copy in copies:
-            ids = {'_id': copy['fileId'], 'attachedToId': copy['sessionId']}
+            ids = {'_id': copy['fileId'], 'attachedToId': copy['sessionId'], 'created': yesterday}
             # Files are looked for by the hash of their contents when one is removed.
             files.append({**file, **ids, 'sha512': secrets.token_hex(64)})
             for name, overview in overviews.items():

@@ -175,7 +175,7 @@ class StitchPart(Model):
     def made(self, session: Document) -> int:
         """Return how many values all workers together have made."""
         made, others = self._front(session).read()
-        return made + sum(part['made'] for part in others)
+        return int(made + sum(part['made'] for part in others))
 
     def left(self, session: Document) -> int:
         """Return how many parts are not done."""

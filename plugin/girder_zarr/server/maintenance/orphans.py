@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bson import ObjectId
 from girder.models.file import File
 
+from girder_zarr.server.common.database import find_named
 from girder_zarr.server.common.names import ATTACHED_TO, Document, now
 from girder_zarr.server.patches.document import COUNTED, bytes_once
 from girder_zarr.server.patches.files import remove_uploads
@@ -102,8 +103,8 @@ def _sweep_files(session: Document, files: Iterable[Document]) -> int:
         parts = {file['_id']: file['stitchPartOf']['attempt'] for file in some if 'stitchPartOf' in file}
         ids = {file['_id'] for file in some if file['_id'] not in parts}
         for model in (StitchPatch(), StitchReference()):
-            named = model.collection.find({'fileId': {'$in': list(ids)}}, {'fileId': 1}) if ids else ()
-            ids -= {document['fileId'] for document in named}
+            named = find_named(model.collection.find, 'fileId', ids, projection={'fileId': 1})
+            ids = ids - {document['fileId'] for document in named}
         ids |= {file_id for file_id, attempt in parts.items() if attempt != running}
         removed += _remove(ids)
         for file in some:

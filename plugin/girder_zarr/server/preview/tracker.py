@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.common.cache import LRU
 from girder_zarr.errors import LimitExceededError, NotFoundError
-from girder_zarr.server.patches.document import READ, to_patch
+from girder_zarr.server.common.database import in_parts
+from girder_zarr.server.patches.document import to_patch
 from girder_zarr.server.patches.locking import is_locked, is_stale
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import load_rows
@@ -124,7 +125,8 @@ class SessionPreview:
         now_locked = {document['key'] for document in documents}
         released = [key for key in self._locked if key not in now_locked]
         if released:
-            documents += StitchPatch().find({'sessionId': self._id, 'key': {'$in': released}})
+            for some in in_parts(released):
+                documents += StitchPatch().find({'sessionId': self._id, 'key': {'$in': some}})
         documents += StitchPatch().find(recent)
         if self._detect_masks(session, documents):
             return self._reload(session)
@@ -139,7 +141,8 @@ class SessionPreview:
         begun = time.monotonic()
         stored, locked = set(), []
         # A part at a time: all documents of a large session would take more than what is kept of them.
-        found = StitchPatch().find({'sessionId': self._id}, fields=READ)
+        # Whole documents: leaving out fields takes the embedded database longer than sending them.
+        found = StitchPatch().find({'sessionId': self._id})
         while documents := list(itertools.islice(found, _PART)):
             if self._detect_masks(session, documents):
                 return self._reload(session)
