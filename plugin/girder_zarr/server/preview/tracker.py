@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from girder_zarr.common.cache import LRU
 from girder_zarr.errors import LimitExceededError, NotFoundError
 from girder_zarr.server.common.database import in_parts
+from girder_zarr.server.patches import hooks
 from girder_zarr.server.patches.document import to_patch
 from girder_zarr.server.patches.locking import is_locked, is_stale
 from girder_zarr.server.patches.model import StitchPatch
@@ -55,6 +56,11 @@ MAX_ANONYMOUS_PATCHES = 25_000
 
 #: Documents of patches that are in memory at a time when all of a session are read.
 _PART = 2000
+
+#: The sources of patches that this process has removed: all of a session need not be read for them.
+_gone: LRU[str, None] = LRU(max_items=10_000)
+#: What the source of a patch has of these at most that has bytes of its own, see `document.source_of`.
+_OWN_COLONS = 2
 
 _bands = RowBands(load_rows)
 _blocks = block_cache(CACHE_BYTES)
@@ -132,9 +138,14 @@ class SessionPreview:
             return self._reload(session)
         complete = self._apply(session, documents)
         # Removed patches are noticed by their number. While others arrive, it is that of a moment ago.
-        if complete and len(self.image) != session['counts']['patches'] - self._drift:
-            return time.monotonic() >= self._reload_from and self._reload(session)
+        if complete and self._has_others(session):
+            self.image.remove_if(lambda patch: patch.source in _gone)
+            if self._has_others(session):
+                return time.monotonic() >= self._reload_from and self._reload(session)
         return complete
+
+    def _has_others(self, session: Document) -> bool:
+        return len(self.image) != int(session['counts']['patches']) - self._drift
 
     def _reload(self, session: Document) -> bool:
         """Read all patches anew; return whether they are everything up to the session's revision."""
@@ -175,6 +186,15 @@ class SessionPreview:
         self._uses_masks = True
         self._reset(session)
         return True
+
+
+def _note_removed(source: str) -> None:
+    # A page that is replaced, and a file that is lent again, have the source of before.
+    if source.count(':') <= _OWN_COLONS:
+        _gone.put(source, None)
+
+
+hooks.subscribe(hooks.removed, _note_removed)
 
 
 def _decode(preparer: Preparer, patch: Patch) -> Any:
