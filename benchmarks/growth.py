@@ -6,11 +6,12 @@
 
 The session has n patches, and beside it there are as many sessions as ``--sessions`` says for the first n,
 every tenth of them with ten patches. One patch is sent over HTTP; the others are documents like it, written
-into the database. Printed are the medians of the times of a request, with a bare request of the same kind
-beside them, the processor time that all parts of the stack take for one, also while nobody asks for anything,
-and the exponent with which the processor time of n such requests grows: 1 where one costs the same however
-much there is, 2 where it costs as much as there is. A request that is about n things at once, as ``missing``
-and the first tile of a preview are, counts as n.
+into the database, with a file and overviews each; the bytes in the assetstore are those of the first.
+Printed are the medians of the times of a request, with a bare request of the same kind beside them, the
+processor time that all parts of the stack take for one, also while nobody asks for anything, and the exponent
+with which the processor time of n such requests grows: 1 where one costs the same however much there is, 2
+where it costs as much as there is. A request that is about n things at once, as ``missing`` and the first
+tile of a preview are, counts as n.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import contextlib
 import datetime as dt
 import json
 import math
+import secrets
 import socket
 import statistics
 import tempfile
@@ -40,6 +42,8 @@ ABOUT_ALL = ('missing', 'first tile')
 IDLE_SECONDS = 20
 #: Requests are waited for until the stack takes less of a second than this, and at most so many seconds.
 IDLE_MILLISECONDS, SETTLE_SECONDS = 50, 180
+#: The collections of overviews of patches.
+OVERVIEWS = ('stitch_small_copy', 'stitch_quarter_copy')
 #: How many keys a request may ask for.
 MAX_ASKED = 20_000
 
@@ -72,7 +76,7 @@ class Grown:
     def grow(self, patches, sessions):
         """Write documents until there are so many."""
         model = self.database.stitch_session.find_one({'_id': bson.ObjectId(self.session)})
-        patch = self.database.stitch_patch.find_one({'sessionId': model['_id']})
+        patch = self.database.stitch_patch.find_one({'sessionId': model['_id'], 'key': 'sent-1'})
         made = []
         for at in range(self.sessions, sessions):
             moment = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=at)
@@ -81,6 +85,7 @@ class Grown:
         copies = [self._copy(patch, model['_id'], at) for at in range(self.patches, patches)]
         for other in made[::10]:
             copies += [self._copy(patch, other['_id'], at) for at in range(10)]
+        self._insert_files(patch, copies)
         self._insert('stitch_patch', copies)
         more = {'counts.patches': patches - self.patches, 'revision': patches - self.patches}
         places = [copy['position'] for copy in copies if copy['sessionId'] == model['_id']]
@@ -96,9 +101,27 @@ class Grown:
     def _copy(self, patch, session_id, at):
         y, x = divmod(at, 100)
         position = {**patch['position'], 'x': 64 * x, 'y': 64 * (y + 1)}
-        new = {'_id': bson.ObjectId(), 'sessionId': session_id}
+        new = {'_id': bson.ObjectId(), 'sessionId': session_id, 'fileId': bson.ObjectId()}
         free = {'stored': True, 'lockedBy': None}
         return {**patch, **new, **free, 'key': f'copied-{at:06}', 'arrival': at + 2, 'position': position}
+
+    def _insert_files(self, patch, copies):
+        """Write the documents of files and of overviews of patches that are copies of one."""
+        while any(self.database[name].find_one({'_id': str(patch['fileId'])}) is None for name in OVERVIEWS):
+            time.sleep(0.1)
+        file = self.database.file.find_one({'_id': patch['fileId']})
+        overviews = {name: self.database[name].find_one({'_id': str(patch['fileId'])}) for name in OVERVIEWS}
+        files, made = [], {name: [] for name in OVERVIEWS}
+        yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)  # sweeps look at what was stored lately
+        for copy in copies:
+            ids = {'_id': copy['fileId'], 'attachedToId': copy['sessionId'], 'created': yesterday}
+            # Files are looked for by the hash of their contents when one is removed.
+            files.append({**file, **ids, 'sha512': secrets.token_hex(64)})
+            for name, overview in overviews.items():
+                own = {'_id': str(copy['fileId']), 'sessionId': copy['sessionId']}
+                made[name].append({**overview, **own})
+        for name, documents in {'file': files, **made}.items():
+            self._insert(name, documents)
 
     def _insert(self, name, documents):
         for at in range(0, len(documents), 1000):

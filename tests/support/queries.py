@@ -104,6 +104,17 @@ def is_covered(query, indexes):
     )
 
 
+def uncovered(made, database):
+    """Return which queries of ours no index has all fields of: collection, operation, fields, function."""
+    ours = [one for one in made if one.caller and one.operation not in ('insert_one', 'insert_many')]
+    indexes = {name: database[name].index_information() for name in {one.collection for one in ours}}
+    return {
+        (one.collection, one.operation, str(sorted(one.filter)), one.caller)
+        for one in ours
+        if not is_covered(one, indexes[one.collection])
+    }
+
+
 def _is_open(value):
     """Whether a value is a range, after which no other field of an index narrows anything."""
     return isinstance(value, dict) and any(

@@ -17,7 +17,7 @@ from .api import tile_sources as tile_source_routes
 from .common.names import HANDLER
 from .iiif import iiif_app
 from .ingest import girder_uploads
-from .jobs import celery_json, finalize, girder_job, tasks
+from .jobs import celery_json, cleanup, finalize, girder_job, tasks
 from .leases import part_lease
 from .maintenance import reaper
 from .maintenance.folder_removal import bind_folder_removal
@@ -43,6 +43,7 @@ def load(info: dict[str, Any]) -> None:
     tile_source.take_over()
     register_models()
     girder_job.ensure_index()
+    cleanup.ensure_index()
     migration.rename_lock_fields()
     session_routes.register(info)
     tile_source_routes.register(info)

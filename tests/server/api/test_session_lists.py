@@ -5,6 +5,8 @@ import json
 import pytest
 from girder.models.folder import Folder
 
+from girder_zarr.server.common import database
+from support.queries import recorded_queries
 from support.server import png, random_pixels
 
 pytestmark = pytest.mark.plugin('zarr')
@@ -144,3 +146,21 @@ def test_nobody_finds_by_name_what_is_too_long_to_be_listed(api, ask, folder, mo
     assert ask(by=None, folderId=folder['_id'], limit=1)[0] == 200
     assert ask(by=None, folderId=folder['_id'], limit=1, name='one')[0] == 413
     assert [one['name'] for one in ask(folderId=folder['_id'], name='one')[1]] == ['one']
+
+
+def test_lists_of_one_state_are_in_order_and_name_few_sessions_in_a_query(api, ask, folder, monkeypatch):
+    monkeypatch.setattr(database, 'MAX_NAMED', 2)
+    names = ['b', 'a', 'c', 'a', 'd']
+    ids = [api.create(folder, name=name)[1]['_id'] for name in names]
+    in_order = sorted(ids, key=lambda one: (names[ids.index(one)], one))
+    with recorded_queries() as made:
+        for by in ({'folderId': folder['_id']}, {}):
+            for offset in range(5):
+                page = ask(state='open', sort='name', sortdir=1, limit=3, offset=offset, **by)[1]
+                assert [one['_id'] for one in page] == in_order[offset : offset + 3]
+            newest = ask(state='open', **by)[1]
+            assert [one['_id'] for one in newest] == ids[::-1]
+    assert max(len(one.filter['_id']['$in']) for one in made if isinstance(one.filter.get('_id'), dict)) == 2
+    own = [one for one in made if one.collection == 'stitch_session' and 'creatorId' in one.filter]
+    assert own
+    assert not any('folderId' in one.filter for one in own)

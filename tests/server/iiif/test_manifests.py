@@ -114,6 +114,7 @@ def test_an_image_that_was_uploaded_as_a_folder(web, owner, folder, people, link
 def test_large_folders_come_in_pages(web, owner, put, folder, monkeypatch, link):
     monkeypatch.setattr(folder_members, 'PAGE', 3)
     folder_members._counts.forget()
+    folder_members._ids.forget()
     names = [f'{number}.png' for number in range(7)]
     for name in names:
         put(name, png())

@@ -32,6 +32,6 @@ def test_an_administrator_who_asks_for_it_has_all_sessions_looked_at(api, people
 
 def test_once_a_day_a_server_looks_at_all_sessions(old_file, monkeypatch):
     monkeypatch.setattr(orphans, '_due', float('-inf'))
-    monkeypatch.setattr(orphans, '_all_due', orphans._all_due - orphans.ALL_SECONDS)
+    monkeypatch.setattr(orphans, '_whole_due', orphans._whole_due - orphans.WHOLE_SECONDS)
     orphans.sweep_if_due()
     assert File().load(old_file['_id'], force=True) is None

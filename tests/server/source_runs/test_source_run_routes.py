@@ -14,7 +14,7 @@ from girder_zarr.server.maintenance import reaper
 from girder_zarr.server.source_runs import look_through, source_jobs
 from girder_zarr.server.source_runs.source_change import SourceChange
 from support.fake_sources import KEY
-from support.queries import is_covered, recorded_queries
+from support.queries import recorded_queries, uncovered
 
 pytestmark = pytest.mark.plugin('zarr')
 BETA_FIRST = {'beta': {'ab': 'NAMED'}}
@@ -127,11 +127,5 @@ def test_every_query_has_an_index_with_all_of_its_fields(runs, images, db, monke
         reaper.scan()
     ours = [one for one in made if one.caller.startswith('source_runs') and one.operation != 'insert_one']
     assert {one.collection for one in ours} >= {'source_run', 'source_change', 'item', 'folder', 'file'}
-    database = db.get_default_database()
-    indexes = {name: database[name].index_information() for name in {one.collection for one in ours}}
-    bad = {
-        (one.collection, one.operation, str(sorted(one.filter)), one.caller)
-        for one in ours
-        if not is_covered(one, indexes[one.collection])
-    }
+    bad = uncovered(ours, db.get_default_database())
     assert not bad, '\n'.join(map(str, sorted(bad)))

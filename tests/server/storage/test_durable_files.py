@@ -306,7 +306,7 @@ def test_a_request_that_stood_still_gives_up(api, people, session, stored, conte
 def test_servers_sweep_all_sessions_from_time_to_time(api, people, session, stored, contents, monkeypatch):
     monkeypatch.setattr(orphans, '_due', float('-inf'))
     swept, original = [], orphans.sweep_all
-    monkeypatch.setattr(orphans, 'sweep_all', lambda: swept.append(original(0)))
+    monkeypatch.setattr(orphans, 'sweep_all', lambda whole: swept.append(original(0, whole=whole)))
     api.put(session, 'a', BODY)
     before = stored(), contents()
     store_file(document(session), new_patch('b'), people['owner'])

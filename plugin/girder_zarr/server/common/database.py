@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -11,10 +12,15 @@ from pymongo.errors import ConnectionFailure, CursorNotFound
 from girder_zarr.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from .names import Document
 
 #: What calls raise while the database is away, and after it has come back without the cursors of before.
 CONNECTION_ERRORS = (ConnectionFailure, CursorNotFound)
+#: How many values of a field a query names. The embedded database compares each document that it finds with
+#: all of them, one after the other: thirty cost it some 0.05 ms a document, four thousand 5 ms.
+MAX_NAMED = 32
 
 
 def was_lost(error: BaseException | None) -> bool:
@@ -49,6 +55,25 @@ def update_and_find(collection: Any, query: Document, update: Document) -> Docum
         return None
     found: Document | None = collection.find_one({'_id': query['_id']})
     return None if found is None else updated(found, {'$set': update.get('$set', {})})
+
+
+def find_named(
+    find: Callable[..., Iterable[Document]], field: str, values: Iterable[Any], **options: Any
+) -> Iterator[Document]:
+    """Yield the documents of which a field has one of some values, in no order.
+
+    :param find: of a model, or another function that takes a query.
+    :param options: for ``find``, beside the query.
+    """
+    for some in in_parts(values):
+        yield from find({field: {'$in': some}}, **options)
+
+
+def in_parts(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """Yield different values in lists of `MAX_NAMED`."""
+    left = iter(dict.fromkeys(values))
+    while some := list(itertools.islice(left, MAX_NAMED)):
+        yield some
 
 
 def updated(document: Document, update: Document) -> Document:

@@ -14,6 +14,7 @@ from girder_zarr.image.store.zarr_names import ROOT_KEYS
 from girder_zarr.server.share.folder_tree import MAX_DEPTH
 from girder_zarr.server.share.grants import MAX_GRANTS, Address, RefusedError, Rights, check_rights
 from girder_zarr.server.share.links import load_target, may_read
+from girder_zarr.server.storage.folder_store import folder_named
 
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
@@ -61,8 +62,9 @@ def is_image(item: Document) -> bool:
 
 def images_that_are_folders(folder_ids: list[ObjectId]) -> dict[ObjectId, Document]:
     """Return the items of images that were uploaded as folders, by the folders; they have their rights."""
-    query = {'folderId': {'$in': folder_ids}, 'name': {'$in': list(ROOT_KEYS)}}
-    found = Item().find(query, limit=len(folder_ids) * len(ROOT_KEYS)) if folder_ids else []
+    # One after the other: for one of many ids and names the embedded database reads all items of the folders.
+    names = {'$in': list(ROOT_KEYS)}
+    found = (item for one in folder_ids for item in Item().find({'folderId': one, 'name': names}))
     return {item['folderId']: item for item in found if is_image(item)}
 
 
@@ -133,19 +135,14 @@ def _by_path(folder: Document, path: str, user: Document | None) -> tuple[str, D
     if len(above) > MAX_DEPTH:
         raise RefusedError
     for name in above:
-        found = _folder_named(folder, name)
+        found = folder_named(folder['_id'], name)
         if found is None or not may_read('folder', found, user):
             raise RefusedError
         folder = found
     item = Item().findOne({'folderId': folder['_id'], 'name': last})
     if item is not None and may_read('item', item, user):
         return 'item', item
-    found = _folder_named(folder, last)
+    found = folder_named(folder['_id'], last)
     if found is None or not may_read('folder', found, user):
         raise RefusedError
     return 'folder', found
-
-
-def _folder_named(folder: Document, name: str) -> Document | None:
-    query = {'parentId': folder['_id'], 'parentCollection': 'folder', 'name': name}
-    return Folder().findOne(query)  # type: ignore[no-any-return]

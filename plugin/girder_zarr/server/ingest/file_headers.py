@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from girder.models.item import Item
 
 from girder_zarr.errors import GirderZarrError, InvalidInputError, LimitExceededError, NotFoundError
-from girder_zarr.server.common.database import object_id
+from girder_zarr.server.common.database import find_named, object_id
 from girder_zarr.server.common.hidden_paths import shown_to
 from girder_zarr.server.common.http_errors import status_of
 from girder_zarr.server.sessions.access import readable_folders
@@ -109,7 +109,7 @@ def _bytes(text: str) -> bytes:
 def _readable_items(ids: Sequence[str], user: Document) -> dict[str, Document]:
     """Return the items that a user may read, by their ids: with the rights of their folders."""
     wanted = {object_id(one, 'item') for one in ids}
-    found = list(Item().find({'_id': {'$in': list(wanted)}})) if wanted else []
+    found = list(find_named(Item().find, '_id', wanted))
     readable = set(readable_folders({item['folderId'] for item in found}, user))
     return {str(item['_id']): item for item in found if item['folderId'] in readable}
 

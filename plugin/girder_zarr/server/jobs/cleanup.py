@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bson import ObjectId
+from girder.constants import SortDir
 from girder.models.item import Item
 from girder.models.upload import Upload
 
@@ -18,6 +19,15 @@ from . import girder_job
 
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
+
+
+#: Behind all characters of descriptions of ours.
+LAST_CHARACTER = '\uffff'
+
+
+def ensure_index() -> None:
+    """Make the index by which items are found that runs have left."""
+    Item().ensureIndex(([(name, SortDir.ASCENDING) for name in ('folderId', 'description')], {}))
 
 
 def clean_up(session: Document) -> None:
@@ -85,10 +95,8 @@ def remove_leftovers(session: Document, *, own: bool = False) -> None:
     :param own: only those of this very run.
     """
     pattern = item_description(session) if own else f'Being stitched by session {session["_id"]}, '
-    # Filtered here: the index has no descriptions.
-    listed = Item().find({'folderId': session['folderId']}, fields=['description'])
-    named = [item['_id'] for item in listed if (item.get('description') or '').startswith(pattern)]
-    for item in list(Item().find({'_id': {'$in': named}})) if named else ():
+    begins = {'$gte': pattern, '$lt': pattern + LAST_CHARACTER}
+    for item in list(Item().find({'folderId': session['folderId'], 'description': begins})):
         current = StitchSession().findOne({'_id': session['_id']}) or {}
         if item['_id'] not in current.get('made', ()):
             remove_item(item)

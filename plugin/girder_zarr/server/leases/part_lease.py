@@ -19,6 +19,8 @@ from girder.models.folder import Folder
 from girder.models.model_base import Model
 from girder.models.upload import Upload
 
+from girder_zarr.common.cache import LRU
+from girder_zarr.server.common.costly import CostlyAnswers
 from girder_zarr.server.common.database import updated
 from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document, now
 from girder_zarr.server.sessions import quota
@@ -29,6 +31,7 @@ from girder_zarr.server.storage.transfer import send_file, send_path
 from girder_zarr.stitch.output.image_parts import ImagePart
 
 from . import heartbeat, process_identity
+from .part_front import PartFront
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,8 +55,10 @@ _FILE_INDEXES: tuple[tuple[tuple[str, ...], dict[str, bool]], ...] = (
     (('created',), {}),
     (('sha512', 'assetstoreId'), {'sparse': True}),
 )
-#: How many parts a claim reads at once: more than one, as other workers try for the first of them too.
-_CANDIDATES = 16
+#: The attempts whose parts this process has read; one that is forgotten costs a reading of all of its parts.
+_fronts: LRU[tuple[ObjectId, str], PartFront] = LRU(max_items=64)
+#: The attempts that have parts, of which one document each is read.
+_attempts = CostlyAnswers()
 
 
 class StitchPart(Model):
@@ -82,6 +87,8 @@ class StitchPart(Model):
     def set_plan(self, session: Document, parts: Sequence[ImagePart], values: int, file_id: Any) -> None:
         """Store the plan of an attempt with all of its parts."""
         self.collection.delete_many({**_of(session), 'index': {'$gt': _PLAN}})
+        _fronts.pop((session['_id'], session['attempt']))
+        _attempts.forget()
         new = {**_of(session), 'state': WAITING, 'lease': None, 'leaseUntil': _LONG_AGO, 'worker': None}
         documents = [
             {**new, 'index': at, 'region': [part.first, part.end], 'values': part.values}
@@ -97,13 +104,22 @@ class StitchPart(Model):
 
     def claim(self, session: Document) -> Document | None:
         """Lease a part that no worker makes to the caller and return it, or None if there is none."""
-        query = {**_of(session), 'state': WAITING, 'leaseUntil': {'$lt': now()}}
-        order = [('index', SortDir.ASCENDING)]
-        while candidates := list(self.find(query, limit=_CANDIDATES, sort=order)):
+        front = self._front(session)
+        while candidates := [part for part in front.read()[1] if _is_free(part)]:
             for part in candidates:
                 if (claimed := self._claim(part)) is not None:
                     return claimed
         return None
+
+    def _front(self, session: Document) -> PartFront:
+        own = _of(session)
+
+        def read(first: int, end: int) -> list[Document]:
+            between = {**own, 'index': {'$gte': first, '$lt': end}}
+            return list(self.find(between, sort=[('index', SortDir.ASCENDING)]))
+
+        key = (session['_id'], session['attempt'])
+        return _fronts.fetch(key, lambda: PartFront(read, lambda part: part['state'] == DONE))
 
     def _claim(self, part: Document) -> Document | None:
         """Lease a part as it was found; None if another worker was faster."""
@@ -158,9 +174,8 @@ class StitchPart(Model):
 
     def made(self, session: Document) -> int:
         """Return how many values all workers together have made."""
-        fields = {'made': 1, '_id': 0}
-        found = self.collection.find({**_of(session), 'index': {'$gt': _PLAN}}, fields)
-        return sum(part['made'] for part in found)
+        made, others = self._front(session).read()
+        return int(made + sum(part['made'] for part in others))
 
     def left(self, session: Document) -> int:
         """Return how many parts are not done."""
@@ -234,6 +249,7 @@ class StitchPart(Model):
                 durable_files.remove_file(file)
         for of in over:
             self._delete_unleased(of)
+        _attempts.forget()
 
     def _delete_unleased(self, of: Document) -> None:
         """Delete the parts of an attempt that is over, but for those that a worker has leased."""
@@ -247,15 +263,25 @@ class StitchPart(Model):
                 self.collection.delete_one({'_id': part['_id']})
 
     def list_ended(self) -> list[ObjectId]:
-        """Return the sessions that have parts of an attempt that is over."""
+        """Return the sessions that have parts of an attempt that is over.
+
+        What other processes have stored or removed shows later, where there are many parts.
+        """
         found = []
-        for session_id in self.collection.distinct('sessionId'):
+        for session_id, attempts in _attempts.fetch('all', self._list_attempts).items():
             session = StitchSession().find_there(session_id)
-            attempts = self.collection.distinct('attempt', {'sessionId': session_id})
             is_running = session is not None and session['state'] == FINALIZING
             current = session['attempt'] if session is not None and is_running else None
             if any(attempt != current for attempt in attempts):
                 found.append(session_id)
+        return found
+
+    def _list_attempts(self) -> dict[ObjectId, set[str]]:
+        """Return the attempts that have parts by their sessions."""
+        found: dict[ObjectId, set[str]] = {}
+        groups = {'$group': {'_id': {'sessionId': '$sessionId', 'attempt': '$attempt'}}}
+        for group in self.collection.aggregate([groups]):
+            found.setdefault(group['_id']['sessionId'], set()).add(group['_id']['attempt'])
         return found
 
 
@@ -292,6 +318,11 @@ def _sent(upload: Document, send: Callable[[], Document]) -> Document:
 
 def _of(session: Document) -> Document:
     return {'sessionId': session['_id'], 'attempt': session['attempt']}
+
+
+def _is_free(part: Document) -> bool:
+    """Return whether a worker may lease a part now."""
+    return bool(part['state'] == WAITING and part['leaseUntil'] < now())
 
 
 def _leased(part: Document) -> Document:

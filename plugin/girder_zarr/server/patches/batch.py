@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from girder.exceptions import AccessException, GirderException, ValidationException
 
 from girder_zarr.errors import GirderZarrError
+from girder_zarr.server.common.database import in_parts
 from girder_zarr.server.common.names import Document
 from girder_zarr.server.sessions.model import StitchSession
 
@@ -99,7 +100,8 @@ def _sort(
     keys = [entry.new.key for entry in entries]
     there = {
         document['key']: document
-        for document in StitchPatch().find({'sessionId': session['_id'], 'key': {'$in': keys}})
+        for some in in_parts(keys)
+        for document in StitchPatch().find({'sessionId': session['_id'], 'key': {'$in': some}})
     }
     holders: dict[str, Document] = {}
     for document in there.values():

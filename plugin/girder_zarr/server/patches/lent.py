@@ -13,6 +13,7 @@ from girder.models.item import Item
 from girder.models.user import User
 
 from girder_zarr.errors import ConflictError
+from girder_zarr.server.common.database import find_named
 from girder_zarr.server.sessions.access import is_disabled
 
 from .model import StitchPatch
@@ -101,4 +102,4 @@ class _Rights:
 
 def _by_id(model: Any, ids: list[ObjectId]) -> dict[ObjectId, Document]:
     fields = ['itemId', 'folderId']
-    return {one['_id']: one for one in model.find({'_id': {'$in': ids}}, fields=fields)}
+    return {one['_id']: one for one in find_named(model.find, '_id', ids, fields=fields)}

@@ -14,6 +14,7 @@ from girder.constants import SortDir
 from girder.models.file import File
 from girder.utility.model_importer import ModelImporter
 
+from girder_zarr.server.common.database import in_parts
 from girder_zarr.server.common.names import ATTACHED_TO, Document
 from girder_zarr.server.sessions.model import LAST_KEY, StitchSession
 from girder_zarr.server.sessions.states import FINALIZING, check_editable
@@ -44,10 +45,8 @@ _FEW_PAGES = 4
 #: In how many of their last characters keys are taken to be numbered.
 _LAST_PLACES = 4
 #: Where fewer keys are asked for than one of so many in the session, each is looked up by itself: that costs
-#: the embedded database several times as much for a key as reading all documents of a session in turn.
-_LOOK_UP_SHARE = 8
-#: How many keys such a query names.
-_MAX_LOOKED_UP = 500
+#: the embedded database several times as much for a key as reading documents of a session in turn.
+_LOOK_UP_SHARE = 4
 _BY_KEY = [('key', SortDir.ASCENDING)]
 
 
@@ -155,12 +154,13 @@ class StitchPatch(KeyedModel):
         return {'missing': missing, 'different': different, 'present': present}
 
     def _digests(self, session: Document, keys: Sequence[str]) -> dict[str, str]:
-        """Return the digests of what is stored by key: of some keys, or of all keys of the session."""
+        """Return the digests of what is stored by key: of some keys, or of all that lie between these."""
         own = {'sessionId': session['_id']}
-        queries: list[Document] = [{**own, 'stored': True}]
         if len(keys) * _LOOK_UP_SHARE < session['counts']['patches']:
-            some = [keys[at : at + _MAX_LOOKED_UP] for at in range(0, len(keys), _MAX_LOOKED_UP)]
-            queries = [{**own, 'key': {'$in': list(named)}} for named in some]
+            queries = [{**own, 'key': {'$in': some}} for some in in_parts(keys)]
+        else:
+            # Whoever asks in several requests mostly asks for keys beside each other.
+            queries = [{**own, 'key': {'$gte': min(keys), '$lte': max(keys)}}] if keys else []
         fields = {'_id': 0, 'key': 1, 'digest': 1, 'stored': 1}
         return {
             document['key']: document['digest']

@@ -14,6 +14,7 @@ from girder.utility import assetstore_utilities
 
 from girder_zarr.common.cache import LRU
 from girder_zarr.errors import ConflictError, GirderZarrError, UnsupportedFormatError
+from girder_zarr.server.common.database import find_named
 from girder_zarr.server.storage.file_bytes import open_bytes
 from girder_zarr.server.storage.file_stream import FileStream
 from girder_zarr.stitch.formats import registry as formats
@@ -75,7 +76,7 @@ class PatchReader:
         for after in self._patches[at : at + FILES_PER_QUERY]:
             wanted[after.source.partition(':')[0]] = None
         unknown = [ObjectId(one) for one in wanted if one not in self._sources]
-        found = {str(file['_id']): file for file in File().find({'_id': {'$in': unknown}})}
+        found = {str(file['_id']): file for file in find_named(File().find, '_id', unknown)}
         for one in unknown:
             file = found.get(str(one))
             if file is not None or str(one) == file_id:

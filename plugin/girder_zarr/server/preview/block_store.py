@@ -15,6 +15,7 @@ from girder.constants import SortDir
 from girder.models.model_base import Model
 
 from girder_zarr.errors import UnreadableImageError
+from girder_zarr.server.common.database import find_named
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.stitch.preview.patch_overview import decode_block, encode_pixels
 
@@ -49,11 +50,9 @@ class PreviewBlock(Model):
     def remove_lost(self) -> int:
         """Remove the blocks of sessions that no longer exist; return how many these were."""
         ids = self.collection.distinct('sessionId')
-        there = StitchSession().collection.distinct('_id', {'_id': {'$in': ids}}) if ids else []
-        lost = list(set(ids) - set(there))
-        if not lost:
-            return 0
-        return int(self.collection.delete_many({'sessionId': {'$in': lost}}).deleted_count)
+        there = {one['_id'] for one in find_named(StitchSession().find, '_id', ids, fields=['_id'])}
+        lost = set(ids) - there
+        return sum(self.collection.delete_many({'sessionId': one}).deleted_count for one in lost)
 
 
 class SessionBlocks:

@@ -13,6 +13,7 @@ from bson import Binary, ObjectId
 from girder.models.model_base import Model
 
 from girder_zarr.errors import UnreadableImageError
+from girder_zarr.server.common.database import find_named
 from girder_zarr.server.patches import hooks
 from girder_zarr.stitch.preview import patch_overview
 
@@ -57,9 +58,8 @@ class PatchOverview(Model):
             ``patch.alpha``.
         """
         by_source = {patch.source: patch for patch in patches}
-        query, fields = {'_id': {'$in': list(by_source)}}, {'data': 1, 'place': 1, 'used': 1}
-        found = {}
-        for document in self.collections[level].find(query, fields):
+        find, found = self.collections[level].find, {}
+        for document in find_named(find, '_id', by_source):
             patch = by_source[document['_id']]
             expected = (_phase(patch, level), preparer.cache_key(patch))
             if (document['place'], document.get('used', [])) != expected:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.common.cache import LRU
 from girder_zarr.errors import LimitExceededError, NotFoundError
-from girder_zarr.server.patches.document import READ, to_patch
+from girder_zarr.server.common.database import in_parts
+from girder_zarr.server.patches import hooks
+from girder_zarr.server.patches.document import to_patch
 from girder_zarr.server.patches.locking import is_locked, is_stale
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.patches.reader import PatchReader, load_rows
@@ -54,6 +56,11 @@ MAX_ANONYMOUS_PATCHES = 25_000
 
 #: Documents of patches that are in memory at a time when all of a session are read.
 _PART = 2000
+
+#: The sources of patches that this process has removed: all of a session need not be read for them.
+_gone: LRU[str, None] = LRU(max_items=10_000)
+#: What the source of a patch has of these at most that has bytes of its own, see `document.source_of`.
+_OWN_COLONS = 2
 
 _bands = RowBands(load_rows)
 _blocks = block_cache(CACHE_BYTES)
@@ -124,22 +131,29 @@ class SessionPreview:
         now_locked = {document['key'] for document in documents}
         released = [key for key in self._locked if key not in now_locked]
         if released:
-            documents += StitchPatch().find({'sessionId': self._id, 'key': {'$in': released}})
+            for some in in_parts(released):
+                documents += StitchPatch().find({'sessionId': self._id, 'key': {'$in': some}})
         documents += StitchPatch().find(recent)
         if self._detect_masks(session, documents):
             return self._reload(session)
         complete = self._apply(session, documents)
         # Removed patches are noticed by their number. While others arrive, it is that of a moment ago.
-        if complete and len(self.image) != session['counts']['patches'] - self._drift:
-            return time.monotonic() >= self._reload_from and self._reload(session)
+        if complete and self._has_others(session):
+            self.image.remove_if(lambda patch: patch.source in _gone)
+            if self._has_others(session):
+                return time.monotonic() >= self._reload_from and self._reload(session)
         return complete
+
+    def _has_others(self, session: Document) -> bool:
+        return len(self.image) != int(session['counts']['patches']) - self._drift
 
     def _reload(self, session: Document) -> bool:
         """Read all patches anew; return whether they are everything up to the session's revision."""
         begun = time.monotonic()
         stored, locked = set(), []
         # A part at a time: all documents of a large session would take more than what is kept of them.
-        found = StitchPatch().find({'sessionId': self._id}, fields=READ)
+        # Whole documents: leaving out fields takes the embedded database longer than sending them.
+        found = StitchPatch().find({'sessionId': self._id})
         while documents := list(itertools.islice(found, _PART)):
             if self._detect_masks(session, documents):
                 return self._reload(session)
@@ -172,6 +186,15 @@ class SessionPreview:
         self._uses_masks = True
         self._reset(session)
         return True
+
+
+def _note_removed(source: str) -> None:
+    # A page that is replaced, and a file that is lent again, have the source of before.
+    if source.count(':') <= _OWN_COLONS:
+        _gone.put(source, None)
+
+
+hooks.subscribe(hooks.removed, _note_removed)
 
 
 def _decode(preparer: Preparer, patch: Patch) -> Any:

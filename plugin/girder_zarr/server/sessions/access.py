@@ -9,7 +9,7 @@ from girder.exceptions import AccessException
 from girder.models.folder import Folder
 
 from girder_zarr.errors import NotFoundError
-from girder_zarr.server.common.database import object_id
+from girder_zarr.server.common.database import find_named, object_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ def readable_folders(folder_ids: Iterable[ObjectId], user: Document | None) -> I
     """Yield those of some folders that a user, or with None anybody, may read."""
     if user is not None and is_disabled(user):
         return
-    for folder in Folder().find({'_id': {'$in': list(folder_ids)}}):
+    for folder in find_named(Folder().find, '_id', folder_ids):
         if Folder().hasAccess(folder, user, AccessType.READ):
             yield folder['_id']
 

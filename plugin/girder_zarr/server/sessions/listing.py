@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from girder.constants import AccessType, SortDir
 from girder.models.item import Item
 
 from girder_zarr.errors import InvalidInputError, NotFoundError
-from girder_zarr.server.common.database import object_id
+from girder_zarr.server.common.database import find_named, object_id
 from girder_zarr.server.common.names import now
 
 from .access import readable_folders
@@ -87,7 +88,7 @@ def find(
         if since is not None:
             changed = [one for one in _find(query, since, sort, 0, 0) if wanted.takes(one)]
             return changed[offset : offset + limit] if limit else changed[offset:]
-        return _find({'_id': {'$in': _matching(query, wanted)}}, None, sort, limit, offset)
+        return _sorted_page(_matching(query, wanted, [name for name, _ in sort]), sort, limit, offset)
     newest = sort[0] == ('updated', SortDir.DESCENDING) and limit and since is None
     if newest and count(query) > limit + offset:
         moment, span = now(), _FIRST
@@ -120,9 +121,24 @@ def _find(
     return list(StitchSession().find(changed, limit=limit, offset=offset, sort=sort))
 
 
-def _matching(query: Document, wanted: SessionFilter) -> list[Any]:
-    fields = ['name', 'state']
-    return [one['_id'] for one in StitchSession().find(query, fields=fields) if wanted.takes(one)]
+def _matching(query: Document, wanted: SessionFilter, more: Sequence[str] = ()) -> list[Document]:
+    """Return the sessions of a query that a list shows, with few of their fields.
+
+    :param more: names of fields besides those by which they are chosen.
+    """
+    fields = list({'name', 'state', *more})
+    return [one for one in StitchSession().find(query, fields=fields) if wanted.takes(one)]
+
+
+def _sorted_page(
+    found: list[Document], sort: Sequence[tuple[str, int]], limit: int, offset: int
+) -> list[Document]:
+    """Return a page of sessions of which only some fields were read."""
+    for name, direction in reversed(sort):
+        found.sort(key=itemgetter(name), reverse=direction == SortDir.DESCENDING)
+    ids = [one['_id'] for one in (found[offset : offset + limit] if limit else found[offset:])]
+    whole = {one['_id']: one for one in find_named(StitchSession().find, '_id', ids)}
+    return [whole[one] for one in ids if one in whole and not whole[one]['deleting']]
 
 
 def count(query: Document, wanted: SessionFilter | None = None) -> int:
@@ -156,4 +172,6 @@ def own(user: Document) -> Document:
     mine = {'creatorId': user['_id'], 'deleting': False}
     key = ('folders', user['_id'])
     folders: Any = counted.fetch(key, lambda: StitchSession().collection.distinct('folderId', mine))
-    return {**mine, 'folderId': {'$in': list(readable_folders(folders, user))}}
+    readable = list(readable_folders(folders, user))
+    # Mostly all of them: no folder has to be compared then.
+    return mine if len(readable) == len(folders) else {**mine, 'folderId': {'$in': readable}}

@@ -23,6 +23,7 @@ from girder.utility.model_importer import ModelImporter
 
 from girder_zarr.errors import LimitExceededError
 from girder_zarr.server.common.costly import CostlyAnswers
+from girder_zarr.server.common.database import find_named, in_parts
 from girder_zarr.server.common.names import ATTACHED_TO, HANDLER, Document
 
 from .model import StitchSession
@@ -205,11 +206,13 @@ def _take_pending() -> dict[ObjectId, dict[ObjectId, int]]:
 
 def _flush(taken: dict[ObjectId, dict[ObjectId, int]]) -> None:
     for folder_id, sizes in taken.items():
-        query = {'_id': {'$in': list(sizes)}, COUNTED_IN: {'$exists': False}}
-        changed = File().collection.update_many(query, {'$set': {COUNTED_IN: folder_id}}).modified_count
+        change, changed = {'$set': {COUNTED_IN: folder_id}}, 0
+        for some in in_parts(sizes):
+            query = {'_id': {'$in': some}, COUNTED_IN: {'$exists': False}}
+            changed += File().collection.update_many(query, change).modified_count
         if changed != len(sizes):
             # Another process has removed some of them.
-            mine = File().collection.find({'_id': {'$in': list(sizes)}}, {COUNTED_IN: 1})
+            mine = find_named(File().collection.find, '_id', sizes, projection={COUNTED_IN: 1})
             there = [file['_id'] for file in mine if file.get(COUNTED_IN) == folder_id]
             sizes = {file_id: sizes[file_id] for file_id in there}  # noqa: PLW2901
         if sizes:

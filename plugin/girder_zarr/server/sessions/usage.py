@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from girder.models.user import User
 
 from girder_zarr.server.common.costly import CostlyAnswers
+from girder_zarr.server.common.database import find_named
 
 from .model import StitchSession
 
@@ -61,7 +62,7 @@ def _count() -> list[Document]:
 
 def _users(ids: list[Any]) -> dict[Any, Document]:
     fields = ['login', 'firstName', 'lastName']
-    found = User().find({'_id': {'$in': list(set(ids))}}, fields=fields)
+    found = find_named(User().find, '_id', ids, fields=fields)
     return {
         user['_id']: {'login': user['login'], 'userName': f'{user["firstName"]} {user["lastName"]}'}
         for user in found

@@ -9,7 +9,7 @@ from girder.models.item import Item
 
 from girder_zarr.common.cache import LRU
 from girder_zarr.image.store.entries import Listed
-from girder_zarr.server.storage.folder_store import has_metadata
+from girder_zarr.server.storage.folder_store import folder_named, has_metadata
 
 from .links import may_read
 from .open_images import ImageTree
@@ -111,8 +111,7 @@ class FolderTree:
             tree = self._open(item)
             if tree is not None or not name:
                 return tree
-        query = {'parentId': folder['_id'], 'parentCollection': 'folder', 'name': wanted}
-        below = Folder().findOne(query) if name else None
+        below = folder_named(folder['_id'], name) if name else None
         return below if below is not None and self._may_read('folder', below) else None
 
     def _may_read(self, kind: str, document: Document) -> bool:

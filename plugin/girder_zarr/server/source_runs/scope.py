@@ -11,7 +11,7 @@ from girder.models.item import Item
 from girder.models.user import User
 
 from girder_zarr.errors import InvalidInputError, LimitExceededError, NotFoundError
-from girder_zarr.server.common.database import object_id
+from girder_zarr.server.common.database import MAX_NAMED, object_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,8 +22,6 @@ ALL = 'all'
 _MODELS: dict[str, Any] = {'folder': Folder, 'collection': Collection, 'user': User}
 #: Twelve bytes each are kept in memory: more than any Girder that we know of has.
 MAX_ITEMS = 5_000_000
-#: Folders that one query is about.
-_FOLDERS = 200
 #: Before all ids; the images alone have an id of a file there.
 _FIRST_ID = ObjectId('0' * 24)
 
@@ -95,7 +93,7 @@ def _batches(ids: Iterator[ObjectId]) -> Iterator[list[ObjectId]]:
     batch: list[ObjectId] = []
     for one in ids:
         batch.append(one)
-        if len(batch) == _FOLDERS:
+        if len(batch) == MAX_NAMED:
             yield batch
             batch = []
     if batch:

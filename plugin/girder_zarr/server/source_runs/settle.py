@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from girder.models.item import Item
 from girder_large_image.models.image_item import ImageItem
 
+from girder_zarr.server.common.database import MAX_NAMED
+
 from .source_change import CHANGED, CHANGING, KEPT, SourceChange
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 GONE = 'The item has been deleted.'
 OTHER_IMAGE = 'The item has another image by now.'
 #: Documents that are read at a time.
-BATCH = 100
+BATCH = MAX_NAMED
 
 
 def settle(run_id: ObjectId) -> None:

@@ -65,7 +65,7 @@ class FolderHierarchy(ObjectStore):
         above = self._folder(parent)
         if above is None:
             return None
-        found = Folder().findOne({'parentId': above, 'parentCollection': 'folder', 'name': name})
+        found = folder_named(above, name)
         if found is None:
             return None
         if not as_open(found, self._root):
@@ -126,6 +126,13 @@ class FolderHierarchy(ObjectStore):
         return names + [
             item['name'] for item in Item().find({'folderId': found}, fields=['name'], limit=MAX_LISTED)
         ]
+
+
+def folder_named(parent_id: Any, name: str) -> dict[str, Any] | None:
+    """Return the folder of a name in a folder, or None."""
+    # Two fields, as the index has: with a third the embedded database reads all folders beside it.
+    found: dict[str, Any] | None = Folder().findOne({'parentId': parent_id, 'name': name})
+    return found if found is not None and found['parentCollection'] == 'folder' else None
 
 
 def as_open(folder: dict[str, Any], root: dict[str, Any]) -> bool:

@@ -42,7 +42,7 @@ from .preview_blocks import BlockCache, Made, Sources
 from .preview_level import PreviewLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from girder_zarr.stitch.spec.model import StitchSpec
 
@@ -120,14 +120,20 @@ class PreviewImage:
 
     def keep_only(self, keys: set[str]) -> int:
         """Remove the patches of all other keys; return how many were removed."""
-        gone = [key for key in list(self._index.patches) if key not in keys]
-        for key in gone:
+        return self._remove([key for key in list(self._index.patches) if key not in keys])
+
+    def remove_if(self, is_gone: Callable[[Patch], bool]) -> int:
+        """Remove the patches of which a function says so; return how many were removed."""
+        return self._remove([patch.key for patch in list(self._index.patches.values()) if is_gone(patch)])
+
+    def _remove(self, keys: list[str]) -> int:
+        for key in keys:
             with self._lock:
                 patch = self._index.remove(key)
                 self._problems.pop(key, None)
                 self._update_extent(patch, None)
             self._invalidate([patch])
-        return len(gone)
+        return len(keys)
 
     def _update_extent(self, old: Patch | None, new: Patch | None) -> None:
         """Update the extent after a change. When a patch goes it is reset, and computed anew when needed."""
