@@ -87,6 +87,7 @@ bench: $(VENV)/.bench
 	$(VENV)/bin/python benchmarks/run.py $(VENV)/bin/python $(VENV)-1.35.6/bin/python --output docs/benchmarks-all.md $(ARGS)
 	$(VENV)/bin/python benchmarks/compare_reading.py $(VENV)/bin/python $(VENV)-1.35.6/bin/python --output docs/benchmarks.md
 	$(VENV)/bin/python benchmarks/at_once.py
+	$(VENV)/bin/python benchmarks/composite.py
 	$(VENV)/bin/python benchmarks/growth.py
 	$(VENV)/bin/python benchmarks/growth_images.py
 	$(VENV)/bin/python benchmarks/far.py --output docs/benchmarks.md

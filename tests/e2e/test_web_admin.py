@@ -8,6 +8,7 @@ import tifffile
 
 from girder_zarr.client import StitchClient
 from support.browser import Visitor, check_accessible, drop_files, keep_screenshot
+from support.girder_places import choose_folder
 from support.stack import running_stack
 from support.waiting import wait_until
 
@@ -154,8 +155,8 @@ def test_another_source_opens_the_same_item_and_is_taken_back(config, girder, fo
     page.locator('.g-zarr-source-off[data-source="tiff"]').wait_for()
     page.get_by_label('Where').select_option('place')
     page.get_by_role('button', name='Count them').click()
-    page.get_by_text('Expected the address of the page of a folder').wait_for()
-    page.get_by_label('Folder or user').fill(f'http://somewhere/#folder/{folder}')
+    page.get_by_text('Choose a collection, a user or a folder, or paste').wait_for()
+    choose_folder(page, girder, folder)
     page.get_by_role('button', name='Count them').click()
     counted = page.locator('.g-zarr-run[data-kind="count"][data-state="complete"]').first
     counted.get_by_text('1 item looked at: 1 would be opened by another source').wait_for()

@@ -37,18 +37,6 @@ def wait_for_names(page, expected):
     wait_until(lambda: names(page) == expected, seconds=30, what=f'{expected}')
 
 
-def turn_page(page, words):
-    """Press Next until the page says so: a key that is pressed while the list is drawn anew may be lost."""
-
-    def is_turned():
-        if page.get_by_text(words).is_visible():
-            return True
-        page.get_by_role('button', name='Next').press('Enter')
-        return False
-
-    wait_until(is_turned, seconds=30, what=words)
-
-
 def agree(page):
     page.locator('#g-confirm-button').click()
     page.locator('.modal-backdrop').wait_for(state='detached')
@@ -64,7 +52,8 @@ def test_sessions_are_filtered_ordered_and_paged(page, stack, girder, thirty):
     page.get_by_label('Order', exact=True).select_option('by name')
     wait_for_names(page, [f'{stem} {at:02}' for at in range(25)])
     next_page = page.get_by_role('button', name='Next')
-    turn_page(page, '26 to 30 of 30')
+    next_page.press('Enter')
+    page.get_by_text('26 to 30 of 30').wait_for()
     wait_for_names(page, [f'{stem} {at:02}' for at in range(25, 30)])
     # The last page: the button does nothing, and keeps the focus.
     assert page.evaluate('document.activeElement.textContent') == 'Next'
@@ -78,6 +67,17 @@ def test_sessions_are_filtered_ordered_and_paged(page, stack, girder, thirty):
     wait_for_names(page, [f'{stem} 03'])
     page.get_by_label('Name holds').fill('no such name')
     page.get_by_text('No session is like that.').wait_for()
+
+
+def test_a_page_that_is_turned_while_the_typing_rests_stays_turned(page, stack, thirty):
+    stem, _ = thirty
+    page.goto(f'{stack.url}#stitch_sessions')
+    page.get_by_text('1 to 25 of ').wait_for()
+    page.get_by_label('Name holds').fill(stem)
+    page.get_by_role('button', name='Next').press('Enter')
+    page.wait_for_url(f'**name={stem}&page=1')
+    wait_for_names(page, [f'{stem} {at:02}' for at in range(4, -1, -1)])
+    assert page.url.endswith(f'name={stem}&page=1')
 
 
 def test_an_administrator_sees_those_of_one_user(page, stack, girder, client, folder):

@@ -83,6 +83,27 @@ def test_files_lie_where_their_tags_say(new_session, girder, folder, tmp_path, p
     assert session['spec']['channelNames'] == made.channels
 
 
+def test_a_set_of_which_a_companion_file_says_where_it_lies(new_session, girder, tmp_path):
+    made = PROGRAMS['ome_companion'](tmp_path)
+    page = new_session
+    drop_files(page, page.locator('.g-zarr-drop'), sorted(tmp_path.glob('*.tif')))
+    missing = page.get_by_role('alert').filter(has_text='6 images are described by scan.companion.ome')
+    missing.get_by_text('It is not among the files: choose it, too.').wait_for()
+    page.get_by_role('button', name='Create the session and upload').wait_for()
+    assert page.get_by_role('button', name='Create the session and upload').is_disabled()
+    check_accessible(page, '.g-zarr-page')
+    keep_screenshot(page, 'companion-missing')
+    drop_files(page, page.locator('.g-zarr-drop'), [tmp_path / 'scan.companion.ome'])
+    page.get_by_text('6 of 6 images have a position, by OME.').wait_for()
+    missing.wait_for(state='detached')
+    page.get_by_text('12, in 6 of 6 images').wait_for()
+    assert page.get_by_text('Cannot be patches').count() == 0
+    send(page)
+    page.get_by_role('heading', name='Upload finished').wait_for()
+    image = stored_pixels(girder, finalized(page, girder), tmp_path)
+    assert np.array_equal(image, made.picture)
+
+
 def test_who_says_otherwise_is_followed(new_session, girder, folder, tmp_path):
     made = PROGRAMS['ome_tiffs'](tmp_path)
     odd = tmp_path / 'tile_9.tif'

@@ -129,8 +129,9 @@ def test_an_acquisition_chooses_fields(page, stack, plate):
     page.get_by_role('gridcell', name='A4, 1 field', exact=True).wait_for()
 
 
-def test_the_whole_plate_is_one_image(page, stack, girder, tmp_path):
-    path = plate_images.plate_zip(tmp_path, damage=False)
+@pytest.mark.parametrize('damage', [False, True])
+def test_the_whole_plate_is_one_image(page, stack, girder, tmp_path, damage):
+    path = plate_images.plate_zip(tmp_path, damage=damage)
     folder = shared_images.private_folder(girder, 'plates')
     item = shared_images.share_file(girder, folder, path.name, path.read_bytes())
     open_item(page, stack, item)
@@ -146,13 +147,24 @@ def test_the_whole_plate_is_one_image(page, stack, girder, tmp_path):
         top = plate_images.ROWS.index(name[0]) * (height + gap)
         left = plate_images.COLUMNS.index(name[2]) * (2 * width + gap)
         for number in range(plate_images.FIELDS):
+            if damage and (name, number) == (plate_images.DAMAGED, 0):
+                continue  # drawn as a well that is missing
             pixels = plate_images.as_shown(plate_images.field_pixels(name, number))
             whole[top : top + height, left + number * width : left + (number + 1) * width] = pixels
     check_viewer_shows(page, whole, mean=8)
     page.reload()
     check_viewer_shows(page, whole, mean=8)
     assert page.get_by_role('button', name='Whole plate').get_attribute('aria-pressed') == 'true'
-    keep_screenshot(page, 'whole-plate')
+    if damage:
+        page.locator('.g-zarr-item-zarr').get_by_text('OME-Zarr: what the file holds').click()
+        panel = page.locator('.g-zarr-panel')
+        panel.get_by_text(f"The field '{plate_images.DAMAGED}/0' cannot be read: The chunk").wait_for()
+        panel.get_by_text('All 20 fields were looked at.').wait_for()
+        check_accessible(page, '.g-zarr-panel')
+        panel.scroll_into_view_if_needed()
+        keep_screenshot(page, 'damaged-field')
+    else:
+        keep_screenshot(page, 'whole-plate')
     well(page, 'C3').click()
     check_viewer_shows(page, plate_images.as_shown(plate_images.field_pixels('C/3', 0)))
     assert 'series=' not in page.url

@@ -279,6 +279,16 @@ def test_another_image_is_made_with_another_spec(page, stack, girder, client, fo
     page.wait_for_url(f'**#item/{second}*')
     page.locator('.g-zarr-made-by').get_by_role('link', name='four').click()
     page.wait_for_url(f'**#stitch_session/{four}')
+    # The first one has not lost its way back, and the session lists both.
+    made = page.get_by_role('region', name='Images made of this session')
+    made.get_by_role('link').nth(1).wait_for()
+    links = [link.get_attribute('href') for link in made.get_by_role('link').all()]
+    assert links == [f'#item/{second}', f'#item/{first["itemId"]}']
+    check_accessible(page, '.g-zarr-session')
+    made.get_by_role('link').nth(1).click()
+    page.wait_for_url(f'**#item/{first["itemId"]}*')
+    page.locator('.g-zarr-made-by').get_by_role('link', name='four').click()
+    page.wait_for_url(f'**#stitch_session/{four}')
     wait_until(lambda: page.title().startswith('four \u2013 '), seconds=10, what='the title')
 
 

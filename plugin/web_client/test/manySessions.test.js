@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { ableTo, actOnAll, bulkQuestion } from '../src/lib/bulk.js';
 import { roleOf, rolesOf, specWithRole } from '../src/lib/references.js';
-import { addressFrom, filtersFrom, queryFrom } from '../src/lib/sessionFilters.js';
+import { addressFrom, filtersAfter, filtersFrom, queryFrom } from '../src/lib/sessionFilters.js';
 import { isOnPlane, sessionChannels, slidersOf } from '../src/lib/sessionChannels.js';
 import { changesOf, formOf } from '../src/lib/spec.js';
 
@@ -92,4 +92,15 @@ test('channels are chosen by name, planes by sliders', () => {
     assert.ok(!isOnPlane({ c: 1, z: 6 }, axes, { z: 1 }, one, bounds));
     assert.deepEqual(sessionChannels({ ...metadata, bandCount: 3 }), []);
     assert.deepEqual(slidersOf({ ...metadata, bandCount: 3 }, []).map(({ name }) => name), ['c', 'z']);
+});
+
+test('what is typed counts before what is chosen after it', () => {
+    const filters = { ...filtersFrom({ order: 'name', page: '3' }, false), name: 'slide' };
+    assert.equal(filtersAfter(filters, 'slide', { step: 1 }).page, 4);
+    assert.equal(filtersAfter({ ...filters, page: 0 }, 'slide', { step: -1 }).page, 0);
+    const { name, page } = filtersAfter(filters, 'slide 7', { step: 1 });
+    assert.deepEqual([name, page], ['slide 7', 1]);
+    const chosen = filtersAfter(filters, 'slide 7', { state: 'error' });
+    assert.deepEqual([chosen.name, chosen.state, chosen.order, chosen.page], ['slide 7', 'error', 'name', 0]);
+    assert.deepEqual(filtersAfter(filters, 'slide', {}), { ...filters, page: 0 });
 });

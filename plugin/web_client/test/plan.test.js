@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-    askedOf, fieldsOf, headersFor, kindsOf, patchesOf, placesOf, readPlan, sayPlaces, sorted
+    askedOf, fieldsOf, headersFor, kindsOf, missingCompanions, patchesOf, placesOf, readPlan, sayPlaces, sorted
 } from '../src/lib/plan.js';
 
 const chosen = (...paths) => paths.map((path) => ({ path, file: { name: path.split('/').pop() } }));
@@ -128,4 +128,29 @@ test('kinds of pixels are counted', () => {
     const header = (dtype, bands) => ({ dtype, bands });
     assert.deepEqual(kindsOf([header('uint8', 3), null, header('uint16', 1), header('uint8', 3)]),
         [['uint8, 3 bands', 2], ['uint16, 1 band', 1]]);
+});
+
+test('files that others name as what describes them are asked for where they are missing', () => {
+    const headers = new Map([
+        ['a', { width: 4, height: 4, describedBy: 'scan.companion.ome' }], ['b', { describedBy: 'scan.companion.ome' }],
+        ['c', { describedBy: 'other\\Other.Companion.OME' }], ['d', null], ['e', { width: 4, height: 4 }]
+    ]);
+    assert.deepEqual(missingCompanions(headers, ['in/a.tif', 'in/other.companion.ome']), [{ name: 'scan.companion.ome', count: 2 }]);
+    assert.deepEqual(missingCompanions(headers, ['scan.companion.ome', 'other.companion.ome']), []);
+});
+
+test('a file of positions says which page of a file lies where, which the file itself does not', () => {
+    const { tiles } = sorted([{ path: 'a.tif', file: {} }, { path: 'b.tif', file: {} }]);
+    const silent = { width: 8, height: 8, hasPages: true, message: 'It says nothing of axes.' };
+    const headers = new Map(tiles.map(({ key }) => [key, silent]));
+    const how = { headers, arrangement: {}, spec: {} };
+    const table = { name: 'p.csv', text: 'file,page,x,y' };
+    assert.equal(askedOf(tiles, { ...how, source: { kind: 'table', table } }).files.length, 2);
+    assert.equal(askedOf(tiles, { ...how, source: { kind: 'names' } }).files.length, 0);
+    const found = new Map([
+        ['a.tif', [{ page: 0, numbers: { x: 0, y: 0 } }, { page: 1, numbers: { x: 9, y: 0 } }]],
+        ['b.tif', [{ page: undefined, numbers: { x: 0, y: 9 } }]]
+    ]);
+    assert.deepEqual(patchesOf(tiles, { found }, headers).map(({ key, numbers }) => [key, Boolean(numbers)]),
+        [['a.tif@0', true], ['a.tif@1', true], ['b.tif', false]]);
 });

@@ -7,13 +7,13 @@ const session = (id, second = 0, fields = {}) => ({
     _id: id, folderId: 'f', state: 'open', created: moment(0), updated: moment(second), ...fields
 });
 
-/** A store with a server whose answers tests give, and a clock that stands still. */
+/** A store with a server whose answers tests give, and a clock that goes only with `pass`. */
 function made() {
-    const world = { asked: [], answers: [], timers: [], now: 0 };
+    const world = { asked: [], answers: [], timers: [], now: 0, timer: null };
     const store = new SessionStore({
         request: async (method, path, { query, headers }) => {
             world.asked.push({ path, query, tag: headers['If-None-Match'] });
-            const answer = world.answers.shift();
+            const answer = await world.answers.shift();
             if (answer instanceof Error) {
                 throw answer;
             }
@@ -24,11 +24,30 @@ function made() {
             };
         },
         now: () => world.now,
-        later: (call, wait) => world.timers.push(wait),
-        never: () => {},
+        later: (call, wait) => {
+            world.timer = { call, at: world.now + wait };
+            world.timers.push(wait);
+            return world.timer;
+        },
+        never: (timer) => {
+            if (timer === world.timer) {
+                world.timer = null;
+            }
+        },
         isHidden: () => false
     });
     return { store, world };
+}
+
+/** Let time pass, with what is due until then. */
+async function pass(world, milliseconds) {
+    const until = world.now + milliseconds;
+    while (world.timer && world.timer.at <= until) {
+        const { call, at } = world.timer;
+        Object.assign(world, { now: at, timer: null });
+        await call();
+    }
+    world.now = until;
 }
 
 test('a list is asked for whole once, and then for what has changed', async () => {
@@ -93,9 +112,60 @@ test('a failure is shown beside what is known, and one of login ends the asking'
     assert.equal(seen.failure, null);
 });
 
-test('events count for those who look at the session', () => {
+test('a list that is looked at while another is asked for is not put off', async () => {
+    const { store, world } = made();
+    let answered;
+    store.watch({ folderId: 'f' }, () => {});
+    world.answers.push(new Promise((resolve) => {
+        answered = resolve;
+    }));
+    const asking = store.ask();
+    // The answer comes before the question for the next page goes out.
+    const next = { folderId: 'f', offset: 25 };
+    store.watch(next, () => {});
+    answered({ data: [session('a', 0, { state: 'complete' })], total: 30 });
+    await asking;
+    world.answers.push({}, { data: [session('b')], total: 30 });
+    await pass(world, 0);
+    assert.deepEqual(world.asked.map(({ query }) => query.offset), [undefined, undefined, 25]);
+});
+
+test('what comes while the question is out is asked for as soon as it is answered', async () => {
+    const { store, world } = made();
+    let answered;
+    store.watch({ folderId: 'f' }, () => {});
+    world.answers.push(new Promise((resolve) => {
+        answered = resolve;
+    }));
+    const asking = store.ask();
+    store.watch({ folderId: 'f', offset: 25 }, () => {});
+    await pass(world, 0);
+    assert.equal(world.asked.length, 1);
+    answered({ data: [session('a')], total: 30 });
+    await asking;
+    world.answers.push({}, { data: [session('b')], total: 30 });
+    await pass(world, 0);
+    assert.equal(world.asked.length, 3);
+});
+
+test('events that follow each other closely do not put the question off', async () => {
     const { store, world } = made();
     store.watch({ folderId: 'f' }, () => {});
+    world.answers.push({ data: [session('a')], total: 1 });
+    await store.ask();
+    world.answers.push({ data: [session('a', 9)], total: 1 }, { data: [session('a', 10)], total: 1 });
+    for (let time = 0; time < 4; time += 1) {
+        store.noticed({ _id: 'a', folderId: 'f' });
+        await pass(world, 100);
+    }
+    assert.equal(world.asked.length, 3);
+});
+
+test('events count for those who look at the session', async () => {
+    const { store, world } = made();
+    store.watch({ folderId: 'f' }, () => {});
+    world.answers.push({ data: [session('a')], total: 1 });
+    await store.ask();
     const before = world.timers.length;
     store.noticed({ _id: 'x', folderId: 'other' });
     assert.equal(world.timers.length, before);

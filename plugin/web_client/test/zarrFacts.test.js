@@ -29,6 +29,14 @@ test('an image is described in words', () => {
     ]);
 });
 
+test('several images are counted', () => {
+    const series = [{ name: 'A/1/0', Row: 'A' }, { name: 'A/1/1' }, { name: 'overview' }];
+    const images = (more) => factsOf({ ...found, series, ...more }).filter(([label]) => label === 'Images');
+    assert.deepEqual(images({ kind: 'plate', seriesCount: 3, chosen: null }), [['Images', '2 fields']]);
+    assert.deepEqual(images({ kind: 'collection', seriesCount: 3 }), [['Images', '3, shown together']]);
+    assert.deepEqual(images({ kind: 'collection', seriesCount: 1, chosen: 'second' }), [['Images', 'second']]);
+});
+
 test('what an image lacks is left out', () => {
     assert.deepEqual(factsOf({ levels: [], multiscale: null, version: null }), []);
     assert.deepEqual(levelsOf({}), []);

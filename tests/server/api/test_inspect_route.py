@@ -218,3 +218,28 @@ def test_pages_are_checked(api, folder, pages, status, words):
     found, answer = plan(api, folder, files=files)
     assert found == status, answer
     assert words in answer['message']
+
+
+def test_an_ome_tiff_that_only_names_its_companion_says_so(api, folder, people, tmp_path):
+    made = PROGRAMS['ome_companion'](tmp_path)
+    paths = sorted(made.source.glob('*.tif'))
+    one = {'tiff': base64.b64encode(paths[0].read_bytes()).decode(), 'name': paths[0].name}
+    item, _ = item_of(folder, people['owner'], paths[1].name, paths[1].read_bytes())
+    in_girder = {'itemId': item}
+    _, answer = inspect(api, folder, [one, in_girder])
+    for found in answer['files']:
+        assert found['describedBy'] == 'scan.companion.ome'
+        assert found['message'].startswith('What its pages are stands in scan.companion.ome, ')
+        assert 'pages' not in found
+    # Who says what the pages are needs no companion for that.
+    _, answer = inspect(api, folder, [one], pages='c')
+    (found,) = answer['files']
+    assert (len(found['pages']), found['describedBy']) == (2, 'scan.companion.ome')
+    assert 'message' not in found
+    # One that describes itself names no other.
+    (tmp_path / 'own').mkdir()
+    own = PROGRAMS['ome_tiffs'](tmp_path / 'own')
+    path = min(own.source.glob('*.tif'))
+    tiff = base64.b64encode(path.read_bytes()).decode()
+    _, answer = inspect(api, folder, [{'tiff': tiff, 'name': path.name}])
+    assert 'describedBy' not in answer['files'][0]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.server import npy, png, random_pixels, stored_array
+from support.server import Viewer, npy, png, random_pixels, stored_array
 
 pytestmark = pytest.mark.plugin('zarr')
 
@@ -148,3 +148,62 @@ def test_arrival_counts_where_it_is_asked_for(api, folder, dispatched):
         api.put(session, key, npy(np.full((4, 4), value, 'uint8')))
     api.put(session, 'b', npy(np.full((4, 4), 3, 'uint8')), replace=True)
     assert (finished(api, session, dispatched) == 3).all()
+
+
+@pytest.mark.parametrize('change', ['remove', 'replace'])
+def test_a_patch_that_is_put_back_counts_as_it_did(api, folder, dispatched, change):
+    _, session = api.create(folder, overlapBy='arrival')
+    path = f'/stitch_session/{session["_id"]}/patch/b'
+    for key, value in (('c', 1), ('b', 2), ('a', 3)):
+        assert api.put(session, key, npy(np.full((4, 4), value, 'uint8')), x=len(key))[0] == 201
+    viewer = Viewer(api, session)
+    assert (viewer.region() == 3).all()
+    before = api.call('GET', path)[1]
+    for _ in range(2):
+        if change == 'remove':
+            assert api.call('DELETE', path)[0] == 200
+        else:
+            assert api.put(session, 'b', npy(np.full((4, 4), 9, 'uint8')), x=1, replace=True)[0] == 200
+            assert (viewer.region() == 9).all()
+        status, back = api.put(
+            session, 'b', npy(np.full((4, 4), 2, 'uint8')), x=1, arrival=before['arrival'], replace=True
+        )
+        assert status in (200, 201), back
+        assert api.call('GET', path)[1] == before
+        assert (viewer.region() == 3).all()
+    # It lies above what came before it, as it did.
+    assert api.call('DELETE', path.removesuffix('b') + 'a')[0] == 200
+    assert (viewer.region() == 2).all()
+    assert (finished(api, session, dispatched) == 2).all()
+
+
+def test_only_the_key_that_had_a_rank_takes_it(api, session):
+    body = npy(np.full((4, 4), 1, 'uint8'))
+    arrivals = {key: api.put(session, key, body)[1]['arrival'] for key in 'abc'}
+    for key, params in (
+        ('b', {'arrival': arrivals['a']}),  # another's
+        ('b', {'arrival': 99}),  # nobody's yet
+        ('d', {'arrival': arrivals['a']}),
+        ('d', {'arrival': 0}),
+    ):
+        status, refusal = api.put(session, key, npy(np.full((4, 4), 2, 'uint8')), replace=True, **params)
+        assert (status, refusal['message'].split(':')[0]) == (409, 'arrival'), refusal
+    api.call('DELETE', f'/stitch_session/{session["_id"]}/patch/a')
+    status, refusal = api.put(session, 'd', body, arrival=arrivals['a'])
+    assert (status, refusal['message'].split(':')[0]) == (409, 'arrival'), refusal
+    assert api.put(session, 'a', body, arrival='x')[0] == 400
+    assert api.put(session, 'a', body, arrival=arrivals['a'], pages='c')[0] == 400
+    # Forgotten after so many others.
+    for _ in range(20):
+        api.put(session, 'e', body)
+        api.call('DELETE', f'/stitch_session/{session["_id"]}/patch/e')
+    assert api.put(session, 'a', body, arrival=arrivals['a'])[0] == 409
+    status, patch = api.put(session, 'a', body)
+    assert (status, patch['arrival'] > arrivals['c']) == (201, True)
+    # In its own place something else keeps the rank that the patch has.
+    other = npy(np.full((4, 4), 5, 'uint8'))
+    status, kept = api.put(session, 'b', other, replace=True, arrival=arrivals['b'])
+    assert (status, kept['arrival']) == (200, arrivals['b'])
+    # Without it, the patch arrives anew.
+    status, new = api.put(session, 'b', body, replace=True)
+    assert (status, new['arrival'] > patch['arrival']) == (200, True)

@@ -1,5 +1,7 @@
 """A session whose image was deleted makes it again."""
 
+import json
+
 import pytest
 
 from girder_zarr.server.sessions.model import StitchSession
@@ -60,3 +62,30 @@ def test_other_items_leave_sessions_alone(api, folder, dispatched):
     other = complete(api, folder, dispatched, keepPatches=True)
     assert api.call('DELETE', f'/item/{other["itemId"]}')[0] == 200
     assert api.get(kept)[1]['state'] == 'complete'
+
+
+def test_all_images_of_a_session_lead_back_to_it(api, people, folder, dispatched):
+    session = complete(api, folder, dispatched, keepPatches=True)
+    assert session['made'] == [session['itemId']]
+    body = json.dumps({'name': 'another', 'spec': {'background': 3}})
+    path = f'/stitch_session/{session["_id"]}'
+    status, edited = api.call('PUT', path, body=body, content_type='application/json')
+    assert (status, edited['itemId'], edited['made']) == (200, None, session['made'])
+    again = finish(api, session, dispatched)
+    first, second = session['itemId'], again['itemId']
+    assert again['made'] == [first, second]
+
+    def makers(item, user=...):
+        status, found = api.call('GET', '/stitch_session', {'itemId': item}, user=user)
+        return [one['_id'] for one in found] if status == 200 else status
+
+    assert makers(first) == makers(second) == [session['_id']]
+    assert makers(first, people['reader']) == [session['_id']]
+    assert makers(first, people['stranger']) == 403
+    # One that is deleted is forgotten; the session stays complete with the other.
+    assert api.call('DELETE', f'/item/{first}')[0] == 200
+    seen = api.get(session)[1]
+    assert (seen['state'], seen['itemId'], seen['made']) == ('complete', second, [second])
+    assert api.call('DELETE', f'/item/{second}')[0] == 200
+    seen = api.get(session)[1]
+    assert (seen['state'], seen['itemId'], seen['made']) == ('open', None, [])

@@ -8,7 +8,8 @@ from girder.models.folder import Folder
 from girder.models.item import Item
 from PIL import Image
 
-from girder_zarr.server.tile_sources import tile_source
+from girder_zarr.errors import UnreadableImageError
+from girder_zarr.server.tile_sources import item_images, tile_source
 from support import plate_images
 from support.girder_images import upload
 from support.image_collections import picture, write_collection
@@ -75,6 +76,43 @@ def test_pictures_that_are_not_there_have_a_status(api, plate):
         assert (status, plate_images.DAMAGED in answer['message']) == (415, True)
         status, answer = api.call('GET', f'{base}/20/thumbnail')
         assert (status, answer['message']) == (404, 'There is no image 20; there are 20, counted from 0.')
+
+
+def test_the_whole_plate_is_shown_without_the_field_that_cannot_be_read(api, people, plate):
+    tiles = f'/item/{plate["_id"]}/tiles'
+    whole = {'series': 'overview'}
+    metadata = api.call('GET', tiles, whole)[1]
+    step = 2 ** (metadata['levels'] - 1)
+    height, width = plate_images.SIDE
+    gap = 2 * width // 24
+    for style in ({}, {'style': '{"bands": [{"frame": 0, "min": 0, "max": 2000, "palette": "#fff"}]}'}):
+        params = {**whole, **style, 'encoding': 'PNG'}
+        status, body = api.call('GET', f'{tiles}/zxy/0/0/0', params, is_json=False)
+        assert status == 200, body
+        shown = np.asarray(Image.open(io.BytesIO(body)).convert('L'))
+
+        def part(well, shown=shown):
+            """The middle of the first field of a well."""
+            y = plate_images.ROWS.index(well[0]) * (height + gap) + height // 2
+            x = plate_images.COLUMNS.index(well[2]) * (2 * width + gap) + width // 2
+            return shown[y // step, x // step]
+
+        assert part('A/1') > 0
+        assert part('C/1') > 0
+        assert part(plate_images.DAMAGED) == part(plate_images.MISSING) == 0
+    for route in ('thumbnail', 'histogram', 'images/overview'):
+        status, _ = api.call('GET', f'{tiles}/{route}', {} if 'images' in route else whole, is_json=False)
+        assert status == 200, route
+    # What is measured is not made up, also where the tiles have been shown.
+    source = item_images.source_of(plate, 'overview')
+    with pytest.raises(UnreadableImageError, match=plate_images.DAMAGED):
+        source.getRegion(format='numpy')
+    base = f'/zarr/item/{plate["_id"]}/images/problems'
+    status, found = api.call('GET', base)
+    assert (status, found['fields'], found['all']) == (200, 20, 20)
+    (problem,) = found['problems']
+    assert problem.startswith(f"The field '{plate_images.DAMAGED}/0' cannot be read: The chunk ")
+    assert api.call('GET', base, user=people['stranger'])[0] == 403
 
 
 @pytest.mark.parametrize('route', ['histogram', 'bands'])

@@ -21,6 +21,7 @@ from girder_zarr.common.cache import LRU
 from girder_zarr.errors import FieldLimitError
 from girder_zarr.image.series.reduce import BLOCK_BYTES
 
+from .damaged import DamagedFields
 from .plate_fields import Alike, LaterField, read_scaled
 
 #: Bytes of reduced fields that one mosaic caches, and the most that one of them may have: 64 of the
@@ -187,6 +188,7 @@ def offsets_from(positions: Mapping[int, tuple[float, float]], cell: tuple[int, 
 class Mosaic:
     """The fields and where they lie; makes the levels.
 
+    :param paths: of the fields.
     :param find_offsets: returns the offsets of the fields in a well, or None; asked when first needed.
     """
 
@@ -195,8 +197,10 @@ class Mosaic:
         alike: Alike,
         fields: Sequence[LaterField],
         cells: Sequence[tuple[int, int, int]],
+        paths: Sequence[str],
         find_offsets: Callable[[], Offsets | None],
     ) -> None:
+        self.damaged = DamagedFields(alike, paths)
         self.alike, self.fields, self._cells = alike, fields, cells
         self._find_offsets = find_offsets
         self._places: Places | None = None
@@ -242,7 +246,10 @@ class Mosaic:
             parts[axis] = slice(start, min(shape[axis], start + SAMPLE_SIDE))
         count = len(self.fields)
         chosen = range(0, count, max(1, count // SAMPLED_FIELDS))
-        return np.stack([self.fields[one].read(number, tuple(parts), fit=True) for one in chosen])
+        read = self.damaged.guarded(lambda one: self.fields[one].read(number, tuple(parts), fit=True))
+        found = [pixels for one in chosen if (pixels := read(one)) is not None]
+        shape = tuple(part.stop - part.start for part in parts)
+        return np.stack(found) if found else np.zeros((1, *shape), alike.like[0].dtype)
 
     def small(self, number: int, step: int, region: tuple[slice, ...]) -> np.ndarray:
         """Return a part of a field at a resolution that it does not have.
@@ -338,31 +345,37 @@ class MosaicLevel:
         found = self._inside(region)
         shape = tuple(part.stop - part.start for part in region)
         spend(len(found), self._stored_pixels(len(found), shape))
+        read = self._mosaic.damaged.guarded(lambda one: self._field(one, self._overlap(one, region)[0]))
         if len(found) == 1:
-            source, target = self._overlap(int(found[0]), region)
+            source, _ = self._overlap(int(found[0]), region)
             if all(part.stop - part.start == side for part, side in zip(source, shape, strict=True)):
-                return self._field(int(found[0]), source)
+                pixels = read(int(found[0]))
+                if pixels is not None:
+                    return pixels
+                found = found[:0]
         if not len(found):
             return np.broadcast_to(np.zeros((), self.dtype), shape)
         out = np.zeros(shape, self.dtype)
-
-        def read(number: int) -> tuple[tuple[slice, ...], np.ndarray]:
-            source, target = self._overlap(number, region)
-            return target, self._field(number, source)
-
         # Fields may overlap: they are drawn in their order, whichever is read first.
         with contextlib.ExitStack() as stack:
-            parts: Iterator[tuple[tuple[slice, ...], np.ndarray]] = map(read, found.tolist())
+            parts: Iterator[np.ndarray | None] = map(read, found.tolist())
             if len(found) > MAX_SERIAL_FIELDS:
                 pool = stack.enter_context(ThreadPoolExecutor(min(4, os.cpu_count() or 1)))
                 parts = pool.map(read, found.tolist())
-            for target, pixels in parts:
-                out[target] = pixels
+            for one, pixels in zip(found.tolist(), parts, strict=True):
+                if pixels is not None:
+                    out[self._overlap(one, region)[1]] = pixels
         return out
 
     def sample(self, region: tuple[slice, ...]) -> np.ndarray:
         """Return some pixels of a few fields; see :class:`.series.Sampling`."""
         return self._mosaic.sample(region)
+
+    def look_for_damage(self) -> int:
+        """Note the fields that cannot be read; see :meth:`.damaged.DamagedFields.look`."""
+        fields, damaged = self._mosaic.fields, self._mosaic.damaged
+        spend(*damaged.cost(len(fields)))
+        return damaged.look(fields)
 
     def cost(self, box: tuple[int, int, int, int]) -> tuple[int, int]:
         """Return how many fields, and stored pixels of them at most, are read for a part of one frame.

@@ -161,7 +161,8 @@ def make_mosaic(
     well = fields[number].cell[:2]
     pairs = zip(fields, laters, strict=True)
     beside = {field.cell[2]: later for field, later in pairs if field.cell[:2] == well}
-    return Mosaic(alike, laters, [field.cell for field in fields], partial(well_offsets, alike, beside))
+    cells, paths = [field.cell for field in fields], [field.path for field in fields]
+    return Mosaic(alike, laters, cells, paths, partial(well_offsets, alike, beside))
 
 
 def _shape(store: KeyStore, field: Field, name: str) -> tuple[int, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from dataclasses import replace as with_changes
 from typing import TYPE_CHECKING
 
 import cherrypy
@@ -34,18 +35,25 @@ if TYPE_CHECKING:
 
 
 def put(
-    session_id: str, key: str, model: StitchPatch | StitchReference, parse: Parse, *, replace: bool
+    session_id: str,
+    key: str,
+    model: StitchPatch | StitchReference,
+    parse: Parse,
+    *,
+    replace: bool,
+    rank: int | None = None,
 ) -> tuple[Document, str]:
     """Store the body of the request under a key; return the stored document and what was done.
 
     :param parse: returns the checked parameters; called before the body is read.
+    :param rank: that which the patch had before it was removed or replaced; None: it arrives now.
     :raises GirderZarrError: a parameter, the session or the body is not acceptable.
     """
     with received(session_id, key, parse) as request:
         (new,) = file_pages.new_patches(key, request.parameters, request.file, request.limits)
         document, status = model.put(
             request.session,
-            new,
+            with_changes(new, rank=rank),
             request.user,
             replace=replace,
             limits=request.limits,

@@ -10,6 +10,7 @@ from girder.api.describe import Description, autoDescribeRoute
 from girder.api.rest import getCurrentUser, setRawResponse, setResponseHeader
 from girder.constants import AccessType, TokenScope
 
+from girder_zarr.errors import InvalidInputError
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.http_input import list_params
 from girder_zarr.server.patches.document import SHOWN, view
@@ -104,6 +105,12 @@ class PatchRoutes:
             required=False,
             default=False,
         )
+        .param(
+            'arrival',
+            'To put a patch back: the arrival that it had before it was removed or replaced.',
+            dataType='integer',
+            required=False,
+        )
         .param('body', 'The image file.', paramType='body', dataType='binary')
         .errorResponse('A parameter, the key or the digest is malformed, or the digest differs.')
         .errorResponse('Write access was denied on the folder.', 403)
@@ -120,6 +127,7 @@ class PatchRoutes:
         key: str,
         replace: bool,
         sameAs: str | None,
+        arrival: int | None,
         **given: Any,
     ) -> Document:
         """Store a patch."""
@@ -127,10 +135,13 @@ class PatchRoutes:
         def parse(session: Document) -> PatchParameters:
             return patch_parameters.parse(given, spec_of(session))
 
+        if arrival is not None and (sameAs is not None or given.get('pages') is not None):
+            msg = 'arrival: expected neither sameAs nor pages beside it, found both.'
+            raise InvalidInputError(msg)
         if sameAs is not None:
             return view(*keyed_images.put_held(id, key, sameAs, parse, replace=replace))
         if given.get('pages') is None:
-            return view(*keyed_images.put(id, key, StitchPatch(), parse, replace=replace))
+            return view(*keyed_images.put(id, key, StitchPatch(), parse, replace=replace, rank=arrival))
         documents, status = keyed_images.put_pages(id, key, parse, replace=replace)
         return {'key': key, 'status': status, 'patches': [view(document) for document in documents]}
 

@@ -48,6 +48,7 @@ class ZarrResource(StrictResource):
         self.route('GET', ('item', ':id', 'source'), self.explainItem)
         self.route('GET', ('item', ':id', 'validation'), self.validateItem)
         self.route('GET', ('item', ':id', 'images'), self.listImages)
+        self.route('GET', ('item', ':id', 'images', 'problems'), self.listDamage)
         self.route('GET', ('item', ':id', 'images', ':number', 'thumbnail'), self.getImageThumbnail)
         ItemValueRoutes(self, _item_of)
 
@@ -144,6 +145,21 @@ class ZarrResource(StrictResource):
     def listImages(self, id: str) -> Any:  # noqa: A002
         """Answer ``GET /zarr/item/{id}/images``."""
         return only_if_new(item_images.images_of(_item_of(id, self.getCurrentUser())))
+
+    @access.public(scope=TokenScope.DATA_READ)
+    @autoDescribeRoute(
+        Description('Say which fields of the plate of an item cannot be read, and why.')
+        .notes('The lowest level of each field is read. What tiles have found in the others is listed, too.')
+        .param('id', 'The id of the item.', paramType='path')
+        .errorResponse('Read access was denied for the item.', 403)
+        .errorResponse('There is no such item, or it has no image, or that is no plate.', 404)
+        .errorResponse('There are too many fields for somebody who has not signed in.', 413)
+        .errorResponse('The image is no OME-Zarr, or cannot be read.', 415)
+    )
+    @answers_errors
+    def listDamage(self, id: str) -> dict[str, Any]:  # noqa: A002
+        """Answer ``GET /zarr/item/{id}/images/problems``."""
+        return item_images.damage_of(_item_of(id, self.getCurrentUser()))
 
     @access.public(scope=TokenScope.DATA_READ, cookie=True)
     @autoDescribeRoute(

@@ -18,7 +18,7 @@ from girder_zarr.server.storage.file_bytes import open_bytes
 from girder_zarr.server.storage.file_stream import FileStream
 from girder_zarr.stitch.arrange.plan_request import places_json
 from girder_zarr.stitch.formats import registry as formats
-from girder_zarr.stitch.positions.recognise import own_places
+from girder_zarr.stitch.positions.recognise import described_by, own_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,8 +44,9 @@ def describe(body: Mapping[str, Any], user: Document, limits: StitchLimits) -> l
         pixels, and its ``name``; and ``pages``, along which axis pages lie (``auto``, c, z or t).
     :returns: ``format``, ``width``, ``height``, ``bands`` and ``dtype`` (of items only), ``pages`` (``[{page,
         index}]``, where there are several), ``places`` (where its tags say that its pages lie, of a file
-        whose name is known), ``itemId``, ``fileId``, ``name`` and ``size``; or ``message`` and ``code``
-        where it cannot be a patch, unless by its places.
+        whose name is known), ``describedBy`` (the file that an OME-TIFF names in place of that), ``itemId``,
+        ``fileId``, ``name`` and ``size``; or ``message`` and ``code`` where it cannot be a patch, unless by
+        its places.
     :raises InvalidInputError: the request is malformed. :raises LimitExceededError: there are too many files.
     """
     unknown = sorted(set(body) - {'files', 'pages'})
@@ -132,7 +133,9 @@ def _of_item(
         raise InvalidInputError(f'The file {file["name"][:80]} is empty or only a link; expected an image.')
     stream = io.BufferedReader(FileStream(open_bytes(file)), _BUFFER)
     described = _planes_of(stream, file['name'], along, left, user)
-    planes = described.get('pages') or described.get('places', {}).get('planes') or [{}]
+    planes = described.get('pages') or described.get('places', {}).get('planes')
+    if not planes:  # of several pages that another file describes, the first says what all are
+        planes = [{'page': 0}] if 'message' in described else [{}]
     page = formats.PageAt(planes[0]['page']) if 'page' in planes[0] else None
     info = formats.inspect(stream, limits.for_formats, page=page)
     height, width, bands = info.shape
@@ -159,13 +162,19 @@ def _planes_of(
     """
     most = min(left, formats.count_pages(stream)) if name else 0
     own = own_places(stream, name, most) if name and most else None
-    places = {} if own is None else {'places': places_json(own)}
+    companion = described_by(stream) if name and most and own is None else None
+    said: dict[str, Any] = {} if own is None else {'places': places_json(own)}
+    if companion is not None:
+        said['describedBy'] = companion
     try:
-        return {**_pages_of(stream, along, left), **places}
+        return {**_pages_of(stream, along, left), **said}
     except GirderZarrError as error:
+        if companion is not None:
+            msg = f'What its pages are stands in {companion}, which has to be chosen, too.'
+            return {**said, 'message': msg, 'code': status_of(error)}
         if own is None:
             raise
-        return {**places, **_refused(error, user)}
+        return {**said, **_refused(error, user)}
 
 
 def _pages_of(stream: IO[bytes], along: formats.PageAxis, most: int) -> dict[str, Any]:

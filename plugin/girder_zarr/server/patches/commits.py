@@ -49,12 +49,15 @@ class CommittingModel(LockedModel):
         """
         raise NotImplementedError
 
-    def session_change(self, session: Document, news: Sequence[NewPatch]) -> Document:
+    def session_change(
+        self, session: Document, news: Sequence[NewPatch], gone: Sequence[Document]
+    ) -> Document:
         """Return what else a commit changes of the session.
 
         :param news: what is put; empty for a removal.
+        :param gone: the documents of what is removed or replaced.
         """
-        del session, news
+        del session, news, gone
         return {}
 
     def commit(
@@ -64,12 +67,14 @@ class CommittingModel(LockedModel):
         count: int,
         nbytes: int,
         limits: StitchLimits | None = None,
+        gone: Sequence[Document] = (),
     ) -> Document:
         """Add what is put to the counts and the extent of its session, or take off what is removed.
 
         :param news: what is put, all of one dtype, bands and axes; empty for a removal.
         :param count: how many more documents there will be.
         :param nbytes: how many more bytes they will have.
+        :param gone: the documents of single things that are removed or replaced, which may be put back.
         :returns: the session; its revision is the arrival of the last of them.
         :raises ConflictError: the session does not take them.
         :raises LimitExceededError: it has no room for them.
@@ -87,7 +92,7 @@ class CommittingModel(LockedModel):
                         self.check(session, new, limits)
                 check_editable(session)
                 limits.check_session(session['counts'], patches, nbytes)
-                changes = self.session_change(session, news)
+                changes = self.session_change(session, news, gone)
                 reopened = {'state': OPEN, 'error': None, **changes.get('$set', {})}
                 update = {**changes, '$inc': inc, '$set': reopened}
                 changed = StitchSession().change_as_read(session, update)

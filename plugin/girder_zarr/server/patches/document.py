@@ -9,6 +9,8 @@ from girder_zarr.stitch.patch import Patch, Placement
 from girder_zarr.stitch.spec.patch_parameters import HIDDEN, PatchOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bson import ObjectId
 
     from girder_zarr.server.common.names import Document
@@ -23,8 +25,10 @@ SHOWN = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order
 #: What `to_patch` needs of a document, and who follows its changes.
 READ = (
     'key', 'position', 'shape', 'dtype', 'order', 'arrival', 'digest', 'options', 'fileId', 'offset', 'size',
-    'shared', 'stored', 'lockedBy', 'lockedAt',
+    'shared', 'stored', 'lockedBy', 'lockedAt', 'rank',
 )  # fmt: skip
+#: How many patches that were removed or replaced a session knows the ranks of, for those who put them back.
+MAX_VACATED = 20
 
 
 def make(session: Document, key: str, fields: Document, locked_by: str) -> Document:
@@ -57,7 +61,7 @@ def stored_at(fields: Document, offset: int | None, lender: Document | None) -> 
     if lender is not None:
         where.update(shared=True, lenderId=lender['_id'])
     update = {'$set': {**fields, **where}}
-    gone = {'moving', 'offset', 'shared', 'lenderId'} - set(where)
+    gone = {'moving', 'offset', 'shared', 'lenderId', 'rank'} - set(where) - set(fields)
     return {**update, '$unset': dict.fromkeys(gone, '')}
 
 
@@ -74,6 +78,24 @@ def source_of(document: Document) -> str:
     if document.get('shared'):
         return f'{file_id}:0:{document["size"]}:shared'
     return str(file_id) if offset is None else f'{file_id}:{offset}:{document["size"]}'
+
+
+def rank_of(document: Document) -> int:
+    """Return which patch of equal ``order`` this one is, by arrival.
+
+    That is the revision of the session in which it arrived, also after it was put back in a later one.
+    """
+    rank: int = document['rank'] if 'rank' in document else document.get('arrival', 0)
+    return rank
+
+
+def vacated_after(session: Document, gone: Sequence[Document]) -> list[Document]:
+    """Return the ranks that no patch has any more, the last ones of a session, each with the key that had it.
+
+    :param gone: the documents that are being removed or replaced.
+    """
+    new = [{'key': document['key'], 'arrival': rank_of(document)} for document in gone]
+    return [*(one for one in session.get('vacated', ()) if one not in new), *new][-MAX_VACATED:]
 
 
 def is_page(document: Document) -> bool:
@@ -113,7 +135,7 @@ def to_patch(document: Document) -> Patch:
         dtype=document['dtype'],
         order=document['order'],
         source=source_of(document),
-        arrival=document.get('arrival', 0),
+        arrival=rank_of(document),
         digest=document['digest'],
         **(PatchOptions.from_json(options).for_patch if options else {}),
     )
@@ -124,6 +146,7 @@ def view(document: Document, status: str | None = None) -> Document:
     options = {name: value for name, value in document.get('options', {}).items() if name not in HIDDEN}
     return {
         **{name: document[name] for name in SHOWN},
+        'arrival': rank_of(document),
         **options,
         **({'status': status} if status else {}),
     }

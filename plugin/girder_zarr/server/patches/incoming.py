@@ -12,6 +12,7 @@ from girder_zarr.server.settings.session_limits import current as limits_now
 from girder_zarr.stitch.spec.patch_parameters import PatchOptions
 
 from . import session_extent
+from .document import MAX_VACATED, rank_of
 
 if TYPE_CHECKING:
     from girder_zarr.server.common.names import Document
@@ -25,7 +26,10 @@ CREATED, UNCHANGED, REPLACED = 'created', 'unchanged', 'replaced'
 
 @dataclass(frozen=True)
 class NewPatch:
-    """A patch that arrived and passed every check that needs no database."""
+    """A patch that arrived and passed every check that needs no database.
+
+    :param rank: that which it had before it was removed or replaced; None: it arrives now.
+    """
 
     key: str
     placement: Placement
@@ -35,6 +39,7 @@ class NewPatch:
     info: PatchInfo
     stream: IO[bytes]
     options: PatchOptions = field(default_factory=PatchOptions)
+    rank: int | None = None
 
     @property
     def fields(self) -> Document:
@@ -48,6 +53,7 @@ class NewPatch:
             'position': self.placement.as_dict(),
             'order': self.order,
             'options': self.options.to_json(),
+            **({} if self.rank is None else {'rank': self.rank}),
         }
 
     @property
@@ -76,6 +82,8 @@ class NewPatch:
         found = [name for name in ('digest', 'position', 'order') if document[name] != self.fields[name]]
         if document.get('options', {}) != self.options.to_json():
             found.append('weight, mask, layout, orientation or page')
+        if self.rank not in {None, rank_of(document)}:
+            found.append('arrival')
         return found
 
 
@@ -115,6 +123,24 @@ def check_fits(session: Document, new: NewPatch, limits: StitchLimits | None = N
     spec.check_inside(new.placement, new.info.shape)
     together = session_extent.grown(session['extent'], new.box)
     limits.check_extent(to_extent(together, new.placement.axes), spec, new.info.shape[2])
+
+
+def check_rank(session: Document, existing: Document | None, new: NewPatch) -> None:
+    """Check that a patch takes no rank but one that its key has or had: nobody gets before others with it.
+
+    :raises ConflictError: it would.
+    """
+    if new.rank is None:
+        return
+    had = [one['arrival'] for one in session.get('vacated', ()) if one['key'] == new.key]
+    if existing is not None:
+        had.append(rank_of(existing))
+    if new.rank not in had:
+        msg = (
+            f'arrival: expected that of patch {new.key} before it was removed or replaced, as one of the '
+            f'last {MAX_VACATED}, found {new.rank}.'
+        )
+        raise ConflictError(msg)
 
 
 def decide(existing: Document, new: NewPatch, *, replace: bool) -> str:

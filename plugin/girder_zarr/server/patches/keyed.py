@@ -227,7 +227,8 @@ class KeyedModel(CommittingModel):
             if is_new:
                 self.check_fresh(file)
             added = self.own_bytes(named) - before
-            changed = self.commit(session, [new], int(outcome == CREATED), added, limits)
+            gone = [locked] if outcome == REPLACED else []
+            changed = self.commit(session, [new], int(outcome == CREATED), added, limits, gone)
         fields = {'fileId': file['_id'], 'arrival': changed['revision'], **_FREE, 'updated': now()}
         place = None if new.options.page is None else offset
         update = patch_document.stored_at({**self.fields_of(new), **fields}, place, lender)
@@ -289,7 +290,7 @@ class KeyedModel(CommittingModel):
         check_editable(session)
         locked = self._lock_stored(session, key)
         with self._undone_on_error(session, locked):
-            changed = self.commit(session, [], -1, -self.own_bytes(locked))
+            changed = self.commit(session, [], -1, -self.own_bytes(locked), gone=[locked])
         self.collection.delete_one({'_id': locked['_id']})
         self._dispose(changed, locked)
 

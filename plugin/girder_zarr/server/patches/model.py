@@ -22,9 +22,9 @@ from girder_zarr.server.storage import durable_files
 from girder_zarr.server.storage.transfer import remove_file
 
 from . import hooks
-from .document import PAGE_MARK, bytes_once, is_page, page_key, source_of
+from .document import PAGE_MARK, bytes_once, is_page, page_key, source_of, vacated_after
 from .files import remove_uploads
-from .incoming import CREATED, check_fits, decide
+from .incoming import CREATED, check_fits, check_rank, decide
 from .keyed import KeyedModel
 from .references import StitchReference
 from .session_extent import box_of, edges, extent_of, extent_without, grown, reaches_edge
@@ -201,16 +201,23 @@ class StitchPatch(KeyedModel):
         limits: StitchLimits,
     ) -> str:
         """Return what becomes of a patch, see `incoming.decide`."""
-        del session, limits
+        del limits
+        check_rank(session, existing, new)
         return CREATED if existing is None else decide(existing, new, replace=replace)
 
-    def session_change(self, session: Document, news: Sequence[NewPatch]) -> Document:
-        """Let the session have dtype, bands and axes of patches, and an extent with them."""
-        if not news:
-            return {}
+    def session_change(
+        self, session: Document, news: Sequence[NewPatch], gone: Sequence[Document]
+    ) -> Document:
+        """Let the session have what patches share, an extent with them, and the ranks of those that go."""
+        changes = self._grown(session, news) if news else {}
+        if gone:
+            changes['$set'] = {**changes.get('$set', {}), 'vacated': vacated_after(session, gone)}
+        return changes
+
+    def _grown(self, session: Document, news: Sequence[NewPatch]) -> Document:
         boxes = [new.box for new in news]
         lows, highs = edges(boxes)
-        changes = {
+        changes: Document = {
             '$set': news[0].kind,
             '$min': {f'extent.{axis}0': low for axis, low in lows.items()},
             '$max': {f'extent.{axis}1': high for axis, high in highs.items()},

@@ -153,7 +153,9 @@ def count(query: Document, wanted: SessionFilter | None = None) -> int:
 
 
 def of_item(item_id: Any, user: Document | None) -> Document:
-    """Return the query of the sessions whose image an item is, in the folders that a user may read.
+    """Return the query of the sessions that have made an item, in the folders that a user may read.
+
+    Also of those that have made another one since.
 
     :raises NotFoundError: there is no such item. :raises AccessException: the user may not read it.
     """
@@ -161,7 +163,7 @@ def of_item(item_id: Any, user: Document | None) -> Document:
     if item is None:
         msg = f'There is no item {item_id}.'
         raise NotFoundError(msg)
-    found = StitchSession().find({'itemId': item['_id']}, fields=['folderId', 'deleting'])
+    found = StitchSession().find({'made': item['_id']}, fields=['folderId', 'deleting'])
     folders = {one['_id']: one['folderId'] for one in found if not one['deleting']}
     readable = set(readable_folders(set(folders.values()), user))
     return {'_id': {'$in': [one for one, folder in folders.items() if folder in readable]}}

@@ -20,9 +20,19 @@ _HANDLER = f'{HANDLER}.lost_image'
 
 
 def bind() -> None:
-    """Bind the handlers that open a complete session again when its item or image file is removed."""
-    events.bind('model.item.remove', _HANDLER, lambda event: _reopen('itemId', event.info['_id']))
+    """Bind the handlers that follow when an item or a file is removed that a session has made."""
+    events.bind('model.item.remove', _HANDLER, lambda event: _item_removed(event.info['_id']))
     events.bind('model.file.remove', _HANDLER, lambda event: _reopen('fileId', event.info['_id']))
+
+
+def _item_removed(item_id: ObjectId) -> None:
+    _reopen('itemId', item_id)
+    _forget(item_id)
+
+
+def _forget(item_id: ObjectId) -> None:
+    for session in StitchSession().find({'made': item_id}, fields=['_id']):
+        StitchSession().change(session['_id'], {}, {'$pull': {'made': item_id}})
 
 
 def reopen_if_lost(session: Document) -> Document:
@@ -36,6 +46,8 @@ def reopen_if_lost(session: Document) -> Document:
     if item is not None and File().load(session['fileId'], force=True) is not None:
         return session
     _reopen('_id', session['_id'], itemId=session['itemId'])
+    if item is None:
+        _forget(session['itemId'])
     return StitchSession().get(session['_id'])
 
 

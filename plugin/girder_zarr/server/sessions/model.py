@@ -68,7 +68,7 @@ class StitchSession(AccessControlMixin, Model):
             ('deleting', 'expires', 'updated'),
         )
         indices: list[Any] = [([(name, SortDir.ASCENDING) for name in names], {}) for names in together]
-        self.ensureIndices([*indices, 'run.id', 'jobId', 'itemId', 'fileId'])
+        self.ensureIndices([*indices, 'run.id', 'jobId', 'itemId', 'fileId', 'made'])
 
     def validate(self, doc: Document) -> Document:
         """Accept the document; everything in it was checked where it came in."""
@@ -120,6 +120,7 @@ class StitchSession(AccessControlMixin, Model):
                 'jobId': None,
                 'itemId': None,
                 'fileId': None,
+                'made': [],
                 'progress': dict(_NO_PROGRESS),
                 'error': None,
                 'created': moment,
@@ -228,7 +229,8 @@ class StitchSession(AccessControlMixin, Model):
         """Move the session from finalizing to a state; return it, or None if its attempt has ended already.
 
         :param session: if it has a ``run``, None is returned also if another run has taken over.
-        :param item_id: the published item; recorded in ``made``, so that no cleanup removes it.
+        :param item_id: the published item; recorded in ``made``, the items of all its images, which no
+            cleanup removes.
         """
         query = {'state': FINALIZING, 'attempt': session['attempt']}
         if session.get('run'):

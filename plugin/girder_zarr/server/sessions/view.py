@@ -19,6 +19,7 @@ _SHOWN = (
 def to_json(session: Document) -> Document:
     """Return the session as docs/rest.md describes it."""
     found = {**{name: session[name] for name in _SHOWN}, 'bounds': bounds_of(session)}
+    found['made'] = session.get('made', [])
     found['spec'] = {**session['spec'], 'expires': session.get('expires')}
     if session['state'] != FINALIZING:
         found['progress'] = {**session['progress'], 'timeLeft': None}

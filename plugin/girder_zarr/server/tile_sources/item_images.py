@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from girder.api.rest import getCurrentUser
 from girder_large_image.models.image_item import ImageItem
 from large_image.exceptions import TileSourceError
 
 from girder_zarr.errors import NotFoundError, UnreadableImageError, UnsupportedFormatError
 from girder_zarr.image.hierarchy.contents import contents
+from girder_zarr.image.hierarchy.overview import NAME as WHOLE
 from girder_zarr.image.render.series_picture import field_picture
+from girder_zarr.server.common.hidden_paths import shown_to
 
 from .tile_source import ZarrGirderTileSource
 
 
-def source_of(item: dict[str, Any], series: int | None = None) -> ZarrGirderTileSource:
+def source_of(item: dict[str, Any], series: int | str | None = None) -> ZarrGirderTileSource:
     """Return the tile source of an item.
 
-    :param series: the number of one image of several; None: all that are shown together.
+    :param series: the number or name of one image of several; None: all that are shown together.
     :raises NotFoundError: it has no image.
     :raises UnsupportedFormatError: its image is no OME-Zarr.
     :raises UnreadableImageError: it cannot be read.
@@ -48,6 +51,30 @@ def images_of(item: dict[str, Any]) -> dict[str, Any]:
     source = source_of(item)
     assert source._opened is not None
     return {**contents(source._opened, source._store), 'version': version_of(source)}
+
+
+def damage_of(item: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a plate cannot be read: ``problems``, ``fields`` that were looked at, and ``all``.
+
+    :raises NotFoundError: as :func:`source_of`, also where it is no plate.
+    """
+    source = source_of(item, WHOLE) if is_plate(source_of(item)) else None
+    if source is None:
+        msg = 'The image of the item is no plate.'
+        raise NotFoundError(msg)
+    problems, count = source.unreadableFields()
+    assert source._opened is not None
+    user = getCurrentUser()
+    return {
+        'problems': [shown_to(user, text) for text in problems],
+        'fields': count,
+        'all': len(source._opened.every),
+    }
+
+
+def is_plate(source: ZarrGirderTileSource) -> bool:
+    """Whether an image is put together from fields."""
+    return source._opened is not None and WHOLE in source._opened.named
 
 
 def image_source(item: dict[str, Any], source: ZarrGirderTileSource, number: int) -> ZarrGirderTileSource:

@@ -19,7 +19,9 @@ from large_image.exceptions import TileSourceError
 
 from girder_zarr.errors import FieldLimitError, ForbiddenPartError, StyleError, UnreadableImageError
 from girder_zarr.image import ZarrFileTileSource, style_functions
-from girder_zarr.image.hierarchy.mosaic import Budget, spend, within
+from girder_zarr.image.hierarchy.damaged import are_left_out, leaving_out_damaged
+from girder_zarr.image.hierarchy.mosaic import Budget, MosaicLevel, spend, within
+from girder_zarr.image.hierarchy.overview import NAME as WHOLE
 from girder_zarr.image.hierarchy.overview import fields_cost
 from girder_zarr.server.common.hidden_paths import shown_to
 from girder_zarr.server.storage.locations import open_location
@@ -96,9 +98,18 @@ class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
         with _forbidding():
             super().__init__(*args, **kwargs)
 
+    def getState(self) -> str:
+        """Return the part of a cached tile's key that names this source; see the base classes.
+
+        A tile of a plate without the fields that cannot be read is not that which is measured.
+        """
+        state = super().getState()
+        is_plate = self._opened is not None and WHOLE in self._opened.named
+        return f'{state},without damaged' if is_plate and are_left_out() else state
+
     def getTile(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a tile; see the base classes."""
-        with _forbidding():
+        """Return a tile; see the base classes. Of all of a plate it shows the fields that can be read."""
+        with _forbidding(), leaving_out_damaged():
             return super().getTile(*args, **kwargs)
 
     def checkPart(self, box: tuple[int, int, int, int], step: int, frame: int) -> None:
@@ -117,10 +128,27 @@ class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
             with _forbidding():
                 spend(*fields_cost(level, box, step / max(choice.ratio)))
 
+    def unreadableFields(self) -> tuple[list[str], int]:
+        """Return sentences on the fields of a plate that cannot be read, and how many were looked at.
+
+        :raises RestException: somebody who has not signed in asks for too many.
+        """
+        level = self._series[0].levels[0]
+        if self._opened is None or not isinstance(level, MosaicLevel):
+            return [], 0
+        with _forbidding():
+            count = level.look_for_damage()
+        return [text for text in self._opened.problems if text.startswith('The field ')], count
+
     def getAssociatedImage(self, *args: Any, **kwargs: Any) -> Any:
         """Return an associated image; see the base classes."""
-        with _forbidding():
+        with _forbidding(), leaving_out_damaged():
             return super().getAssociatedImage(*args, **kwargs)
+
+    def getThumbnail(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a thumbnail; see the base classes. It leaves out what tiles do."""
+        with leaving_out_damaged():
+            return super().getThumbnail(*args, **kwargs)
 
     def getRegion(self, *args: Any, **kwargs: Any) -> Any:
         """Return a region; see the base classes."""
@@ -129,12 +157,12 @@ class ZarrGirderTileSource(ZarrFileTileSource, GirderTileSource):
 
     def histogram(self, *args: Any, **kwargs: Any) -> Any:
         """Return a histogram; see the base classes."""
-        with _answering():
+        with _answering(), leaving_out_damaged():
             return super().histogram(*args, **kwargs)
 
     def getBandInformation(self, *args: Any, **kwargs: Any) -> Any:
         """Return what is known of the bands; see the base classes."""
-        with _answering():
+        with _answering(), leaving_out_damaged():
             return super().getBandInformation(*args, **kwargs)
 
     def _getLargeImagePath(self) -> Any:

@@ -27,6 +27,8 @@ _UNIT = 'micrometer'
 _ORDERS = {'C': 'c', 'Z': 'z', 'T': 't'}
 #: Planes of one image: more is a mistake in its sizes.
 _MAX_PLANES = 10_000_000
+#: Letters of the name of a file that describes others.
+_MAX_NAME = 255
 #: Planes of all images of a document whose files are not here: a few bytes may name any number of them.
 _MAX_FAR_PLANES = 100_000
 
@@ -69,6 +71,19 @@ def ome_text(path: Path) -> str | None:
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it has no OME-XML
         return None
     return text if text and is_ome(text) else None
+
+
+def described_by(tiff: Any) -> str | None:
+    """Return the name of the file that describes an open OME-TIFF which only names it, or None.
+
+    :raises InvalidInputError: its document is malformed.
+    """
+    text = tiff.ome_metadata
+    if not text or 'BinaryOnly' not in text[:8192]:
+        return None
+    element = next(parse_xml(text, 'OME-XML').iter('BinaryOnly'), None)
+    name = '' if element is None else element.get('MetadataFile') or ''
+    return name if 0 < len(name) <= _MAX_NAME and name.isprintable() else None
 
 
 def read_companion(text: str, where: str, files: FileLookup) -> PositionSet:

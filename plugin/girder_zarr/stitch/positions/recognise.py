@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import tifffile
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import IO
 
+_T = TypeVar('_T')
 #: Files that may hold positions. The program that wrote one is recognised by its content, not by its name.
 _TEXT_SUFFIXES = {'.txt', '.csv', '.tsv', '.xml', '.ome', '.xdce', '.pos', '.json'}
 #: How deep in a folder a position file may lie: exports put images and index a level or two below.
@@ -292,17 +293,28 @@ def own_places(stream: IO[bytes], name: str, most: int) -> OwnPlaces | None:
     :param name: of the file, with or without folders.
     :param most: planes that are accepted; of a file with more, nothing is said.
     """
+    readers = (micromanager.own_places, ome.own_places, high_content.own_places)
+
+    def read(tiff: Any) -> OwnPlaces | None:
+        return next((found for one in readers if (found := one(tiff, name, most)) is not None), None)
+
+    return _said(stream, read)
+
+
+def described_by(stream: IO[bytes]) -> str | None:
+    """Return the name of the file that describes a TIFF which only names it, as OME-TIFFs may, or None."""
+    return _said(stream, ome.described_by)
+
+
+def _said(stream: IO[bytes], read: Callable[[Any], _T | None]) -> _T | None:
+    """Return what the tags of a TIFF say; None where they do not, or something is wrong with it."""
     try:
         stream.seek(0)
         file: Any = tifffile.TiffFile(stream, name='patch.tif', _multifile=False)
         with file as tiff:
-            for read in (micromanager.own_places, ome.own_places, high_content.own_places):
-                found = read(tiff, name, most)
-                if found is not None:
-                    return found
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, it does not say where it lies
+            return read(tiff)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it does not say it
         return None
-    return None
 
 
 def by_own_places(files: FileLookup) -> tuple[PositionSet, dict[str, str]]:

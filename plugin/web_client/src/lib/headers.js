@@ -14,7 +14,8 @@ const REQUESTS = 3;
  * @typedef {import('./imageHeader.js').ImageHeader} Header
  * @property {{page: number, index: Object<string, number>}[]} [pages] of a file of which each page is a patch.
  * @property {Object} [places] where its pages lie, by its own tags; for the server, which understands it.
- * @property {string} [message] why it cannot be a patch, unless by its places.
+ * @property {string} [describedBy] the name of the file that says where its pages lie and what they are.
+ * @property {string} [message] why it cannot be a patch, unless by its places or by a file of positions.
  */
 
 /**
@@ -147,9 +148,12 @@ class Batches {
     }
 }
 
-/** Whether a TIFF of one page may say where it lies: in OME-XML, MetaMorph's tags or those of Micro-Manager. */
+/**
+ * Whether a TIFF of one page may say where it lies: in OME-XML, which may only name the file that does, in MetaMorph's tags
+ * or those of Micro-Manager.
+ */
 function saysPlace(bytes) {
-    return /PositionX|stage-position-x|XPositionUm/.test(new TextDecoder('latin1').decode(bytes));
+    return /PositionX|BinaryOnly|stage-position-x|XPositionUm/.test(new TextDecoder('latin1').decode(bytes));
 }
 
 function base64(bytes) {

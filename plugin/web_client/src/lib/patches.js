@@ -18,9 +18,10 @@ function placeQuery({ position, order, weight, mask, maskKey, orientation }) {
     };
 }
 
-function put(session, patch, body, replace) {
+/** Put a file; `arrival` is that of a patch that is put back, which counts in overlaps as it did. */
+function put(session, patch, body, replace, arrival = null) {
     return send('PUT', pathOf(session, patch.key), {
-        query: { ...placeQuery(patch), replace: replace || null }, body, headers: { 'Content-Type': 'application/octet-stream' }
+        query: { ...placeQuery(patch), replace: replace || null, arrival }, body, headers: { 'Content-Type': 'application/octet-stream' }
     });
 }
 
@@ -48,14 +49,14 @@ async function fileOf(session, patch) {
 async function deletePatch(session, patch) {
     const file = await fileOf(session, patch);
     await request('DELETE', pathOf(session, patch.key), { body: undefined });
-    return file && (() => put(session, patch, file, false));
+    return file && (() => put(session, patch, file, false, patch.arrival));
 }
 
 /** Put another file in the place of a patch; returns as `deletePatch`. */
 async function replacePatch(session, patch, file) {
     const before = await fileOf(session, patch);
     await put(session, patch, file, true);
-    return before && (() => put(session, patch, before, true));
+    return before && (() => put(session, patch, before, true, patch.arrival));
 }
 
 export { deletePatch, pathOf, placeQuery, replacePatch };

@@ -54,11 +54,13 @@ function sorted(chosen) {
  *
  * @param {Tile[]} tiles
  * @param {ServerPlan} [answer] what the server makes of names, of a file of positions, or of a grid.
+ * @param {Map<string, ?import('./headers.js').Header>} [headers] by key.
  * @returns {Patch[]} one without numbers for a tile of which nothing is known.
  */
-function patchesOf(tiles, answer) {
+function patchesOf(tiles, answer, headers = new Map()) {
     return tiles.flatMap((tile) => {
-        const found = (answer && answer.found.get(tile.path)) || [{ numbers: null }];
+        const said = (answer && answer.found.get(tile.path)) || [{ numbers: null }];
+        const found = isPlaced(headers.get(tile.key), said) ? said : [{ numbers: null }];
         return found.map(({ page, numbers }) => (page === undefined
             ? { key: tile.key, tile, numbers }
             : { key: `${tile.key}@${page}`, tile, page, numbers }));
@@ -67,6 +69,31 @@ function patchesOf(tiles, answer) {
 
 /** Whether a file can be a patch, as far as it is known. */
 const isUsable = (header) => !header || !header.message;
+
+/** Whether a file can be a patch once a file of positions says which of its pages lies where. */
+const mayBePlaced = (header) => isUsable(header) || Boolean(header.hasPages || header.describedBy);
+
+/** Whether places are those of a file, of several pages only where each names its page. */
+const isPlaced = (header, places) => isUsable(header) || places.every(({ page }) => page !== undefined);
+
+/**
+ * Files that others name as what describes them, and that are not there.
+ *
+ * @param {Map<string, ?import('./headers.js').Header>} headers by key.
+ * @param {string[]} paths of all that was chosen.
+ * @returns {{name: string, count: number}[]} the name of each, and how many name it.
+ */
+function missingCompanions(headers, paths) {
+    const there = new Set(paths.map((path) => path.split('/').pop().toLowerCase()));
+    const counts = new Map();
+    headers.forEach((header) => {
+        const name = header && header.describedBy;
+        if (name && !there.has(name.split(/[\\/]/).pop().toLowerCase())) {
+            counts.set(name, (counts.get(name) || 0) + 1);
+        }
+    });
+    return [...counts].map(([name, count]) => ({ name, count }));
+}
 
 /**
  * Headers as a source of positions sees them: what a file says of its own places needs no other word on its pages.
@@ -114,7 +141,8 @@ function askedOf(tiles, { source, headers, arrangement, spec }) {
         });
         return { spec, files, well: source.well || undefined };
     }
-    const sized = tiles.filter(({ key }) => isUsable(headers.get(key))).map(({ key, path }) => {
+    const fits = source.kind === 'table' ? mayBePlaced : isUsable;
+    const sized = tiles.filter(({ key }) => fits(headers.get(key))).map(({ key, path }) => {
         const { width, height, pages } = headers.get(key) || common;
         return { key, path, width, height, pages };
     });
@@ -241,4 +269,7 @@ function readPlan({
     };
 }
 
-export { askedOf, fieldsOf, headersFor, isUsable, kindsOf, patchesOf, placesOf, readPlan, sayPlaces, sorted };
+export {
+    askedOf, fieldsOf, headersFor, isUsable, kindsOf, mayBePlaced, missingCompanions, patchesOf, placesOf, readPlan, sayPlaces,
+    sorted
+};

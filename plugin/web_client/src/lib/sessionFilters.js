@@ -41,4 +41,19 @@ function queryFrom({ name, state, order, page, everybody, creatorId }) {
     };
 }
 
-export { NOTHING, ORDERS, PAGE, STATES, addressFrom, filtersFrom, queryFrom };
+/**
+ * The filters after something was chosen.
+ *
+ * The server is asked for a name that is typed only when typing rests. What is chosen before that comes after the name all
+ * the same: the next page is then the second one of what was typed, and is not taken back when the typing has rested.
+ *
+ * @param {Object} filters that the list has been asked for with.
+ * @param {string} typed the name in its field.
+ * @param {Object} changed what was chosen; `step` in the place of a page turns so many pages.
+ */
+function filtersAfter(filters, typed, { step, ...changed }) {
+    const page = typed === filters.name ? filters.page : 0;
+    return { ...filters, name: typed, page: step ? Math.max(0, page + step) : 0, ...changed };
+}
+
+export { NOTHING, ORDERS, PAGE, STATES, addressFrom, filtersAfter, filtersFrom, queryFrom };

@@ -89,6 +89,8 @@ class SessionStore {
         this.pause = SOONEST;
         this.isAsking = false;
         this.isDue = false;
+        this.timer = null;
+        this.askAt = 0;
     }
 
     /**
@@ -111,7 +113,7 @@ class SessionStore {
                 this.watched.delete(name);
             }
             if (!this.watched.size) {
-                this.never(this.timer);
+                this.stopTimer();
             }
         };
     }
@@ -129,13 +131,25 @@ class SessionStore {
         this.askSoon(0);
     }
 
+    /** Ask after a while, or when that is due already: what is to be asked soon is never put off. */
     askSoon(wait) {
-        this.never(this.timer);
+        const at = this.now() + wait;
+        if (this.timer !== null && this.askAt <= at) {
+            return;
+        }
+        this.stopTimer();
+        this.askAt = at;
         this.timer = this.later(() => this.ask(), wait);
+    }
+
+    stopTimer() {
+        this.never(this.timer);
+        this.timer = null;
     }
 
     /** Ask for everything that is looked at, once. */
     async ask() {
+        this.stopTimer();
         if (this.isAsking) {
             this.isDue = true;
             return;

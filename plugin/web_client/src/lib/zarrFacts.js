@@ -5,7 +5,7 @@
  * @returns {[string, string][]} label and text.
  */
 function factsOf(found) {
-    const { multiscale, levels, version, kind, series, seriesCount, labels } = found;
+    const { multiscale, levels, version, kind, labels } = found;
     const [first] = levels || [];
     const axes = (multiscale && multiscale.axes) || [];
     return [
@@ -17,9 +17,17 @@ function factsOf(found) {
         ['Pixels', first && first.dtype],
         ['Pixel size', pixelSizeOf(multiscale)],
         ['Channels', channelsOf(multiscale)],
-        ['Series', seriesCount > 1 ? `${series === null || series === undefined ? 0 : series} of ${seriesCount}` : ''],
+        ['Images', imagesOf(found)],
         ['Labels', (labels || []).map((label) => (typeof label === 'string' ? label : label.name || label.path)).join(', ')]
     ].filter(([, text]) => text);
+}
+
+/** How many images there are, where there are several; the last one of a plate is its overview. */
+function imagesOf({ kind, seriesCount, chosen }) {
+    if (chosen || !(seriesCount > 1)) {
+        return chosen || '';
+    }
+    return kind === 'plate' || kind === 'well' ? `${seriesCount - 1} fields` : `${seriesCount}, shown together`;
 }
 
 function pixelSizeOf(multiscale) {

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
-import { NOTHING, PAGE, addressFrom, filtersFrom, queryFrom } from '../lib/sessionFilters.js';
+import { NOTHING, PAGE, addressFrom, filtersAfter, filtersFrom, queryFrom } from '../lib/sessionFilters.js';
 import { BulkActions } from '../ui/BulkActions.jsx';
 import { Creator, SessionFilters } from '../ui/SessionFilters.jsx';
 import { Row } from '../ui/SessionList.jsx';
@@ -19,8 +19,7 @@ function useFilters(isAdmin) {
         const text = addressFrom(filters);
         router.navigate(`stitch_sessions${text ? `?${text}` : ''}`, { replace: true });
     }, [filters]);
-    // What is typed comes later than what is chosen meanwhile.
-    return [filters, (changed) => setFilters((before) => ({ ...before, page: 0, ...changed }))];
+    return [filters, setFilters];
 }
 
 /** Sessions that were chosen, also on other pages of the list, as they were last seen. */
@@ -36,7 +35,7 @@ function useChosen(sessions) {
     return [newest, choose, () => setChosen(new Map())];
 }
 
-function Pages({ page, total, onPage }) {
+function Pages({ page, total, onTurn }) {
     const last = Math.max(0, Math.ceil(total / PAGE) - 1);
     if (!last && !page) {
         return null;
@@ -44,9 +43,9 @@ function Pages({ page, total, onPage }) {
     const from = page * PAGE + 1;
     return (
         <nav class="g-zarr-pages" aria-label="Pages of the list">
-            <Button class="btn btn-default btn-sm" isOff={!page} onClick={() => onPage(page - 1)}>Previous</Button>
+            <Button class="btn btn-default btn-sm" isOff={!page} onClick={() => onTurn(-1)}>Previous</Button>
             <span role="status">{`${Math.min(from, total)} to ${Math.min(total, from + PAGE - 1)} of ${total}`}</span>
-            <Button class="btn btn-default btn-sm" isOff={page >= last} onClick={() => onPage(page + 1)}>Next</Button>
+            <Button class="btn btn-default btn-sm" isOff={page >= last} onClick={() => onTurn(1)}>Next</Button>
         </nav>
     );
 }
@@ -64,6 +63,7 @@ function useList(query) {
 function List({ user }) {
     const isAdmin = Boolean(user.get('admin'));
     const [filters, setFilters] = useFilters(isAdmin);
+    const [name, setName] = useState(filters.name);
     const query = queryFrom(filters);
     const { sessions, total, failure, loaded, isLoading } = useList(query);
     const [chosen, choose, chooseNone] = useChosen(sessions);
@@ -74,14 +74,14 @@ function List({ user }) {
     // Those that a page held may be deleted, or out of what the filters leave.
     useEffect(() => {
         if (loaded && !isLoading && !sessions.length && filters.page) {
-            setFilters({ page: Math.max(0, Math.ceil(total / PAGE) - 1) });
+            setFilters((before) => ({ ...before, page: Math.max(0, Math.ceil(total / PAGE) - 1) }));
         }
     }, [loaded, isLoading, sessions.length, filters.page, total]);
     const change = (changed) => {
-        if (!('page' in changed)) {
+        if (name !== filters.name || !('step' in changed)) {
             chooseNone();
         }
-        setFilters(changed);
+        setFilters((before) => filtersAfter(before, name, changed));
     };
     async function chooseAll() {
         setRefusal(null);
@@ -96,7 +96,7 @@ function List({ user }) {
     return (
         <>
             <h1>{title}</h1>
-            <SessionFilters filters={filters} onChange={change} isAdmin={isAdmin} />
+            <SessionFilters filters={filters} name={name} onName={setName} onChange={change} isAdmin={isAdmin} />
             <Failure failure={failure} />
             <Failure failure={refusal} />
             {sessions.length
@@ -145,7 +145,7 @@ function List({ user }) {
                 )
                 : null}
             {!loaded && !failure ? <p role="status">Loading…</p> : null}
-            <Pages page={filters.page} total={total} onPage={(page) => setFilters({ page })} />
+            <Pages page={filters.page} total={total} onTurn={(step) => change({ step })} />
         </>
     );
 }

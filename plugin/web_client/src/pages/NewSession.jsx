@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { request } from '../lib/api.js';
 import { takeOver } from '../lib/handover.js';
 import { check } from '../lib/layout.js';
-import { fieldsOf, kindsOf, patchesOf, placesOf } from '../lib/plan.js';
+import { fieldsOf, kindsOf, missingCompanions, patchesOf, placesOf } from '../lib/plan.js';
 import { DEFAULTS, fieldOf, specFrom } from '../lib/spec.js';
 import store from '../lib/store.js';
 import { remember, startUpload } from '../lib/uploads.js';
@@ -41,7 +41,7 @@ function NewSession(target) {
         spec: pixelSize && ['own', 'table'].includes(source.kind) ? { pixelSize } : {}
     });
     const { answer } = positions;
-    const patches = useMemo(() => patchesOf(tiles, answer), [tiles, answer]);
+    const patches = useMemo(() => patchesOf(tiles, answer, headers), [tiles, answer, headers]);
     const places = useMemo(
         () => placesOf(patches, { headers, arrangement, removed, moved }),
         [patches, headers, arrangement, removed, moved]);
@@ -52,6 +52,8 @@ function NewSession(target) {
         plan.follow(positions);
     }, [positions]);
     const findings = useMemo(() => check(places), [places]);
+    const companions = useMemo(
+        () => missingCompanions(headers, [...tiles, ...plan.tables].map(({ path }) => path)), [headers, tiles, plan.tables]);
     const kinds = useMemo(() => kindsOf([...headers.values()]), [headers]);
 
     function add(files) {
@@ -119,6 +121,19 @@ function NewSession(target) {
                 <Failure failure={plan.failure} />
                 {plan.others.length
                     ? <p class="g-zarr-hint">{`Left out, because they are no images: ${shortened(plan.others)}.`}</p>
+                    : null}
+                {companions.length
+                    ? (
+                        <Message kind="warning">
+                            {companions.map(({ name, count: images }) => (
+                                <p key={name}>
+                                    {images === 1 ? 'One image is described by ' : `${images} images are described by `}
+                                    <b>{name}</b>
+                                    {', which says where they lie and what their pages are. It is not among the files: choose it, too.'}
+                                </p>
+                            ))}
+                        </Message>
+                    )
                     : null}
             </section>
             {tiles.length

@@ -5,6 +5,7 @@ import { isEditable, isLive, patchesText } from '../lib/sessions.js';
 import { Corrections } from '../ui/Corrections.jsx';
 import { Folded } from '../ui/Folded.jsx';
 import { LiveImage } from '../ui/LiveImage.jsx';
+import { MadeImages } from '../ui/MadeImages.jsx';
 import { References } from '../ui/References.jsx';
 import { JobProgress, SessionActions } from '../ui/SessionList.jsx';
 import { SessionSpec } from '../ui/SessionSpec.jsx';
@@ -131,6 +132,7 @@ function Session({ sessionId }) {
                     </Folded>
                 )
                 : null}
+            <MadeImages session={session} />
             <Folded summary="Registration and light" className="g-zarr-corrections">
                 {() => <Corrections session={session} canWrite={canWrite} />}
             </Folded>

@@ -19,7 +19,8 @@ function Findings({ findings, kinds, headers, places, patches, tiles }) {
     const used = new Set(patches.filter(({ key }) => keys.has(key)).map(({ tile }) => tile));
     const bytes = [...used].reduce((sum, { file }) => sum + file.size, 0);
     const unread = tiles.filter(({ key }) => headers.has(key) && !headers.get(key)).map(({ key }) => key);
-    const refused = tiles.filter(({ key }) => (headers.get(key) || {}).message);
+    const placed = new Set(patches.filter(({ numbers, page }) => numbers && page !== undefined).map(({ tile }) => tile.key));
+    const refused = tiles.filter(({ key }) => (headers.get(key) || {}).message && !placed.has(key));
     const stacks = [...used].filter(({ key }) => (headers.get(key) || {}).pages);
     const isNegative = box && (box.x < 0 || box.y < 0);
     return (

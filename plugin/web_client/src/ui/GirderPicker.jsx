@@ -1,41 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { inOrder } from '../lib/dropped.js';
-import { GirderFile, PAGE, filesBelow, foldersOf, itemsOf, partOf } from '../lib/girderFiles.js';
-import { Failure, Icon } from './parts.jsx';
+import { GirderFile, PAGE, filesBelow, itemsOf, partOf } from '../lib/girderFiles.js';
+import { Inside, Path, levelOf, levelsOf, useLevelsIn } from './girderLevels.jsx';
+import { Failure } from './parts.jsx';
 import { VirtualList } from './VirtualList.jsx';
 
-const { getCurrentUser } = girder.auth;
 const { formatSize } = girder.misc;
-const TOP = { type: 'top', _id: '', name: 'Girder' };
-
-/**
- * @typedef {Object} Level where somebody is.
- * @property {'top'|'collection'|'user'|'folder'} type
- * @property {string} _id
- * @property {string} name
- */
-
-/** The levels above a folder, and itself. @returns {Promise<Level[]>} */
-async function levelsOf(folder) {
-    const above = await get(`folder/${folder._id}/rootpath`);
-    return [TOP, ...above.map(({ type, object }) => ({ type, _id: object._id, name: object.name || object.login })), folder];
-}
-
-/** What lies in a level, but for items. @returns {Promise<Level[]>} */
-async function levelsIn({ type, _id }, signal) {
-    if (type !== 'top') {
-        return (await foldersOf(type, _id, signal)).map(levelOf);
-    }
-    const user = getCurrentUser();
-    const collections = await get('collection', { limit: PAGE, sort: 'name', sortdir: 1 }, { signal });
-    return [
-        ...(user ? [{ type: 'user', _id: user.id, name: user.get('login') }] : []),
-        ...collections.map((one) => ({ type: 'collection', _id: one._id, name: one.name }))
-    ];
-}
-
-const levelOf = ({ _id, name }) => ({ type: 'folder', _id, name });
 
 /** The items of a folder, some hundred at a time: {items, isAll, count, more}. */
 function useItems(level, onFailure) {
@@ -69,37 +40,16 @@ function useItems(level, onFailure) {
     return { ...state, more: () => state.isAll || asking.current || load(state.items) };
 }
 
-/** Where the way to a level can be gone back. */
-function Path({ levels, onGo }) {
-    return (
-        <nav class="g-zarr-picker-path" aria-label="Place in Girder">
-            <ol>
-                {levels.map((level, at) => (
-                    <li key={`${level.type}${level._id}`}>
-                        {at === levels.length - 1
-                            ? <span aria-current="location">{level.name}</span>
-                            : (
-                                <button type="button" class="btn btn-link" onClick={() => onGo(levels.slice(0, at + 1))}>
-                                    {level.name}
-                                </button>
-                            )}
-                    </li>
-                ))}
-            </ol>
-        </nav>
-    );
-}
-
 /** Folders and items, to be walked through and chosen. */
 function Browser({ folder, onFiles, onClose }) {
     const [levels, setLevels] = useState([levelOf(folder)]);
-    const [inside, setInside] = useState([]);
     const [selected, setSelected] = useState(new Set());
     const [failure, setFailure] = useState(null);
     const [found, setFound] = useState(null);
     const working = useRef(null);
     const element = useRef(null);
     const level = levels[levels.length - 1];
+    const inside = useLevelsIn(level, setFailure);
     const { items, isAll, count, more } = useItems(level, setFailure);
 
     useEffect(() => {
@@ -107,14 +57,7 @@ function Browser({ folder, onFiles, onClose }) {
         levelsOf(levelOf(folder)).then(setLevels).catch(setFailure);
         return () => working.current && working.current.abort();
     }, []);
-    useEffect(() => {
-        const controller = new AbortController();
-        setSelected(new Set());
-        setInside([]);
-        levelsIn(level, controller.signal).then(setInside)
-            .catch((error) => error.name === 'AbortError' || setFailure(error));
-        return () => controller.abort();
-    }, [level._id]);
+    useEffect(() => setSelected(new Set()), [level._id]);
 
     function go(next) {
         setFailure(null);
@@ -144,20 +87,7 @@ function Browser({ folder, onFiles, onClose }) {
         <section class="g-zarr-picker" aria-label="Files in Girder" tabindex="-1" ref={element}>
             <Path levels={levels} onGo={go} />
             <Failure failure={failure} />
-            {inside.length
-                ? (
-                    <ul class="g-zarr-picker-folders" aria-label="Folders">
-                        {inside.map((one) => (
-                            <li key={one._id}>
-                                <button type="button" class="btn btn-link" onClick={() => go([...levels, one])}>
-                                    <Icon name={one.type === 'user' ? 'user' : one.type === 'collection' ? 'sitemap' : 'folder'} />
-                                    {one.name}
-                                </button>
-                            </li>
-                        ))}
-                    </ul>
-                )
-                : null}
+            <Inside levels={inside} onGo={(one) => go([...levels, one])} />
             {items.length
                 ? (
                     <VirtualList

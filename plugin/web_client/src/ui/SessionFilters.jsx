@@ -44,22 +44,23 @@ function Creator({ id, onChoose }) {
  *
  * @param {Object} props
  * @param {Object} props.filters as lib/sessionFilters has them.
+ * @param {string} props.name what is typed, which becomes a filter when that rests.
+ * @param {function(string): void} props.onName
  * @param {function(Object): void} props.onChange gets what has changed.
  * @param {boolean} props.isAdmin
  */
-function SessionFilters({ filters, onChange, isAdmin }) {
-    const [name, setName] = useState(filters.name);
+function SessionFilters({ filters, name, onName, onChange, isAdmin }) {
     const login = useLogin(filters.creatorId);
     useEffect(() => {
         if (name === filters.name) {
             return undefined;
         }
-        const timer = window.setTimeout(() => onChange({ name }), REST);
+        const timer = window.setTimeout(() => onChange({}), REST);
         return () => window.clearTimeout(timer);
-    }, [name]);
+    }, [name, filters.name]);
     return (
         <div class="g-zarr-filters" role="search" aria-label="Sessions">
-            <Text label="Name holds" type="search" maxlength="200" value={name} onInput={setName} />
+            <Text label="Name holds" type="search" maxlength="200" value={name} onInput={onName} />
             <Select label="State" options={ALL} value={filters.state} onInput={(state) => onChange({ state })} />
             <Select label="Order" options={ORDERS} value={filters.order} onInput={(order) => onChange({ order })} />
             {isAdmin

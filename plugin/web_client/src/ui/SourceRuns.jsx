@@ -2,57 +2,51 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { get, request } from '../lib/api.js';
 import { placeFrom } from '../lib/priorities.js';
 import { KINDS, STATES, countsText, items, percentOf, progressText, scopeText } from '../lib/sourceRuns.js';
-import { Field, Select, Text } from './SpecForm.jsx';
+import { PlacePicker } from './PlacePicker.jsx';
+import { Select, Text } from './SpecForm.jsx';
 import { Failure, Icon, State, confirmed } from './parts.jsx';
 
 /** Milliseconds between two looks at a run that goes on. */
 const PAUSE = 1000;
 const PAGE = 20;
-const PLACES = { all: 'All items', collection: 'One collection', place: 'One folder, or one user' };
+const PLACES = { all: 'All items', place: 'One collection, user or folder' };
+const NOWHERE = 'Choose a collection, a user or a folder, or paste the address of its page.';
 
-/** Where items are looked through: everything, a collection, or what an address names. */
+/** Where items are looked through: everything, or what is chosen or named by an address, with all that is below. */
 function Where({ where, onChange, error }) {
-    const [collections, setCollections] = useState([]);
-    useEffect(() => {
-        get('collection', { limit: 500, sort: 'name' }).then(setCollections).catch(() => setCollections([]));
-    }, []);
+    const { kind, chosen, address } = where;
     return (
-        <div class="g-zarr-fields">
-            <Select label="Where" options={PLACES} value={where.kind} onInput={(kind) => onChange({ ...where, kind })} />
-            {where.kind === 'collection'
+        <>
+            <div class="g-zarr-fields">
+                <Select label="Where" options={PLACES} value={kind} onInput={(one) => onChange({ ...where, kind: one })} />
+                {kind === 'place'
+                    ? (
+                        <Text
+                            label="Address of its page" hint="Or chosen below; with all folders in it"
+                            value={address} error={error} spellcheck={false}
+                            onInput={(text) => onChange({ ...where, address: text, chosen: null })}
+                        />
+                    )
+                    : null}
+            </div>
+            {kind === 'place'
                 ? (
-                    <Field label="Collection" error={error}>
-                        {(props) => (
-                            <select
-                                class="form-control input-sm" value={where.collection} {...props}
-                                onChange={({ currentTarget }) => onChange({ ...where, collection: currentTarget.value })}
-                            >
-                                <option value="">Choose one</option>
-                                {collections.map(({ _id, name }) => <option key={_id} value={_id}>{name}</option>)}
-                            </select>
-                        )}
-                    </Field>
+                    <>
+                        <p class="g-zarr-place" role="status">{chosen ? <>{`The ${chosen.type} `}<b>{chosen.path}</b></> : null}</p>
+                        <PlacePicker onPlace={(place) => onChange({ ...where, chosen: place, address: '' })} />
+                    </>
                 )
                 : null}
-            {where.kind === 'place'
-                ? (
-                    <Text
-                        label="Folder or user" hint="The address of its page, or the id of a folder; with all folders below"
-                        value={where.place} error={error} spellcheck={false}
-                        onInput={(place) => onChange({ ...where, place })}
-                    />
-                )
-                : null}
-        </div>
+        </>
     );
 }
 
 /** The parameters of a run, or null where what is needed is not given. */
-function parametersOf({ kind, collection, place }) {
+function parametersOf({ kind, chosen, address }) {
     if (kind === 'all') {
         return {};
     }
-    return kind === 'collection' ? (collection ? { collectionId: collection } : null) : placeFrom(place);
+    return chosen ? { [`${chosen.type}Id`]: chosen._id } : placeFrom(address);
 }
 
 /** The items that a run has found, a page at a time. */
@@ -192,7 +186,7 @@ function useRuns() {
 /** Items whose source is no longer the first choice: counted, changed, put back. */
 function SourceRuns() {
     const { runs, failure, load } = useRuns();
-    const [where, setWhere] = useState({ kind: 'all', collection: '', place: '' });
+    const [where, setWhere] = useState({ kind: 'all', chosen: null, address: '' });
     const [refusal, setRefusal] = useState(null);
     const [missing, setMissing] = useState(null);
     const isBusy = Boolean(runs && runs.some((run) => run.state === 'running'));
@@ -208,9 +202,7 @@ function SourceRuns() {
     }
     async function begin(kind) {
         const parameters = parametersOf(where);
-        setMissing(parameters ? null : where.kind === 'collection'
-            ? 'Choose a collection.'
-            : 'Expected the address of the page of a folder, a collection or a user, or the id of a folder.');
+        setMissing(parameters ? null : NOWHERE);
         if (!parameters) {
             return;
         }
@@ -226,7 +218,12 @@ function SourceRuns() {
                 Items stay with the source that was first when their image was made. Here a job looks for those that another
                 source would open today. A source counts when it can read the file and shows its image.
             </p>
-            <Where where={where} onChange={setWhere} error={missing} />
+            <Where
+                where={where} error={missing} onChange={(next) => {
+                    setMissing(null);
+                    setWhere(next);
+                }}
+            />
             <p class="g-zarr-buttons">
                 <button type="button" class="btn btn-default btn-sm" disabled={isBusy} onClick={() => begin('count')}>
                     Count them

@@ -6,6 +6,40 @@ import { Facts, Failure, Message } from './parts.jsx';
 
 const { getApiRoot } = girder.rest;
 
+const PLATES = ['plate', 'well'];
+
+/** Which fields of a plate cannot be read; all that one may ask for are looked at. */
+function Damage({ itemId, known }) {
+    const [{ answer, failure }, setState] = useState({});
+    useEffect(() => {
+        get(`zarr/item/${itemId}/images/problems`).then((found) => setState({ answer: found }))
+            .catch((error) => setState({ failure: error }));
+    }, [itemId]);
+    if (failure) {
+        return <p class="g-zarr-hint">{`Whether all fields can be read is not known: ${failure.message}`}</p>;
+    }
+    if (!answer) {
+        return <p role="status">The fields are looked at…</p>;
+    }
+    const { fields, all } = answer;
+    const problems = answer.problems.filter((text) => !known.includes(text));
+    return (
+        <>
+            {problems.length
+                ? (
+                    <Message kind="warning">
+                        {'Fields that are left out of the whole plate:'}
+                        <ul>{problems.map((text) => <li key={text}>{text}</li>)}</ul>
+                    </Message>
+                )
+                : null}
+            <p class="g-zarr-hint">
+                {fields < all ? `The first ${fields} of ${all} fields were looked at.` : `All ${all} fields were looked at.`}
+            </p>
+        </>
+    );
+}
+
 /** What the file of an OME-Zarr image holds, and how it is opened elsewhere. */
 function ZarrPanel({ itemId, fileId }) {
     const [{ found, name, failure }, setState] = useState({});
@@ -41,6 +75,7 @@ function ZarrPanel({ itemId, fileId }) {
             {problems.length
                 ? <Message kind="warning">Problems:<ul>{problems.map((text) => <li key={text}>{text}</li>)}</ul></Message>
                 : null}
+            {PLATES.includes(found.kind) && found.seriesCount > 1 ? <Damage itemId={itemId} known={problems} /> : null}
             {found.schemas ? <p class="g-zarr-hint">{found.schemas}</p> : null}
             {snippetsOf({ api, itemId, fileId, name }).map((snippet) => <Snippet key={snippet.title} {...snippet} />)}
         </div>

@@ -62,7 +62,12 @@ function useViewInAddress(map, origin = { x: 0, y: 0 }) {
 function fit(map, { clientWidth: width, clientHeight: height }) {
     const size = map.size();
     if (width && height && (size.width !== width || size.height !== height)) {
+        const isWhole = map.zoom() <= map.zoomRange().min + 1e-6;
         map.size({ width, height });
+        if (isWhole) {
+            // Who sees all of the image goes on seeing all of it, also where there is less room.
+            map.zoom(map.zoomRange().min);
+        }
     }
 }
 

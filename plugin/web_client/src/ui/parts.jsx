@@ -36,8 +36,16 @@ function Failure({ failure }) {
     return <Message>{failure.message}</Message>;
 }
 
-function signIn() {
+/** Girder's dialogs lie behind what fills the screen. */
+async function leaveFullScreen() {
+    if (document.fullscreenElement) {
+        await document.exitFullscreen();
+    }
+}
+
+async function signIn() {
     const focused = document.activeElement;
+    await leaveFullScreen();
     dialogClosed(() => {
         if (focused && focused.isConnected) {
             focused.focus();
@@ -79,8 +87,9 @@ function dialogClosed(call) {
  *
  * @returns {Promise<boolean>}
  */
-function confirmed(text, yesText, yesClass = 'btn-danger') {
+async function confirmed(text, yesText, yesClass = 'btn-danger') {
     const focused = document.activeElement;
+    await leaveFullScreen();
     return new Promise((resolve) => {
         let answer = false;
         girder.dialog.confirm({

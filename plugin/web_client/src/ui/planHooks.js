@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { Headers } from '../lib/headers.js';
 import { ARRANGEMENT } from '../lib/layout.js';
-import { headersFor, sayPlaces, sorted } from '../lib/plan.js';
+import { headersFor, isUsable, mayBePlaced, sayPlaces, sorted } from '../lib/plan.js';
 import { inspectedBy, planOf } from '../lib/serverPlan.js';
 
 /** Milliseconds without a change before the server is asked. */
@@ -54,7 +54,7 @@ function usePositions({ folderId, source, tiles, headers, arrangement, spec }) {
     const [state, setState] = useState({});
     const isReady = source.kind !== 'table' || source.table;
     const isAsked = folderId && isReady && tiles.length && headers.size === tiles.length &&
-        (source.kind === 'own' || tiles.some(({ key }) => !(headers.get(key) || {}).message));
+        (source.kind === 'own' || tiles.some(({ key }) => (source.kind === 'table' ? mayBePlaced : isUsable)(headers.get(key))));
     const { overlapX, overlapY, columns, path, corner } = arrangement;
     const how = JSON.stringify({
         ...source, table: null, spec, ...(source.kind === 'table' || source.kind === 'own' ? {} : { overlapX, overlapY, columns, path, corner })

@@ -7,6 +7,14 @@ const SECONDS = 6;
 /** Whoever may take something back is given time to think. */
 const ACTION_SECONDS = 20;
 
+/** In full screen nothing is seen but what lies in the element that fills it. */
+function place(element) {
+    const parent = document.fullscreenElement || document.body;
+    if (element.parentNode !== parent) {
+        parent.appendChild(element);
+    }
+}
+
 function container() {
     let element = document.querySelector('.g-zarr-toasts');
     if (!element) {
@@ -14,7 +22,8 @@ function container() {
         element.className = 'g-zarr-toasts';
         element.setAttribute('role', 'status');
         element.setAttribute('aria-label', 'Messages');
-        document.body.appendChild(element);
+        document.addEventListener('fullscreenchange', () => place(element));
+        place(element);
     }
     return element;
 }
@@ -90,6 +99,7 @@ function toast(text, type = 'success', { link, action } = {}) {
     close.setAttribute('aria-label', 'Close the message');
     close.addEventListener('click', remove);
     element.appendChild(close);
+    place(container());
     container().appendChild(element);
     stop = removeLater(element, action ? ACTION_SECONDS : SECONDS, remove);
     makeRoom();
