@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bson import ObjectId
 from celery.signals import worker_process_init
 from girder.models.item import Item
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 
-from girder_zarr.server.jobs import celery_json, cleanup, dispatch, publish, run, workdir
+from girder_zarr.server.jobs import celery_json, cleanup, dispatch, girder_job, publish, run, workdir
 from girder_zarr.server.leases import heartbeat, process_identity, run_lease
 from girder_zarr.server.maintenance import expired as expiry
 from girder_zarr.server.maintenance import reaper
@@ -158,7 +159,21 @@ def test_a_server_that_died_before_it_sent_the_message(api, session, people, dis
     set_back(session, 100, 'sent.at')
     reaper.scan()
     dispatched.run()
-    assert api.get(session)[1]['state'] == 'complete'
+    done = api.get(session)[1]
+    assert done['state'] == 'complete'
+    # It died before it had made the job, too, which people see and may cancel.
+    (job,) = Job().find({'meta.stitchSessionId': session['_id']})
+    assert (job['_id'], job['status']) == (ObjectId(done['jobId']), JobStatus.SUCCESS)
+
+
+def test_a_server_that_was_only_slow_makes_no_second_job(api, session, people, dispatched):
+    api.put(session, 'a', png(random_pixels(60, 60)))
+    begun = StitchSession().begin_finalizing(StitchSession().get(session['_id']), people['owner'])
+    set_back(session, 100, 'sent.at')
+    reaper.scan()
+    job_id = StitchSession().get(session['_id'])['jobId']
+    assert girder_job.create(begun, people['owner'])['jobId'] is None
+    assert [job['_id'] for job in Job().find({'meta.stitchSessionId': session['_id']})] == [job_id]
 
 
 def test_what_a_lost_worker_of_a_cancelled_session_left(api, ready, people, folder, stored, dispatched):

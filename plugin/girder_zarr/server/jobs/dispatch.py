@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from girder.models.user import User
+
 from girder_zarr.server.leases import run_lease
 
 from . import celery_json, girder_job
@@ -43,8 +45,16 @@ def send_again(session: Document) -> bool:
     if not run_lease.claim_dispatch(session):
         return False
     logger.info('Sending stitch session %s to the workers again', session['_id'])
+    if session['jobId'] is None:
+        session = _with_job(session)
     send(session)
     return True
+
+
+def _with_job(session: Document) -> Document:
+    """Make the job of an attempt whose server died before it had; return the session."""
+    user = User().load(session['finalizerId'], force=True)
+    return session if user is None else girder_job.create(session, user)
 
 
 def ask_for_help(session: Document, helpers: int) -> None:

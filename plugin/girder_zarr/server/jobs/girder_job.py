@@ -29,7 +29,7 @@ def ensure_index() -> None:
 
 
 def create(session: Document, user: Document) -> Document:
-    """Make the job of an attempt that was begun; return the session."""
+    """Make the job of an attempt that was begun, unless it has one; return the session."""
     job = Job().createJob(
         title=f'Stitch: {session["name"]}',
         type=JOB_TYPE,
@@ -48,7 +48,8 @@ def create(session: Document, user: Document) -> Document:
         },
     )
     fields = {'jobId': job['_id']}
-    changed = StitchSession().change(session['_id'], {'attempt': session['attempt']}, {'$set': fields})
+    without = {'attempt': session['attempt'], 'jobId': None}
+    changed = StitchSession().change(session['_id'], without, {'$set': fields})
     if changed is None:
         Job().remove(job)
     return changed or session
