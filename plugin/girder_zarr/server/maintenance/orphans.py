@@ -144,9 +144,7 @@ def _files_of(session_id: ObjectId, older_than: float) -> Iterator[Document]:
             yield file
 
 
-def sweep_all(
-    older_than: float = ORPHAN_SECONDS, *, whole: bool = True, everything: bool = False
-) -> int:
+def sweep_all(older_than: float = ORPHAN_SECONDS, *, whole: bool = True, everything: bool = False) -> int:
     """Sweep the sessions into which something was stored since this process did so; return how much went.
 
     What was stored for sessions that are gone is found as well.
