@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -175,32 +174,6 @@ def test_a_disk_that_fails_leaves_nothing(api, session, stored, contents, monkey
     with pytest.raises(AssertionError, match='the disk is gone'):
         api.put(session, 'a', BODY)
     assert (stored(), contents()) == (before, {})
-
-
-def test_the_disk_is_waited_for_before_the_commit_and_not_before(api, session, monkeypatch):
-    """The database locks the key meanwhile."""
-    sync, insert, commit = durable_files._sync_entries, StitchPatch._insert, StitchPatch.commit
-    locked, done = threading.Event(), []
-
-    def sync_late(*args):
-        assert locked.wait(60)
-        sync(*args)
-        done.append('synced')
-
-    def insert_and_say(*args):
-        found = insert(*args)
-        locked.set()
-        return found
-
-    def commit_and_say(*args, **kwargs):
-        done.append('committed')
-        return commit(*args, **kwargs)
-
-    monkeypatch.setattr(durable_files, '_sync_entries', sync_late)
-    monkeypatch.setattr(StitchPatch, '_insert', insert_and_say)
-    monkeypatch.setattr(StitchPatch, 'commit', commit_and_say)
-    assert api.put(session, 'a', BODY)[0] == 201
-    assert done == ['synced', 'committed']
 
 
 @pytest.mark.parametrize('free', [0, len(BODY) - 1])
