@@ -20,12 +20,6 @@ COUNTED = ('size', 'position', 'shape', 'fileId', 'offset', 'options.page')
 #: What lists show of a patch, besides what is not the default.
 SHOWN = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order')
 
-#: What `to_patch` needs of a document, and who follows its changes.
-READ = (
-    'key', 'position', 'shape', 'dtype', 'order', 'arrival', 'digest', 'options', 'fileId', 'offset', 'size',
-    'shared', 'stored', 'lockedBy', 'lockedAt',
-)  # fmt: skip
-
 
 def make(session: Document, key: str, fields: Document, locked_by: str) -> Document:
     """Return the document of a patch or reference image that is locked and not stored yet.
