@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from girder_zarr.common.bounded_json import JsonLimitError, parse_json
-from girder_zarr.errors import UnreadableImageError
+from girder_zarr.errors import FieldLimitError, UnreadableImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 @dataclass(frozen=True)
@@ -249,3 +251,60 @@ def check_codec(name: object, where: str, *, version: int) -> str:
             return name
     msg = f'{where} is stored with the codec {_short(name)}, which is not on the list of codecs we run.'
     raise UnreadableImageError(msg)
+
+
+@dataclass
+class FieldBudget:
+    """What may be read for a picture, and what has been.
+
+    :param max_fields: that are put together, counted in each channel.
+    :param max_pixels: that are stored, of all of them.
+    :param holds: whether it bounds this reader, asked where it is exceeded.
+    """
+
+    max_fields: int
+    max_pixels: int
+    holds: Callable[[], bool] = lambda: True
+    fields: int = 0
+    pixels: int = 0
+
+
+_budget: ContextVar[FieldBudget | None] = ContextVar('field_budget', default=None)
+
+
+@contextlib.contextmanager
+def within(budget: FieldBudget) -> Iterator[None]:
+    """Bound what this thread reads of mosaics, where nothing bounds it already.
+
+    :raises FieldLimitError: inside, before anything is read that is over the budget.
+    """
+    if _budget.get() is not None:
+        yield
+        return
+    token = _budget.set(budget)
+    try:
+        yield
+    finally:
+        _budget.reset(token)
+
+
+def is_bounded() -> bool:
+    """Whether there is a budget for what this thread reads, and it holds."""
+    budget = _budget.get()
+    return budget is not None and budget.holds()
+
+
+def spend(fields: int, pixels: int) -> None:
+    """Take what is read from the budget of this thread, if it has one.
+
+    :raises FieldLimitError: it is more than is left.
+    """
+    budget = _budget.get()
+    if budget is None:
+        return
+    budget.fields += fields
+    budget.pixels += pixels
+    is_over = budget.fields > budget.max_fields or budget.pixels > budget.max_pixels
+    if is_over and budget.holds():
+        msg = f'{budget.fields} fields ({budget.pixels} stored pixels) would have to be read for this picture'
+        raise FieldLimitError(msg)

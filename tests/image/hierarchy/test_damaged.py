@@ -10,9 +10,10 @@ import pytest
 
 from girder_zarr.errors import FieldLimitError, ForbiddenPartError, UnreadableImageError
 from girder_zarr.image.hierarchy.damaged import leaving_out_damaged
-from girder_zarr.image.hierarchy.mosaic import Budget, MosaicLevel, within
+from girder_zarr.image.hierarchy.mosaic import MosaicLevel
 from girder_zarr.image.hierarchy.opening import open_hierarchy
 from girder_zarr.image.hierarchy.selection import select
+from girder_zarr.image.limits import FieldBudget, within
 from girder_zarr.image.store.stores import open_store
 from support.images import opened, region
 from support.wells import noise, write_wells
@@ -70,7 +71,7 @@ def test_all_fields_are_looked_at(tmp_path: Path) -> None:
     assert level.look_for_damage() == 4
     problems = source.getInternalMetadata()['zarr']['problems']
     assert len([text for text in problems if text.startswith('The field ')]) == 2
-    with within(Budget(3, 2**20)), pytest.raises(FieldLimitError):
+    with within(FieldBudget(3, 2**20)), pytest.raises(FieldLimitError):
         level.look_for_damage()
 
 

@@ -16,9 +16,9 @@ from girder_zarr.common.chunk_cache import CHUNKS, DEFAULT_BYTES
 from girder_zarr.common.read_ahead import AHEAD, DEFAULT_CHUNKS
 from girder_zarr.common.request_pool import MAX_AHEAD, REQUESTS
 from girder_zarr.errors import UnreadableChunkError, UnreadableImageError
-from girder_zarr.image.hierarchy.mosaic import Budget, within
 from girder_zarr.image.iiif.picture_request import PictureLimits, read_request
 from girder_zarr.image.iiif.picture_source import PictureSource
+from girder_zarr.image.limits import FieldBudget, within
 from girder_zarr.image.render import next_tiles
 from girder_zarr.image.store import objectstore, remote
 from support.stores import zip_folder
@@ -220,7 +220,7 @@ def test_one_pass_asks_for_what_it_needs(web: Served) -> None:
             assert tile['tile'].size
         source.getTile(1, 1, TOP, frame=4, numpyAllowed='always')
         source.getTile(1, 2, TOP, frame=4, pilImageAllowed=True)
-        with within(Budget(100, 2**26)):  # somebody who has not signed in
+        with within(FieldBudget(100, 2**26)):  # somebody who has not signed in
             source.getTile(2, 2, TOP, frame=4)
         pictures = PictureSource(source, 4)
         size = f'{TILE},{TILE}'

@@ -12,13 +12,12 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
 
 from girder_zarr.common.cache import LRU
-from girder_zarr.errors import FieldLimitError
+from girder_zarr.image.limits import spend
 from girder_zarr.image.series.reduce import BLOCK_BYTES
 
 from .damaged import DamagedFields
@@ -46,62 +45,6 @@ MAX_SPREAD = 9
 MAX_LOWEST_SIDE = 256
 
 Offsets = Mapping[int, tuple[int, int]]
-
-
-@dataclass
-class Budget:
-    """What may be read for a picture, and what has been.
-
-    :param max_fields: that are put together, counted in each channel.
-    :param max_pixels: that are stored, of all of them.
-    :param holds: whether it bounds this reader, asked where it is exceeded.
-    """
-
-    max_fields: int
-    max_pixels: int
-    holds: Callable[[], bool] = lambda: True
-    fields: int = 0
-    pixels: int = 0
-
-
-_budget: ContextVar[Budget | None] = ContextVar('mosaic_budget', default=None)
-
-
-@contextlib.contextmanager
-def within(budget: Budget) -> Iterator[None]:
-    """Bound what this thread reads of mosaics, where nothing bounds it already.
-
-    :raises FieldLimitError: inside, before anything is read that is over the budget.
-    """
-    if _budget.get() is not None:
-        yield
-        return
-    token = _budget.set(budget)
-    try:
-        yield
-    finally:
-        _budget.reset(token)
-
-
-def is_bounded() -> bool:
-    """Whether there is a budget for what this thread reads."""
-    return _budget.get() is not None
-
-
-def spend(fields: int, pixels: int) -> None:
-    """Take what is read from the budget of this thread, if it has one.
-
-    :raises FieldLimitError: it is more than is left.
-    """
-    budget = _budget.get()
-    if budget is None:
-        return
-    budget.fields += fields
-    budget.pixels += pixels
-    is_over = budget.fields > budget.max_fields or budget.pixels > budget.max_pixels
-    if is_over and budget.holds():
-        msg = f'{budget.fields} fields ({budget.pixels} stored pixels) would have to be read for this picture'
-        raise FieldLimitError(msg)
 
 
 @dataclass(frozen=True)

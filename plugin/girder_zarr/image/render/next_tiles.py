@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from girder_zarr.common.cache import LRU
 from girder_zarr.common.read_ahead import AHEAD
 from girder_zarr.image.chunk.chunks import StoredLevel
-from girder_zarr.image.hierarchy.mosaic import is_bounded
+from girder_zarr.image.limits import is_bounded
 from girder_zarr.image.series.reduce import choose_level
 
 from .picture import region_in, sides_of

@@ -22,11 +22,6 @@ COUNTED = ('size', 'position', 'shape', 'fileId', 'offset', 'options.page')
 #: What lists show of a patch, besides what is not the default.
 SHOWN = ('key', 'digest', 'size', 'shape', 'dtype', 'format', 'position', 'order')
 
-#: What `to_patch` needs of a document, and who follows its changes.
-READ = (
-    'key', 'position', 'shape', 'dtype', 'order', 'arrival', 'digest', 'options', 'fileId', 'offset', 'size',
-    'shared', 'stored', 'lockedBy', 'lockedAt', 'rank',
-)  # fmt: skip
 #: How many patches that were removed or replaced a session knows the ranks of, for those who put them back.
 MAX_VACATED = 20
 

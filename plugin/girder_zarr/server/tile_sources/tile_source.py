@@ -20,9 +20,10 @@ from large_image.exceptions import TileSourceError
 from girder_zarr.errors import FieldLimitError, ForbiddenPartError, StyleError, UnreadableImageError
 from girder_zarr.image import ZarrFileTileSource, style_functions
 from girder_zarr.image.hierarchy.damaged import are_left_out, leaving_out_damaged
-from girder_zarr.image.hierarchy.mosaic import Budget, MosaicLevel, spend, within
+from girder_zarr.image.hierarchy.mosaic import MosaicLevel
 from girder_zarr.image.hierarchy.overview import NAME as WHOLE
 from girder_zarr.image.hierarchy.overview import fields_cost
+from girder_zarr.image.limits import FieldBudget, spend, within
 from girder_zarr.server.common.hidden_paths import shown_to
 from girder_zarr.server.storage.locations import open_location
 
@@ -70,7 +71,7 @@ def _forbidding() -> Iterator[None]:
     """
     try:
         # Who asks is looked up where it matters: of most pictures it would be all that the database is asked.
-        with within(Budget(*ANYBODY, _is_anybody)):
+        with within(FieldBudget(*ANYBODY, _is_anybody)):
             yield
     except ForbiddenPartError as error:
         raise AccessException(str(error)) from error
