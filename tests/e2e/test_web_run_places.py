@@ -1,6 +1,6 @@
 """Where a run over the sources of items looks: picked in Girder, or pasted."""
 
-from support.browser import check_accessible
+from support.browser import check_accessible, keep_screenshot
 from support.girder_places import choose_folder, name_of
 from support.waiting import wait_until
 
@@ -31,6 +31,7 @@ def test_the_place_of_a_run_is_picked_or_pasted(page, stack, girder, folder):
     places.get_by_role('button', name='Users', exact=True).click()
     places.get_by_role('button', name=me['login'], exact=True).click()
     check_accessible(page, '.g-zarr-runs')
+    keep_screenshot(page, 'run-places')
     places.get_by_role('button', name=f'Choose the user {me["login"]}').click()
     page.get_by_role('button', name='Count them').click()
     wait_until(lambda: asked[2:] == [f'kind=count&userId={me["_id"]}'], what='that of a user')

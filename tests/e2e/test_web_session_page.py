@@ -285,6 +285,8 @@ def test_another_image_is_made_with_another_spec(page, stack, girder, client, fo
     links = [link.get_attribute('href') for link in made.get_by_role('link').all()]
     assert links == [f'#item/{second}', f'#item/{first["itemId"]}']
     check_accessible(page, '.g-zarr-session')
+    made.scroll_into_view_if_needed()
+    keep_screenshot(page, 'made-images')
     made.get_by_role('link').nth(1).click()
     page.wait_for_url(f'**#item/{first["itemId"]}*')
     page.locator('.g-zarr-made-by').get_by_role('link', name='four').click()
