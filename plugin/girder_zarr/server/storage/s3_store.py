@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from girder.utility.s3_assetstore_adapter import S3AssetstoreAdapter
+from urllib3.exceptions import HTTPError
 
 from girder_zarr.common.cache import LRU
-from girder_zarr.common.request_pool import MAX_PER_SOURCE
+from girder_zarr.common.request_pool import MAX_PER_SOURCE, REQUESTS
 from girder_zarr.errors import UnreadableImageError
 from girder_zarr.image.store.entries import Entry, Listed, SourceEntry
 from girder_zarr.image.store.objectstore import MAX_LISTED, ObjectStore
@@ -21,6 +23,10 @@ _MISSING = ('NoSuchKey', '404')
 _NO_SUCH_RANGE = ('InvalidRange', '416')
 #: Clients of assetstores that this process keeps, each with its open connections.
 MAX_CLIENTS = 16
+#: How long the signature of a request holds, in seconds: clocks of machines differ by less.
+SIGNED_SECONDS = 900
+#: Bytes of an answer of 404 in which its code is looked for.
+ERROR_BYTES = 4096
 _clients: LRU[tuple[str, ...], Any] = LRU(max_items=MAX_CLIENTS)
 
 
@@ -41,6 +47,10 @@ def _client_of(adapter: S3AssetstoreAdapter) -> Any:
     return _clients.fetch(key, make)
 
 
+class _NotDirectlyError(Exception):
+    """A request is one for the client."""
+
+
 class S3Bucket:
     """The bucket of an assetstore. Safe under many threads, as boto3's clients are.
 
@@ -50,6 +60,13 @@ class S3Bucket:
     def __init__(self, adapter: S3AssetstoreAdapter) -> None:
         self.name = adapter.assetstore['bucket']
         self._client = _client_of(adapter)
+        # The client's own connections, with its proxies, certificates and time limits.
+        self._session = getattr(getattr(self._client, '_endpoint', None), 'http_session', None)
+
+    @property
+    def source(self) -> str:
+        """What requests are counted for."""
+        return f's3://{self.name}'
 
     def get(self, key: str, start: int | None, length: int) -> bytes | None:
         """Return bytes of an object, or None where there is none.
@@ -63,6 +80,27 @@ class S3Bucket:
         extra = {}
         if start is not None:
             extra['Range'] = f'bytes={start}-{start + length - 1}' if start >= 0 else f'bytes={start}'
+        with REQUESTS.needed(self.source):
+            data = self._ask(key, extra, length)
+        if data is None:
+            return None
+        if start is None:
+            if len(data) > length:
+                raise self._unreadable(key, f'it has more than the {length} bytes that were expected')
+            return data
+        data = data[:length]
+        if len(data) != length:
+            raise self._unreadable(key, f'it gave {len(data)} of {length} bytes from {start}')
+        return data
+
+    def _ask(self, key: str, extra: dict[str, str], length: int) -> bytes | None:
+        """Return the bytes of an object, one more than ``length`` at most, or None where there is none."""
+        session = self._session
+        if session is not None:
+            try:
+                return self._ask_directly(session, key, extra, length)
+            except _NotDirectlyError:
+                pass  # the client tries again, follows to another region, and says what is wrong
         try:
             answer = self._client.get_object(Bucket=self.name, Key=key, **extra)
             with answer['Body'] as body:
@@ -75,14 +113,35 @@ class S3Bucket:
             raise self._unreadable(key, what) from error
         except (BotoCoreError, OSError) as error:
             raise self._unreadable(key, str(error)) from error
-        if start is None:
-            if len(data) > length:
-                raise self._unreadable(key, f'it has more than the {length} bytes that were expected')
-            return data
-        data = data[:length]
-        if len(data) != length:
-            raise self._unreadable(key, f'it gave {len(data)} of {length} bytes from {start}')
+        self._session = None  # not directly, then
         return data
+
+    def _ask_directly(self, session: Any, key: str, extra: dict[str, str], length: int) -> bytes | None:
+        """Return what `_ask` does, by a signed address over the client's connections.
+
+        The client takes longer for a request, in processor time: it makes parameters, headers and answer from
+        the description of the service, and asks all of its handlers. 64 chunks of a tile add up.
+
+        :raises _NotDirectlyError: the answer is another than the bytes, or that there are none.
+        """
+        try:
+            address = self._client.generate_presigned_url(
+                'get_object', Params={'Bucket': self.name, 'Key': key}, ExpiresIn=SIGNED_SECONDS
+            )
+            answer = session.send(AWSRequest('GET', address, headers=extra, stream_output=True).prepare())
+            wanted = 206 if extra else 200
+            found: bytes = answer.raw.read(length + 1 if answer.status_code == wanted else ERROR_BYTES)
+            stated = answer.headers.get('Content-Length')
+            is_whole = len(found) > length or (stated is not None and int(stated) == len(found))
+            if not is_whole or len(found) > length:
+                answer.raw.close()
+        except (BotoCoreError, ClientError, HTTPError, OSError, ValueError) as error:
+            raise _NotDirectlyError from error
+        if answer.status_code == wanted and is_whole:
+            return found
+        if answer.status_code == 404 and b'<Code>NoSuchKey</Code>' in found:
+            return None
+        raise _NotDirectlyError
 
     def stream(self, key: str, start: int, length: int, block: int) -> Iterator[bytes]:
         """Iterate over bytes of an object, by one request.
@@ -111,7 +170,8 @@ class S3Bucket:
         :raises UnreadableImageError: S3 does not answer.
         """
         try:
-            found = self._client.head_object(Bucket=self.name, Key=key)
+            with REQUESTS.needed(self.source):
+                found = self._client.head_object(Bucket=self.name, Key=key)
         except ClientError as error:
             code = str(error.response.get('Error', {}).get('Code'))
             if code in _MISSING:
@@ -198,7 +258,7 @@ class S3Hierarchy(ObjectStore):
     @property
     def source(self) -> str:
         """The bucket; see the base class."""
-        return f's3://{self._bucket.name}'
+        return self._bucket.source
 
     def fetch(self, key: str, start: int | None, length: int) -> bytes | None:
         """Return bytes of a value; see the base class."""
