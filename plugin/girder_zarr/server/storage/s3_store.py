@@ -119,8 +119,8 @@ class S3Bucket:
     def _ask_directly(self, session: Any, key: str, extra: dict[str, str], length: int) -> bytes | None:
         """Return what `_ask` does, by a signed address over the client's connections.
 
-        The client takes three times as long for a request: it makes its parameters, headers and answer from
-        the description of the service, and asks some forty handlers. 64 chunks of a tile add up.
+        The client takes longer for a request, in processor time: it makes parameters, headers and answer from
+        the description of the service, and asks all of its handlers. 64 chunks of a tile add up.
 
         :raises _NotDirectlyError: the answer is another than the bytes, or that there are none.
         """
