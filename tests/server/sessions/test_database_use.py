@@ -12,6 +12,7 @@ from girder_zarr.server.patches import hooks
 from girder_zarr.server.patches.model import StitchPatch
 from girder_zarr.server.sessions import listing, quota
 from girder_zarr.server.sessions.model import StitchSession
+from girder_zarr.server.settings import polled, session_limits
 from girder_zarr.server.settings.define import SettingKey
 from support.queries import recorded_queries, uncovered
 from support.server import npy, png, random_pixels, tar
@@ -74,9 +75,15 @@ def test_a_patch_costs_nine_commands_of_which_four_write(api, session, monkeypat
     asked = of_request(made)
     names = [f'{query.collection}.{query.operation}' for query in asked]
     assert len(asked) <= 9, names
-    # The limits are read once a second.
-    assert sum(query.collection == 'setting' for query in made) <= 1, made
     assert sum(query.is_write for query in asked) <= 4, names
+
+
+def test_limits_are_not_read_for_each_patch(api, session, monkeypatch):
+    monkeypatch.setattr(polled, 'MAX_AGE', 600.0)
+    session_limits.forget()
+    with recorded_queries() as made:
+        put_row(api, session, 3)
+    assert [query.filter for query in made].count({'key': SettingKey.STITCH_LIMITS}) == 1
 
 
 def test_sizes_are_counted_a_moment_later_for_all_that_was_stored(api, session, folder):
