@@ -57,7 +57,7 @@ def test_the_cache_of_chunks_follows_the_setting(following):
 
 @pytest.mark.parametrize('value', [-1, 1.5, True, '1000', [], 2**60])
 def test_what_is_no_size_of_the_cache(db, value):
-    with pytest.raises(ValidationException, match=r'zarr\.chunk_cache_bytes: expected a whole number'):
+    with pytest.raises(ValidationException, match=r'zarr\.chunk_cache_bytes: expected an integer'):
         Setting().set(SettingKey.CHUNK_CACHE_BYTES, value)
 
 

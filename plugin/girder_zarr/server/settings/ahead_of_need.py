@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from girder.exceptions import ValidationException
-
 from girder_zarr.common.read_ahead import DEFAULT_CHUNKS
 
-from .define import SettingKey, define, describe
+from .define import SettingKey, check_whole_number, define
 
 #: More than an eighth of any cache of chunks has room for.
 MAX_CHUNKS = 2**20
@@ -19,13 +17,7 @@ def normalise_read_ahead(value: object) -> int:
     """
     if value is None or value == '':
         return DEFAULT_CHUNKS
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_CHUNKS:
-        msg = (
-            f'{SettingKey.READ_AHEAD}: expected a whole number of chunks from 0 to {MAX_CHUNKS}, '
-            f'found {describe(value)}.'
-        )
-        raise ValidationException(msg, 'value')
-    return value
+    return check_whole_number(SettingKey.READ_AHEAD, value, 0, MAX_CHUNKS, 'chunks')
 
 
 define(SettingKey.READ_AHEAD, DEFAULT_CHUNKS, normalise_read_ahead)

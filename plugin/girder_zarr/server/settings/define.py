@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from girder.exceptions import ValidationException
 from girder.utility import setting_utilities
 
 if TYPE_CHECKING:
@@ -43,6 +44,17 @@ def define(key: str, default: Any, normalise: Callable[[Any], Any]) -> None:
     setting_utilities.default(key)(lambda: copy.deepcopy(default))
     # Without replace, importing the module again would chain the validator to itself.
     setting_utilities.validator(key, replace=True)(validate)
+
+
+def check_whole_number(key: str, value: object, least: int, most: int, unit: str) -> int:
+    """Return a number that is given as the value of a setting.
+
+    :raises ValidationException: it is no whole number within the bounds.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        msg = f'{key}: expected an integer from {least} to {most} ({unit}), found {describe(value)}.'
+        raise ValidationException(msg, 'value')
+    return value
 
 
 def describe(value: object) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from girder.exceptions import ValidationException
 from girder.models.setting import Setting
 
-from .define import SettingKey, define
+from .define import SettingKey, check_whole_number, define
 
 #: Some seconds of work for one worker.
 DEFAULT_VALUES = 2**28
@@ -23,13 +22,7 @@ def check_part_values(value: object) -> int:
 
     :raises ValidationException: it is no whole number within the bounds.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not MIN_VALUES <= value <= MAX_VALUES:
-        msg = (
-            f'{SettingKey.STITCH_PART_VALUES}: expected an integer from {MIN_VALUES} to {MAX_VALUES}, '
-            f'found {str(value)[:60]!r}.'
-        )
-        raise ValidationException(msg, 'value')
-    return value
+    return check_whole_number(SettingKey.STITCH_PART_VALUES, value, MIN_VALUES, MAX_VALUES, 'values')
 
 
 define(SettingKey.STITCH_PART_VALUES, DEFAULT_VALUES, check_part_values)

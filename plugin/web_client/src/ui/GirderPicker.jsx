@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { inOrder } from '../lib/dropped.js';
 import { GirderFile, PAGE, filesBelow, itemsOf, partOf } from '../lib/girderFiles.js';
-import { Inside, Path, levelOf, levelsOf, useLevelsIn } from './girderLevels.jsx';
+import { Inside, Opener, Path, levelOf, levelsOf, useLevelsIn } from './girderLevels.jsx';
 import { Failure } from './parts.jsx';
 import { VirtualList } from './VirtualList.jsx';
 
@@ -137,34 +137,17 @@ function Browser({ folder, onFiles, onClose }) {
  * @param {function(import('../lib/dropped.js').Chosen[]): void} props.onFiles
  */
 function GirderPicker({ folder, onFiles }) {
-    const [isOpen, setOpen] = useState(false);
-    const button = useRef(null);
-    function close() {
-        setOpen(false);
-        button.current.focus();
-    }
     return (
-        <>
-            <p class="g-zarr-picker-button">
-                <button
-                    ref={button} type="button" class="btn btn-default btn-sm" aria-expanded={isOpen}
-                    onClick={() => setOpen(!isOpen)}
-                >
-                    Choose in Girder
-                </button>
-                <span class="g-zarr-hint"> Files that are there already stay where they are; no bytes are sent.</span>
-            </p>
-            {isOpen
-                ? (
-                    <Browser
-                        folder={folder} onClose={close} onFiles={(chosen) => {
-                            onFiles(chosen);
-                            close();
-                        }}
-                    />
-                )
-                : null}
-        </>
+        <Opener label="Choose in Girder" hint=" Files that are there already stay where they are; no bytes are sent.">
+            {(close) => (
+                <Browser
+                    folder={folder} onClose={close} onFiles={(chosen) => {
+                        onFiles(chosen);
+                        close();
+                    }}
+                />
+            )}
+        </Opener>
     );
 }
 

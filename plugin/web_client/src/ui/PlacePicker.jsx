@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { Inside, Path, TOP, useLevelsIn } from './girderLevels.jsx';
+import { Inside, Opener, Path, TOP, useLevelsIn } from './girderLevels.jsx';
 import { Failure } from './parts.jsx';
 
 const CHOSEN = ['collection', 'user', 'folder'];
@@ -44,33 +44,17 @@ function Places({ onPlace, onClose }) {
  * @param {function({type: string, _id: string, name: string, path: string}): void} props.onPlace
  */
 function PlacePicker({ onPlace }) {
-    const [isOpen, setOpen] = useState(false);
-    const button = useRef(null);
-    function close() {
-        setOpen(false);
-        button.current.focus();
-    }
     return (
-        <>
-            <p class="g-zarr-picker-button">
-                <button
-                    ref={button} type="button" class="btn btn-default btn-sm" aria-expanded={isOpen}
-                    onClick={() => setOpen(!isOpen)}
-                >
-                    Choose in Girder
-                </button>
-            </p>
-            {isOpen
-                ? (
-                    <Places
-                        onClose={close} onPlace={(place) => {
-                            onPlace(place);
-                            close();
-                        }}
-                    />
-                )
-                : null}
-        </>
+        <Opener label="Choose in Girder">
+            {(close) => (
+                <Places
+                    onClose={close} onPlace={(place) => {
+                        onPlace(place);
+                        close();
+                    }}
+                />
+            )}
+        </Opener>
     );
 }
 

@@ -1,5 +1,5 @@
 /** The way through collections, users and folders, for those who pick something in Girder. */
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { PAGE, foldersOf } from '../lib/girderFiles.js';
 import { Icon } from './parts.jsx';
@@ -112,4 +112,35 @@ function Inside({ levels, onGo }) {
         : null;
 }
 
-export { Inside, Path, TOP, levelOf, levelsOf, useLevelsIn };
+/**
+ * A button that opens something below it, and has the focus again when that is closed.
+ *
+ * @param {Object} props
+ * @param {string} props.label
+ * @param {string} [props.hint] beside the button.
+ * @param {function(function(): void): *} props.children what is opened, given what closes it.
+ */
+function Opener({ label, hint, children }) {
+    const [isOpen, setOpen] = useState(false);
+    const button = useRef(null);
+    function close() {
+        setOpen(false);
+        button.current.focus();
+    }
+    return (
+        <>
+            <p class="g-zarr-picker-button">
+                <button
+                    ref={button} type="button" class="btn btn-default btn-sm" aria-expanded={isOpen}
+                    onClick={() => setOpen(!isOpen)}
+                >
+                    {label}
+                </button>
+                {hint ? <span class="g-zarr-hint">{hint}</span> : null}
+            </p>
+            {isOpen ? children(close) : null}
+        </>
+    );
+}
+
+export { Inside, Opener, Path, TOP, levelOf, levelsOf, useLevelsIn };
