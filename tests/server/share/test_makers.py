@@ -88,8 +88,15 @@ def test_a_chunk_is_made_once(web, owner, slide, held):
     assert ({web.ask(key, headers=owner).body}, len(held.begun)) == (bodies, 2)
 
 
-def test_what_a_client_no_longer_waits_for_is_not_made(web, owner, slide, held):
+def test_what_a_client_no_longer_waits_for_is_not_made(web, owner, slide, held, monkeypatch):
     ((name, token),) = owner.items()
+    left, original = [], asgi._left
+
+    async def waits(receive):
+        await original(receive)
+        left.append(receive)
+
+    monkeypatch.setattr(asgi, '_left', waits)
     assert web.ask(f'{slide}/zarr.json', headers=owner).status == 200
     place = urlsplit(web.address)
     connections = []
@@ -101,6 +108,7 @@ def test_what_a_client_no_longer_waits_for_is_not_made(web, owner, slide, held):
             wait_until(lambda number=number: len(held.begun) == number + 1, what='a maker')
     for connection in connections[asgi.MAKERS :]:
         connection.close()
+    wait_until(lambda: len(left) == 5, what='the server to notice')
     # Asked last, it is answered with none of those before it made.
     with ThreadPoolExecutor(1) as pool:
         last = pool.submit(web.ask, f'{slide}/{keys(200)[-1]}', headers=owner)

@@ -9,7 +9,7 @@ from girder.api import access
 from girder.api.describe import Description, describeRoute
 from girder.constants import TokenScope
 
-from girder_zarr.common import budget, chunk_cache
+from girder_zarr.common import budget, chunk_cache, read_ahead
 from girder_zarr.image.limits import Limits
 from girder_zarr.server.common.http_errors import answers_errors
 from girder_zarr.server.sessions import usage
@@ -33,6 +33,7 @@ def _defaults() -> dict[str, Any]:
         SettingKey.VIEWERS: viewers.DEFAULT,
         SettingKey.MEMORY_BUDGET: budget.DEFAULT_BYTES,
         SettingKey.CHUNK_CACHE_BYTES: chunk_cache.DEFAULT_BYTES,
+        SettingKey.READ_AHEAD: read_ahead.DEFAULT_CHUNKS,
     }
 
 
