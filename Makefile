@@ -27,7 +27,7 @@ test-core: $(VENV)/.tox
 test-girder3: $(VENV)/.tox
 	$(TOX) -e girder3
 
-# What needs a rabbitmq-server, which comes from Debian's packages; without one this fails, where test skips it.
+# What needs a rabbitmq-server, which this fetches from Debian's packages; test runs it where one is installed.
 test-rabbitmq: $(VENV)/.tox
 	GIRDER_ZARR_REQUIRE_RABBITMQ=1 $(TOX) -e girder -- tests/e2e/test_rabbitmq.py tests/e2e/test_chaos.py
 
