@@ -65,11 +65,11 @@ test('small files share requests, large ones go alone, four at a time', async ()
     assert.equal(queue.progress.bytes, queue.totalBytes);
 });
 
-test('batches end at sixteen megabytes', async () => {
-    const { queue, server } = made(tasks(20, 2 * MB));
+test('batches end at eight megabytes', async () => {
+    const { queue, server } = made(tasks(10, 2 * MB));
     queue.start();
     await finished(queue);
-    assert.deepEqual(server.requests.map(({ length }) => length), [8, 8, 4]);
+    assert.deepEqual(server.requests.map(({ length }) => length), [4, 4, 2]);
 });
 
 test('what gets lost is sent again, with longer pauses; what is refused is not', async () => {

@@ -10,7 +10,7 @@
 const IN_FLIGHT = 4;
 /** Files up to this size share a request. */
 const SMALL = 2 ** 21;
-const BATCH_BYTES = 2 ** 24;
+const BATCH_BYTES = 2 ** 23;
 const BATCH_FILES = 100;
 /** The server reads files that it has already as a whole, too, to know their digests. */
 const SMALL_IN_GIRDER = 2 ** 26;
