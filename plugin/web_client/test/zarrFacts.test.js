@@ -43,7 +43,17 @@ test('what an image lacks is left out', () => {
 });
 
 test('snippets name the file as shells and Python need it', () => {
-    const [, curl, python] = snippetsOf({ api: 'http://h/api/v1', itemId: 'i', fileId: 'f', name: "it's.zarr.zip" });
+    const [, curl, python] = snippetsOf({ api: 'http://h/api/v1', itemId: 'i', fileId: 'f', name: "it's.zarr.zip", level: '0' });
     assert.match(curl.text, /-o 'it'\\''s\.zarr\.zip' http:\/\/h\/api\/v1\/file\/f\/download$/);
     assert.match(python.text, /ZipStore\('it\\'s\.zarr\.zip', mode='r'\)/);
+    assert.match(python.text, /group\['0'\]\.shape/);
+});
+
+test('the snippet opens what the file has: a field of a plate, one array, a database', () => {
+    const python = (name, level) => snippetsOf({ api: 'a', itemId: 'i', fileId: 'f', name, level })[2].text;
+    assert.match(python('plate.zarr.zip', 'A/1/0/0'), /print\(group\['A\/1\/0\/0'\]\.shape\)$/);
+    assert.match(python('array.zip', ''), /zarr\.open_array\(zarr\.storage\.ZipStore/);
+    const database = python('image.db', '0');
+    assert.match(database, /import girder_zarr\.image\n/);
+    assert.doesNotMatch(database, /import zarr\n/);
 });

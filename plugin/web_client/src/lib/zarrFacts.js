@@ -65,13 +65,20 @@ function codecName({ name, id, configuration, cname }) {
 /**
  * How the file is got and opened outside of Girder.
  *
- * @param {{api: string, itemId: string, fileId: string, name: string}} where
+ * @param {{api: string, itemId: string, fileId: string, name: string, level: string}} where `level`: the path of an array
+ *     in the file, such as that of a field of a plate; empty where the file is one array.
  * @returns {{title: string, text: string}[]}
  */
-function snippetsOf({ api, itemId, fileId, name }) {
-    const opened = /\.zip$|\.ozx$/i.test(name)
-        ? `group = zarr.open_group(zarr.storage.ZipStore(${quoted(name)}, mode='r'), mode='r')`
-        : `group = zarr.open_group(${quoted(name)}, mode='r')`;
+function snippetsOf({ api, itemId, fileId, name, level }) {
+    const store = /\.zip$|\.ozx$/i.test(name) ? `zarr.storage.ZipStore(${quoted(name)}, mode='r')` : quoted(name);
+    const isDatabase = /\.db$|\.sqlite$/i.test(name);
+    // zarr has no store for SQLite.
+    const opening = isDatabase
+        ? ['import girder_zarr.image', `image = girder_zarr.image.open(${quoted(name)})`, 'print(image.getMetadata())']
+        : level
+            ? ['import zarr', `group = zarr.open_group(${store}, mode='r')`, `print(group[${quoted(level)}].shape)`]
+            : ['import zarr', `array = zarr.open_array(${store}, mode='r')`, 'print(array.shape)'];
+    const [library, ...lines] = opening;
     return [
         { title: 'Address of the tiles', text: `${api}/item/${itemId}/tiles` },
         {
@@ -81,9 +88,8 @@ function snippetsOf({ api, itemId, fileId, name }) {
         {
             title: 'Python',
             text: [
-                'import girder_client', 'import zarr', '', `client = girder_client.GirderClient(apiUrl=${quoted(api)})`,
-                'client.authenticate(interactive=True)', `client.downloadFile(${quoted(fileId)}, ${quoted(name)})`, opened,
-                "print(group['0'].shape)"
+                'import girder_client', library, '', `client = girder_client.GirderClient(apiUrl=${quoted(api)})`,
+                'client.authenticate(interactive=True)', `client.downloadFile(${quoted(fileId)}, ${quoted(name)})`, ...lines
             ].join('\n')
         }
     ];

@@ -77,7 +77,7 @@ function ZarrPanel({ itemId, fileId }) {
                 : null}
             {PLATES.includes(found.kind) && found.seriesCount > 1 ? <Damage itemId={itemId} known={problems} /> : null}
             {found.schemas ? <p class="g-zarr-hint">{found.schemas}</p> : null}
-            {snippetsOf({ api, itemId, fileId, name }).map((snippet) => <Snippet key={snippet.title} {...snippet} />)}
+            {snippetsOf({ api, itemId, fileId, name, level: ((found.levels || [])[0] || { path: '0' }).path }).map((snippet) => <Snippet key={snippet.title} {...snippet} />)}
         </div>
     );
 }
