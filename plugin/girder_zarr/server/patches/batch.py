@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from girder.exceptions import AccessException, GirderException, ValidationException
 
 from girder_zarr.errors import GirderZarrError
-from girder_zarr.server.common.database import in_parts
 from girder_zarr.server.common.names import Document
 from girder_zarr.server.sessions.model import StitchSession
 
@@ -98,11 +97,7 @@ def _sort(
     :returns: at last the documents of pages that are there already, by the digest of their file.
     """
     keys = [entry.new.key for entry in entries]
-    there = {
-        document['key']: document
-        for some in in_parts(keys)
-        for document in StitchPatch().find({'sessionId': session['_id'], 'key': {'$in': some}})
-    }
+    there = {document['key']: document for document in StitchPatch().list_named(session['_id'], keys)}
     holders: dict[str, Document] = {}
     for document in there.values():
         if document['stored']:

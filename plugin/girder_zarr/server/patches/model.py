@@ -143,6 +143,11 @@ class StitchPatch(KeyedModel):
             ends.update(behind[rank] for rank in (limit // 8, limit) if rank < len(behind))
         return sorted(ends)
 
+    def list_named(self, session_id: ObjectId, keys: Iterable[str]) -> Iterator[Document]:
+        """Yield the documents of some keys of a session, in no order; a few keys are asked for at a time."""
+        for some in in_parts(keys):
+            yield from self.find({'sessionId': session_id, 'key': {'$in': some}})
+
     def compare(self, session: Document, asked: Mapping[str, str | None]) -> Document:
         """Return which of the asked keys are missing, and which have another digest than the one given."""
         there = self._digests(session, list(asked))

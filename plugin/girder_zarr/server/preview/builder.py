@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from girder_zarr.common.cache import LRU, Uncached
-from girder_zarr.server.common.database import in_parts
 from girder_zarr.server.patches import hooks
 from girder_zarr.server.patches.document import source_of, to_patch
 from girder_zarr.server.patches.model import StitchPatch
@@ -248,11 +247,8 @@ def forget_removed(session_id: ObjectId, patches: Sequence[Patch]) -> None:
 
     A patch is removed before its overviews are; one removed before these were stored is found here.
     """
-    there = {
-        document['key']: source_of(document)
-        for keys in in_parts(patch.key for patch in patches)
-        for document in StitchPatch().find({'sessionId': session_id, 'key': {'$in': keys}})
-    }
+    current = StitchPatch().list_named(session_id, (patch.key for patch in patches))
+    there = {document['key']: source_of(document) for document in current}
     for patch in patches:
         if there.get(patch.key) != patch.source:
             forget(patch.source)

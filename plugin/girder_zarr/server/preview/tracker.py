@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from girder_zarr.common.cache import LRU
 from girder_zarr.errors import LimitExceededError, NotFoundError
-from girder_zarr.server.common.database import in_parts
 from girder_zarr.server.patches import hooks
 from girder_zarr.server.patches.document import to_patch
 from girder_zarr.server.patches.locking import is_locked, is_stale
@@ -130,9 +129,7 @@ class SessionPreview:
             documents = list(StitchPatch().find(locked))
         now_locked = {document['key'] for document in documents}
         released = [key for key in self._locked if key not in now_locked]
-        if released:
-            for some in in_parts(released):
-                documents += StitchPatch().find({'sessionId': self._id, 'key': {'$in': some}})
+        documents += StitchPatch().list_named(self._id, released)
         documents += StitchPatch().find(recent)
         if self._detect_masks(session, documents):
             return self._reload(session)
