@@ -51,6 +51,35 @@ def test_patches_appear_as_they_arrive(page, stack, client, folder):
     assert page.locator('.g-stitch-preview-coverage').inner_text() == '3 of 4 patches, 1 hole'
 
 
+def test_patches_that_wait_for_their_overviews_are_hatched_and_follow_by_themselves(
+    page, stack, client, folder
+):
+    side = 2048
+    picture = np.tile(read_picture('ihc.png'), (8, 8, 1))
+    session = client.create(folder, 'pouring')['_id']
+    for row, column in np.ndindex(2, 2):
+        y, x = row * side, column * side
+        client.put_patch(session, f'{row}-{column}', picture[y : y + side, x : x + side], x, y)
+    waiting = {'1-1'}
+
+    def say_that_some_wait(route):
+        answer = route.fetch()
+        metadata = answer.json()
+        metadata['stitchSession'].update(waiting=len(waiting), waitingKeys=list(waiting))
+        route.fulfill(response=answer, json=metadata)
+
+    page.route('**/tiles?partial=true', say_that_some_wait)
+    viewer = open_preview(page, stack, folder, session)
+    expected = picture.copy()
+    expected[side:, side:] = HATCHED
+    wait_for_picture(viewer, expected)
+    assert page.locator('.g-stitch-preview-coverage').inner_text() == '100 % covered, 1 not shown yet'
+    waiting.clear()
+    wait_for_picture(viewer, picture)
+    assert page.locator('.g-stitch-preview-coverage').inner_text() == '100 % covered'
+    assert page.locator('.g-stitch-preview-image[data-shown]').count() == 1
+
+
 def test_an_image_that_grows_to_the_left_keeps_its_place(page, stack, client, folder):
     picture = read_picture('ihc.png')
     session = client.create(folder, 'to the left')['_id']

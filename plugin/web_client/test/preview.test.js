@@ -20,6 +20,8 @@ test('what is not covered is never rounded away', () => {
     assert.equal(coverageText({ covered: 1, holes: [] }, session), '100 % covered');
     assert.equal(coverageText({ covered: 0.25, holes: Array(50) }, session), '25 % covered, 50 or more holes');
     assert.equal(coverageText(null, session), '');
+    assert.equal(coverageText({ covered: 1, holes: [] }, session, 0), '100 % covered');
+    assert.equal(coverageText({ covered: 1, holes: [{}] }, session, 40), '100 % covered, 1 hole, 40 not shown yet');
 });
 
 test('while patches are to come they are counted in place of percent', () => {

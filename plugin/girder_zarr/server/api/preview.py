@@ -24,6 +24,7 @@ from girder_zarr.server.http_input.tile_params import (
     ENCODINGS,
     FRAME,
     INDEX,
+    PARTIAL,
     REGION,
     REGION_NAMES,
     SOURCE,
@@ -102,13 +103,21 @@ class PreviewRoutes:
         return tracker.state_of(session, tracker.MAX_ANONYMOUS_PATCHES if user is None else None)
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
-    @autoDescribeRoute(describe('Get large image metadata of what has arrived so far.'))
+    @autoDescribeRoute(
+        describe('Get large image metadata of what has arrived so far.').param(
+            'partial',
+            'Name the patches that tiles with "partial" leave out.',
+            required=False,
+            dataType='boolean',
+            default=False,
+        )
+    )
     @answers_errors
-    def getTilesInfo(self, id: str) -> Any:  # noqa: A002 - Girder's name for it
+    def getTilesInfo(self, id: str, partial: bool) -> Any:  # noqa: A002 - Girder's name for it
         """Return the metadata."""
         state = self._state(id)
         setResponseHeader('Cache-Control', 'private, no-store')
-        return state.source().getMetadata()
+        return (tracker.partial_state(state) if partial else state).source().getMetadata()
 
     @access.public(scope=TokenScope.DATA_READ)
     @autoDescribeRoute(describe('Get how much of the image has arrived, and where the holes are.'))
@@ -146,7 +155,11 @@ class PreviewRoutes:
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
     @describeRoute(
         describe_picture('Get a tile of what has arrived so far.')
-        .notes('Other parameters are those of the tiles of items: encoding, jpegQuality, style, frame ...')
+        .notes(
+            'Other parameters are those of the tiles of items: encoding, jpegQuality, style, frame ...; and '
+            'partial (true or false, as of all pictures here): leave out patches whose overviews are still '
+            'being made, rather than wait for them.'
+        )
         .param('z', 'The layer of the tile; 0 is the most zoomed-out.', paramType='path')
         .param('x', 'The column of the tile.', paramType='path')
         .param('y', 'The row of the tile.', paramType='path')
@@ -157,7 +170,8 @@ class PreviewRoutes:
         """Return a tile."""
         state = self._state(id)
         place = read_parameters({'z': z, 'x': x, 'y': y}, dict.fromkeys('zxy', INDEX))
-        options = read_parameters(params, {**SOURCE, **FRAME})
+        options = read_parameters(params, {**SOURCE, **FRAME, **PARTIAL})
+        state = _pictured(state, options)
         frame = {'frame': options.pop('frame')} if 'frame' in options else {}
 
         def make() -> Any:
@@ -192,7 +206,8 @@ class PreviewRoutes:
     def getTilesRegion(self, id: str, params: Document) -> Any:  # noqa: A002
         """Return a region."""
         state = self._state(id)
-        values = read_parameters(params, {**SOURCE, **FRAME, **REGION})
+        values = read_parameters(params, {**SOURCE, **FRAME, **REGION, **PARTIAL})
+        state = _pictured(state, values)
         options = {name: values.pop(name) for name in SOURCE if name in values}
         arguments: Document = {}
         for name, value in values.items():
@@ -221,7 +236,8 @@ class PreviewRoutes:
     def getTilesThumbnail(self, id: str, params: Document) -> Any:  # noqa: A002
         """Return a thumbnail."""
         state = self._state(id)
-        values = read_parameters(params, {**SOURCE, **FRAME, **THUMBNAIL})
+        values = read_parameters(params, {**SOURCE, **FRAME, **THUMBNAIL, **PARTIAL})
+        state = _pictured(state, values)
         options = {name: values.pop(name) for name in SOURCE if name in values}
         if 'width' not in values and 'height' not in values:
             values.update(width=_THUMBNAIL, height=_THUMBNAIL)
@@ -232,6 +248,14 @@ class PreviewRoutes:
             return source.getThumbnail(**values)
 
         return _picture(state, ['thumbnail', values, options], make)
+
+
+def _pictured(state: session_source.SessionState, values: Document) -> session_source.SessionState:
+    """Take ``partial`` out of the parameters of a picture, and return the state that it is made of."""
+    if values.pop('partial', False):
+        return tracker.partial_state(state)
+    tracker.hurry()
+    return state
 
 
 def _check_frame(source: session_source.PreviewTileSource, arguments: Document) -> None:

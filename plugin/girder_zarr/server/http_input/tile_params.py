@@ -92,6 +92,8 @@ SOURCE: dict[str, Parameter] = {
     'style': Parameter(_read_style, 'a style of large_image, a JSON object'),
 }
 FRAME: dict[str, Parameter] = {'frame': INDEX}
+#: Of sessions, whose patches still arrive.
+PARTIAL: dict[str, Parameter] = {'partial': _BOOLEAN}
 THUMBNAIL: dict[str, Parameter] = {'width': _SIDE, 'height': _SIDE, 'fill': _COLOR}
 REGION: dict[str, Parameter] = {
     **dict.fromkeys(('left', 'top', 'right', 'bottom', 'regionWidth', 'regionHeight'), _NUMBER),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import queue
@@ -24,7 +23,7 @@ from girder_zarr.stitch.preview.prepare import Preparer
 from .overview_store import PatchOverview, forget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bson import ObjectId
 
@@ -72,6 +71,8 @@ class OverviewBuilder:
         self._boosted = threading.Event()
         self._arrived = self._viewed = self._compose_from = float('-inf')
         self._changed: set[ObjectId] = set()
+        #: By session, the keys of the patches that are queued or being built, by their sources.
+        self._waiting: dict[ObjectId, dict[str, str]] = {}
         #: Composes the coarse blocks of a session's preview; set by `tracker`, which imports this module.
         self.compose: Callable[[ObjectId], None] | None = None
 
@@ -81,9 +82,31 @@ class OverviewBuilder:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name='stitch overviews', daemon=True)
                 self._thread.start()
+            self._waiting.setdefault(session_id, {})[patch.source] = patch.key
         self._arrived = time.monotonic()
-        with contextlib.suppress(queue.Full):
+        try:
             self._queue.put_nowait((session_id, patch))
+        except queue.Full:
+            self._no_longer_waiting([(session_id, patch)])
+
+    def waiting_of(self, session_id: ObjectId) -> list[str]:
+        """Return the keys of a session's patches that are queued or being built, in the order of arrival."""
+        with self._lock:
+            return list(self._waiting.get(session_id, {}).values())
+
+    def waiting_among(self, session_id: ObjectId, patches: Sequence[Patch]) -> set[str]:
+        """Return the keys of those of some patches of a session that are queued or being built."""
+        with self._lock:
+            waiting = self._waiting.get(session_id, {})
+            return {patch.key for patch in patches if patch.source in waiting}
+
+    def _no_longer_waiting(self, tasks: Iterable[tuple[ObjectId, Patch] | None]) -> None:
+        with self._lock:
+            for session_id, patch in filter(None, tasks):
+                waiting = self._waiting.get(session_id, {})
+                waiting.pop(patch.source, None)
+                if not waiting:
+                    self._waiting.pop(session_id, None)
 
     def boost(self) -> None:
         """Work at full speed for a while: a preview was requested."""
@@ -111,6 +134,7 @@ class OverviewBuilder:
             try:
                 self._handle(tasks)
             finally:
+                self._no_longer_waiting(tasks)
                 for _ in tasks:
                     self._queue.task_done()
 
@@ -143,7 +167,9 @@ class OverviewBuilder:
         except Exception as error:  # noqa: BLE001 - they are built when a preview needs them
             logger.info('No overviews of session %s were stored: %s', session_id, error)
         self._changed.add(session_id)
-        if (self._held or self._queue.qsize()) and time.monotonic() > self._compose_from:
+        # With many still to be built, composing would build them at once.
+        left = len(self._held) + self._queue.qsize()
+        if 0 < left <= BATCH_PATCHES and time.monotonic() > self._compose_from:
             self._compose()
 
     def _timeout(self) -> float | None:
@@ -177,6 +203,7 @@ class OverviewBuilder:
                     build_and_store(session_id, preparer.shown(patch), preparer, reader.rows)
                 except Exception as error:  # noqa: BLE001 - it is built when a preview needs it
                     logger.info('No overview of patch %s was stored: %s', patch.key, error)
+                self._no_longer_waiting([(session_id, patch)])
                 self._throttle(time.monotonic() - begun)
         finally:
             forget_removed(session_id, patches)

@@ -11,6 +11,8 @@ from girder_zarr.server.sessions.model import bounds_of
 from girder_zarr.stitch.preview.patch_coverage import cover
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from girder_zarr.image.series.series import Series
     from girder_zarr.server.common.names import Document
     from girder_zarr.stitch.preview.image import PreviewImage
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 #: How many tile sources are cached for one state of a session. They differ in encoding and style, of which a
 #: viewer uses one or two; each is small beside the blocks that they share.
 MAX_SOURCES = 8
+#: How many of the patches that are not shown yet are named.
+MAX_WAITING_KEYS = 2000
 
 
 class PreviewTileSource(ZarrFileTileSource):
@@ -50,14 +54,22 @@ class SessionState:
     """A session as it was at some revision, and its tile sources.
 
     :param etag: names what is shown, in any process; None while a patch is about to change.
+    :param waiting: None, or the keys of patches that its pictures may leave out.
     """
 
-    def __init__(self, session: Document, image: PreviewImage, etag: str | None) -> None:
+    def __init__(
+        self, session: Document, image: PreviewImage, etag: str | None, waiting: Sequence[str] | None = None
+    ) -> None:
         self.session = session
         self.image = image
         self.etag = etag
-        self.series: Series = image.series(session['name'])
+        self.waiting = waiting
+        self.series: Series = image.series(session['name'], partial=waiting is not None)
         self._sources: LRU[str, PreviewTileSource] = LRU(max_items=MAX_SOURCES)
+
+    def without(self, waiting: Sequence[str]) -> SessionState:
+        """Return the same state for pictures without those patches that still wait for their overviews."""
+        return SessionState(self.session, self.image, None, waiting)
 
     def source(self, **options: Any) -> PreviewTileSource:
         """Return a tile source; ``options`` are those of large_image."""
@@ -83,10 +95,13 @@ class SessionState:
     def describe(self) -> Document:
         """Return the session's part of the metadata."""
         top, left = self.series.levels[0].origin  # type: ignore[attr-defined]
+        waiting = self.waiting or ()
         return {
             'revision': self.session['revision'],
             'patches': len(self.image),
             'origin': {'x': left, 'y': top},
             'bounds': bounds_of(self.session),
             'problems': self.image.problems,
+            'waiting': len(waiting),
+            'waitingKeys': list(waiting[:MAX_WAITING_KEYS]),
         }

@@ -7,6 +7,7 @@ since the one before. See `patches/model.py` for the order in which a change of 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 import time
@@ -87,6 +88,7 @@ class SessionPreview:
             lambda patches, level: _overviews(self._id, preparer, patches, level),
             SessionBlocks(self._id),
             lambda patch: None if preparer.cache_key(patch) else _bands,
+            functools.partial(overview_builder.waiting_among, self._id),
         )
         self._preparer = preparer
         self.image = PreviewImage((self._id, preparer.fingerprint), spec_of(session), sources, _blocks)
@@ -236,6 +238,8 @@ _previews: LRU[ObjectId, SessionPreview] = LRU(max_items=MAX_SESSIONS)
 def state_of(session: Document, most_patches: int | None = None) -> SessionState:
     """Return a session as it is now.
 
+    Who makes pictures of all patches calls :func:`hurry` as well.
+
     :param session: as just read from the database.
     :param most_patches: refuse to read more than so many where this process has not read them already.
     :raises NotFoundError: it has no patches. :raises LimitExceededError: it has more than that.
@@ -247,8 +251,22 @@ def state_of(session: Document, most_patches: int | None = None) -> SessionState
             'while they arrive.'
         )
         raise LimitExceededError(msg)
-    overview_builder.boost()
     return _preview_of(session).state(session)
+
+
+def hurry() -> None:
+    """Build overviews at full speed for a while: somebody waits for pictures of all patches."""
+    overview_builder.boost()
+
+
+def partial_state(state: SessionState) -> SessionState:
+    """Return a state whose pictures leave out the patches whose overviews this process has still to make.
+
+    It names those in its description. Its pictures are not those of its revision, and have no ETag. So
+    looking at an image that grows does not slow down those who send its patches.
+    """
+    waiting = overview_builder.waiting_of(state.session['_id'])
+    return state.without(waiting) if waiting else state
 
 
 def compose(session_id: ObjectId) -> None:

@@ -12,7 +12,7 @@ from girder_zarr.image.serve.zmetadata import KEY as ZMETADATA
 from girder_zarr.image.serve.zmetadata import consolidated
 from girder_zarr.image.virtual.series_tree import SeriesTree
 from girder_zarr.image.virtual.served_form import ServedForm, split_form
-from girder_zarr.server.preview.tracker import state_of
+from girder_zarr.server.preview.tracker import hurry, state_of
 from girder_zarr.server.sessions.model import StitchSession
 from girder_zarr.server.sessions.states import COMPLETE
 
@@ -97,6 +97,7 @@ class SessionTree:
         self._tree = None
         try:
             state = None if session is None else state_of(session, self._most_patches)
+            hurry()
         except NotFoundError:  # there are no patches
             state = None
         if state is None:

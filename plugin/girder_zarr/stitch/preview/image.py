@@ -14,6 +14,7 @@ were given: registration needs all of them.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import math
@@ -42,7 +43,7 @@ from .preview_blocks import BlockCache, Made, Sources
 from .preview_level import PreviewLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 
     from girder_zarr.stitch.spec.model import StitchSpec
 
@@ -155,12 +156,13 @@ class PreviewImage:
 
     # Reading
 
-    def series(self, name: str | None = None) -> Series:
+    def series(self, name: str | None = None, *, partial: bool = False) -> Series:
         """Return the image as it is now, with all its levels.
 
         Its size stays; within it, its levels also show patches that arrive later.
 
         :param name: of the image, for its metadata.
+        :param partial: as for :meth:`read`.
         :raises InvalidInputError: there is no patch.
         :raises ConflictError: patches differ in dtype or bands.
         """
@@ -168,9 +170,10 @@ class PreviewImage:
         spec = output_spec(plan, name)
         levels, described = [], []
         base = spec.multiscale.levels[0]
+        read = functools.partial(self.read, partial=partial)
         for number in range(count_levels(plan.size)):
             height, width = (-(-side >> number) for side in plan.size)
-            levels.append(PreviewLevel(self.read, plan, number, (*plan.shape[:-2], height, width)))
+            levels.append(PreviewLevel(read, plan, number, (*plan.shape[:-2], height, width)))
             factors = [1] * (len(plan.shape) - 2) + [2**number] * 2
             scale = tuple(size * factor for size, factor in zip(base.scale, factors, strict=True))
             shift = tuple(
@@ -208,7 +211,16 @@ class PreviewImage:
         ]
         return Plan(corners, replace(self.spec, crop=crop))
 
-    def read(self, level: int, frame: Frame, top: int, left: int, shape: tuple[int, int, int]) -> np.ndarray:
+    def read(
+        self,
+        level: int,
+        frame: Frame,
+        top: int,
+        left: int,
+        shape: tuple[int, int, int],
+        *,
+        partial: bool = False,
+    ) -> np.ndarray:
         """Return a part of one frame as ``(bands, y, x)`` in the dtype of the patches.
 
         :param level: 0 is the full resolution, each further level half of it.
@@ -216,13 +228,15 @@ class PreviewImage:
         :param top: the first row, in pixels of the level, counted from position 0; may be negative.
         :param left: the first column, likewise.
         :param shape: ``(bands, y, x)`` of the part.
+        :param partial: leave out patches that `Sources.waiting` names, where overviews are what is shown.
         """
         _, height, width = shape
+        block_of = self._partial_block if partial else self._block
         out: np.ndarray | None = None
         rows = range(top // BLOCK, -(-(top + height) // BLOCK))
         columns = range(left // BLOCK, -(-(left + width) // BLOCK))
         for row, column in itertools.product(rows, columns):
-            block, _ = self._block((level, frame, row, column))
+            block, _ = block_of((level, frame, row, column))
             if block is None:
                 continue
             if out is None:
@@ -254,7 +268,10 @@ class PreviewImage:
             stored = self._sources.blocks.load(key, wanted) if self._sources.blocks and wanted else None
             if stored is not None:
                 return Made(stored, whole=True)
-            block, whole = self._from_below(key) if key[0] > patch_overview.MAX_LEVEL else self._blend(key)
+            if key[0] > patch_overview.MAX_LEVEL:
+                block, whole = self._from_below(key, self._block)
+            else:
+                block, whole = self._blend(key)
             made, fingerprint = Made(block, whole), wanted
             return made if whole and block is not None else Uncached(made)
 
@@ -263,6 +280,24 @@ class PreviewImage:
         if made is not None and made.block is not None and fingerprint is not None:
             self._store(key, fingerprint, made)
         return found.block, found.whole
+
+    def _partial_block(self, key: BlockKey) -> tuple[np.ndarray | None, bool]:
+        """Return a block without the patches that wait for their overviews, and whether that is all of it.
+
+        What is not all of it is neither cached nor stored: it is out of date with the next overview.
+        """
+        cached = self._cache.get((self._cached_as, *key))
+        if cached is not None:
+            return cached.block, cached.whole
+        if key[0] > patch_overview.MAX_LEVEL and not self._index.is_empty(key):
+            block, whole = self._from_below(key, self._partial_block)
+            return self._block(key) if whole else (block, False)
+        if key[0] in patch_overview.LEVELS:
+            with self._lock:
+                patches = self._index.touching(key)
+            if left_out := self._sources.waiting(patches):
+                return self._blend(key, left_out)
+        return self._block(key)
 
     def _store(self, key: BlockKey, fingerprint: str, made: Made) -> None:
         """Store a block, unless patches that touch it came or went while it was made."""
@@ -288,13 +323,15 @@ class PreviewImage:
             for key in blocks:
                 self._block(key)
 
-    def _from_below(self, key: BlockKey) -> tuple[np.ndarray | None, bool]:
+    def _from_below(
+        self, key: BlockKey, block_of: Callable[[BlockKey], tuple[np.ndarray | None, bool]]
+    ) -> tuple[np.ndarray | None, bool]:
         level, frame, row, column = key
         out: np.ndarray | None = None
         whole = True
         half = BLOCK // 2
         for y, x in itertools.product((0, 1), (0, 1)):
-            block, complete = self._block((level - 1, frame, 2 * row + y, 2 * column + x))
+            block, complete = block_of((level - 1, frame, 2 * row + y, 2 * column + x))
             whole = whole and complete
             if block is None:
                 continue
@@ -303,13 +340,16 @@ class PreviewImage:
             out[:, y * half : (y + 1) * half, x * half : (x + 1) * half] = _halved(block)
         return out, whole
 
-    def _blend(self, key: BlockKey) -> tuple[np.ndarray | None, bool]:
-        """Make a block: of level 2 or 3 from overviews, of a lower level from the patches themselves."""
+    def _blend(self, key: BlockKey, left_out: Collection[str] = ()) -> tuple[np.ndarray | None, bool]:
+        """Make a block: of level 2 or 3 from overviews, of a lower level from the patches themselves.
+
+        :param left_out: the keys of patches that are not shown.
+        """
         level, frame, row, column = key
         with self._lock:
-            patches = self._index.touching(key)
+            patches = [patch for patch in self._index.touching(key) if patch.key not in left_out]
         if not patches:
-            return None, True
+            return None, not left_out
         reduced = level in patch_overview.LEVELS
         if reduced:
             found = self._sources.overviews(patches, level)
@@ -339,11 +379,11 @@ class PreviewImage:
             self._record_problems({patch.key: str(error) for patch in shown if patch.key not in found})
             return None, False
         if block is None:
-            return None, not wrong
+            return None, not wrong and not left_out
         planes = block.reshape(plan.bands, side, side)
         for _ in range(0 if reduced else level):
             planes = _halved(planes)
-        return planes, not wrong
+        return planes, not wrong and not left_out
 
     def _record_problems(self, wrong: Mapping[str, str]) -> None:
         if not wrong:

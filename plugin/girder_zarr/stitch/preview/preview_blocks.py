@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from girder_zarr.common.cache import LRU
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import numpy as np
 
@@ -63,6 +63,8 @@ class Sources:
     :param overviews: returns, by key, the overviews of some patches for a level of `patch_overview.LEVELS`,
         or the sentence that says why there is none.
     :param blocks: the stored blocks of coarse levels, or None if none are stored.
+    :param waiting: returns the keys of those of some patches whose overviews somebody is going to make; asked
+        for pictures that need not show all patches.
     :param bands: returns what reads parts of a large patch as ``pixels`` gives it, or None: it is read whole.
     """
 
@@ -70,3 +72,4 @@ class Sources:
     overviews: Callable[[Sequence[Patch], int], Mapping[str, np.ndarray | str]]
     blocks: BlockStore | None = None
     bands: Callable[[Patch], RowBands | None] = lambda _patch: None
+    waiting: Callable[[Sequence[Patch]], Collection[str]] = lambda _patches: ()

@@ -90,7 +90,9 @@ class LiveViewer {
             this.viewer = viewer;
             this.bind(viewer);
         }
-        this.element.dataset.shown = viewer.shown.stitchSession.revision;
+        if (!viewer.shown.stitchSession.waiting) {
+            this.element.dataset.shown = viewer.shown.stitchSession.revision;
+        }
         if (this.waiting) {
             this.show(...this.waiting);
         }

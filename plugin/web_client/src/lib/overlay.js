@@ -5,13 +5,17 @@ const HATCH = 10;
 const LABEL_WIDTH = 80;
 const LABEL_HEIGHT = 16;
 const OUTLINE = '#0b57d0';
+/** From this level on (0 is the full resolution) pictures are made of overviews, for which patches may wait. */
+const OVERVIEW_LEVEL = 2;
 
 /**
  * @typedef {Object} Shown what is drawn.
  * @property {{x: number, y: number, width: number, height: number}} image in its own pixels, from 0.
+ * @property {number} levels of the image.
  * @property {import('./layout.js').Place[]} patches of the plane that is looked at, in pixels of the image.
  * @property {boolean} outlines
  * @property {boolean} holes whether what no patch covers is hatched.
+ * @property {Set<string>} waiting keys of patches that coarse levels do not show yet.
  * @property {?string} selected key.
  */
 
@@ -68,7 +72,12 @@ class Overlay {
             context.rect(...boxOf(shown.image));
             context.clip();
             hatch(context, width, height);
-            boxes.forEach((box) => context.clearRect(...box));
+            const isCoarse = shown.levels - 1 - Math.round(map.zoom()) >= OVERVIEW_LEVEL;
+            boxes.forEach((box, at) => {
+                if (!isCoarse || !shown.waiting.has(shown.patches[at].key)) {
+                    context.clearRect(...box);
+                }
+            });
             context.restore();
         }
         if (shown.outlines) {

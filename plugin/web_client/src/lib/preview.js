@@ -12,8 +12,10 @@ function boundsText(session) {
 /**
  * How much of the image has arrived. Whole percent are not rounded up to 100 while something is missing, and where it is
  * known how many patches there will be, they count: what has come may be covered wholly and still be half of the image.
+ *
+ * @param {number} [waiting] how many patches have arrived and are not in the picture yet.
  */
-function coverageText(coverage, session) {
+function coverageText(coverage, session, waiting = 0) {
     if (!coverage) {
         return '';
     }
@@ -23,7 +25,7 @@ function coverageText(coverage, session) {
     const count = holes.length >= 50 ? '50 or more' : holes.length;
     const noun = holes.length === 1 ? 'hole' : 'holes';
     const arrived = isIncomplete(session) ? patchesText(session) : `${shown} % covered`;
-    return arrived + (holes.length ? `, ${count} ${noun}` : '');
+    return arrived + (holes.length ? `, ${count} ${noun}` : '') + (waiting ? `, ${waiting} not shown yet` : '');
 }
 
 /** A time in seconds, or nothing where it is not known. */

@@ -118,10 +118,10 @@ class SessionStore {
         };
     }
 
-    /** An event says that a session has changed. */
-    noticed(session) {
+    /** An event says that a session has changed; ask for it after some milliseconds. */
+    noticed(session, wait = AFTER_EVENT) {
         if ([...this.watched.values()].some((watched) => watched.concerns(session))) {
-            this.askSoon(AFTER_EVENT);
+            this.askSoon(wait);
         }
     }
 

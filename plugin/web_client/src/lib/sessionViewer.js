@@ -33,9 +33,10 @@ function define() {
         },
 
         _getTileUrl: function (level, x, y) {
-            const { revision } = this.shown.stitchSession;
+            const { revision, waiting } = this.shown.stitchSession;
             return `${getApiRoot()}/stitch_session/${this.sessionId}/tiles/fzxy/${this.frame}/${level}/${x}/${y}` +
-                `?revision=${revision}${this.look ? `&style=${encodeURIComponent(JSON.stringify(this.look))}` : ''}`;
+                // What waited for its overview is shown by another address later, though nothing else has changed.
+                `?partial=true&revision=${revision}&_=${waiting}${this.look ? `&style=${encodeURIComponent(JSON.stringify(this.look))}` : ''}`;
         },
 
         /** Show another state of the same size: its tiles replace those before when they are there. */

@@ -7,6 +7,9 @@ import store from './store.js';
 import { tarOf } from './tar.js';
 import { UploadQueue } from './uploadQueue.js';
 
+/** The session is asked for once in so many milliseconds while patches are sent. */
+const WHILE_SENDING = 1000;
+
 /** @type {Map<string, UploadQueue>} */
 const queues = new Map();
 
@@ -57,7 +60,7 @@ function startUpload(sessionId, tasks, options) {
     queue.listen(() => {
         if (queue.counts.stored > seen) {
             seen = queue.counts.stored;
-            store.noticed({ _id: sessionId });
+            store.noticed({ _id: sessionId }, WHILE_SENDING);
         }
         if (queue.isDone) {
             store.changed();

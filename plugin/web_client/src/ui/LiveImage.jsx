@@ -19,7 +19,8 @@ const FEW_PATCHES = 2000;
 /** Between two states of the image: milliseconds at least, and in parts of what one takes, with its tiles. */
 const SHORTEST_PAUSE = 1000;
 const PAUSES = 4;
-/** The same while this page sends patches itself, which the server is to have time for. */
+/** The same while this page sends patches itself, which the server and this machine are to have time for. */
+const SHORTEST_PAUSE_OF_UPLOAD = 2500;
 const PAUSES_OF_UPLOAD = 9;
 
 /** Patches of a list as places in pixels of the image. */
@@ -43,8 +44,9 @@ function useImage(session, wantsPatches, looking) {
     const [again, askAgain] = useReducer((count) => count + 1, 0);
     const known = image && image.revision;
     const hasPatches = image && image.patches !== null;
+    const isWaiting = image !== null && image.metadata.stitchSession.waiting > 0;
     useEffect(() => {
-        const isCurrent = known === session.revision && (hasPatches || !wantsPatches);
+        const isCurrent = known === session.revision && (hasPatches || !wantsPatches) && !isWaiting;
         // Who is not signed in is asked to; asking again has the same answer.
         if (!session.counts.patches || isCurrent || isRefused || asking.current) {
             return;
@@ -53,7 +55,7 @@ function useImage(session, wantsPatches, looking) {
         const started = performance.now();
         const base = `stitch_session/${session._id}`;
         Promise.all([
-            get(`${base}/tiles`), get(`${base}/coverage`),
+            get(`${base}/tiles`, { partial: true }), get(`${base}/coverage`),
             wantsPatches ? get(`${base}/patch`, { limit: 0, fields: 'key,position,shape,order' }) : null
         ]).then(([metadata, coverage, patches]) => {
             const { origin, revision } = metadata.stitchSession;
@@ -66,8 +68,10 @@ function useImage(session, wantsPatches, looking) {
         }).catch(setFailure).finally(() => {
             // While patches pour in, looking at them takes no more than a part of what the server can do.
             const upload = uploadOf(session._id);
-            const times = upload && upload.isActive ? PAUSES_OF_UPLOAD : PAUSES;
-            const pause = Math.max(SHORTEST_PAUSE, times * (performance.now() - started + looking.current));
+            const [shortest, times] = upload && upload.isActive
+                ? [SHORTEST_PAUSE_OF_UPLOAD, PAUSES_OF_UPLOAD]
+                : [SHORTEST_PAUSE, PAUSES];
+            const pause = Math.max(shortest, times * (performance.now() - started + looking.current));
             window.setTimeout(() => {
                 asking.current = false;
                 askAgain();
@@ -129,10 +133,11 @@ function LiveImage({ session, canWrite }) {
         if (image) {
             viewer.current.overlay({
                 image: { x: 0, y: 0, width: image.metadata.sizeX, height: image.metadata.sizeY },
-                patches: plane, outlines, holes: image.patches !== null, selected: hit ? hit.key : null
+                levels: image.metadata.levels, patches: plane, outlines, holes: image.patches !== null,
+                waiting: new Set(image.metadata.stitchSession.waitingKeys), selected: hit ? hit.key : null
             });
         }
-    });
+    }, [image, plane, outlines, hit]);
     const origin = image && image.metadata.stitchSession.origin;
     const writeView = useViewInAddress(map, origin || undefined);
     const problems = Object.values((image && image.metadata.stitchSession.problems) || {});
@@ -171,7 +176,7 @@ function LiveImage({ session, canWrite }) {
                 ))}
                 <Check label="Patches" name="outlines" checked={outlines} onInput={setOutlines} />
                 <ViewButtons onCopy={writeView} screen={() => frame.current} />
-                <span class="g-stitch-preview-coverage">{image ? coverageText(image.coverage, session) : ''}</span>
+                <span class="g-stitch-preview-coverage">{image ? coverageText(image.coverage, session, image.metadata.stitchSession.waiting) : ''}</span>
             </div>
             <div
                 ref={element} class="g-stitch-preview-image" role="img"
