@@ -13,11 +13,15 @@ from large_image.exceptions import TileSourceError
 from pymongo.errors import AutoReconnect
 
 from girder_zarr.errors import GirderZarrError
+from girder_zarr.server.jobs import girder_job
 from girder_zarr.server.maintenance import reaper
-from girder_zarr.server.source_runs import look_through
+from girder_zarr.server.source_runs import look_through, source_jobs
+from girder_zarr.server.source_runs.scope import scope_of
 from girder_zarr.server.source_runs.source_change import CHANGING, SourceChange
 from girder_zarr.server.source_runs.source_run import SourceRun
 from support.fake_sources import KEY, make_item, make_source
+
+from .conftest import EARLIER
 
 pytestmark = pytest.mark.plugin('zarr')
 BETA_FIRST = {'beta': {'ab': 'NAMED'}}
@@ -326,13 +330,38 @@ def test_sources_that_fail_are_listed_with_the_reason(runs, images, sources, mon
     assert {one['reason'] for one in runs.items(run, state='failed')} == {reason}
 
 
+@pytest.mark.parametrize('made', [False, True])
+def test_a_run_whose_server_died_before_it_had_a_job_gets_one(runs, images, monkeypatch, made):
+    Setting().set(KEY, BETA_FIRST)
+    create = Job.createJob
+
+    def dying(*args, **kwargs):
+        if made:
+            create(*args, **kwargs)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, 'createJob', dying)
+        with pytest.raises(Killed):
+            source_jobs.begin(runs.admin, 'change', scope_of({}))
+    (stored,) = SourceRun().newest(1)
+    assert (stored['state'], stored['jobId'], runs.sent) == ('running', None, [])
+    SourceRun().collection.update_one({'_id': stored['_id']}, {'$set': {'sent.at': EARLIER}})
+    reaper.scan()
+    job = Job().load(SourceRun().get(stored['_id'])['jobId'], force=True)
+    assert (job['meta']['sourceRunId'], job['userId']) == (str(stored['_id']), runs.admin['_id'])
+    assert runs.sent == [str(stored['_id'])]
+    assert [one['_id'] for one in girder_job.list_open(source_jobs.JOB_TYPE)] == [job['_id']]
+    runs.work()
+    assert runs.get({'_id': str(stored['_id'])})['state'] == 'complete'
+    assert Job().load(job['_id'], force=True)['status'] == JobStatus.SUCCESS
+
+
 def test_the_reaper_sends_again_and_finishes(runs, images, monkeypatch):
     Setting().set(KEY, BETA_FIRST)
     run = runs.begin()
     reaper.scan()
     assert len(runs.sent) == 1
-    from .conftest import EARLIER
-
     stored = SourceRun().get(run['_id'])
     SourceRun().collection.update_one({'_id': stored['_id']}, {'$set': {'sent.at': EARLIER}})
     reaper.scan()

@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from girder.exceptions import RestException
+from girder.models.user import User
 from girder_jobs.constants import JobStatus
 from girder_jobs.models.job import Job
 
@@ -46,19 +47,8 @@ def begin(user: Document, kind: str, scope: Document, of: Document | None = None
     _remove_unsent()
     run = SourceRun().begin(user, kind, scope, installed_sources(), of['_id'] if of else None)
     try:
-        job = Job().createJob(
-            title=_TITLES[kind],
-            type=JOB_TYPE,
-            handler='celery_handler',
-            user=user,
-            otherFields={
-                'celeryTaskId': uuid.uuid4().hex,
-                'module': 'girder_zarr.server.tasks',  # see girder_job.create
-                'meta': {'creator': CREATOR, 'sourceRunId': str(run['_id'])},
-            },
-        )
-        run = SourceRun().change(run['_id'], {'state': RUNNING}, {'jobId': job['_id']}) or run
-        _send(run, job['celeryTaskId'])
+        run = _with_new_job(run, user)
+        _send(run)
     except Exception as error:
         if database.was_lost(error):
             raise  # the reaper sends the message once the database is back
@@ -70,6 +60,25 @@ def begin(user: Document, kind: str, scope: Document, of: Document | None = None
             msg = 'The job could not be started: the queue of the workers cannot be reached.'
             raise RestException(msg, code=503) from error
     return SourceRun().get(run['_id'])
+
+
+def _with_new_job(run: Document, user: Document | None) -> Document:
+    """Make the job of a run that has none; return the run, with the job that it has now."""
+    job = Job().createJob(
+        title=_TITLES[run['kind']],
+        type=JOB_TYPE,
+        handler='celery_handler',
+        user=user,
+        otherFields={
+            'celeryTaskId': uuid.uuid4().hex,
+            'module': 'girder_zarr.server.tasks',  # see girder_job.create
+            'meta': {'creator': CREATOR, 'sourceRunId': str(run['_id'])},
+        },
+    )
+    changed = SourceRun().change(run['_id'], {'state': RUNNING, 'jobId': None}, {'jobId': job['_id']})
+    if changed is None:  # it has ended, or the reaper has taken this server for dead
+        Job().remove(job)
+    return changed or SourceRun().get(run['_id'])
 
 
 def _remove_unsent() -> None:
@@ -121,7 +130,7 @@ def job_changed(event: Any) -> None:
     if meta.get('creator') != CREATOR or job['status'] not in (*girder_job.STOPPED, JobStatus.ERROR):
         return
     run = SourceRun().findOne({'_id': database.object_id(meta['sourceRunId'], 'run')})
-    if run is None or run['state'] != RUNNING:
+    if run is None or run['state'] != RUNNING or run['jobId'] != job['_id']:
         return
     if job['status'] == JobStatus.ERROR:
         SourceRun().fail({**run, 'run': None}, 'The job ended with an error; see its log.')
@@ -146,18 +155,21 @@ def look_after() -> None:
     for run in list(SourceRun().find({'state': RUNNING})):
         if SourceRun().claim_dispatch(run):
             logger.info('Sending the run %s over sources of items again', run['_id'])
-            job = girder_job.load(run['jobId'])
-            _send(run, job['celeryTaskId'] if job is not None else None)
+            # Without a job where the server that began it died before it had made one.
+            user = None if run['jobId'] else User().load(run['userId'], force=True)
+            _send(run if run['jobId'] else _with_new_job(run, user))
     for run in list(SourceRun().find({'run.id': {'$gt': ''}})):
         if run['state'] != RUNNING and not is_held(run):
             finish(run)
     for job in girder_job.list_open(JOB_TYPE):
         found = SourceRun().findOne({'_id': database.object_id(job['meta']['sourceRunId'], 'run')})
-        if found is None:
+        if found is None or found['jobId'] not in (job['_id'], None):
             girder_job.close(job['_id'])
         elif found['state'] != RUNNING and not is_held(found):
             finish(found)
 
 
-def _send(run: Document, task_id: str | None) -> None:
+def _send(run: Document) -> None:
+    job = girder_job.load(run['jobId'])
+    task_id = job['celeryTaskId'] if job is not None else None
     celery_json.send(LOOK_THROUGH, {'runId': str(run['_id'])}, queue=QUEUE, task_id=task_id)
