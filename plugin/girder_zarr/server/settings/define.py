@@ -57,6 +57,15 @@ def check_whole_number(key: str, value: object, least: int, most: int, unit: str
     return value
 
 
+def whole_number(key: str, default: int, least: int, most: int, unit: str) -> Callable[[object], int]:
+    """Return what normalises a number as :func:`check_whole_number` takes it; None and '' are the default."""
+
+    def normalise(value: object) -> int:
+        return default if value is None or value == '' else check_whole_number(key, value, least, most, unit)
+
+    return normalise
+
+
 def describe(value: object) -> str:
     """Return a value for a message, short."""
     if isinstance(value, Mapping):
