@@ -15,7 +15,7 @@ function made(list, answer = () => null, options = {}) {
         wait: async (ms) => {
             server.waits.push(ms);
         },
-        digest: async (file) => `digest of ${file.size}`,
+        digests: async (files) => files.map(({ size }) => `digest of ${size}`),
         missing: async (keys) => {
             server.asked.push(...keys);
             return {
@@ -149,13 +149,8 @@ test('a resumed upload sends what is missing and lists what differs', async () =
 
 test('a file that cannot be read does not stop the others', async () => {
     const { queue } = made(tasks(3));
-    const { digest } = queue.outside;
-    queue.outside.digest = (file) => {
-        if (file === queue.entries[1].file) {
-            throw new Error('it was moved');
-        }
-        return digest(file);
-    };
+    queue.outside.digests = async (files) => files.map((file) =>
+        (file === queue.entries[1].file ? new Error('it was moved') : `digest of ${file.size}`));
     queue.start();
     await finished(queue);
     assert.equal(queue.counts.stored, 2);

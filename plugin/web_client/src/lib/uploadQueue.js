@@ -3,7 +3,7 @@
  * patches that are pages of it. Of files that are in Girder only the names go.
  *
  * What the server refuses is listed and not sent again by itself; what gets lost on its way is. Everything that the queue
- * needs of the page (`send`, `digest`, `later`) is passed in, so that tests run it without one.
+ * needs of the page (`send`, `digests`, `wait`) is passed in, so that tests run it without one.
  */
 
 /** Requests at a time: a browser opens six connections to a server, and the page needs some itself. */
@@ -45,7 +45,8 @@ const STATES = ['waiting', 'sending', 'stored', 'refused', 'failed'];
  * @typedef {Object} Outside
  * @property {function(Unit[], {signal: AbortSignal, onProgress: function(number): void}): Promise<Outcome[]>} send files in
  *     one request, all from the disk or all in Girder.
- * @property {function(File): Promise<?string>} digest of a file, or null where there is none to be made.
+ * @property {function(File[]): Promise<(string|null|Error)[]>} digests of files: null where there is none to be made, and an
+ *     error where a file cannot be read.
  * @property {function({key: string, digest: ?string}[]): Promise<{missing: string[], different: string[]}>} missing
  * @property {function(File): boolean} [isInGirder]
  * @property {function(number): Promise<void>} [wait]
@@ -195,7 +196,7 @@ class UploadQueue {
         this.requests.add(controller);
         this.changed();
         try {
-            await Promise.all(batch.map((unit) => this.digest(unit)));
+            await this.makeDigests(batch.filter(({ digest }) => !digest));
             if (this.isResumed) {
                 await this.passOver(batch);
             }
@@ -215,14 +216,17 @@ class UploadQueue {
         }
     }
 
-    /** The digest of a file, which may have been moved since it was chosen. */
-    async digest(unit) {
-        try {
-            unit.digest = unit.digest || await this.outside.digest(unit.file);
-        } catch (error) {
-            unit.entries.filter(isSending)
-                .forEach((entry) => this.move(entry, 'failed', `The file cannot be read: ${error.message}`));
-        }
+    /** The digests of files, which may have been moved since they were chosen. */
+    async makeDigests(units) {
+        const found = await this.outside.digests(units.map(({ file }) => file));
+        units.forEach((unit, at) => {
+            if (found[at] instanceof Error) {
+                unit.entries.filter(isSending)
+                    .forEach((entry) => this.move(entry, 'failed', `The file cannot be read: ${found[at].message}`));
+            } else {
+                unit.digest = found[at];
+            }
+        });
     }
 
     /** Of an upload that goes on: what the server has already is done. */

@@ -1,6 +1,6 @@
 /** The uploads of this page, by session; they go on while somebody looks at other pages of Girder. */
 import { request, send } from './api.js';
-import { digestOf } from './digests.js';
+import { digestsOf } from './digests.js';
 import { isInGirder } from './fileKinds.js';
 import { forget, remember } from './planStore.js';
 import store from './store.js';
@@ -51,7 +51,7 @@ const placeOf = ({ fields, page, replace }) => ({ ...fields, page, replace });
  */
 function startUpload(sessionId, tasks, options) {
     const queue = new UploadQueue(tasks, {
-        digest: digestOf,
+        digests: digestsOf,
         isInGirder,
         send: (batch, how) => sendPatches(sessionId, batch, how),
         missing: async (keys) => (await request('POST', `stitch_session/${sessionId}/missing`, { json: { keys } })).data
