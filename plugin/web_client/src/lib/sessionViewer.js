@@ -26,7 +26,7 @@ function define() {
             this.metadata = { ...metadata, frames: undefined };
             this.shown = metadata;
             this.frame = frame;
-            this.look = style;
+            this.shownStyle = style;
             ['levels', 'tileWidth', 'tileHeight', 'sizeX', 'sizeY'].forEach((key) => {
                 this[key] = metadata[key];
             });
@@ -35,7 +35,7 @@ function define() {
         _getTileUrl: function (level, x, y) {
             const { revision } = this.shown.stitchSession;
             return `${getApiRoot()}/stitch_session/${this.sessionId}/tiles/fzxy/${this.frame}/${level}/${x}/${y}` +
-                `?revision=${revision}${this.look ? `&style=${encodeURIComponent(JSON.stringify(this.look))}` : ''}`;
+                `?revision=${revision}${this.shownStyle ? `&style=${encodeURIComponent(JSON.stringify(this.shownStyle))}` : ''}`;
         },
 
         /** Show another state of the same size: its tiles replace those before when they are there. */
@@ -74,7 +74,7 @@ function define() {
             return { center: { x, y }, zoom: this.viewer.zoom() };
         },
 
-        look: function ({ center, zoom }) {
+        lookAt: function ({ center, zoom }) {
             this.viewer.zoom(zoom);
             this.viewer.center(center);
         },
