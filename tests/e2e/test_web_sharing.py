@@ -146,6 +146,7 @@ def test_a_folder_is_shared_from_its_menu(visit, stack, girder, folder, results)
     assert 'x &lt;b&gt;.zarr.zip/' in shown
     assert requests.get(f'{address}x%20%3Cb%3E.zarr.zip/zarr.json', timeout=30).json()['node_type'] == 'group'
     check_accessible(page, '.g-zarr-page')
+    keep_screenshot(page, 'share-folder')
 
 
 def test_who_may_not_make_links_is_not_asked_to(visit, stack, girder, results, stitched):

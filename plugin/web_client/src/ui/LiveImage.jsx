@@ -166,7 +166,7 @@ function LiveImage({ session, canWrite }) {
                             value={Math.min(places[name] || 0, count - 1)}
                             onInput={({ currentTarget }) => setPlaces({ ...places, [name]: Number(currentTarget.value) })}
                         />
-                        {` ${Math.min(places[name] || 0, count - 1)} of 0 to ${count - 1}`}
+                        {` ${Math.min(places[name] || 0, count - 1)} (0 to ${count - 1})`}
                     </label>
                 ))}
                 <Check label="Patches" name="outlines" checked={outlines} onInput={setOutlines} />
