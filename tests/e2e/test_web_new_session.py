@@ -91,6 +91,7 @@ def test_a_set_of_which_a_companion_file_says_where_it_lies(new_session, girder,
     missing.get_by_text('It is not among the files: choose it, too.').wait_for()
     page.get_by_role('button', name='Create the session and upload').wait_for()
     assert page.get_by_role('button', name='Create the session and upload').is_disabled()
+    page.get_by_text('and 1 more').wait_for()
     # Why, and no empty map.
     page.locator('.g-zarr-submit').get_by_text('No patch has a position yet.').wait_for()
     assert page.locator('.g-zarr-map').count() == 0
