@@ -258,7 +258,7 @@ def test_what_the_server_refuses_stands_where_it_belongs(new_session, tmp_path):
     page.get_by_label('Pixel size along x').fill('0.5')
     send(page)
     page.get_by_role('heading', name='Not stored: 1').wait_for()
-    assert page.locator('.g-zarr-upload .g-zarr-list-row').inner_text().startswith('tile_003.png')
+    assert page.locator('.g-zarr-upload .g-zarr-problems li').inner_text().startswith('tile_003.png')
     assert page.locator('.g-zarr-upload b').count() == 1
     check_accessible(page, '.g-zarr-page')
     keep_screenshot(page, 'upload-refused')

@@ -46,7 +46,7 @@ function JobLog({ session }) {
         <details class="g-zarr-log" open={isOpen} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
             <summary>Log of the job</summary>
             <pre tabindex="0">{job ? (job.log || []).join('') || 'Nothing yet.' : 'Loading…'}</pre>
-            <a href={`#job/${session.jobId}`}>Job</a>
+            <a href={`#job/${session.jobId}`}>The job in Girder</a>
         </details>
     );
 }

@@ -129,7 +129,9 @@ function LiveImage({ session, canWrite }) {
         if (image) {
             viewer.current.overlay({
                 image: { x: 0, y: 0, width: image.metadata.sizeX, height: image.metadata.sizeY },
-                patches: plane, outlines, holes: image.patches !== null, selected: hit ? hit.key : null
+                patches: plane, outlines, selected: hit ? hit.key : null,
+                // Where no channel is shown, nothing is said of what the patches cover.
+                holes: image.patches !== null && (!channels.length || channels.some(({ isActive }) => isActive))
             });
         }
     });
