@@ -332,13 +332,13 @@ def test_whoever_leaves_changes_behind_is_asked(config, stack, girder):
     page.wait_for_url('**#groups')
     page.locator('.g-zarr-page').wait_for(state='detached')
     # Girder's lists are drawn when they come, over whatever page there is by then.
-    page.locator('.g-group-list-header').wait_for()
+    page.locator('.g-group-search-form').wait_for()
     # Nobody is asked where nothing was changed.
     page.goto(f'{stack.url}{ROUTE}')
     page.locator('.g-zarr-setting').first.wait_for()
     page.locator('#g-global-nav-container a', has_text='Users').click()
     page.wait_for_url('**#users')
-    page.locator('.g-user-list-header').wait_for()
+    page.locator('.g-user-search-form').wait_for()
     page.goto(f'{stack.url}{ROUTE}')
     form.get_by_label('Hours without a change').press_sequentially('48')
     form.get_by_text('not saved').wait_for()
