@@ -259,6 +259,7 @@ def test_what_the_server_refuses_stands_where_it_belongs(new_session, tmp_path):
     send(page)
     page.get_by_role('heading', name='Not stored: 1').wait_for()
     assert page.locator('.g-zarr-upload .g-zarr-problems li').inner_text().startswith('tile_003.png')
+    page.get_by_text("found bytes that begin with '<b>no pi'.").wait_for()
     assert page.locator('.g-zarr-upload b').count() == 1
     check_accessible(page, '.g-zarr-page')
     keep_screenshot(page, 'upload-refused')
