@@ -85,7 +85,8 @@ def page(visit):
 @pytest.fixture
 def folder(girder, request):
     """The id of an empty folder of the test's own."""
-    collection = girder.createCollection(f'of {request.node.name}'[:100])
+    name = request.node.name.removeprefix('test_').replace('_', ' ').capitalize()
+    collection = girder.createCollection(name[:100])
     return girder.createFolder(collection['_id'], 'Slides', parentType='collection')['_id']
 
 

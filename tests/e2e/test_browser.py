@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from girder_zarr.stack.demo_job import read_picture
-from support.browser import wait_for_picture
+from support.browser import keep_screenshot, wait_for_picture
 
 
 @pytest.mark.parametrize('name', ['retina.jpg', 'ihc.png', 'hubble_deep_field.jpg'])
@@ -30,6 +30,7 @@ def test_the_folder_page_lists_the_sessions_with_their_results(page, stack, resu
         assert row.locator('.g-stitch-session-state').inner_text() == 'complete'
         link = row.locator('a.g-stitch-session-result')
         assert link.get_attribute('href') == f'#item/{picture.item_id}'
+    keep_screenshot(page, 'folder')
     link.click()
     page.wait_for_url(f'**#item/{picture.item_id}*')
     page.locator('.geojs-map canvas').first.wait_for()

@@ -6,6 +6,7 @@ import pytest
 from girder_zarr.client import StitchClient
 from girder_zarr.stack.demo_job import read_picture
 from support.browser import wait_for_picture
+from support.waiting import wait_until
 
 #: What a place without a patch looks like from afar: gray lines on white.
 HATCHED = 240
@@ -89,6 +90,25 @@ def test_an_image_that_grows_to_the_left_keeps_its_place(page, stack, client, fo
     client.put_patch(session, 'left', picture[:, :256], -256, 0)
     wait_for_picture(viewer, picture)
     assert viewer.locator('.geojs-map').count() == 1
+
+
+def test_who_looks_closer_at_an_image_that_grows_goes_on_seeing_the_same(page, stack, client, folder):
+    picture = read_picture('ihc.png')
+    session = client.create(folder, 'looked at closely')['_id']
+    client.put_patch(session, 'right', picture[:, 256:], 0, 0)
+    viewer = open_preview(page, stack, folder, session)
+    wait_for_picture(viewer, picture[:, 256:])
+    view = 'new URLSearchParams(location.hash.split("?")[1]).get("view")'
+    viewer.locator('.geojs-map').focus()
+    page.keyboard.press('+')
+    page.wait_for_function(f'{view} !== null')
+    seen, before = page.evaluate(view), viewer.get_attribute('data-shown')
+    client.put_patch(session, 'left', picture[:, :256], -256, 0)
+    page.wait_for_function(
+        'before => document.querySelector("[data-shown]").dataset.shown !== before', arg=before
+    )
+    wait_until(lambda: viewer.locator('.geojs-map').count() == 1, what='one map')
+    assert page.evaluate(view) == seen
 
 
 def test_planes_are_chosen_with_a_slider(page, stack, client, folder):

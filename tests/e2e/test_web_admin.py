@@ -230,11 +230,15 @@ def test_settings_have_forms(config, girder):
     stored = girder.get('system/setting', parameters={'key': 'zarr.stitch_limits'})
     assert stored == {'openSessions': 500}
     check_accessible(page, '.g-zarr-page')
+    # Numbers have their units.
+    form.get_by_text('bytes of all its patches: 4.000 TB').wait_for()
+    page.locator('#g-zarr-settings').evaluate('one => one.scrollIntoView()')
+    keep_screenshot(page, 'settings-forms')
     form.get_by_role('button', name='Use the defaults').click()
     page.locator('#g-confirm-button').click()
     form.locator('input[name="openSessions"][placeholder="1000"]').wait_for()
     expires = page.locator('.g-zarr-setting[data-key="zarr.stitch_expires_hours"]')
-    expires.get_by_label('Sessions expire').fill('-1')
+    expires.get_by_label('Hours without a change').fill('-1')
     expires.get_by_role('button', name='Save').click()
     expires.locator('.g-zarr-field-error').wait_for()
     expires.get_by_role('button', name='Discard').click()
@@ -246,6 +250,15 @@ def test_every_setting_has_a_form(config, girder):
     config.locator('.g-zarr-setting').first.wait_for()
     shown = config.locator('.g-zarr-setting').evaluate_all('forms => forms.map((form) => form.dataset.key)')
     assert set(shown) == keys
+    # Of each limit it is said what it counts.
+    fields = config.locator('.g-zarr-setting[data-key$="limits"] .g-zarr-field')
+    words = fields.evaluate_all(
+        """all => all.map(
+            (one) => [one.querySelector('input').name, one.querySelector('.g-zarr-hint')?.textContent]
+        )"""
+    )
+    assert len(words) > 25
+    assert not [name for name, hint in words if not hint]
 
 
 def test_values_of_the_environment_are_shown_and_locked(chromium, tmp_path):
@@ -262,7 +275,7 @@ def test_values_of_the_environment_are_shown_and_locked(chromium, tmp_path):
         assert page.locator('.g-zarr-source button:not([disabled])').count() == 0
         assert page.get_by_role('checkbox', name='Ask pil at all', exact=True).is_disabled()
         for key, label, value in (
-            ('stitch_expires_hours', 'Sessions expire', '12'), ('viewers', 'Name', 'mine'),
+            ('stitch_expires_hours', 'Hours without a change', '12'), ('viewers', 'Name', 'mine'),
         ):  # fmt: skip
             form = page.locator(f'.g-zarr-setting[data-key="zarr.{key}"]')
             form.get_by_text(f'GIRDER_SETTING_ZARR_{key.upper()}').wait_for()
@@ -302,7 +315,7 @@ def test_whoever_leaves_changes_behind_is_asked(config, stack, girder):
     page = config
     here = page.url
     form = page.locator('.g-zarr-setting[data-key="zarr.stitch_expires_hours"]')
-    form.get_by_label('Sessions expire').fill('48')
+    form.get_by_label('Hours without a change').fill('48')
     form.get_by_text('not saved').wait_for()
     page.locator('#g-global-nav-container a', has_text='Users').click()
     dialog = page.locator('#g-dialog-container')
@@ -312,19 +325,22 @@ def test_whoever_leaves_changes_behind_is_asked(config, stack, girder):
     dialog.wait_for(state='hidden')
     # The question is over when its backdrop has gone.
     page.locator('.modal-backdrop').wait_for(state='detached')
-    assert form.get_by_label('Sessions expire').input_value() == '48'
+    assert form.get_by_label('Hours without a change').input_value() == '48'
     # By the address, too.
     page.evaluate('window.location.hash = "#groups"')
     page.locator('#g-confirm-button').click()
     page.wait_for_url('**#groups')
     page.locator('.g-zarr-page').wait_for(state='detached')
+    # Girder's lists are drawn when they come, over whatever page there is by then.
+    page.locator('.g-group-search-form').wait_for()
     # Nobody is asked where nothing was changed.
     page.goto(f'{stack.url}{ROUTE}')
     page.locator('.g-zarr-setting').first.wait_for()
     page.locator('#g-global-nav-container a', has_text='Users').click()
     page.wait_for_url('**#users')
+    page.locator('.g-user-search-form').wait_for()
     page.goto(f'{stack.url}{ROUTE}')
-    form.get_by_label('Sessions expire').press_sequentially('48')
+    form.get_by_label('Hours without a change').press_sequentially('48')
     form.get_by_text('not saved').wait_for()
     asked = []
     page.on('dialog', lambda dialog: (asked.append(dialog.type), dialog.accept()))

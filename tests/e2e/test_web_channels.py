@@ -93,13 +93,13 @@ def test_planes_have_values_and_units_and_play(page, stack, girder, tmp_path):
     item = shared_images.share_file(girder, folder, path.name, path.read_bytes())
     open_item(page, stack, item)
     row = page.locator('.g-zarr-axis[data-axis="z"]')
-    assert row.locator('.g-zarr-axis-place').inner_text() == '1 of 3, 0 micrometer'
+    assert row.locator('.g-zarr-axis-place').inner_text() == '1 of 3, 0 µm'
     row.get_by_role('slider').press('ArrowRight')
-    row.get_by_text('2 of 3, 2.5 micrometer').wait_for()
+    row.get_by_text('2 of 3, 2.5 µm').wait_for()
     page.wait_for_url('**at=z%2C1*')
     check_viewer_shows(page, np.repeat(planes[1][..., None], 3, axis=-1))
     row.get_by_role('button', name='Play along z').press('Enter')
-    row.get_by_text('3 of 3, 5 micrometer').wait_for()
-    row.get_by_text('1 of 3, 0 micrometer').wait_for()
+    row.get_by_text('3 of 3, 5 µm').wait_for()
+    row.get_by_text('1 of 3, 0 µm').wait_for()
     row.get_by_role('button', name='Play along z').press('Enter')
     check_accessible(page, '.g-zarr-controls')

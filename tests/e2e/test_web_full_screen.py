@@ -65,7 +65,7 @@ def test_full_screen_and_back(visit, girder, session, width, height):
 
     # Controls work: the plane, the patches, one of them.
     page.locator('.g-stitch-preview-axis[data-axis="z"]').press('End')
-    page.get_by_text('z 1 of 0 to 1').wait_for()
+    page.get_by_text('z 1 (0 to 1)').wait_for()
     page.get_by_label('Patches', exact=True).uncheck()
     page.get_by_role('listbox', name='3 patches').wait_for(state='detached')
     # Without the list nothing has to be scrolled.
@@ -91,7 +91,7 @@ def test_full_screen_and_back(visit, girder, session, width, height):
     page.locator('.g-zarr-full-screen').click()
     wait_until(lambda: not is_full(page), seconds=10, what='the page again')
     page.locator('.g-stitch-preview-axis[data-axis="z"]').press('Home')
-    page.get_by_text('z 0 of 0 to 1').wait_for()
+    page.get_by_text('z 0 (0 to 1)').wait_for()
     wait_until(lambda: boxes(page) == before, seconds=10, what='the layout as before')
     wait_until(lambda: is_seen(page, seen), seconds=10, what='the view as before')
     assert page.locator('.g-zarr-full-screen').inner_text() == 'Full screen'

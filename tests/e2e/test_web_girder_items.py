@@ -34,7 +34,7 @@ def test_items_in_girder_and_files_become_one_image(new_session, girder, folder,
     # The collection that the folder lies in can be reached, and the folder from there.
     picker.get_by_role('button', name='Girder', exact=True).click()
     picker.get_by_role('list', name='Folders').wait_for()
-    picker.get_by_role('button', name='of test_items_in_girder', exact=False).click()
+    picker.get_by_role('button', name='Items in girder and files', exact=False).click()
     picker.get_by_role('button', name='Slides').click()
     picker.get_by_role('button', name='scan <b>7').click()
     picker.get_by_role('option').nth(2).wait_for()

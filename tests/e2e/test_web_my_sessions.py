@@ -101,6 +101,8 @@ def test_an_administrator_sees_those_of_one_user(page, stack, girder, client, fo
     assert 'of a colleague' not in names(page)
     page.get_by_label('Those of everybody').check()
     page.get_by_role('heading', name='Stitch sessions of everybody').wait_for()
+    page.locator('.g-stitch-session-name', has_text='of a colleague').wait_for()
+    keep_screenshot(page, 'sessions-of-everybody')
     page.locator('.g-stitch-session', has_text='of a colleague').get_by_role(
         'button', name=login, exact=True
     ).click()
@@ -125,6 +127,8 @@ def test_several_are_done_with_at_once(page, stack, girder, client, thirty):
     outcomes.get_by_text('Done: 1. Not done: 2.').wait_for()
     outcomes.get_by_text(f'{stem} 01: not done; has no patches').wait_for()
     outcomes.get_by_text(f'{stem} 02: not done; There is no stitch session').wait_for()
+    # There is no page of what is gone.
+    assert outcomes.get_by_role('link').all_inner_texts() == [f'{stem} 01', f'{stem} 00']
     assert page.evaluate('document.activeElement.getAttribute("aria-label")') == 'What became of them'
     page.locator('.g-stitch-session[data-state="complete"]', has_text=f'{stem} 00').wait_for()
     check_accessible(page, '.g-zarr-page')

@@ -91,6 +91,10 @@ def test_a_set_of_which_a_companion_file_says_where_it_lies(new_session, girder,
     missing.get_by_text('It is not among the files: choose it, too.').wait_for()
     page.get_by_role('button', name='Create the session and upload').wait_for()
     assert page.get_by_role('button', name='Create the session and upload').is_disabled()
+    page.get_by_text('and 1 more').wait_for()
+    # Why, and no empty map.
+    page.locator('.g-zarr-submit').get_by_text('No patch has a position yet.').wait_for()
+    assert page.locator('.g-zarr-map').count() == 0
     check_accessible(page, '.g-zarr-page')
     keep_screenshot(page, 'companion-missing')
     drop_files(page, page.locator('.g-zarr-drop'), [tmp_path / 'scan.companion.ome'])
@@ -102,6 +106,39 @@ def test_a_set_of_which_a_companion_file_says_where_it_lies(new_session, girder,
     page.get_by_role('heading', name='Upload finished').wait_for()
     image = stored_pixels(girder, finalized(page, girder), tmp_path)
     assert np.array_equal(image, made.picture)
+
+
+@pytest.mark.parametrize('place', ['disk', 'girder'])
+def test_a_set_of_which_one_file_says_where_it_lies(new_session, girder, folder, tmp_path, place):
+    made = PROGRAMS['ome_in_one'](tmp_path)
+    others = sorted(tmp_path.glob('*.tif'))
+    master = others.pop(2)
+    page = new_session
+    first = others[:3]
+    if place == 'girder':
+        in_girder(girder, folder, {master.name: master.read_bytes()})
+        page.get_by_role('button', name='Choose in Girder').click()
+        page.get_by_role('button', name='Add the whole folder').click()
+    else:
+        first = [master, *first]
+    drop_files(page, page.locator('.g-zarr-drop'), first)
+    page.get_by_text('4 of 4 images have a position, by OME.').wait_for()
+    assert page.get_by_label('A file of positions').is_checked()
+    missing = page.get_by_text('2 files are described and are not here: tile_4.ome.tif, tile_5.ome.tif.')
+    missing.wait_for()
+    page.get_by_text('8, in 4 of 4 images').wait_for()
+    if place == 'disk':
+        check_accessible(page, '.g-zarr-page')
+        keep_screenshot(page, 'new-session-described')
+    drop_files(page, page.locator('.g-zarr-drop'), others[3:])
+    page.get_by_text('6 of 6 images have a position, by OME.').wait_for()
+    missing.wait_for(state='detached')
+    page.get_by_text('12, in 6 of 6 images').wait_for()
+    send(page)
+    page.get_by_role('heading', name='Upload finished').wait_for()
+    session = finalized(page, girder)
+    assert np.array_equal(stored_pixels(girder, session, tmp_path), made.picture)
+    assert session['spec']['channelNames'] == made.channels
 
 
 def test_who_says_otherwise_is_followed(new_session, girder, folder, tmp_path):

@@ -22,6 +22,11 @@ def test_an_item_says_what_its_file_holds(page, stack, stitched):
     assert stitched in panel.get_by_label('Address of the tiles', exact=True).inner_text()
     check_accessible(page, '.g-zarr-item')
     keep_screenshot(page, 'item')
+    page.get_by_text('OME-Zarr: what the file holds').click()
+    page.get_by_text('Tile source: who opens this item, and why').click()
+    page.locator('.g-zarr-explanation-chosen', has_text='zarr').wait_for()
+    check_accessible(page, '.g-zarr-item')
+    keep_screenshot(page, 'why-source')
 
 
 def test_a_file_that_cannot_be_read_says_why(page, stack, girder, folder):

@@ -228,7 +228,10 @@ def test_channels_are_shown_by_name_and_colour(page, stack, client, folder):
     page.get_by_role('listbox', name='1 patches').wait_for()
     page.get_by_role('checkbox', name='DAPI').uncheck()
     page.get_by_role('listbox', name='0 patches').wait_for()
+    # Without a channel it is black, and not hatched as if no patch were there.
+    shows(0, 0, 0)
     check_accessible(page, '.g-zarr-session')
+    keep_screenshot(page, 'session-channels')
 
 
 def test_a_reference_becomes_a_flat_field_and_goes(page, stack, girder, four, tmp_path):
@@ -242,6 +245,8 @@ def test_a_reference_becomes_a_flat_field_and_goes(page, stack, girder, four, tm
     page.locator('.g-zarr-facts', has_text='flat fields given').wait_for()
     assert girder.get(f'stitch_session/{four}')['spec']['flatField'] == ['flat_1.tif']
     check_accessible(page, '.g-zarr-session')
+    reference.scroll_into_view_if_needed()
+    keep_screenshot(page, 'references')
     reference.get_by_role('button', name='Delete flat_1.tif').click()
     page.get_by_text('It is used as flat field').wait_for()
     agree(page)
@@ -285,7 +290,10 @@ def test_another_image_is_made_with_another_spec(page, stack, girder, client, fo
     links = [link.get_attribute('href') for link in made.get_by_role('link').all()]
     assert links == [f'#item/{second}', f'#item/{first["itemId"]}']
     check_accessible(page, '.g-zarr-session')
-    made.scroll_into_view_if_needed()
+    page.get_by_text('Log of the job').click()
+    log = page.locator('.g-zarr-log pre', has_text='Complete')
+    log.wait_for()
+    made.evaluate('one => one.scrollIntoView()')
     keep_screenshot(page, 'made-images')
     made.get_by_role('link').nth(1).click()
     page.wait_for_url(f'**#item/{first["itemId"]}*')

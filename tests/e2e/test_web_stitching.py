@@ -45,7 +45,6 @@ def test_a_folder_of_tiles_becomes_an_image(visit, stack, girder, folder, tmp_pa
     page = visitor.page(f'#folder/{folder}')
     drop = page.locator('.g-zarr-drop')
     drop.wait_for()
-    keep_screenshot(page, 'folder')
     check_accessible(page, '.g-stitch-sessions')
     drop_files(page, drop, [tiles])
 
@@ -231,8 +230,8 @@ def test_patches_are_moved_and_removed_before_they_are_sent(new_session, tmp_pat
     page.get_by_text('Touch no other patch: x0_y0.png, x64_y0.png.').wait_for()
     page.get_by_label('Flip left and right').check()
     assert [row.inner_text().split() for row in rows.all()] == [
-        ['x0_y0.png', '128,', '0'],
-        ['x64_y0.png', '74,', '1'],
+        ['x0_y0.png', '128,', '0', 'px'],
+        ['x64_y0.png', '74,', '1', 'px'],
         ['x128_y0.png', 'removed'],
     ]
     page.get_by_label('Flip left and right').uncheck()
@@ -259,9 +258,11 @@ def test_what_the_server_refuses_stands_where_it_belongs(new_session, tmp_path):
     page.get_by_label('Pixel size along x').fill('0.5')
     send(page)
     page.get_by_role('heading', name='Not stored: 1').wait_for()
-    assert page.locator('.g-zarr-upload .g-zarr-list-row').inner_text().startswith('tile_003.png')
+    assert page.locator('.g-zarr-upload .g-zarr-problems li').inner_text().startswith('tile_003.png')
+    page.get_by_text("found bytes that begin with '<b>no pi'.").wait_for()
     assert page.locator('.g-zarr-upload b').count() == 1
     check_accessible(page, '.g-zarr-page')
+    keep_screenshot(page, 'upload-refused')
 
 
 def test_who_is_signed_out_is_asked_to_sign_in(visit, folder, new_session, tmp_path, girder):

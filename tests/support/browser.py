@@ -27,6 +27,10 @@ SECONDS = 30
 AXE = Path(__file__).parents[2] / 'plugin' / 'web_client' / 'node_modules' / 'axe-core' / 'axe.min.js'
 #: Where screenshots of the pages go, for docs/web.md.
 SCREENSHOTS = os.environ.get('GIRDER_ZARR_SCREENSHOTS')
+#: Further widths in pixels, such as "390,1920", at which the whole of each page is kept, to be looked at.
+WIDTHS = os.environ.get('GIRDER_ZARR_SCREENSHOT_WIDTHS', '')
+#: Girder's own window of running jobs lies over whatever page there is for a while.
+HIDDEN = '#g-app-progress-container { display: none; }'
 
 
 def find_chromium():
@@ -132,7 +136,21 @@ def keep_screenshot(page, name):
     """Keep a picture of a page where GIRDER_ZARR_SCREENSHOTS asks for it."""
     if SCREENSHOTS:
         Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(SCREENSHOTS) / f'{name}.png')
+        page.screenshot(path=Path(SCREENSHOTS) / f'{name}.png', style=HIDDEN)
+        _keep_other_widths(page, name)
+
+
+def _keep_other_widths(page, name):
+    if page.evaluate('document.fullscreenElement !== null'):
+        return
+    before = page.viewport_size
+    for width in map(int, filter(None, WIDTHS.split(','))):
+        page.set_viewport_size({'width': width, 'height': before['height']})
+        # Two frames: pages draw anew when they have another width.
+        page.evaluate('() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))')
+        page.screenshot(path=Path(SCREENSHOTS) / f'{name}-{width}.png', style=HIDDEN, full_page=True)
+    if WIDTHS:
+        page.set_viewport_size(before)
 
 
 def pixels_of(locator):

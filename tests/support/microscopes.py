@@ -172,21 +172,24 @@ def _ome(planes: list[tuple[str, int, int, tuple[float, float]]], count: int, si
     )
 
 
-def ome_tiffs(folder: Path, *, companion: bool) -> Folder:
+def ome_tiffs(folder: Path, *, companion: bool, master: int | None = None) -> Folder:
+    """OME-TIFFs that describe themselves, or that a companion file or one of them, `master`, describes."""
     whole, planes = picture(2), []
+    document_of = 'scan.companion.ome' if master is None else f'tile_{master}.ome.tif'
     for at, (_row, _column, y, x) in enumerate(tiles()):
         planes.append((f'tile_{at}.ome.tif', 0, at, _stage(y, x)))
     for at, (_row, _column, y, x) in enumerate(tiles()):
-        own = _ome([planes[at]], 1, 2, '\u00b5m').encode()
+        own = _ome(planes if at == master else [planes[at]], 1, 2, '\u00b5m').encode()
         text = (
-            b'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:1">'
-            b'<BinaryOnly MetadataFile="scan.companion.ome" UUID="urn:uuid:2"/></OME>'
-        )
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:1">'
+            f'<BinaryOnly MetadataFile="{document_of}" UUID="urn:uuid:2"/></OME>'
+        ).encode()
+        is_described = companion or master not in (None, at)
         with tifffile.TiffWriter(folder / planes[at][0]) as tiff:
             for c in range(2):
                 tiff.write(
                     cut(whole[c], y, x), photometric='minisblack', metadata=None, contiguous=False,
-                    description=(text if companion else own) if c == 0 else None,
+                    description=(text if is_described else own) if c == 0 else None,
                 )  # fmt: skip
     if companion:
         document = _ome(planes, 6, 2, 'mm')
@@ -287,6 +290,7 @@ PROGRAMS: dict[str, Any] = {
     'mmstack_together': lambda folder: mmstack(folder, together=True),
     'ome_tiffs': lambda folder: ome_tiffs(folder, companion=False),
     'ome_companion': lambda folder: ome_tiffs(folder, companion=True),
+    'ome_in_one': lambda folder: ome_tiffs(folder, companion=False, master=2),
     'harmony': harmony,
     'harmony_5': lambda folder: harmony(folder, version=5),
     'harmony_ref': lambda folder: harmony(folder, ref=True),

@@ -46,7 +46,7 @@ test('axes have values and units, and places lead to a frame', () => {
     const axes = axesOf(metadata, [{ name: 'z', unit: 'micrometer' }]);
     assert.deepEqual(axes, [{ name: 'z', size: 3, stride: 2, unit: 'micrometer', values: [0, 1.5, 3] }]);
     assert.equal(frameOf(axes, { z: 2 }), 4);
-    assert.equal(placeText(axes[0], 1), '2 of 3, 1.5 micrometer');
+    assert.equal(placeText(axes[0], 1), '2 of 3, 1.5 µm');
     assert.equal(placeText({ size: 3, values: [null], unit: '' }, 0), '1 of 3');
 });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-    askedOf, fieldsOf, headersFor, kindsOf, missingCompanions, patchesOf, placesOf, readPlan, sayPlaces, sorted
+    askedOf, describerOf, fieldsOf, headersFor, kindsOf, missingCompanions, patchesOf, placesOf, readPlan, sayPlaces, sorted
 } from '../src/lib/plan.js';
 
 const chosen = (...paths) => paths.map((path) => ({ path, file: { name: path.split('/').pop() } }));
@@ -153,4 +153,18 @@ test('a file of positions says which page of a file lies where, which the file i
     ]);
     assert.deepEqual(patchesOf(tiles, { found }, headers).map(({ key, numbers }) => [key, Boolean(numbers)]),
         [['a.tif@0', true], ['a.tif@1', true], ['b.tif', false]]);
+});
+
+test('a tile that describes the others is asked for under its name of now', () => {
+    const before = sorted(chosen('in/a.tif', 'in/b.tif')).tiles;
+    const headers = new Map([['a.tif', { width: 4, height: 4 }], ['b.tif', { width: 4, height: 4, describes: 2 }]]);
+    assert.equal(describerOf(before, headers), before[1]);
+    assert.equal(describerOf(before, new Map([['a.tif', null]])), null);
+    assert.equal(describerOf([], headers), null);
+    const table = { name: 'b.tif', text: '<OME/>', file: before[1].file };
+    const { tiles } = sorted([...before.map(({ chosen: one }) => one), ...chosen('other/c.tif')]);
+    const found = new Map(tiles.map(({ key }) => [key, { width: 4, height: 4 }]));
+    const source = { kind: 'table', table };
+    const { positions } = askedOf(tiles, { source, headers: found, arrangement: {}, spec: {} });
+    assert.deepEqual(positions, { name: 'in/b.tif', text: '<OME/>' });
 });

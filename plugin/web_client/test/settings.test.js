@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SETTINGS, fieldOf, textsOf, valueOf, viewerFieldOf, wordsOf } from '../src/lib/settings.js';
+import { limitOf, wordsOf } from '../src/lib/limitWords.js';
+import { SETTINGS, fieldOf, textsOf, valueOf, viewerFieldOf } from '../src/lib/settings.js';
 
 const shape = (key) => SETTINGS.find((one) => one.key === key);
 
@@ -22,6 +23,8 @@ test('what is no number goes to the server as it is', () => {
 
 test('names in words, and refusals at their fields', () => {
     assert.deepEqual(['openSessions', 'chunk_bytes'].map(wordsOf), ['Open sessions', 'Chunk bytes']);
+    assert.deepEqual(limitOf('newLimit'), { label: 'New limit', unit: '', isBytes: false });
+    assert.deepEqual(limitOf('zip_entry_bytes'), { label: 'Size of a file in a zip', unit: 'bytes', isBytes: true });
     assert.equal(fieldOf('zarr.stitch_limits: patches: expected an integer', ['patches', 'patchBytes']), 'patches');
     assert.equal(fieldOf('zarr.allowed_hosts: expected a list', ['value']), null);
 });

@@ -18,11 +18,17 @@ const found = {
     }
 };
 
+test('a size without a unit says so', () => {
+    const axes = ['y', 'x'].map((name) => ({ name, type: 'space', unit: null }));
+    const facts = factsOf({ multiscale: { axes, levels: [{ shape: [4, 4], scale: [1, 1] }] } });
+    assert.deepEqual(facts.find(([label]) => label === 'Pixel size'), ['Pixel size', 'y 1, x 1, without a unit']);
+});
+
 test('an image is described in words', () => {
     assert.deepEqual(factsOf(found), [
         ['Version', 'OME-NGFF 0.5, zarr v3'], ['Kind', 'image'], ['Name', 'retina'],
         ['Axes', 'c, y (micrometer), x (micrometer)'], ['Size', 'c 3, y 1411, x 1400'], ['Pixels', 'uint8'],
-        ['Pixel size', 'y 0.5 micrometer, x 0.3 micrometer'], ['Channels', 'Red, Green']
+        ['Pixel size', 'y 0.5 µm, x 0.3 µm'], ['Channels', 'Red, Green']
     ]);
     assert.deepEqual(levelsOf(found), [
         { path: '0', shape: '3 × 1411 × 1400', chunks: '3 × 512 × 512', codecs: 'bytes, blosc (zstd)' }

@@ -236,10 +236,31 @@ def test_an_ome_tiff_that_only_names_its_companion_says_so(api, folder, people, 
     (found,) = answer['files']
     assert (len(found['pages']), found['describedBy']) == (2, 'scan.companion.ome')
     assert 'message' not in found
-    # One that describes itself names no other.
+    # One that describes itself names no other, and describes no other.
     (tmp_path / 'own').mkdir()
     own = PROGRAMS['ome_tiffs'](tmp_path / 'own')
     path = min(own.source.glob('*.tif'))
     tiff = base64.b64encode(path.read_bytes()).decode()
     _, answer = inspect(api, folder, [{'tiff': tiff, 'name': path.name}])
-    assert 'describedBy' not in answer['files'][0]
+    assert {'describedBy', 'describes'}.isdisjoint(answer['files'][0])
+
+
+def test_an_ome_tiff_that_describes_others_is_their_positions(api, folder, people, tmp_path):
+    made = PROGRAMS['ome_in_one'](tmp_path)
+    paths = sorted(made.source.glob('*.tif'))
+    asked = [{'tiff': base64.b64encode(path.read_bytes()).decode(), 'name': path.name} for path in paths]
+    item, _ = item_of(folder, people['owner'], paths[2].name, paths[2].read_bytes())
+    _, answer = inspect(api, folder, [*asked, {'itemId': item}])
+    assert [found.get('describes') for found in answer['files']] == [None, None, 5, None, None, None, 5]
+    assert answer['files'][3]['describedBy'] == paths[2].name
+    with tifffile.TiffFile(paths[2]) as tiff:
+        positions = {'name': f'scan/{paths[2].name}', 'text': tiff.ome_metadata}
+    files = [{'name': f'scan/{path.name}', 'width': TILE[1], 'height': TILE[0]} for path in paths[:5]]
+    status, found = plan(api, folder, files=files, positions=positions)
+    assert status == 200, found
+    assert (len(found['placements']), found['program']) == (10, 'OME')
+    assert found['notes'] == ['1 file is described and is not here: tile_5.ome.tif.']
+    # Of a document that is none of the files, all that it names has to be there.
+    status, found = plan(api, folder, files=files, positions={**positions, 'name': 'scan.companion.ome'})
+    assert status == 400
+    assert "expected the name of a file, found 'tile_5.ome.tif'" in found['message']

@@ -1,10 +1,13 @@
 """The web client as the server offers it to Girder's pages."""
 
+import gzip
 import logging
+import re
 from collections import OrderedDict
 from unittest.mock import Mock
 
 import girder.plugin
+import imagecodecs
 import pytest
 
 from girder_zarr.server import web_client
@@ -36,3 +39,30 @@ def test_a_tree_without_a_built_client_still_serves(offered, monkeypatch, tmp_pa
     assert not offered
     tree.mount.assert_not_called()
     assert 'npm ci && npm run build' in caplog.text
+
+
+def loaded_with(module):
+    """Return a module of a page and all that it imports."""
+    found, waiting = set(), [module]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += [
+                path.parent / name for name in re.findall(r'(?:from|import)"\./([^"]+)"', path.read_text())
+            ]
+    return found
+
+
+def test_pages_load_little():
+    dist = web_client.DIST
+    if not (dist / web_client.SCRIPT).is_file():
+        pytest.skip('the web client is not built')
+    always = {dist / web_client.SCRIPT, dist / web_client.STYLE}
+    (folder,) = (dist / 'pages').glob('folder-*.js')
+    modules = loaded_with(folder)
+    assert len(modules) > 1
+    sizes = [len(imagecodecs.brotli_encode(path.read_bytes(), level=11)) for path in always | modules]
+    assert sum(sizes) < 20_000
+    code = [path for path in dist.rglob('*') if path.suffix in ('.js', '.cjs', '.css')]
+    assert sum(len(gzip.compress(path.read_bytes())) for path in code) < 150_000

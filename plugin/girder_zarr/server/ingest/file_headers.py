@@ -18,7 +18,7 @@ from girder_zarr.server.storage.file_bytes import open_bytes
 from girder_zarr.server.storage.file_stream import FileStream
 from girder_zarr.stitch.arrange.plan_request import places_json
 from girder_zarr.stitch.formats import registry as formats
-from girder_zarr.stitch.positions.recognise import described_by, own_places
+from girder_zarr.stitch.positions.recognise import described_by, others_described, own_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,9 +44,9 @@ def describe(body: Mapping[str, Any], user: Document, limits: StitchLimits) -> l
         pixels, and its ``name``; and ``pages``, along which axis pages lie (``auto``, c, z or t).
     :returns: ``format``, ``width``, ``height``, ``bands`` and ``dtype`` (of items only), ``pages`` (``[{page,
         index}]``, where there are several), ``places`` (where its tags say that its pages lie, of a file
-        whose name is known), ``describedBy`` (the file that an OME-TIFF names in place of that), ``itemId``,
-        ``fileId``, ``name`` and ``size``; or ``message`` and ``code`` where it cannot be a patch, unless by
-        its places.
+        whose name is known), ``describedBy`` (the file that an OME-TIFF names in place of that),
+        ``describes`` (how many other files an OME-TIFF describes), ``itemId``, ``fileId``, ``name`` and
+        ``size``; or ``message`` and ``code`` where it cannot be a patch, unless by its places.
     :raises InvalidInputError: the request is malformed. :raises LimitExceededError: there are too many files.
     """
     unknown = sorted(set(body) - {'files', 'pages'})
@@ -166,6 +166,9 @@ def _planes_of(
     said: dict[str, Any] = {} if own is None else {'places': places_json(own)}
     if companion is not None:
         said['describedBy'] = companion
+    others = others_described(stream, name) if name and own is not None else 0
+    if others:
+        said['describes'] = others
     try:
         return {**_pages_of(stream, along, left), **said}
     except GirderZarrError as error:

@@ -21,6 +21,10 @@ MAX_SHOWN = 20
 MIN_COVERED = 0.01
 
 
+def _counted(count: int, one: str, several: str) -> str:
+    return f'{count} {one if count == 1 else several}'
+
+
 @dataclass(frozen=True, slots=True)
 class MapTile:
     """One patch on the map, in pixels of the image."""
@@ -70,15 +74,19 @@ class PlacementMap:
             )
         if self.duplicates:
             keys = ', '.join(self.duplicates[0][:3])
-            found.append(f'{len(self.duplicates)} places have more than one patch, such as {keys}.')
+            places = _counted(len(self.duplicates), 'place has', 'places have')
+            found.append(f'{places} more than one patch, such as {keys}.')
         if self.outliers:
             keys = ', '.join(self.outliers[:3])
-            found.append(f'{len(self.outliers)} patches lie apart from all others, such as {keys}.')
+            patches = _counted(len(self.outliers), 'patch lies', 'patches lie')
+            found.append(f'{patches} apart from all others, such as {keys}.')
         gaps = sum(one < 0 for ones in self.overlaps.values() for one in ones)
         if gaps:
-            found.append(f'{gaps} pairs of neighbours have a gap between them.')
+            pairs = _counted(gaps, 'pair of neighbours has', 'pairs of neighbours have')
+            found.append(f'{pairs} a gap between them.')
         if self.empty_frames:
-            found.append(f'{self.empty_frames} planes or channels have no patch at all.')
+            planes = _counted(self.empty_frames, 'plane or channel has', 'planes or channels have')
+            found.append(f'{planes} no patch at all.')
         return found
 
     def to_json(self) -> dict[str, Any]:

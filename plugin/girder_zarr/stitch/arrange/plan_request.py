@@ -150,7 +150,8 @@ def _positions(
             raise InvalidInputError('positions: expected an object with name and text, found something else.')
         if len(document['text']) > MAX_TEXT:
             raise LimitExceededError(f'positions.text: expected at most {MAX_TEXT} characters.')
-        positions = read_positions(document['text'], str(document.get('name') or 'positions')[:200], files)
+        where = str(document.get('name') or 'positions')
+        positions = read_positions(document['text'], where if where in files.names else where[:200], files)
     elif files.own and body.get('pattern') is None and body.get('preset') is None:
         positions, others = by_own_places(files)
     else:

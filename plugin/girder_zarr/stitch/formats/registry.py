@@ -359,7 +359,9 @@ def _recognise(head: bytes) -> Format:
             return kind
     if head[:4] == b'RIFF' and head[8:12] == b'WEBP':
         return 'webp'
-    msg = f'The body is not an image: expected {_ACCEPTED}, found bytes that begin with {head[:8]!r}.'
+    # without the b of Python
+    start = repr(bytes(head[:8]))[1:]
+    msg = f'The body is not an image: expected {_ACCEPTED}, found bytes that begin with {start}.'
     raise UnsupportedFormatError(msg)
 
 

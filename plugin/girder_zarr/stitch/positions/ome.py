@@ -6,6 +6,7 @@ Form: the OME data model of 2016-06 (https://docs.openmicroscopy.org/ome-model/)
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,9 @@ _MAX_PLANES = 10_000_000
 _MAX_NAME = 255
 #: Planes of all images of a document whose files are not here: a few bytes may name any number of them.
 _MAX_FAR_PLANES = 100_000
+#: Files that a document names and that are not here: so many of them are named.
+_MAX_SHOWN = 5
+_FILE_NAME = re.compile(r'\bFileName\s*=\s*"([^"]{1,1024})"')
 
 
 @dataclass
@@ -42,6 +46,7 @@ class _Found:
     steps: set[float] = field(default_factory=set)
     channels: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    missing: dict[str, None] = field(default_factory=dict)
     most: int = _MAX_FAR_PLANES
 
     def add(self, own: OwnPlaces, name: str) -> None:
@@ -86,13 +91,43 @@ def described_by(tiff: Any) -> str | None:
     return name if 0 < len(name) <= _MAX_NAME and name.isprintable() else None
 
 
-def read_companion(text: str, where: str, files: FileLookup) -> PositionSet:
-    """Return the patches of a companion file.
+def others_described(tiff: Any, name: str) -> int:
+    """Return how many other files the document of an open OME-TIFF names, with positions of planes.
 
+    :param name: its own.
+    """
+    text = tiff.ome_metadata
+    if not text or not is_ome(text) or 'PositionX' not in text:
+        return 0
+    lookup = FileLookup(None, [name])
+    return sum(lookup.find(other) is None for other in set(_FILE_NAME.findall(text)))
+
+
+def describing_first(names: Sequence[str], files: FileLookup) -> Sequence[str]:
+    """Return names of OME-TIFFs, the one first that the first of them names as what describes it."""
+    if not names:
+        return names
+    try:
+        with tifffile.TiffFile(Path(files.folder or '.', names[0]), _multifile=False) as tiff:
+            named = described_by(tiff)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it names no other
+        return names
+    found = files.find(named) if named else None
+    if found is None or found not in names:
+        return names
+    return [found, *(one for one in names if one != found)]
+
+
+def read_companion(text: str, where: str, files: FileLookup) -> PositionSet:
+    """Return the patches of a companion file, or of the document of one of the files that are not here.
+
+    :param where: the name of what the document is of. Where it is one of the files, it may describe others
+        that are not among them; the notes name these.
     :raises InvalidInputError: a plane has no file or no position.
     """
     found = _Found()
-    _read(text, where, files, None, found)
+    own = where if files.folder is None and where in files.names else None
+    _read(text, where, files, own, found)
     return _set(found, where, files)
 
 
@@ -170,7 +205,7 @@ def _read_image(pixels: ET.Element, where: str, files: FileLookup, own: str | No
         found.steps.add(sides[2])
     places = _places(pixels, where, found)
     general = places.get((0, 0, 0)) or next(iter(places.values()), None)
-    for file, page, index in _planes(pixels, sizes, where, files, own):
+    for file, page, index in _planes(pixels, sizes, where, files, own, found.missing):
         if files.folder is None and len(found.entries) >= found.most:
             raise LimitExceededError(f'{where}: expected at most {found.most} planes, found more.')
         place = places.get((index['c'], index['z'], index['t']), general)
@@ -221,9 +256,14 @@ def _places(pixels: ET.Element, where: str, found: _Found) -> dict[tuple[int, in
 
 
 def _planes(
-    pixels: ET.Element, sizes: dict[str, int], where: str, files: FileLookup, own: str | None
+    pixels: ET.Element,
+    sizes: dict[str, int],
+    where: str,
+    files: FileLookup,
+    own: str | None,
+    missing: dict[str, None],
 ) -> Iterator[tuple[str, int, dict[str, int]]]:
-    """Yield file, page and place of each plane."""
+    """Yield file, page and place of each plane; files that are not there are added to ``missing``."""
     order = [_ORDERS[name] for name in (pixels.get('DimensionOrder') or 'XYCZT')[2:] if name in _ORDERS]
     if sorted(order) != ['c', 't', 'z']:
         raise InvalidInputError(f'{where}: DimensionOrder: expected such as XYCZT, found {order}.')
@@ -237,7 +277,8 @@ def _planes(
         uuid = block.find('UUID')
         named = uuid.get('FileName') if uuid is not None else None
         if named and own is not None and files.find(named) is None:
-            continue  # a file of the acquisition that is not in this folder
+            missing[named] = None  # a file of the acquisition that is not in this folder
+            continue
         file = files.require(where, named) if named else own
         if file is None:
             raise InvalidInputError(f'{where}: TiffData: expected a UUID with FileName, found none.')
@@ -252,6 +293,15 @@ def _planes(
         begin = sum(at * strides[axis] for axis, at in first.items())
         for at in range(begin, min(begin + whole(where, 'PlaneCount', count), total)):
             yield file, page + at - begin, {axis: at // strides[axis] % sizes[axis] for axis in order}
+
+
+def _missing_note(found: _Found) -> list[str]:
+    if not found.missing:
+        return []
+    shown, count = list(found.missing)[:_MAX_SHOWN], len(found.missing)
+    more = f' and {count - len(shown)} more' if count > len(shown) else ''
+    what = '1 file is described and is' if count == 1 else f'{count} files are described and are'
+    return [f'{what} not here: {", ".join(name[:_MAX_NAME] for name in shown)}{more}.']
 
 
 def _set(found: _Found, where: str, files: FileLookup) -> PositionSet:
@@ -280,7 +330,7 @@ def _set(found: _Found, where: str, files: FileLookup) -> PositionSet:
         pixel_size=None if size is None else PixelSize(*size),
         channel_names={at: name for at, name in found.channels.items() if 'c' not in lone or at == 0},
         steps={'z': step} if step and 'z' not in lone else {},
-        notes=tuple(dict.fromkeys(found.notes)),
+        notes=tuple(dict.fromkeys([*found.notes, *_missing_note(found)])),
     )
     return finish(positions, where)
 

@@ -264,6 +264,7 @@ def _of_tiffs(names: Sequence[str], files: FileLookup) -> PositionSet | None:
     first = Path(files.folder or '.', names[0])
     if micromanager.has_page_tags(first):
         return _read_stacks(names, files)
+    names = ome.describing_first(names, files)
     if ome.has_positions(names, files):
         return ome.read_ome_tiffs(names, files)
     if high_content.has_stage_position(first):
@@ -304,6 +305,11 @@ def own_places(stream: IO[bytes], name: str, most: int) -> OwnPlaces | None:
 def described_by(stream: IO[bytes]) -> str | None:
     """Return the name of the file that describes a TIFF which only names it, as OME-TIFFs may, or None."""
     return _said(stream, ome.described_by)
+
+
+def others_described(stream: IO[bytes], name: str) -> int:
+    """Return how many other files an OME-TIFF describes, with the positions of their planes."""
+    return _said(stream, lambda tiff: ome.others_described(tiff, name)) or 0
 
 
 def _said(stream: IO[bytes], read: Callable[[Any], _T | None]) -> _T | None:

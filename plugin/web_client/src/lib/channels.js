@@ -15,6 +15,7 @@
  * @property {(string|number|null)[]} values
  * @property {string} unit
  */
+import { unitText } from './units.js';
 import { placesText } from './places.js';
 
 /** Colours of channels that have none in the file. */
@@ -134,7 +135,7 @@ function styleOf(channels, stride) {
 function placeText({ size, values, unit }, at) {
     const value = values[at];
     const shown = typeof value === 'number' ? String(Number(value.toPrecision(6))) : value;
-    return `${at + 1} of ${size}${shown === null || shown === undefined ? '' : `, ${shown}${unit ? ` ${unit}` : ''}`}`;
+    return `${at + 1} of ${size}${shown === null || shown === undefined ? '' : `, ${shown}${unit ? ` ${unitText(unit)}` : ''}`}`;
 }
 
 /** A choice as it stands in an address: what differs from the file. */

@@ -20,9 +20,23 @@ class GirderFile {
         return addressOf(`item/${this.itemId}/download`, { contentDisposition: 'inline' });
     }
 
+    /** Some bytes of it, as those of a `Blob`: what lies behind its end is left out. */
+    slice(begin, end) {
+        const last = Math.min(end, this.size) - 1;
+        const read = async () => {
+            const answer = await fetch(this.address, { headers: { ...signedIn(), Range: `bytes=${begin}-${last}` } });
+            const bytes = await this.answered(answer);
+            return answer.status === 206 ? bytes : bytes.slice(begin, last + 1);
+        };
+        return { arrayBuffer: () => (last < begin ? Promise.resolve(new ArrayBuffer(0)) : read()) };
+    }
+
     /** @returns {Promise<ArrayBuffer>} all of it: for files of positions, which are small. */
     async arrayBuffer() {
-        const answer = await fetch(this.address, { headers: signedIn() });
+        return this.answered(await fetch(this.address, { headers: signedIn() }));
+    }
+
+    answered(answer) {
         if (!answer.ok) {
             throw new Error(`${this.name} cannot be read: the server answered with status ${answer.status}.`);
         }

@@ -14,6 +14,7 @@ const REQUESTS = 3;
  * @typedef {import('./imageHeader.js').ImageHeader} Header
  * @property {{page: number, index: Object<string, number>}[]} [pages] of a file of which each page is a patch.
  * @property {Object} [places] where its pages lie, by its own tags; for the server, which understands it.
+ * @property {number} [describes] how many other files an OME-TIFF describes.
  * @property {string} [describedBy] the name of the file that says where its pages lie and what they are.
  * @property {string} [message] why it cannot be a patch, unless by its places or by a file of positions.
  */

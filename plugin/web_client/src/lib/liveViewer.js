@@ -83,7 +83,7 @@ class LiveViewer {
         if (before !== viewer) {
             if (before) {
                 if (before.isMoved()) {
-                    viewer.look(movedView(before.view(), before.shown, viewer.shown));
+                    viewer.lookAt(movedView(before.view(), before.shown, viewer.shown));
                 }
                 this.remove(before);
             }

@@ -22,7 +22,7 @@ const TABLES = /\.(csv|tsv|txt|json|xml|ome|pos|companion)$/i;
  * @property {'own'|'names'|'table'|'grid'} kind; own: the tags of the files.
  * @property {?string} pattern of names; without one the server guesses it.
  * @property {string} preset a program whose names they are, or empty.
- * @property {?{name: string, text: string}} table a file of positions.
+ * @property {?{name: string, text: string, file: ?Object}} table a file of positions; `file` where it is one of the tiles.
  * @property {?string} well
  */
 
@@ -71,7 +71,7 @@ function patchesOf(tiles, answer, headers = new Map()) {
 const isUsable = (header) => !header || !header.message;
 
 /** Whether a file can be a patch once a file of positions says which of its pages lies where. */
-const mayBePlaced = (header) => isUsable(header) || Boolean(header.hasPages || header.describedBy);
+const mayBePlaced = (header) => isUsable(header) || Boolean(header.hasPages || header.describedBy || header.places);
 
 /** Whether places are those of a file, of several pages only where each names its page. */
 const isPlaced = (header, places) => isUsable(header) || places.every(({ page }) => page !== undefined);
@@ -93,6 +93,25 @@ function missingCompanions(headers, paths) {
         }
     });
     return [...counts].map(([name, count]) => ({ name, count }));
+}
+
+/**
+ * The file that says where the others lie, where most do not say it of themselves: an OME-TIFF that describes a set.
+ *
+ * @param {Tile[]} tiles
+ * @param {Map<string, ?import('./headers.js').Header>} headers by key.
+ * @returns {?Tile}
+ */
+function describerOf(tiles, headers) {
+    const count = ({ key }) => (headers.get(key) || {}).describes || 0;
+    const most = tiles.reduce((before, tile) => (before === null || count(tile) > count(before) ? tile : before), null);
+    return most && count(most) ? most : null;
+}
+
+/** What the server is given as a file of positions; of a tile, its name as it is now. */
+function tableFor({ name, text, file }, tiles) {
+    const tile = file && tiles.find((one) => one.file === file);
+    return { name: tile ? tile.path : name, text };
 }
 
 /**
@@ -148,7 +167,7 @@ function askedOf(tiles, { source, headers, arrangement, spec }) {
     });
     const files = sized.map(({ path, width, height, pages }) => ({ name: path, width, height, pages }));
     if (source.kind === 'table') {
-        return { spec, files, positions: source.table, well: source.well || undefined };
+        return { spec, files, positions: tableFor(source.table, tiles), well: source.well || undefined };
     }
     const { overlapX, overlapY, columns, path, corner } = arrangement;
     const grid = { tile: { x: common.width, y: common.height }, overlap: { x: overlapX, y: overlapY } };
@@ -270,6 +289,6 @@ function readPlan({
 }
 
 export {
-    askedOf, fieldsOf, headersFor, isUsable, kindsOf, mayBePlaced, missingCompanions, patchesOf, placesOf, readPlan, sayPlaces,
+    askedOf, describerOf, fieldsOf, headersFor, isUsable, kindsOf, mayBePlaced, missingCompanions, patchesOf, placesOf, readPlan, sayPlaces,
     sorted
 };

@@ -1,12 +1,8 @@
 /** What lies under the mouse: asked for when it rests, one request at a time; nothing here needs a page. */
+import { unitText } from './units.js';
 
 /** Milliseconds that the mouse rests before the server is asked. */
 const REST = 80;
-
-const UNITS = {
-    angstrom: 'Å', nanometer: 'nm', micrometer: 'µm', millimeter: 'mm', centimeter: 'cm', meter: 'm', kilometer: 'km',
-    inch: 'in', foot: 'ft', yard: 'yd', mile: 'mi'
-};
 
 class Asker {
     /**
@@ -68,7 +64,7 @@ function physicalText(pixel, place) {
     }
     return axes.map(({ scale, translation, unit }, at) => {
         const value = translation + scale * pixel['xy'[at]];
-        return `${Number(value.toPrecision(7))} ${UNITS[unit] || unit}`;
+        return `${Number(value.toPrecision(7))} ${unitText(unit)}`;
     }).join(', ');
 }
 

@@ -26,7 +26,7 @@ function define() {
             this.metadata = { ...metadata, frames: undefined };
             this.shown = metadata;
             this.frame = frame;
-            this.look = style;
+            this.shownStyle = style;
             ['levels', 'tileWidth', 'tileHeight', 'sizeX', 'sizeY'].forEach((key) => {
                 this[key] = metadata[key];
             });
@@ -36,7 +36,7 @@ function define() {
             const { revision, waiting } = this.shown.stitchSession;
             return `${getApiRoot()}/stitch_session/${this.sessionId}/tiles/fzxy/${this.frame}/${level}/${x}/${y}` +
                 // What waited for its overview is shown by another address later, though nothing else has changed.
-                `?partial=true&revision=${revision}&_=${waiting}${this.look ? `&style=${encodeURIComponent(JSON.stringify(this.look))}` : ''}`;
+                `?partial=true&revision=${revision}&_=${waiting}${this.shownStyle ? `&style=${encodeURIComponent(JSON.stringify(this.shownStyle))}` : ''}`;
         },
 
         /** Show another state of the same size: its tiles replace those before when they are there. */
@@ -75,7 +75,7 @@ function define() {
             return { center: { x, y }, zoom: this.viewer.zoom() };
         },
 
-        look: function ({ center, zoom }) {
+        lookAt: function ({ center, zoom }) {
             this.viewer.zoom(zoom);
             this.viewer.center(center);
         },

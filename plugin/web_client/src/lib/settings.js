@@ -5,6 +5,8 @@
  * @property {string} key
  * @property {string} title
  * @property {string} help
+ * @property {string} [label] what its one field counts or lists.
+ * @property {string} [placeholder] what nothing in its field means.
  * @property {'lines'|'number'|'object'|'viewers'} kind lines of a list, one number or nothing, an object of limits, or
  *   a list of programs.
  */
@@ -17,20 +19,23 @@ const SETTINGS = [
     },
     {
         key: 'zarr.stitch_expires_hours', title: 'Sessions expire', kind: 'number',
-        help: 'Hours without a change after which a session is removed with its patches; empty: never. ' +
-            'A finished image stays.'
+        label: 'Hours without a change', placeholder: 'never',
+        help: 'A session that nobody has changed for so long is removed with its patches. A finished image stays.'
     },
     {
         key: 'zarr.stitch_part_values', title: 'Images are made in parts', kind: 'number',
-        help: 'An image of more than four times as many values (pixels times bands and frames) is made by several ' +
-            'workers at once.'
+        label: 'Values of a part',
+        help: 'An image of more than four times as many values (pixels times bands and frames) as a part is made by ' +
+            'several workers at once.'
     },
     {
         key: 'zarr.allowed_hosts', title: 'Hosts that images may be read from', kind: 'lines',
+        label: 'Hosts',
         help: 'One a line: images at addresses of other hosts are refused.'
     },
     {
         key: 'zarr.link_roots', title: 'Folders that links may lead to', kind: 'lines',
+        label: 'Folders',
         help: 'One a line, on the server: links in imported images that lead elsewhere are not followed.'
     },
     {
@@ -39,25 +44,29 @@ const SETTINGS = [
     },
     {
         key: 'zarr.memory_budget', title: 'Memory for pixels', kind: 'number',
-        help: 'Bytes that one process decodes pixels into at a time; what needs more waits.'
+        label: 'Bytes',
+        help: 'What one process decodes pixels into at a time; what needs more waits.'
     },
     {
         key: 'zarr.chunk_cache_bytes', title: 'Memory for decoded chunks', kind: 'number',
-        help: 'Bytes of decoded chunks that one process keeps, since they are often needed again.'
+        label: 'Bytes',
+        help: 'Decoded chunks that one process keeps, since they are often needed again.'
     },
     {
         key: 'zarr.read_ahead', title: 'Chunks of far images read ahead', kind: 'number',
+        label: 'Chunks',
         help: 'While a viewer pauses at an image at an address or in S3, so many chunks of the next slice and of the ' +
             'tiles around are asked for at most; 0: none.'
     },
     {
         key: 'zarr.style_functions', title: 'Functions that styles may call', kind: 'lines',
+        label: 'Functions',
         help: 'One a line, besides those of large_image: package.module.function or package.module.*.'
     },
     {
         key: 'zarr.viewers', title: 'Programs that images are opened in', kind: 'viewers',
         help: 'What the page of an item offers, in this order. In the text {url} stands for the address of the image, ' +
-            '{encoded} for the same as a part of another address.'
+            '{encoded} for the same as a part of another address, {manifest} and {info} for its addresses by IIIF.'
     }
 ];
 
@@ -106,12 +115,6 @@ function numberOr(text) {
     return Number.isFinite(found) ? found : text.trim();
 }
 
-/** A name of the program in words: `openSessions` and `chunk_bytes` as people read. */
-function wordsOf(name) {
-    const words = name.replace(/_/g, ' ').replace(/([a-z])([A-Z])/g, (_, one, other) => `${one} ${other.toLowerCase()}`);
-    return words[0].toUpperCase() + words.slice(1);
-}
-
 /** The field that a refusal is about: sentences name the setting and then the limit. */
 function fieldOf(message, names) {
     const rest = message.replace(/^zarr\.[a-z_]+: /, '');
@@ -135,4 +138,4 @@ function viewerFieldOf(message, viewers) {
     return at < 0 ? null : { at, field: rest.startsWith(`${viewers[at].name}: kind: `) ? 'kind' : 'text' };
 }
 
-export { SETTINGS, VIEWER_KINDS, fieldOf, textsOf, valueOf, viewerFieldOf, wordsOf };
+export { SETTINGS, VIEWER_KINDS, fieldOf, textsOf, valueOf, viewerFieldOf };

@@ -66,6 +66,24 @@ async function directoriesOf(file) {
     return written(pages, summary);
 }
 
+/**
+ * The description of the first page of a TIFF, in which OME-XML stands.
+ *
+ * @param {Blob|import('./girderFiles.js').GirderFile} file
+ * @returns {Promise<string>} empty where it has none.
+ * @throws {Error} it is longer than is looked at.
+ */
+async function descriptionOf(file) {
+    const reader = new Reader(file);
+    const head = await reader.at(0, 16);
+    const little = head.getUint16(0) === 0x4949;
+    const isBig = head.getUint16(2, little) === 43;
+    const place = isBig ? Number(head.getBigUint64(8, little)) : head.getUint32(4, little);
+    const [tags] = await directory(reader, place, { little, isBig, isFirst: true });
+    const found = tags.find(({ tag }) => tag === DESCRIPTION);
+    return found ? new TextDecoder().decode(found.data).replace(/\0+$/, '') : '';
+}
+
 /** What Micro-Manager says of all pages: names of channels, and the size of a pixel. */
 async function summaryOf(reader, little) {
     const head = await reader.at(SUMMARY, 8);
@@ -170,4 +188,4 @@ function written(pages, summary) {
 /** Bytes of a value that does not fit into its entry; they begin at even places. */
 const outside = (data) => (data.length > 4 ? data.length + data.length % 2 : 0);
 
-export { directoriesOf };
+export { descriptionOf, directoriesOf };

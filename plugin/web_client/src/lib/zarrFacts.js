@@ -1,4 +1,5 @@
 /** What the panel "OME-Zarr" says of an image, out of the source's own metadata; nothing here needs a page. */
+import { unitText } from './units.js';
 
 /**
  * @param {Object} found the part `zarr` of `GET item/:id/tiles/internal_metadata`.
@@ -35,9 +36,11 @@ function pixelSizeOf(multiscale) {
         return '';
     }
     const { scale } = multiscale.levels[0];
-    return multiscale.axes.map(({ name, type, unit }, at) => (
-        type === 'space' && scale ? `${name} ${Number(scale[at].toPrecision(6))}${unit ? ` ${unit}` : ''}` : null
-    )).filter(Boolean).join(', ');
+    const space = multiscale.axes.map((axis, at) => ({ ...axis, size: scale && scale[at] }))
+        .filter(({ type, size }) => type === 'space' && size);
+    const text = space.map(({ name, unit, size }) => (
+        `${name} ${Number(size.toPrecision(6))}${unit ? ` ${unitText(unit)}` : ''}`)).join(', ');
+    return space.some(({ unit }) => unit) ? text : text && `${text}, without a unit`;
 }
 
 function channelsOf(multiscale) {

@@ -101,7 +101,14 @@ function NewSession(target) {
     if (failure) {
         return <Failure failure={failure} />;
     }
-    const isReady = places.length > 0 && (session || form.name.trim()) && !busy && !positions.isAsking;
+    const reason = busy
+        ? 'The session is being made…'
+        : positions.isAsking
+            ? 'The positions are read…'
+            : !places.length
+                ? 'No patch has a position yet.'
+                : session || form.name.trim() ? null : 'The session needs a name.';
+    const isReady = reason === null;
     return (
         <div class="g-zarr-page g-zarr-new-session">
             <p class="g-zarr-back">
@@ -161,6 +168,7 @@ function NewSession(target) {
                             <button type="submit" class={`btn ${isReady ? 'btn-primary' : 'btn-default'}`} disabled={!isReady}>
                                 {session ? `Upload ${count(places)}` : `Create the session and upload ${count(places)}`}
                             </button>
+                            {isReady ? null : <span class="g-zarr-hint g-zarr-submit-reason">{reason}</span>}
                         </p>
                     </form>
                 )

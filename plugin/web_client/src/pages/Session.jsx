@@ -46,7 +46,7 @@ function JobLog({ session }) {
         <details class="g-zarr-log" open={isOpen} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
             <summary>Log of the job</summary>
             <pre tabindex="0">{job ? (job.log || []).join('') || 'Nothing yet.' : 'Loading…'}</pre>
-            <a href={`#job/${session.jobId}`}>Job</a>
+            <a href={`#job/${session.jobId}`}>The job in Girder</a>
         </details>
     );
 }
@@ -103,7 +103,7 @@ function Session({ sessionId }) {
             <Facts
                 facts={[
                     ['Patches', <span class="g-stitch-preview-patches">{patchesText(session)}</span>],
-                    ['Bytes', formatSize(session.counts.bytes)],
+                    ['Size', formatSize(session.counts.bytes)],
                     ['Extent', session.bounds && <span class="g-stitch-preview-bounds">{boundsText(session)}</span>],
                     ['Pixels', session.dtype && `${session.dtype}, ${session.bands === 1 ? '1 band' : `${session.bands} bands`}`],
                     ['Changed', formatDate(session.updated, DATE_SECOND)]

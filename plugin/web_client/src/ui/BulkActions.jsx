@@ -20,9 +20,9 @@ function Outcomes({ outcomes, onClose }) {
             <p>{`Done: ${done.length}. Not done: ${left.length}.`}</p>
             <Failure failure={isSignedOut ? { status: 401 } : null} />
             <ul>
-                {[...left, ...done].map(({ session, isDone, text }) => (
+                {[...left, ...done].map(({ session, isDone, text, status }) => (
                     <li key={session._id} data-done={isDone}>
-                        {isDone && text === 'is deleted'
+                        {status === 404 || (isDone && text === 'is deleted')
                             ? <b>{session.name}</b>
                             : <a href={`#stitch_session/${session._id}`}>{session.name}</a>}
                         {isDone ? ` ${text}.` : `: not done; ${text}`}

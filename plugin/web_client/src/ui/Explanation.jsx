@@ -73,6 +73,10 @@ function Explanation({ itemId, name, mimeType, revision }) {
                     </tbody>
                 </table>
             </div>
+            <p class="g-zarr-hint">
+                Asked first are the sources that know the file by its extension, MIME type or name; of these, and then of the others,
+                those with the lowest number. The names of priorities are large_image&rsquo;s.
+            </p>
         </div>
     );
 }

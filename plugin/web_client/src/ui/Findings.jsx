@@ -51,6 +51,7 @@ function Findings({ findings, kinds, headers, places, patches, tiles }) {
                         {`Cannot be patches: ${refused.length}.`}
                         <ul>
                             {refused.slice(0, FEW).map(({ key, path }) => <li key={key}>{`${path}: ${headers.get(key).message}`}</li>)}
+                            {refused.length > FEW ? <li>{`and ${refused.length - FEW} more`}</li> : null}
                         </ul>
                     </Message>
                 )

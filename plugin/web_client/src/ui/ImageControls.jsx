@@ -52,7 +52,7 @@ function ChannelRow({ itemId, series, channel, frame, size, isWhole, onChange })
         <li class="g-zarr-channel" data-channel={name}>
             <label class="g-zarr-channel-name">
                 <input type="checkbox" checked={isActive} onChange={({ currentTarget }) => onChange({ isActive: currentTarget.checked })} />
-                {' '}{name}
+                <span>{name}</span>
             </label>
             <input
                 type="color" aria-label={`Colour of ${name}`} value={`#${color.toLowerCase()}`}

@@ -85,8 +85,8 @@ function Channel({ session, field, name, isApplied, canKeep }) {
                 facts={[
                     ['Flat field', isApplied ? 'estimated, and taken out' : 'estimated now'],
                     ['From', `${field.tiles} patches, ${field.pairs} pairs`],
-                    ['Two patches differ by', percent(field.before)],
-                    ['Then by', percent(field.residual)]
+                    ['Where patches overlap they differ by', percent(field.before)],
+                    ['Corrected, by', percent(field.residual)]
                 ]}
             />
             <Failure failure={refusal} />

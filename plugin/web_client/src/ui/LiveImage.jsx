@@ -133,8 +133,10 @@ function LiveImage({ session, canWrite }) {
         if (image) {
             viewer.current.overlay({
                 image: { x: 0, y: 0, width: image.metadata.sizeX, height: image.metadata.sizeY },
-                levels: image.metadata.levels, patches: plane, outlines, holes: image.patches !== null,
-                waiting: new Set(image.metadata.stitchSession.waitingKeys), selected: hit ? hit.key : null
+                levels: image.metadata.levels, patches: plane, outlines,
+                waiting: new Set(image.metadata.stitchSession.waitingKeys), selected: hit ? hit.key : null,
+                // Where no channel is shown, nothing is said of what the patches cover.
+                holes: image.patches !== null && (!channels.length || channels.some(({ isActive }) => isActive))
             });
         }
     }, [image, plane, outlines, hit]);
@@ -171,7 +173,7 @@ function LiveImage({ session, canWrite }) {
                             value={Math.min(places[name] || 0, count - 1)}
                             onInput={({ currentTarget }) => setPlaces({ ...places, [name]: Number(currentTarget.value) })}
                         />
-                        {` ${Math.min(places[name] || 0, count - 1)} of 0 to ${count - 1}`}
+                        {` ${Math.min(places[name] || 0, count - 1)} (0 to ${count - 1})`}
                     </label>
                 ))}
                 <Check label="Patches" name="outlines" checked={outlines} onInput={setOutlines} />

@@ -40,7 +40,7 @@ function PatchList({ session, patches, patch, onSelect, look, canWrite }) {
                     {({ key, position }) => (
                         <>
                             <span class="g-zarr-list-name">{key}</span>
-                            <span class="g-zarr-list-place">{`${position.x}, ${position.y}`}</span>
+                            <span class="g-zarr-list-place">{`${position.x}, ${position.y} px`}</span>
                         </>
                     )}
                 </VirtualList>

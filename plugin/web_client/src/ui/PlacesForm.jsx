@@ -17,7 +17,7 @@ const CORNERS = {
 };
 /** Programs whose names the server knows. */
 const PRESETS = {
-    '': 'the pattern', cellvoyager: 'CellVoyager', fiji: 'Fiji', harmony: 'Harmony', incell: 'IN Cell Analyzer',
+    '': 'the pattern above', cellvoyager: 'CellVoyager', fiji: 'Fiji', harmony: 'Harmony', incell: 'IN Cell Analyzer',
     metaxpress: 'MetaXpress', micromanager: 'Micro-Manager', mist: 'MIST'
 };
 

@@ -63,7 +63,9 @@ function PlanMap({ plan, places, findings, patches }) {
                         />
                     )
                     : null}
-                <PatchMap places={shown} statusOf={statusOf} selected={selected} onSelect={select} onMove={move} />
+                {places.length
+                    ? <PatchMap places={shown} statusOf={statusOf} selected={selected} onSelect={select} onMove={move} />
+                    : <p class="g-zarr-hint">Nothing is on the map: no patch has a position yet, or all are removed.</p>}
             </div>
             <div class="g-zarr-plan-side">
                 <VirtualList rows={rows} label="Patches" selected={selected} onSelect={select}>
@@ -71,7 +73,7 @@ function PlanMap({ plan, places, findings, patches }) {
                         <>
                             <span class="g-zarr-list-name">{key}</span>
                             <span class="g-zarr-list-place">
-                                {place ? `${place.x}, ${place.y}` : isKnown ? 'removed' : 'no position'}
+                                {place ? `${place.x}, ${place.y} px` : isKnown ? 'removed' : 'no position'}
                             </span>
                         </>
                     )}
@@ -80,7 +82,7 @@ function PlanMap({ plan, places, findings, patches }) {
                     {one
                         ? ['x', 'y'].map((axis) => (
                             <label key={axis}>
-                                {axis}{' '}
+                                {axis}{' (px) '}
                                 <input
                                     class="form-control input-sm" type="number" value={one[axis]}
                                     aria-label={`${axis} of ${one.key}`}

@@ -90,6 +90,14 @@ function References({ session, canWrite }) {
         <section aria-labelledby="g-zarr-references">
             <h2 id="g-zarr-references">Masks, flat and dark fields</h2>
             <Failure failure={refusal} />
+            {references.length
+                ? null
+                : (
+                    <p class="g-zarr-hint">
+                        There is none. By a flat field, an image of the light alone, and a dark field, one without light, patches
+                        are corrected; a mask says which pixels of the patches count that name it.
+                    </p>
+                )}
             <ul class="g-zarr-references">
                 {references.map((reference) => (
                     <Reference

@@ -39,7 +39,7 @@ function PairTable({ caption, pairs, lengthName }) {
             <table class="table table-condensed g-zarr-pairs">
                 <caption>{caption}</caption>
                 <thead>
-                    <tr><th scope="col">Pair</th><th scope="col">Shift</th><th scope="col">{lengthName}</th><th scope="col">Correlation</th></tr>
+                    <tr><th scope="col">Pair</th><th scope="col">Shift (px)</th><th scope="col">{lengthName}</th><th scope="col">Correlation</th></tr>
                 </thead>
                 <tbody>
                     {pairs.map(({ keys, shift, length, correlation }) => (
@@ -61,7 +61,7 @@ function MovedTable({ moved }) {
         <div class="table-responsive">
             <table class="table table-condensed g-zarr-moved">
                 <caption>Patches that were moved furthest</caption>
-                <thead><tr><th scope="col">Patch</th><th scope="col">Said to lie at</th><th scope="col">Moved by</th><th scope="col">Length</th></tr></thead>
+                <thead><tr><th scope="col">Patch</th><th scope="col">Said to lie at (px)</th><th scope="col">Moved by (px)</th><th scope="col">Length</th></tr></thead>
                 <tbody>
                     {moved.map(({ key, x, y, dx, dy, length }) => (
                         <tr key={key}>
@@ -105,7 +105,7 @@ function RegistrationReport({ report }) {
             </div>
             {furthest.length ? <MovedTable moved={furthest} /> : null}
             {used.length
-                ? <PairTable caption="Pairs that fit worst" pairs={worst(used, WORST)} lengthName="Left" />
+                ? <PairTable caption="Pairs that fit worst" pairs={worst(used, WORST)} lengthName="Left over" />
                 : null}
             {refused.length
                 ? (

@@ -51,7 +51,7 @@ function SeriesChooser({ itemId, images, shown, choice }) {
                 {usual === null
                     ? (
                         <Choice
-                            value="" title={togetherText(together.length, seriesCount)} text="one after the other along XY"
+                            value="" title={togetherText(together.length, seriesCount)} text="one after the other, by a slider"
                             isChosen={now === null} onChoose={() => choose(null)}
                         />
                     )

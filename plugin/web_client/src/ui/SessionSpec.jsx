@@ -3,6 +3,7 @@ import { request } from '../lib/api.js';
 import { isEditable } from '../lib/sessions.js';
 import { OVERLAPS, changesOf, fieldOf, formOf } from '../lib/spec.js';
 import store from '../lib/store.js';
+import { unitText } from '../lib/units.js';
 import { SpecForm } from './SpecForm.jsx';
 import { Facts, Failure, confirmed, toast } from './parts.jsx';
 
@@ -59,14 +60,14 @@ function SessionSpec({ session, canWrite }) {
                         <Facts
                             facts={[
                                 ['Where patches overlap', OVERLAPS[spec.overlap] || spec.overlap],
-                                ['Pixel size', spec.pixelSize && `${spec.pixelSize.x} × ${spec.pixelSize.y} ${spec.pixelSize.unit}`],
-                                ['File', `${spec.output}, NGFF ${spec.ngffVersion}`],
-                                ['Background', String(spec.background)],
+                                ['Pixel size', spec.pixelSize && `${spec.pixelSize.x} × ${spec.pixelSize.y} ${unitText(spec.pixelSize.unit)}`],
+                                ['File', `${spec.output}, OME-NGFF ${spec.ngffVersion}`],
+                                ['Value where there is no patch', String(spec.background)],
                                 ['Channels', (spec.channelNames || []).join(', ')],
-                                ['Registration', spec.registration ? `up to ${spec.registration.maxShift} pixels` : 'off'],
+                                ['Registration', spec.registration ? `shifts of up to ${spec.registration.maxShift} pixels` : 'off'],
                                 ['Light', lightText(spec)],
                                 ['Compression', spec.lossy ? `lossy, quality ${spec.quality}` : 'lossless'],
-                                ['Expected', spec.expected]
+                                ['Patches expected', spec.expected]
                             ]}
                         />
                         {canEdit

@@ -1,10 +1,16 @@
 import { useEffect, useState } from 'preact/hooks';
 import { get, request } from '../lib/api.js';
-import { SETTINGS, fieldOf, textsOf, valueOf, wordsOf } from '../lib/settings.js';
+import { limitOf } from '../lib/limitWords.js';
+import { SETTINGS, fieldOf, textsOf, valueOf } from '../lib/settings.js';
 import { Field, Text } from './SpecForm.jsx';
 import { ViewersForm } from './ViewersForm.jsx';
 import { Failure, Message, confirmed, toast } from './parts.jsx';
 import { useUnsaved } from './unsaved.js';
+
+const { formatSize } = girder.misc;
+
+/** A number of bytes as people read it, or null where a text is none. */
+const sizeOf = (text) => (/^[0-9]+$/.test(text.trim()) ? formatSize(Number(text)) : null);
 
 /** The limits of a setting that is an object, each with a field. */
 function LimitFields({ shape, found, shown, error, onChange }) {
@@ -14,13 +20,17 @@ function LimitFields({ shape, found, shown, error, onChange }) {
     return (
         <>
             <div class="g-zarr-fields">
-                {names.map((name) => (
-                    <Text
-                        key={name} label={wordsOf(name)} name={name} value={shown[name]} disabled={found.fixedByEnvironment}
-                        placeholder={standard[name]} error={field === name ? error.message : null}
-                        onInput={(text) => onChange({ ...shown, [name]: text })}
-                    />
-                ))}
+                {names.map((name) => {
+                    const { label, unit, isBytes } = limitOf(name);
+                    return (
+                        <Text
+                            key={name} label={label} name={name} value={shown[name]} disabled={found.fixedByEnvironment}
+                            placeholder={standard[name]} error={field === name ? error.message : null}
+                            hint={[unit, isBytes && sizeOf(shown[name] || standard[name])].filter(Boolean).join(': ')}
+                            onInput={(text) => onChange({ ...shown, [name]: text })}
+                        />
+                    );
+                })}
             </div>
             {error && !field ? <Failure failure={error} /> : null}
         </>
@@ -29,7 +39,7 @@ function LimitFields({ shape, found, shown, error, onChange }) {
 
 function LinesField({ shape, found, shown, error, onChange }) {
     return (
-        <Field label={shape.title} error={error && error.message}>
+        <Field label={shape.label} error={error && error.message}>
             {(props) => (
                 <textarea
                     class="form-control" rows="3" value={shown.value} disabled={found.fixedByEnvironment} spellcheck={false}
@@ -41,10 +51,12 @@ function LinesField({ shape, found, shown, error, onChange }) {
 }
 
 function NumberField({ shape, found, shown, error, onChange }) {
+    const standard = found.default === null ? '' : String(found.default);
     return (
         <Text
-            label={shape.title} value={shown.value} disabled={found.fixedByEnvironment} inputmode="numeric"
-            placeholder={found.default === null ? '' : String(found.default)} error={error && error.message}
+            label={shape.label} value={shown.value} disabled={found.fixedByEnvironment} inputmode="numeric"
+            placeholder={standard || shape.placeholder} error={error && error.message}
+            hint={shape.label === 'Bytes' ? sizeOf(shown.value || standard) : null}
             onInput={(value) => onChange({ value })}
         />
     );

@@ -10,6 +10,8 @@ import { Message, signIn } from './parts.jsx';
 import { VirtualList } from './VirtualList.jsx';
 
 const { formatSize } = girder.misc;
+/** So many files that are not stored have their sentences as they are; of more, only a line each. */
+const FEW = 20;
 /** How often progress is drawn. */
 const REDRAW = 150;
 
@@ -34,6 +36,11 @@ function useQueue(sessionId) {
         };
     }, [queue]);
     return [queue, redraw];
+}
+
+/** A file, or a page of it, and why it is not stored. */
+function Problem({ path, page, message }) {
+    return <><b>{page === undefined ? path : `${path}, page ${page}`}</b> {message}</>;
 }
 
 /** How far the upload is, and what went wrong. */
@@ -74,13 +81,19 @@ function Running({ queue }) {
                 ? (
                     <>
                         <h3>{`Not stored: ${problems.length}`}</h3>
-                        <VirtualList rows={problems} label="Files that are not stored">
-                            {({ path, page, message }) => (
-                                <span class="g-zarr-list-problem" title={message}>
-                                    <b>{page === undefined ? path : `${path}, page ${page}`}</b> {message}
-                                </span>
+                        {problems.length <= FEW
+                            ? (
+                                <ul class="g-zarr-problems" aria-label="Files that are not stored">
+                                    {problems.map((problem) => <li key={problem.key}><Problem {...problem} /></li>)}
+                                </ul>
+                            )
+                            : (
+                                <VirtualList rows={problems} label="Files that are not stored">
+                                    {(problem) => (
+                                        <span class="g-zarr-list-problem" title={problem.message}><Problem {...problem} /></span>
+                                    )}
+                                </VirtualList>
                             )}
-                        </VirtualList>
                     </>
                 )
                 : null}

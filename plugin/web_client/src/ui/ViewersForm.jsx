@@ -2,6 +2,9 @@ import { VIEWER_KINDS, viewerFieldOf } from '../lib/settings.js';
 import { Field, Select, Text } from './SpecForm.jsx';
 import { Failure, Icon } from './parts.jsx';
 
+/** How many lines a text takes, in a field that is about sixty letters wide. */
+const rowsOf = (text) => text.split('\n').reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / 60)), 0);
+
 /** The programs that an item's page offers, one below the other. */
 function ViewersForm({ shown, found, error, onChange }) {
     const viewers = shown.value;
@@ -32,7 +35,7 @@ function ViewersForm({ shown, found, error, onChange }) {
                         <Field label="Text" error={errorAt(at, 'text')}>
                             {(props) => (
                                 <textarea
-                                    class="form-control" rows={text.includes('\n') ? 4 : text.length > 60 ? 2 : 1} value={text} disabled={disabled}
+                                    class="form-control" rows={rowsOf(text)} value={text} disabled={disabled}
                                     spellcheck={false} {...props}
                                     onInput={({ currentTarget }) => change(at, { text: currentTarget.value })}
                                 />

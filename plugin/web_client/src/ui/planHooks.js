@@ -3,8 +3,9 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { Headers } from '../lib/headers.js';
 import { ARRANGEMENT } from '../lib/layout.js';
-import { headersFor, isUsable, mayBePlaced, sayPlaces, sorted } from '../lib/plan.js';
+import { describerOf, headersFor, isUsable, mayBePlaced, sayPlaces, sorted } from '../lib/plan.js';
 import { inspectedBy, planOf } from '../lib/serverPlan.js';
+import { descriptionOf } from '../lib/tiffDirectories.js';
 
 /** Milliseconds without a change before the server is asked. */
 const TYPING = 300;
@@ -110,8 +111,14 @@ function usePlan(folderId) {
     // What the files say of their places comes before their names, as on the command line.
     const isGuess = source.kind === 'names' && source.pattern === null && !source.preset;
     useEffect(() => {
-        if (isGuess && tiles.length && found.size === tiles.length && sayPlaces(found)) {
+        if (!isGuess || !tiles.length || found.size !== tiles.length) {
+            return;
+        }
+        const describer = describerOf(tiles, found);
+        if (sayPlaces(found)) {
             useOwn();
+        } else if (describer) {
+            useTable(describer, descriptionOf);
         }
     }, [found]);
 
@@ -130,9 +137,10 @@ function usePlan(folderId) {
             setArrangement((before) => ({ ...before, columns: Math.ceil(Math.sqrt(next.tiles.length)) }));
         }
     }
-    async function useTable({ file, path }) {
+    /** Take a file of positions, or one of the tiles in whose description they stand. */
+    async function useTable({ file, path }, read = textOf) {
         try {
-            const table = { name: path, text: await textOf(file) };
+            const table = { name: path, text: await read(file), file: read === textOf ? null : file };
             // Positions of a stage stay what they are: the image begins at the smallest, and keeps where that is.
             setArrangement((before) => ({ ...before, fromZero: false }));
             setSource({ ...source, kind: 'table', table, well: null });
