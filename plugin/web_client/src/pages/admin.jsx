@@ -1,4 +1,5 @@
 /** Admin console, Plugins, Zarr. */
+import '../ui/pageStyles.js';
 import { shown } from '../ui/render.js';
 import { Settings } from './Settings.jsx';
 

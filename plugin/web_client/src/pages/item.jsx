@@ -1,4 +1,5 @@
 /** What is added to an item's page, and the links of a folder. */
+import '../ui/pageStyles.js';
 import { useEffect, useState } from 'preact/hooks';
 import { get } from '../lib/api.js';
 import { Explanation } from '../ui/Explanation.jsx';

@@ -1,4 +1,5 @@
 /** The pages of stitch sessions. */
+import '../ui/pageStyles.js';
 import { shown } from '../ui/render.js';
 import { MySessions } from './MySessions.jsx';
 import { NewSession } from './NewSession.jsx';
