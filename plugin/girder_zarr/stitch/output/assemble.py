@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from girder_zarr.stitch.spec.axes import AxisSpec
     from girder_zarr.stitch.spec.model import StitchSpec
 
-#: So many threads more than processors make blocks: now and then one waits, for the database, for patches that
-#: are far or not in the system's memory, for the disk, or for another thread.
+#: So many threads more than processors make blocks: now and then one waits, for the database, for patches
+#: that are far or not in the system's memory, for the disk, or for another thread.
 SPARE_THREADS = 1
 _AXIS_TYPES: dict[str, Any] = {'t': 'time', 'c': 'channel', 'z': 'space', 'y': 'space', 'x': 'space'}
 
