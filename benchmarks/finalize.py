@@ -11,10 +11,10 @@
   together by large-image-source-zarr 1.35.6 with the interpreter of ``--theirs`` (`assemble_1356.py`); in
   turns with ours. Its result is not even uploaded again.
 - ``workers``: one worker process on one processor against two, each on a processor of its own.
-- ``phases``, only where it is named: the first two mosaics once more (with ``--before`` by that version), with
-  the clock, the processor time of the worker and the idle time of the processors in each phase of the job, how
-  long its threads waited, and the steps of the blocks. `phases/sitecustomize.py` notes them, which costs a few
-  percent. Idle times are worth something on a quiet machine alone.
+- ``phases``, only where it is named: the first two mosaics once more (with ``--before`` by that version); the
+  clock, the processor time of the worker and the idle time of the processors in each phase of the job, how
+  long its threads waited, and the steps of the blocks. `phases/sitecustomize.py` notes them, which costs a
+  few percent. Idle times are worth something on a quiet machine alone.
 - ``patches``: small patches, 1,000 to ``--most``: milliseconds a patch.
 
 Ratios are medians over the rounds. With --output the tables replace what is between the marks in that file.
