@@ -11,6 +11,10 @@
   together by large-image-source-zarr 1.35.6 with the interpreter of ``--theirs`` (`assemble_1356.py`); in
   turns with ours. Its result is not even uploaded again.
 - ``workers``: one worker process on one processor against two, each on a processor of its own.
+- ``phases``, only where it is named: the first two mosaics once more (with ``--before`` by that version); the
+  clock, the processor time of the worker and the idle time of the processors in each phase of the job, how
+  long its threads waited, and the steps of the blocks. `phases/sitecustomize.py` notes them, which costs a
+  few percent. Idle times are worth something on a quiet machine alone.
 - ``patches``: small patches, 1,000 to ``--most``: milliseconds a patch.
 
 Ratios are medians over the rounds. With --output the tables replace what is between the marks in that file.
@@ -278,6 +282,46 @@ def measure_workers(folder, arguments):
         yield f'| {workers} | {rate:.0f} | {f"**{ratio:.2f}**" if at else ""} |'
 
 
+def measure_phases(folder, arguments):
+    noted = Path(folder) / 'phases.jsonl'
+    hooks = str(Path(__file__).with_name('phases'))
+    plugin = [str(Path(arguments.before) / 'plugin')] if arguments.before else []
+    os.environ |= {'PYTHONPATH': os.pathsep.join([hooks, *plugin]), 'FINALIZE_PHASES': str(noted)}
+    stack = Bench(folder, 1)
+    try:
+        for kind in ('png', 'npy'):
+            session = stack.session(mosaic(arguments.side, kind))
+            for _ in range(2):  # the first imports what it needs
+                begun, idle = time.time(), idle_seconds()
+                seconds, _ = stack.finalize(session)
+                stack.again(session)
+                time.sleep(2)
+            found = json.loads(noted.read_text().splitlines()[-1])
+            yield from ('', f'{kind}: {seconds:.2f} s', '')
+            yield from ('| phase | s | worker s | idle s |', '|---|---|---|---|')
+            before = (begun, found['edges'][0][3], idle)
+            for name, _, *now in found['edges']:
+                values = ' | '.join(f'{b - a:.2f}' for a, b in zip(before, now, strict=True))
+                yield f'| {name} | {values} |'
+                before = now
+            yield from ('', '| thread | s | at work | ready | waiting |', '|---|---|---|---|---|')
+            for name, (clock, ran, queued) in found['threads'].items():
+                rest = clock - ran - queued
+                yield f'| {name} | {clock:.2f} | {ran:.2f} | {queued:.2f} | {rest:.2f} |'
+            yield from ('', '| step | times | s | of the processor |', '|---|---|---|---|')
+            for name, (count, clock, ran) in found['steps'].items():
+                yield f'| {name} | {count} | {clock:.2f} | {ran:.2f} |'
+    finally:
+        stack.stop()
+        del os.environ['PYTHONPATH'], os.environ['FINALIZE_PHASES']
+
+
+def idle_seconds():
+    """Return for how long the processors were idle, or waited for a disk, in sum."""
+    with Path('/proc/stat').open() as stat:
+        return sum(int(one) for one in stat.readline().split()[4:6]) / os.sysconf('SC_CLK_TCK')
+
+
 def measure_patches(folder, arguments):
     yield '| patches of 64 x 64 | ms a patch | peak MB of the worker |'
     yield '|---|---|---|'
@@ -301,13 +345,16 @@ def measure_patches(folder, arguments):
 
 
 MEASURES = {
-    'speed': measure_speed, 'theirs': measure_theirs, 'workers': measure_workers, 'patches': measure_patches,
+    'speed': measure_speed, 'theirs': measure_theirs, 'workers': measure_workers, 'phases': measure_phases,
+    'patches': measure_patches,
 }  # fmt: skip
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--only', nargs='*', default=list(MEASURES), choices=list(MEASURES))
+    parser.add_argument(
+        '--only', nargs='*', default=[name for name in MEASURES if name != 'phases'], choices=list(MEASURES)
+    )
     parser.add_argument('--side', type=int, default=16384)
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--part', type=int, default=2**25, help='values of a part in "workers"')

@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import os
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 from girder_zarr.errors import EditError
+from girder_zarr.image.write import file_digest
 from girder_zarr.image.write.file_digest import FileDigest
 from girder_zarr.image.write.outlet import ZipOutlet, crc32
 from girder_zarr.image.write.pack import outlet_for
+from support.waiting import wait_until
 
 
 def contents() -> dict[str, bytes]:
@@ -96,6 +99,29 @@ def test_systems_that_cannot_be_told_to_write(tmp_path: Path, monkeypatch: pytes
         outlet.put('a', bytes(9 * 2**20))
     assert digest.covers(target)
     assert digest.hash.hexdigest() == sha512(target)
+
+
+def test_hashing_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, int]] = []
+    may_go_on = threading.Event()
+
+    def wait(_handle: int, offset: int, length: int) -> None:
+        sent.append((offset, length))
+        assert may_go_on.wait(60)
+
+    monkeypatch.setattr(file_digest, '_begin_to_write', wait)
+    target, digest, files = tmp_path / 'a.zip', FileDigest(), contents()
+    with outlet_for(target, digest=digest) as outlet:
+        for name, content in files.items():
+            outlet.put(name, content)
+        for number in range(4):
+            outlet.put(f'more{number}', bytes(9 * 2**20))
+        wait_until(lambda: sent)
+    assert digest.covers(target)
+    assert digest.hash.hexdigest() == sha512(target)
+    may_go_on.set()
+    assert sent[0][0] == 0
+    assert sent[0][1] >= 8 * 2**20
 
 
 def test_checksums_are_those_of_zip_files() -> None:

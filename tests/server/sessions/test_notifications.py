@@ -1,5 +1,7 @@
 """What the creator of a session is told while it changes."""
 
+import threading
+
 import pytest
 
 from support.server import npy, png, random_pixels
@@ -72,19 +74,28 @@ def test_others_who_may_read_are_not_told_more_than_they_ask_for(api, people, se
 
 def test_a_finalizing_session_says_how_long_it_will_take(api, session, dispatched, monkeypatch):
     from girder_zarr.server.jobs import progress
+    from girder_zarr.server.patches.reader import PatchReader
     from girder_zarr.server.sessions.model import StitchSession
 
     for x in range(4):
         api.put(session, f'{x}', png(random_pixels(512, 512, 1, seed=x)), x=512 * x)
-    seen = []
-    report = StitchSession.report
+    seen, is_under_way = [], threading.Event()
+    report, load = StitchSession.report, PatchReader.__call__
 
     def look_after(self, *args):
         report(self, *args)
         seen.append(api.get(session)[1]['progress'])
+        if 0 < seen[-1]['current'] < seen[-1]['total']:
+            is_under_way.set()
+
+    def wait_for_report(self, patch):
+        # the thread that reports goes its own pace
+        assert patch.key != '3' or is_under_way.wait(60)
+        return load(self, patch)
 
     monkeypatch.setattr(StitchSession, 'report', look_after)
-    monkeypatch.setattr(progress, 'REPORT_SECONDS', 0)
+    monkeypatch.setattr(PatchReader, '__call__', wait_for_report)
+    monkeypatch.setattr(progress, 'REPORT_SECONDS', 0.001)
     monkeypatch.setattr(progress, 'PACE_SECONDS', 0)
     api.finalize(session)
     dispatched.run()

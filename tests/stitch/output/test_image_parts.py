@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zipfile
 from typing import IO, TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from girder_zarr.stitch.output import assemble
 from girder_zarr.stitch.output.assemble import assemble_file, make_plan, values_of
 from girder_zarr.stitch.output.image_parts import ImagePart, PartMaker, cut, merge_file
 from girder_zarr.stitch.output.verify import verify_file
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from girder_zarr.stitch.patch import Patch
     from girder_zarr.stitch.plan import Plan
 
 
@@ -156,3 +159,33 @@ def test_a_part_that_was_damaged_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(zipfile.BadZipFile), path.open('rb') as stream:
         merge_file(plan, [stream], tmp_path / 'image.zarr.zip', 2**40)
     assert not (tmp_path / 'image.zarr.zip').exists()
+
+
+@pytest.mark.parametrize('is_part', [False, True])
+def test_a_patch_that_is_late_keeps_no_processor_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_part: bool
+) -> None:
+    """With one processor, another patch is read while the first has not come."""
+    monkeypatch.setattr(assemble, 'processors', lambda: 1)
+    scene, others, lock = Scene(), threading.Event(), threading.Lock()
+    for at in range(4):
+        scene.add(f'p{at}', noise(64, 64), 64 * at, 0)
+    asked: list[str] = []
+
+    def load(patch: Patch) -> np.ndarray:
+        with lock:
+            asked.append(patch.key)
+            is_first = len(asked) == 1
+        if is_first:
+            assert others.wait(60)
+        else:
+            others.set()
+        return scene.load(patch)
+
+    plan = make_plan(scene.patches, load, StitchSpec.from_json({'chunk': 64}))
+    if is_part:
+        (part,) = cut(plan, 16 * values_of(plan))
+        PartMaker(plan, load, 16 * values_of(plan)).write(part, tmp_path / 'part.zip')
+    else:
+        assemble_file(plan, load, tmp_path / 'a.zarr.zip')
+    assert sorted(asked) == ['p0', 'p1', 'p2', 'p3']

@@ -2,7 +2,8 @@
 
 The levels form a tree: the block of a level is made from the (up to) four blocks below it. The tree is
 walked depth first, so that the blocks below are still in memory; each is asked for once and encoded once.
-Subtrees run in parallel threads. Memory holds one block a level and thread, whatever the size of the image.
+Subtrees run in parallel threads; the thread that makes the last of four goes on with the block above them.
+Memory holds one block a level and thread, whatever the size of the image.
 Methods that look beyond a block go level by level instead, see `seamless.py`.
 """
 
@@ -37,10 +38,10 @@ BlockReader: TypeAlias = Callable[[tuple[slice, ...]], np.ndarray | None]
 #: Called with a region of any size; False promises that a BlockReader would find nothing anywhere in it.
 Occupied: TypeAlias = Callable[[tuple[slice, ...]], bool]
 
-#: A tree is cut into at most so many subtrees for the threads to share: several a thread, so that none waits
+#: A tree is cut into at most so many subtrees for the threads to share: many a thread, so that none waits
 #: long for the last one.
-SUBTREES = 64
-#: Bytes that the halves of these subtrees may take until the levels above are made.
+SUBTREES = 256
+#: Bytes that the halves of these subtrees would take if none of the blocks above were made meanwhile.
 HALVES_BYTES = 128 * 2**20
 #: Bytes of blocks that all threads together may hold, as far as the size of a block allows;
 #: fewer threads work where blocks are large.
@@ -179,11 +180,27 @@ class Writer:
         split, below = level, nodes
         if threads > 1:
             split, below = self._split(level, nodes, -1 if ready is None else ready.level)
-        found = in_parallel(lambda node: self.node(split, outer, node, ready), below, threads)
-        halves = dict(zip(below, found, strict=True))
-        if split == level:
-            return halves
-        return {node: self.node(level, outer, node, Ready(split, halves)) for node in nodes}
+        made: dict[Node, np.ndarray | None] = {}
+        # by level and node: the halves of those of the four below that are made
+        gathered: dict[tuple[int, Node], dict[Node, np.ndarray | None]] = {}
+        lock = threading.Lock()
+
+        def make(node: Node) -> None:
+            at, half = split, self.node(split, outer, node, ready)
+            while at < level:
+                above = (node[0] // 2, node[1] // 2)
+                with lock:
+                    halves = gathered.setdefault((at + 1, above), {})
+                    halves[node] = half
+                    if len(halves) < len(self.blocks.children(at + 1, above)):
+                        return  # to whoever makes the last of them
+                    del gathered[at + 1, above]
+                half = self.node(at + 1, outer, above, Ready(at, halves))
+                at, node = at + 1, above
+            made[node] = half
+
+        in_parallel(make, below, threads)
+        return {node: made[node] for node in nodes}
 
     def _split(self, level: int, nodes: Sequence[Node], done: int) -> tuple[int, Sequence[Node]]:
         """Return the lowest level above ``done`` with few nodes below these, and those nodes."""

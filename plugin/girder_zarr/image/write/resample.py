@@ -25,6 +25,8 @@ NEAREST: Literal['nearest'] = 'nearest'
 
 #: cv2.resize with INTER_AREA and a factor of two is the exact mean for these (integers rounded half up).
 _CV2_EXACT = {np.dtype(name) for name in ('uint8', 'uint16', 'int16', 'float32')}
+#: Rows that are given to OpenCV at a time.
+_MAX_ROWS = 2**15
 #: Methods whose kernel reaches beyond the 2 x 2 pixels of the result, and by how many source pixels.
 MARGINS: dict[ResampleMethod, int] = {
     ResampleMethod.PIL_LANCZOS: 6,
@@ -129,9 +131,14 @@ def _quads(even: np.ndarray) -> list[np.ndarray]:
 def _halve_cv2(even: np.ndarray) -> np.ndarray:
     height, width = even.shape[-2:]
     result = np.empty((*even.shape[:-2], height // 2, width // 2), even.dtype)
-    planes = even.reshape(-1, height, width)
-    for index, target in enumerate(result.reshape(-1, height // 2, width // 2)):
-        cv2.resize(planes[index], (width // 2, height // 2), dst=target, interpolation=cv2.INTER_AREA)
+    # Heights are even: planes one below the other do not mix. Each call gives the interpreter's lock away and
+    # waits until it has it again, which takes longer than the pixels of a chunk.
+    together = max(1, _MAX_ROWS // height) * height
+    rows, halves = even.reshape(-1, width), result.reshape(-1, width // 2)
+    for top in range(0, len(rows), together):
+        part, target = rows[top : top + together], halves[top // 2 : (top + together) // 2]
+        size = (width // 2, len(target))
+        cv2.resize(part, size, dst=target, interpolation=cv2.INTER_AREA)
     return result
 
 

@@ -89,6 +89,8 @@ def _run(session: Document, cancellation: CancellationCheck) -> None:
             logger.exception('A run of stitch session %s failed', session['_id'])
         reporter.log(f'Failed: {without_paths(sentence)}')
         raise
+    finally:
+        reporter.close()
 
 
 def _make_image(

@@ -14,7 +14,7 @@ from girder_zarr.image.ngff.metadata import GIVEN, Axis
 from girder_zarr.image.write.outlet import DirectoryOutlet
 from girder_zarr.image.write.output_spec import OutputSpec, default_channels
 from girder_zarr.image.write.pack import outlet_for
-from girder_zarr.image.write.pyramid import write_image
+from girder_zarr.image.write.pyramid import processors, write_image
 from girder_zarr.stitch.blend.block_maker import BlockMaker
 from girder_zarr.stitch.blend.patch_loader import PatchLoader, visible
 from girder_zarr.stitch.illumination.estimate import estimate
@@ -32,6 +32,7 @@ __all__ = [
     'assemble',
     'assemble_file',
     'make_plan',
+    'making_threads',
     'nbytes_of',
     'output_spec',
     'values_of',
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
     from girder_zarr.stitch.spec.axes import AxisSpec
     from girder_zarr.stitch.spec.model import StitchSpec
 
+#: So many threads more than processors make blocks: now and then one waits, for the database, for patches
+#: that are far or not in the system's memory, for the disk, or for another thread.
+SPARE_THREADS = 1
 _AXIS_TYPES: dict[str, Any] = {'t': 'time', 'c': 'channel', 'z': 'space', 'y': 'space', 'x': 'space'}
 
 
@@ -210,7 +214,7 @@ def write_plan(
     :param progress: called with the number of values (pixels x frames x bands) done since the last call, from
         any thread; they add up to :func:`values_of`.
     :param check: called before each block; raises to stop.
-    :param threads: blocks that are made at the same time; None: as many as there are processors.
+    :param threads: blocks that are made at the same time; None: one more than there are processors.
     """
     outlet = DirectoryOutlet(directory) if isinstance(directory, Path) else directory
     for path, content in beside(plan):
@@ -219,11 +223,16 @@ def write_plan(
         directory,
         output_spec(plan, name),
         BlockMaker(plan, load).read,
-        threads=threads,
+        threads=threads or making_threads(),
         progress=progress,
         check=check,
         occupied=plan.occupied,
     )
+
+
+def making_threads() -> int:
+    """Return how many threads make blocks out of patches, as far as their blocks fit into memory."""
+    return processors() + SPARE_THREADS
 
 
 def output_spec(plan: Plan, name: str | None = None) -> OutputSpec:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 from girder_zarr.image.write.outlet import ZipOutlet
 from girder_zarr.image.write.subtrees import HALVES, Trees, write_above, write_trees
 
-from .assemble import BlockMaker, output_spec, write_file
+from .assemble import BlockMaker, making_threads, output_spec, write_file
 from .provenance import beside
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class PartMaker:
         with ZipOutlet(target, digest=digest) as outlet:
             numbers = range(part.first, part.end)
             read = self._blocks.read
+            options['threads'] = options.get('threads') or making_threads()
             write_trees(self._trees, numbers, outlet, read, occupied=self._plan.occupied, **options)
             outlet.finish(sync=False)  # it is read by this process, or never
 
