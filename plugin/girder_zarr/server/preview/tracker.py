@@ -7,6 +7,7 @@ since the one before. See `patches/model.py` for the order in which a change of 
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,6 @@ from girder_zarr.stitch.preview.preview_blocks import Sources, block_cache
 from .block_store import SessionBlocks
 from .builder import build_and_store, forget_removed, overview_builder, preparer_of
 from .overview_store import PatchOverview
-from .patch_parts import patch_parts
 from .session_source import SessionState
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ _RELOAD_SECONDS = 1.5
 #: The patches of a session that are read for somebody who has not signed in: reading takes some 30 us of a
 #: processor and 1 kB each.
 MAX_ANONYMOUS_PATCHES = 25_000
+
+#: Documents of patches that are in memory at a time when all of a session are read.
+_PART = 2000
 
 #: The sources of patches that this process has removed: all of a session need not be read for them.
 _gone: LRU[str, None] = LRU(max_items=10_000)
@@ -146,7 +149,9 @@ class SessionPreview:
         begun = time.monotonic()
         stored, locked = set(), []
         # A part at a time: all documents of a large session would take more than what is kept of them.
-        for documents in patch_parts(session):
+        # Whole documents: leaving out fields takes the embedded database longer than sending them.
+        found = StitchPatch().find({'sessionId': self._id})
+        while documents := list(itertools.islice(found, _PART)):
             if self._detect_masks(session, documents):
                 return self._reload(session)
             self._apply(session, documents)

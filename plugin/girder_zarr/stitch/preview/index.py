@@ -31,15 +31,15 @@ MAX_LEVEL = 21
 _TOKEN_BYTES = 16
 
 
-def touched(patch: Patch, side: int) -> list[tuple[int, int]]:
-    """Return row and column of each square that a patch touches.
+def touched(patch: Patch, side: int) -> Iterator[tuple[int, int]]:
+    """Yield row and column of each square that a patch touches.
 
     :param side: of the squares, in full-resolution pixels.
     """
-    place, shape = patch.placement, patch.shape
-    columns = range(place.x // side, -(-(place.x + shape[1]) // side))
-    rows = range(place.y // side, -(-(place.y + shape[0]) // side))
-    return [(row, column) for row in rows for column in columns]
+    place = patch.placement
+    for row in range(place.y // side, -(-(place.y + patch.shape[0]) // side)):
+        for column in range(place.x // side, -(-(place.x + patch.shape[1]) // side)):
+            yield row, column
 
 
 def blocks_of(patch: Patch, first: int = 0) -> Iterator[BlockKey]:
@@ -81,7 +81,7 @@ class PatchIndex:
                 self._cells[frame, *cell].add(patch.key)
             number = token(patch)
             for level in range(MIN_COUNTED_LEVEL, MAX_LEVEL + 1):
-                squares = touched(patch, BLOCK << level)
+                squares = list(touched(patch, BLOCK << level))
                 if len(squares) == 1:
                     found = whole[level][frame, *squares[0]]
                     found[0] += 1
