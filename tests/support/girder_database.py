@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 
+import mongomock.aggregate
 import mongomock.codec_options
 import mongomock.collection
 import mongomock.command_cursor
@@ -62,7 +63,7 @@ class RealDatabase:
 
 
 def mend_mongomock():
-    """Let mongomock 4.3 take the codec options that Girder 5 asks for, and count as a cursor."""
+    """Let mongomock 4.3 take the codec options that Girder 5 asks for, count as a cursor, merge objects."""
     original = mongomock.codec_options.CodecOptions.__new__
 
     def without_utc(cls, *args, **options):
@@ -77,6 +78,16 @@ def mend_mongomock():
             return len(list(self.clone()))
         return self.collection.count_documents(self._spec)
 
+    parser = mongomock.aggregate._Parser
+    project = parser._handle_projection_operator
+
+    def merge_objects(self, operator, value):
+        if operator != '$mergeObjects':
+            return project(self, operator, value)
+        return {name: held for part in value for name, held in self.parse(part).items()}
+
+    mongomock.aggregate.projection_operators.append('$mergeObjects')
+    parser._handle_projection_operator = merge_objects
     mongomock.codec_options.CodecOptions.__new__ = without_utc
     # Its own calls datetime.utcnow, of which Python warns from 3.12 on.
     mongomock.utcnow = lambda: dt.datetime.now(dt.UTC).replace(tzinfo=None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo.errors import ConnectionFailure, CursorNotFound
+from pymongo.write_concern import WriteConcern
 
 from girder_zarr.errors import NotFoundError
 
@@ -55,6 +56,37 @@ def update_and_find(collection: Any, query: Document, update: Document) -> Docum
         return None
     found: Document | None = collection.find_one({'_id': query['_id']})
     return None if found is None else updated(found, {'$set': update.get('$set', {})})
+
+
+def set_if(collection: Any, document_id: Any, demanded: Document, fields: Document) -> bool:
+    """Set fields of the document of an id if others of its fields have some values; return whether they had.
+
+    One command, and as good as a query for those values: the condition is a part of the update. The embedded
+    database looks through its indexes for each field of a query that has more than ``_id``, which takes it
+    longer than the update.
+
+    :param demanded: values by names; None: the field is None or is not there.
+    :param fields: values by names without dots; at least one differs from what the document has.
+    """
+    asked = demanded.items()
+    same = [{'$eq': [{'$ifNull': [f'${name}', None]}, {'$literal': value}]} for name, value in asked]
+    changes = {'$cond': [{'$and': same}, {'$literal': fields}, {'$literal': {}}]}
+    new = {'$mergeObjects': ['$$ROOT', changes]}
+    result = collection.update_one({'_id': document_id}, [{'$replaceRoot': {'newRoot': new}}])
+    return bool(result.modified_count)
+
+
+def unsynced(collection: Any) -> Any:
+    """Return a collection for writes that need not be on the disk when they are answered.
+
+    Another write of the same request follows, which waits until the database's journal is on the disk. The
+    journal is written in order: what was written before is on the disk by then as well.
+    """
+    concern = collection.write_concern.document
+    if not concern.get('j'):
+        return collection
+    left = {name: value for name, value in concern.items() if name != 'j'}
+    return collection.with_options(write_concern=WriteConcern(**left))
 
 
 def find_named(

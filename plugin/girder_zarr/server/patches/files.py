@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import io
 import shutil
+from concurrent.futures import wait
 from typing import IO, TYPE_CHECKING, Any
 
+from girder.exceptions import GirderException
 from girder.models.file import File
 from girder.models.folder import Folder
 from girder.models.upload import Upload
@@ -14,7 +16,7 @@ from girder.models.upload import Upload
 from girder_zarr.errors import NotFoundError
 from girder_zarr.server.common.names import ATTACHED_TO, Document
 from girder_zarr.server.sessions import quota
-from girder_zarr.server.storage import durable_files, target
+from girder_zarr.server.storage import durable_files, stream_hash, target
 from girder_zarr.server.storage.transfer import send_file
 
 if TYPE_CHECKING:
@@ -43,15 +45,34 @@ def store_file(
     user: Document,
     folder: Document | None = None,
     pending: list[Future[None]] | None = None,
+    hashed: Future[str] | None = None,
 ) -> Document:
     """Store the bytes of a patch as a Girder file attached to the session; on any error nothing remains.
 
     When it returns, they survive a crash of the server or its machine.
 
     :param pending: gets what has to be waited for until then, where the caller has work to do meanwhile.
+    :param hashed: the sha512 of the stream, see :func:`hash_ahead`.
     """
     name, mime_type = f'patch.{new.info.format}', _MIME_TYPES[new.info.format]
-    return _store(session, (name, mime_type, new.size), new.stream, user, folder, pending)
+    if hashed is not None:
+        wait((hashed,))
+    return _store(session, (name, mime_type, new.size), new.stream, user, folder, pending, hashed)
+
+
+def hash_ahead(new: NewPatch, folder: Document | None) -> Future[str] | None:
+    """Begin to hash the bytes of a patch for :func:`store_file`, which nobody else may read then.
+
+    :param folder: of the session, where the caller has it.
+    :returns: None where the hash is not needed, or is made while the bytes are written.
+    """
+    try:
+        assetstore = folder and target.assetstore_of(folder)
+    except GirderException:  # there is none, as `store_file` says where it comes to that
+        return None
+    if not assetstore or durable_files.adapter_of(assetstore) is None:
+        return None
+    return stream_hash.hash_ahead(new.stream, new.size)
 
 
 def store_pack(session: Document, patches: Sequence[NewPatch], user: Document) -> tuple[Document, list[int]]:
@@ -82,6 +103,7 @@ def _store(
     user: Document,
     folder: Document | None = None,
     pending: list[Future[None]] | None = None,
+    hashed: Future[str] | None = None,
 ) -> Document:
     """Store a file in the way that its assetstore takes the least time for.
 
@@ -99,7 +121,7 @@ def _store(
     quota.check_size(folder, user, size)
     file = File().createFile(user, None, name, size, assetstore, mimeType=mime_type, saveFile=False)
     file.update(attachedToType=list(ATTACHED_TO), attachedToId=session['_id'])
-    file, kept = durable_files.store(adapter, file, stream, session['_id'])
+    file, kept = durable_files.store(adapter, file, stream, session['_id'], hashed)
     if pending is None:
         try:
             kept.result()

@@ -111,12 +111,13 @@ class KeyedModel(CommittingModel):
         """
         limits = limits or limits_now()
         self.check(session, new, limits)
+        hashed = files.hash_ahead(new, folder)
         existing = self._wait_free(session, new.key)
         outcome = self.decide(session, existing, new, replace=replace, limits=limits)
         if existing is not None and outcome == UNCHANGED:
             return existing, UNCHANGED
         pending: list[Future[None]] = []
-        file = files.store_file(session, new, user, folder, pending)
+        file = files.store_file(session, new, user, folder, pending, hashed)
         try:
             found = self._store(session, new, file, existing, replace=replace, limits=limits, pending=pending)
             if found[1] == UNCHANGED and new.options.page is not None:

@@ -15,7 +15,7 @@ from girder.models.model_base import Model
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from girder_zarr.errors import ConflictError, NotFoundError
-from girder_zarr.server.common.database import updated
+from girder_zarr.server.common.database import set_if, unsynced, updated
 from girder_zarr.server.common.names import now
 from girder_zarr.server.sessions.model import StitchSession
 
@@ -123,7 +123,7 @@ class LockedModel(Model):
         """Insert a locked document that is not stored yet; None if the key is taken by now."""
         document = patch_document.make(session, new.key, self.fields_of(new), uuid.uuid4().hex)
         try:
-            document['_id'] = self.collection.insert_one(document).inserted_id
+            document['_id'] = unsynced(self.collection).insert_one(document).inserted_id
         except DuplicateKeyError:
             return None
         return document
@@ -145,14 +145,13 @@ class LockedModel(Model):
         """
         # Every change of a document gives it another arrival, so that it is still the one that was found.
         seen = {name: document.get(name) for name in ('fileId', 'arrival')}
-        query = {'_id': document['_id'], 'lockedBy': None, **seen}
         changes: Document = {'lockedBy': uuid.uuid4().hex, 'lockedAt': now()}
         if fields is not None and 'position' in fields:
             changes['moving'] = {name: fields[name] for name in ('position', 'shape')}
-        update = {'$set': changes}
-        if not self.collection.update_one(query, update).matched_count:
+        demanded = {'lockedBy': None, **seen}
+        if not set_if(unsynced(self.collection), document['_id'], demanded, changes):
             return None
-        return updated(document, update)
+        return updated(document, {'$set': changes})
 
     def _unlock(self, locked: Document) -> None:
         """Undo a lock: a document that was never stored disappears."""
@@ -168,12 +167,19 @@ class LockedModel(Model):
         :raises NotFoundError: the session was removed.
         :raises ConflictError: this took so long that another request took over.
         """
-        query = {'_id': locked['_id'], 'lockedBy': locked['lockedBy']}
-        if not self.collection.update_one(query, update).matched_count:
+        # Nobody else has changed it since it was locked.
+        found, mine = updated(locked, update), {'lockedBy': locked['lockedBy']}
+        if locked.keys() - found.keys():
+            is_mine = self.collection.update_one({'_id': locked['_id'], **mine}, update).matched_count
+        else:
+            fields = {
+                name: value for name, value in found.items() if name not in locked or locked[name] != value
+            }
+            is_mine = set_if(self.collection, locked['_id'], mine, fields)
+        if not is_mine:
             StitchSession().get(locked['sessionId'])
             raise self._taken_over(locked['key'])
-        # Nobody else has changed it since it was locked.
-        return updated(locked, update)
+        return found
 
     def _taken_over(self, key: str) -> ConflictError:
         return ConflictError(f'{self.noun.capitalize()} {key} was taken over by another request; try again.')

@@ -16,7 +16,7 @@ from girder.utility.acl_mixin import AccessControlMixin
 
 from girder_zarr.errors import ConflictError, InvalidInputError, NotFoundError
 from girder_zarr.server.common.costly import CostlyAnswers
-from girder_zarr.server.common.database import object_id, update_and_find, updated
+from girder_zarr.server.common.database import object_id, set_if, unsynced, update_and_find, updated
 from girder_zarr.server.common.hidden_paths import without_paths
 from girder_zarr.server.common.names import Document, now
 from girder_zarr.server.settings import session_limits
@@ -182,17 +182,22 @@ class StitchSession(AccessControlMixin, Model):
         """Update a session that is still in the state and revision that it was read in, with one command.
 
         Whatever else of it is demanded is looked for in what was read: all that depends on patches or spec
-        has another revision after a change, and so has a session that is being removed. The embedded database
-        takes the longer the more fields are demanded.
+        has another revision after a change, and so has a session that is being removed. What the update makes
+        of the fields that it names is worked out here, for the same reason.
+
+        The change is on the disk after a later write of the request, see `database.unsynced`.
 
         :param session: as it was read; what no revision counts, such as its name, may be out of date in what
             is returned as well.
+        :param update: raises the revision; without ``$unset``.
         """
-        update = {**update, '$set': {**update.get('$set', {}), 'updated': now()}}
-        demanded = {name: session[name] for name in ('_id', 'revision', 'state')}
-        if not self.collection.update_one(demanded, update).matched_count:
+        found = updated(session, {**update, '$set': {**update.get('$set', {}), 'updated': now()}})
+        named = {path.partition('.')[0] for fields in update.values() for path in fields} | {'updated'}
+        demanded = {name: session[name] for name in ('revision', 'state')}
+        # Whoever has changed the session asks for a write that waits for the disk afterwards.
+        collection = unsynced(self.collection)
+        if not set_if(collection, session['_id'], demanded, {name: found[name] for name in named}):
             return None
-        found = updated(session, update)
         notifications.announce(found)
         return found
 

@@ -39,6 +39,8 @@ from girder_zarr.image.write.outlet import sync_path
 from girder_zarr.image.write.pack import is_full
 from girder_zarr.server.common.database import update_and_find
 
+from .stream_hash import hash_stream
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
@@ -87,13 +89,18 @@ def no_space(adapter: FilesystemAssetstoreAdapter, nbytes: int) -> NoSpaceError:
 
 
 def store(
-    adapter: FilesystemAssetstoreAdapter, file: Document, stream: IO[bytes], session_id: ObjectId
+    adapter: FilesystemAssetstoreAdapter,
+    file: Document,
+    stream: IO[bytes],
+    session_id: ObjectId,
+    hashed: Future[str] | None = None,
 ) -> tuple[Document, Future[None]]:
     """Store a stream, from its beginning, as the contents of a file that is saved here too.
 
     The disk takes its time while the database has its own work.
 
     :param file: a new document without ``_id``.
+    :param hashed: the sha512 of the stream, see `stream_hash.hash_ahead`.
     :returns: the document, and what has to be waited for until contents and document are there to stay. After
         an error neither is there.
     :raises NoSpaceError: the assetstore has no space for it.
@@ -109,7 +116,7 @@ def store(
     temporary = Path(name)
     try:
         with os.fdopen(handle, 'wb') as target:
-            digest = _copy(stream, target)
+            digest = _copy(stream, target, hashed)
             written = _syncing.submit(os.fsync, target.fileno())
             try:
                 temporary.chmod(adapter.assetstore.get('perms', DEFAULT_PERMS))
@@ -250,15 +257,16 @@ def _hash_of(path: Path, check: Callable[[], None] | None, known: FileDigest | N
     return digest
 
 
-def _copy(stream: IO[bytes], target: IO[bytes]) -> str:
+def _copy(stream: IO[bytes], target: IO[bytes], hashed: Future[str] | None) -> str:
     """Write a stream; return its sha512, by which the assetstore names contents."""
-    digest = hashlib.sha512()
-    stream.seek(0)
-    while piece := stream.read(_PIECE):
-        digest.update(piece)
-        target.write(piece)
+    if hashed is None:
+        digest = hash_stream(stream, target)
+    else:
+        digest = hashed.result()
+        stream.seek(0)
+        shutil.copyfileobj(stream, target, _PIECE)
     target.flush()
-    return digest.hexdigest()
+    return digest
 
 
 def _place(temporary: Path, final: Path) -> bool:
