@@ -7,6 +7,7 @@ import pytest
 
 from girder_zarr.server.preview import builder
 from girder_zarr.server.preview.overview_store import PatchOverview
+from support.queries import recorded_queries
 from support.server import Viewer, png, random_pixels
 
 pytestmark = pytest.mark.plugin('zarr')
@@ -105,3 +106,19 @@ def test_what_cannot_be_read_waits_no_longer(api, session, gate, monkeypatch):
     assert viewer.get('', {'partial': 'true'})[1]['stitchSession']['waiting'] == 3
     gate.open()
     assert viewer.get('', {'partial': 'true'})[1]['stitchSession']['waiting'] == 0
+
+
+def test_a_partial_picture_of_a_revision_reads_nothing_of_patches_again(api, session, pouring, gate):
+    revision = pouring.get('', {'partial': 'true'})[1]['stitchSession']['revision']
+    finest = f'/zxy/{pouring.get()[1]["levels"] - 1}/0/0'
+    new = random_pixels(STEP, STEP, seed=99)
+    assert api.put(session, 'below', png(new), y=STEP)[0] == 201
+    with recorded_queries() as made:
+        before = pouring.picture(finest, partial='true', revision=revision)
+    assert [one for one in made if one.collection == 'stitch_patch'] == []
+    assert np.array_equal(before[:STEP, :STEP], random_pixels(STEP, STEP, seed=0))
+    assert not before[STEP : 2 * STEP, :STEP].any()
+    # A later revision, or none, or a whole picture, is of what is stored now.
+    later = {'partial': 'true', 'revision': revision + 1}
+    for params in (later, {'partial': 'true'}, {'revision': revision}):
+        assert np.array_equal(pouring.picture(finest, **params)[STEP : 2 * STEP, :STEP], new)

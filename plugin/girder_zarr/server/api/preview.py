@@ -6,6 +6,7 @@ docs/rest.md describes the routes for client authors.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import cherrypy
@@ -97,10 +98,11 @@ class PreviewRoutes:
         resource.route('GET', (':id', 'coverage'), self.getCoverage)
         resource.route('GET', (':id', 'values'), self.getValues)
 
-    def _state(self, session_id: str) -> session_source.SessionState:
+    def _state(self, session_id: str, params: Document | None = None) -> session_source.SessionState:
         user = getCurrentUser()
         session = StitchSession().require(session_id, user, AccessType.READ)
-        return tracker.state_of(session, tracker.MAX_ANONYMOUS_PATCHES if user is None else None)
+        most = tracker.MAX_ANONYMOUS_PATCHES if user is None else None
+        return tracker.state_of(session, most, _revision_of(params or {}))
 
     @access.public(cookie=True, scope=TokenScope.DATA_READ)
     @autoDescribeRoute(
@@ -168,7 +170,7 @@ class PreviewRoutes:
     @reads_parameters
     def getTile(self, id: str, z: str, x: str, y: str, params: Document) -> Any:  # noqa: A002
         """Return a tile."""
-        state = self._state(id)
+        state = self._state(id, params)
         place = read_parameters({'z': z, 'x': x, 'y': y}, dict.fromkeys('zxy', INDEX))
         options = read_parameters(params, {**SOURCE, **FRAME, **PARTIAL})
         state = _pictured(state, options)
@@ -205,7 +207,7 @@ class PreviewRoutes:
     @reads_parameters
     def getTilesRegion(self, id: str, params: Document) -> Any:  # noqa: A002
         """Return a region."""
-        state = self._state(id)
+        state = self._state(id, params)
         values = read_parameters(params, {**SOURCE, **FRAME, **REGION, **PARTIAL})
         state = _pictured(state, values)
         options = {name: values.pop(name) for name in SOURCE if name in values}
@@ -235,7 +237,7 @@ class PreviewRoutes:
     @reads_parameters
     def getTilesThumbnail(self, id: str, params: Document) -> Any:  # noqa: A002
         """Return a thumbnail."""
-        state = self._state(id)
+        state = self._state(id, params)
         values = read_parameters(params, {**SOURCE, **FRAME, **THUMBNAIL, **PARTIAL})
         state = _pictured(state, values)
         options = {name: values.pop(name) for name in SOURCE if name in values}
@@ -248,6 +250,14 @@ class PreviewRoutes:
             return source.getThumbnail(**values)
 
         return _picture(state, ['thumbnail', values, options], make)
+
+
+def _revision_of(params: Document) -> int | None:
+    """Return the revision that a partial picture is to have at least; others are of the newest."""
+    revision = str(params.get('revision', ''))
+    if params.get('partial') != 'true' or not re.fullmatch('[0-9]{1,18}', revision):
+        return None
+    return int(revision)
 
 
 def _pictured(state: session_source.SessionState, values: Document) -> session_source.SessionState:

@@ -11,7 +11,7 @@ from girder_zarr.server.sessions.model import bounds_of
 from girder_zarr.stitch.preview.patch_coverage import cover
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from girder_zarr.image.series.series import Series
     from girder_zarr.server.common.names import Document
@@ -54,22 +54,29 @@ class SessionState:
     """A session as it was at some revision, and its tile sources.
 
     :param etag: names what is shown, in any process; None while a patch is about to change.
-    :param waiting: None, or the keys of patches that its pictures may leave out.
+    :param waiting: None, or returns the keys of the patches that its pictures leave out.
     """
 
     def __init__(
-        self, session: Document, image: PreviewImage, etag: str | None, waiting: Sequence[str] | None = None
+        self,
+        session: Document,
+        image: PreviewImage,
+        etag: str | None,
+        waiting: Callable[[], Sequence[str]] | None = None,
     ) -> None:
         self.session = session
         self.image = image
         self.etag = etag
-        self.waiting = waiting
+        self._waiting = waiting
+        self._partial: SessionState | None = None
         self.series: Series = image.series(session['name'], partial=waiting is not None)
         self._sources: LRU[str, PreviewTileSource] = LRU(max_items=MAX_SOURCES)
 
-    def without(self, waiting: Sequence[str]) -> SessionState:
-        """Return the same state for pictures without those patches that still wait for their overviews."""
-        return SessionState(self.session, self.image, None, waiting)
+    def partial(self, waiting: Callable[[], Sequence[str]]) -> SessionState:
+        """Return the same state for pictures without the patches that still wait for their overviews."""
+        if self._partial is None:
+            self._partial = SessionState(self.session, self.image, None, waiting)
+        return self._partial
 
     def source(self, **options: Any) -> PreviewTileSource:
         """Return a tile source; ``options`` are those of large_image."""
@@ -95,7 +102,7 @@ class SessionState:
     def describe(self) -> Document:
         """Return the session's part of the metadata."""
         top, left = self.series.levels[0].origin  # type: ignore[attr-defined]
-        waiting = self.waiting or ()
+        waiting = self._waiting() if self._waiting else ()
         return {
             'revision': self.session['revision'],
             'patches': len(self.image),

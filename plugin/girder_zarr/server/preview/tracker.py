@@ -115,6 +115,12 @@ class SessionPreview:
             self._state = SessionState(session, self.image, etag)
             return self._state
 
+    def known(self, revision: int) -> SessionState | None:
+        """Return the state that was read last, if it is of a revision or a later one."""
+        with self._lock:
+            current = self._state
+        return current if current is not None and current.session['revision'] >= revision else None
+
     def _update(self, session: Document) -> bool:
         """Read what has changed; return whether that is everything up to the session's revision."""
         if self._preparer.fingerprint != preparer_of(session, with_masks=self._uses_masks).fingerprint:
@@ -235,13 +241,15 @@ _lock = threading.Lock()
 _previews: LRU[ObjectId, SessionPreview] = LRU(max_items=MAX_SESSIONS)
 
 
-def state_of(session: Document, most_patches: int | None = None) -> SessionState:
+def state_of(session: Document, most_patches: int | None = None, at_least: int | None = None) -> SessionState:
     """Return a session as it is now.
 
     Who makes pictures of all patches calls :func:`hurry` as well.
 
     :param session: as just read from the database.
     :param most_patches: refuse to read more than so many where this process has not read them already.
+    :param at_least: or as it was at this revision or later, if that is known: reading what has changed costs
+        a few commands, and a new state has tile sources of its own.
     :raises NotFoundError: it has no patches. :raises LimitExceededError: it has more than that.
     """
     count = session['counts']['patches']
@@ -251,7 +259,9 @@ def state_of(session: Document, most_patches: int | None = None) -> SessionState
             'while they arrive.'
         )
         raise LimitExceededError(msg)
-    return _preview_of(session).state(session)
+    preview = _preview_of(session)
+    known = None if at_least is None else preview.known(at_least)
+    return known or preview.state(session)
 
 
 def hurry() -> None:
@@ -265,8 +275,8 @@ def partial_state(state: SessionState) -> SessionState:
     It names those in its description. Its pictures are not those of its revision, and have no ETag. So
     looking at an image that grows does not slow down those who send its patches.
     """
-    waiting = overview_builder.waiting_of(state.session['_id'])
-    return state.without(waiting) if waiting else state
+    waiting = functools.partial(overview_builder.waiting_of, state.session['_id'])
+    return state.partial(waiting) if waiting() else state
 
 
 def compose(session_id: ObjectId) -> None:

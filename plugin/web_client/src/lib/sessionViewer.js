@@ -39,19 +39,29 @@ function define() {
                 `?partial=true&revision=${revision}&_=${waiting}${this.shownStyle ? `&style=${encodeURIComponent(JSON.stringify(this.shownStyle))}` : ''}`;
         },
 
-        /** Show another state of the same size: its tiles replace those before when they are there. */
+        /**
+         * Show another state of the same size: its tiles replace those before when they are there. Two layers take turns,
+         * since each has a WebGL context of its own, which takes longer to make than the tiles take to be drawn.
+         */
         update: function (metadata, frame, style, done) {
             this._take(metadata, frame, style);
             const before = this._layer;
-            this._layer = this.viewer.createLayer('osm', {
-                ...before._options, url: this._getTileUrl('{z}', '{x}', '{y}'), zIndex: undefined
-            });
+            const url = this._getTileUrl('{z}', '{x}', '{y}');
+            if (this._spare) {
+                this._layer = this._spare;
+                this._layer.url(url);
+                this._layer.moveToTop();
+                this._layer.visible(true);
+            } else {
+                this._layer = this.viewer.createLayer('osm', { ...before._options, url, zIndex: undefined });
+            }
+            this._spare = before;
             if (this.uiLayer) {
                 this.uiLayer.moveToTop();
             }
             this.whenLoaded(() => {
                 if (this.viewer) {
-                    this.viewer.deleteLayer(before);
+                    before.visible(false);
                 }
                 done();
             });

@@ -22,6 +22,8 @@ const PAUSES = 4;
 /** The same while this page sends patches itself, which the server and this machine are to have time for. */
 const SHORTEST_PAUSE_OF_UPLOAD = 2500;
 const PAUSES_OF_UPLOAD = 9;
+/** How old the list of patches may be then: with thousands of them it costs the server more than all else of a state. */
+const OLDEST_LIST_OF_UPLOAD = 10000;
 
 /** Patches of a list as places in pixels of the image. */
 function placesOf(patches, origin) {
@@ -43,10 +45,16 @@ function useImage(session, wantsPatches, looking) {
     const isRefused = failure !== null && failure.status === 401;
     const [again, askAgain] = useReducer((count) => count + 1, 0);
     const known = image && image.revision;
+    const list = useRef({ patches: null, revision: null, asked: 0 });
     const hasPatches = image && image.patches !== null;
     const isWaiting = image !== null && image.metadata.stitchSession.waiting > 0;
     useEffect(() => {
-        const isCurrent = known === session.revision && (hasPatches || !wantsPatches) && !isWaiting;
+        const upload = uploadOf(session._id);
+        const isSending = upload !== null && upload.isActive;
+        const { patches: listed, revision: listRevision, asked } = list.current;
+        const wantsList = wantsPatches && (listed === null || (listRevision !== session.revision &&
+            (!isSending || performance.now() - asked > OLDEST_LIST_OF_UPLOAD)));
+        const isCurrent = known === session.revision && !wantsList && !isWaiting;
         // Who is not signed in is asked to; asking again has the same answer.
         if (!session.counts.patches || isCurrent || isRefused || asking.current) {
             return;
@@ -56,19 +64,21 @@ function useImage(session, wantsPatches, looking) {
         const base = `stitch_session/${session._id}`;
         Promise.all([
             get(`${base}/tiles`, { partial: true }), get(`${base}/coverage`),
-            wantsPatches ? get(`${base}/patch`, { limit: 0, fields: 'key,position,shape,order' }) : null
+            wantsList ? get(`${base}/patch`, { limit: 0, fields: 'key,position,shape,order' }) : null
         ]).then(([metadata, coverage, patches]) => {
             const { origin, revision } = metadata.stitchSession;
+            if (patches) {
+                list.current = { patches, revision: session.revision, asked: started };
+            }
             setImage({
-                metadata, coverage, patches: patches && placesOf(patches, origin),
+                metadata, coverage, patches: wantsPatches ? placesOf(list.current.patches, origin) : null,
                 // What came while this was asked for is asked for next.
                 revision: Math.min(revision, session.revision)
             });
             return setFailure(null);
         }).catch(setFailure).finally(() => {
             // While patches pour in, looking at them takes no more than a part of what the server can do.
-            const upload = uploadOf(session._id);
-            const [shortest, times] = upload && upload.isActive
+            const [shortest, times] = isSending
                 ? [SHORTEST_PAUSE_OF_UPLOAD, PAUSES_OF_UPLOAD]
                 : [SHORTEST_PAUSE, PAUSES];
             const pause = Math.max(shortest, times * (performance.now() - started + looking.current));

@@ -13,7 +13,7 @@ const { formatSize } = girder.misc;
 /** So many files that are not stored have their sentences as they are; of more, only a line each. */
 const FEW = 20;
 /** How often progress is drawn. */
-const REDRAW = 150;
+const REDRAW = 400;
 
 /** The queue of a session; draws again with its changes, a few times a second. */
 function useQueue(sessionId) {
