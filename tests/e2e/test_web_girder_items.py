@@ -107,7 +107,7 @@ def test_what_goes_wrong_in_girder_is_said(visit, girder, folder):
     girder.delete(f'item/{gone["_id"]}')
     send(page)
     page.get_by_role('heading', name='Not stored: 1').wait_for()
-    assert page.locator('.g-zarr-upload .g-zarr-list-row').inner_text().startswith('x8_y0.png')
+    assert page.locator('.g-zarr-upload .g-zarr-problems li').inner_text().startswith('x8_y0.png')
 
 
 #: Milliseconds of the page's own thread for one frame while the map is dragged.

@@ -201,7 +201,7 @@ def test_a_page_that_is_refused_is_listed(new_session, tmp_path):
     page.get_by_text('3, in 1 of 1 images').wait_for()
     send(page)
     page.get_by_role('heading', name='Not stored: 1').wait_for()
-    assert page.locator('.g-zarr-upload .g-zarr-list-row').inner_text().startswith('x0_y0.tif, page 1')
+    assert page.locator('.g-zarr-upload .g-zarr-problems li').inner_text().startswith('x0_y0.tif, page 1')
 
 
 #: A folder that the browser gives to the page, as its picker would: one of the page's own file system.
