@@ -45,7 +45,7 @@ lint: $(VENV)/.tox
 	$(TOX) -e lint
 
 # Lint, types and quick tests of every room: before each commit.
-QUICK = $(wildcard tests/test_*.py tests/common tests/stack tests/client tests/cli)
+QUICK = $(wildcard tests/test_*.py tests/common tests/stack tests/cli)
 check: $(VENV)/.tox
 	$(TOX) -e lint
 	$(TOX) -e girder -- -n 2 $(QUICK)

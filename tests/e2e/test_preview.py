@@ -79,6 +79,7 @@ def test_patches_that_wait_for_their_overviews_are_hatched_and_follow_by_themsel
     wait_for_picture(viewer, picture)
     assert page.locator('.g-stitch-preview-coverage').inner_text() == '100 % covered'
     assert page.locator('.g-stitch-preview-image[data-shown]').count() == 1
+    page.unroute_all(behavior='ignoreErrors')
 
 
 def test_an_image_that_grows_to_the_left_keeps_its_place(page, stack, client, folder):

@@ -207,7 +207,7 @@ def test_colours_that_a_tile_alone_does_not_tell_are_made(web, owner, put):
         assert np.abs(lossy.astype(int) - expected).max() <= 24
 
 
-@pytest.mark.parametrize('form', ['', '@v2', '@jpeg'])
+@pytest.mark.parametrize('form', ['', '@v2', pytest.param('@jpeg', marks=NEW_PYTHON)])
 def test_associated_images(web, owner, put, form, tmp_path):
     label = random_pixels(60, 40)
     item = put('slide.tiff', slide(smooth(700, 900), label))
