@@ -97,7 +97,8 @@ class SessionTree:
         self._tree = None
         try:
             state = None if session is None else state_of(session, self._most_patches)
-            hurry()
+            if state is not None:
+                hurry()
         except NotFoundError:  # there are no patches
             state = None
         if state is None:
