@@ -84,8 +84,13 @@ class Visitor:
     def close(self):
         """Close the pages; fail if one had an error or asked another host."""
         self.context.close()
-        assert not self.errors, self.errors
+        assert not self.errors, [*self.errors, *self._server_errors()]
         assert self.hosts <= {self.stack.url.split('/')[2]}
+
+    def _server_errors(self):
+        if not any('with a status of 5' in error for error in self.errors):
+            return []
+        return self.stack.tracebacks()
 
     def _page_error(self, error):
         self.errors.append(str(error))

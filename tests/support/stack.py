@@ -110,6 +110,11 @@ class Stack(CommandLine):
         client.authenticate(login, password)
         return client
 
+    def tracebacks(self):
+        """Return what Girder wrote to its log of each request that it answered with status 500."""
+        log = (self.data / 'logs' / 'girder.log').read_text(encoding='utf-8', errors='replace')
+        return [part.split('\nINFO:')[0] for part in log.split('ERROR:girder.api.rest:500 Error\n')[1:]]
+
     def parts(self):
         """Return the processes of the stack without the supervisor: {pid: (start time, command line)}."""
         return processes_below(self.process.pid)

@@ -30,7 +30,7 @@ from .settings import polled, session_limits
 from .share import downloads, links, mount
 from .source_runs import source_jobs, source_tasks
 from .storage import target
-from .tile_sources import imports, tile_source, upload_check
+from .tile_sources import imports, saved_results, tile_source, upload_check
 
 
 def load(info: dict[str, Any]) -> None:
@@ -41,6 +41,7 @@ def load(info: dict[str, Any]) -> None:
     for required in ('jobs', 'worker', 'large_image'):
         getPlugin(required).load(info)
     tile_source.take_over()
+    saved_results.install()
     register_models()
     girder_job.ensure_index()
     cleanup.ensure_index()
