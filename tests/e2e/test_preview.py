@@ -114,6 +114,29 @@ def test_who_looks_closer_at_an_image_that_grows_goes_on_seeing_the_same(page, s
     assert page.evaluate(view) == seen
 
 
+def test_the_whole_image_fits_into_a_window_of_another_size(page, stack, client, folder):
+    picture = read_picture('ihc.png')
+    session = client.create(folder, 'resized')['_id']
+    client.put_patch(session, 'a', picture, 0, 0)
+    viewer = open_preview(page, stack, folder, session)
+    wait_for_picture(viewer, picture)
+    for width, height in ((700, 700), (1920, 1080), (390, 844)):
+        page.set_viewport_size({'width': width, 'height': height})
+        viewer.scroll_into_view_if_needed()
+        wait_for_picture(viewer, picture)
+    page.goto(f'{stack.url}#stitch_session/{session}?view=256,256,3')
+    page.reload()
+    for width in (1280, 700):
+        page.set_viewport_size({'width': width, 'height': 900})
+        page.wait_for_function(
+            'width => document.querySelector(".geojs-map").clientWidth === width',
+            arg=viewer.evaluate('element => element.clientWidth'),
+        )
+        box = viewer.bounding_box()
+        x, y = round(box['width'] / 6), round(box['height'] / 6)
+        wait_for_picture(viewer, picture[256 - y : 256 + y, 256 - x : 256 + x])
+
+
 def test_planes_are_chosen_with_a_slider(page, stack, client, folder):
     picture = read_picture('ihc.png')
     session = client.create(folder, 'planes')['_id']

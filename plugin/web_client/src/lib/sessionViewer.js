@@ -2,6 +2,8 @@ const { getApiRoot } = girder.rest;
 
 /** How long a state may take to load before the next one is shown in its place. */
 const PATIENCE = 10000;
+/** Levels of zoom that are one and the same, but for rounding. */
+const SAME_ZOOM = 1e-6;
 
 let SessionViewer = null;
 
@@ -19,6 +21,21 @@ function define() {
             this._scale = { position: { bottom: 12, right: 12 }, maxWidth: 160 };
             this.render();
             this._first = this.view();
+            this.viewer.geoOn(window.geo.event.resize, () => this._fit());
+        },
+
+        /** Fit the whole image into an element of another size, unless somebody looks at a part of it. */
+        _fit: function () {
+            const map = this.viewer;
+            const { width, height } = map.size();
+            const zoom = Math.log2(map.unitsPerPixel(0) * Math.min(width / this.sizeX, height / this.sizeY));
+            const isWhole = !this.isMoved() || map.zoom() <= zoom + SAME_ZOOM;
+            // The least zoom that the map was made with is that of the element as it was.
+            map.zoomRange({ min: zoom }, true);
+            this._first = { center: { x: this.sizeX / 2, y: this.sizeY / 2 }, zoom };
+            if (isWhole) {
+                this.lookAt(this._first);
+            }
         },
 
         _take: function (metadata, frame, style) {
@@ -93,7 +110,7 @@ function define() {
         /** Whether somebody has moved or zoomed the map since it was made. */
         isMoved: function () {
             const { center, zoom } = this.view();
-            return Math.abs(zoom - this._first.zoom) > 1e-6 || Math.abs(center.x - this._first.center.x) > 1e-3 ||
+            return Math.abs(zoom - this._first.zoom) > SAME_ZOOM || Math.abs(center.x - this._first.center.x) > 1e-3 ||
                 Math.abs(center.y - this._first.center.y) > 1e-3;
         }
     });
