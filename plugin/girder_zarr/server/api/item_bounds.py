@@ -1,7 +1,8 @@
 """How much of an item's pictures somebody who has not signed in may ask for, whichever source makes them.
 
 large_image's routes take any size. They are looked at before they begin, since an answer that is streamed has
-its status by the time that a tile source refuses.
+its status by the time that a tile source refuses. What they answer with 500 for no fault of the server's,
+an item that is gone or no image, is refused here as well.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ _HISTOGRAM = {'maxWidth': 2048, 'maxHeight': 2048}
 _STYLED = ('zxy/:z/:x/:y', 'fzxy/:frame/:z/:x/:y', 'dzi_files/:level/:xandy', 'pixel')
 _SIZED = ('region', 'thumbnail', 'tile_frames', 'histogram', 'bands')
 _TILES = ('zxy/:z/:x/:y', 'fzxy/:frame/:z/:x/:y')
+_STATISTICS = ('histogram', 'bands')
+#: The routes that answer with 500 where an item is no image.
+_UNCHECKED = (*_STATISTICS, 'dzi_files/:level/:xandy', 'images/:image/metadata', 'tile_frames/quad_info')
 _FIELDS = {**REGION_NAMES, 'unitsWH': ('region', 'unitsWH')}
 _TEXTS = ('units', 'unitsWH')
 _BOX = ('left', 'top', 'width', 'height')
@@ -64,11 +68,36 @@ def bind() -> None:
         (_TILES, _check_tile),
         (_TILES, _check_label),
         (('region',), _check_fields),
+        (_UNCHECKED, _check_image),
+        (('images/:image',), _check_there),
     )
     for routes, check in checks:
         for route in routes:
             event = f'rest.get.item/:itemId/tiles/{route}.before'
             events.bind(event, f'{HANDLER}.{check.__name__}', check)
+    events.bind('model.item.remove', HANDLER, lambda event: _known.pop(str(event.info['_id'])))
+
+
+@access.public
+def _check_there(event: Any) -> None:
+    """Refuse pictures of an item that is gone (an event handler)."""
+    item_id = event.info['itemId']
+    _check_found(item_id, _item_of(item_id))
+
+
+@access.public
+def _check_image(event: Any) -> None:
+    """Refuse what is made of an item that is no image, or none any more (an event handler)."""
+    item = _item_of(event.info['itemId'])
+    if item is None or not Item().hasAccess(item, getCurrentUser(), AccessType.READ):
+        return  # the route says what is wrong
+    image = item.get('largeImage')
+    if not image:
+        msg = 'No large image file in this item.'
+        raise RestException(msg)
+    if image.get('expected'):
+        msg = 'The large image file for this item is still pending creation.'
+        raise RestException(msg)
 
 
 @access.public
@@ -105,7 +134,7 @@ def _check_size(event: Any) -> None:
     arguments = None if source is None else _arguments(params)
     if source is None or arguments is None:
         return
-    if route in ('histogram', 'bands'):
+    if route in _STATISTICS:
         arguments['output'] = {**_HISTOGRAM, **arguments.get('output', {})}
     elif route == 'thumbnail' and 'output' not in arguments:
         arguments['output'] = {'maxWidth': 256, 'maxHeight': 256}
@@ -116,7 +145,7 @@ def _check_size(event: Any) -> None:
     if info:
         _check_read(source, info, _frames_of(params))
     pixels = _pixels_of(info, arguments, filled=bool(params.get('fill')))
-    if route in ('histogram', 'bands'):
+    if route in _STATISTICS:
         pixels = min(pixels, source.sizeX * source.sizeY)  # it makes nothing larger
     if route == 'tile_frames':
         frames = str(params['frameList']).count(',') + 1 if params.get('frameList') else source.frames
@@ -238,7 +267,9 @@ def _levels_of(item_id: str) -> StoredLevels | None:
     """Return what is stored of an item where a read of it can become large; None otherwise."""
     known = _known.get(item_id)
     if known is None or time.monotonic() - known[0] > KNOWN_SECONDS:
-        source = _source_of(item_id)
+        item = _item_of(item_id)
+        _check_found(item_id, item)
+        source = _opened(item)
         is_large = source is not None and source.sizeX * source.sizeY > MAX_READ
         known = time.monotonic(), StoredLevels.of(source) if is_large else None
         _known.put(item_id, known)
@@ -250,7 +281,20 @@ def _source_of(item_id: str, params: Document | None = None) -> Any:
 
     :param params: of the request, of which it takes what chooses images in a file.
     """
-    item = Item().load(item_id, force=True) if ObjectId.is_valid(item_id) else None
+    return _opened(_item_of(item_id), params)
+
+
+def _check_found(item_id: str, item: Document | None) -> None:
+    if item is None and ObjectId.is_valid(item_id):
+        msg = f'Invalid item id ({item_id}).'
+        raise RestException(msg)
+
+
+def _item_of(item_id: str) -> Document | None:
+    return Item().load(item_id, force=True) if ObjectId.is_valid(item_id) else None
+
+
+def _opened(item: Document | None, params: Document | None = None) -> Any:
     if item is None or not Item().hasAccess(item, None, AccessType.READ) or not item.get('largeImage'):
         return None
     try:
