@@ -1,5 +1,7 @@
 """Stitching in the browser as a person does it: from files on the desktop to an image in Girder."""
 
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -20,6 +22,8 @@ from support.session_pages import assert_fits, pixels_of_item, send
 SIDE, STEP, COUNT = 256, 165, 8
 #: Uncompressed they need two requests of at most 8 MiB.
 IN_FIRST_REQUEST = 42
+#: Some have arrived and some have not. What was in the lost request is sent in smaller ones after a while.
+SOME = re.compile(f'\\b({"|".join(map(str, range(IN_FIRST_REQUEST, COUNT**2)))}) of {COUNT**2} patches')
 
 
 def cut(picture, folder, name, suffix='tif'):
@@ -78,8 +82,8 @@ def test_a_folder_of_tiles_becomes_an_image(visit, stack, girder, folder, tmp_pa
     visitor.expected.append('net::ERR_FAILED')
     page.route('**/patches', lose_the_last)
     send(page)
-    page.locator('.g-zarr-upload-words', has_text=f'{IN_FIRST_REQUEST} of 64 patches').wait_for()
-    page.locator('.g-stitch-preview-coverage', has_text=f'{IN_FIRST_REQUEST} of 64 patches').wait_for()
+    page.locator('.g-zarr-upload-words', has_text=SOME).wait_for()
+    page.locator('.g-stitch-preview-coverage', has_text=SOME).wait_for()
     check_accessible(page, '.g-zarr-page')
     keep_screenshot(page, 'uploading')
     address = page.url
@@ -87,13 +91,14 @@ def test_a_folder_of_tiles_becomes_an_image(visit, stack, girder, folder, tmp_pa
 
     page = visitor.page(address.removeprefix(stack.url))
     page.get_by_role('heading', name='The upload was interrupted').wait_for()
-    assert page.locator('.g-stitch-preview-patches').inner_text() == f'{IN_FIRST_REQUEST} of 64 patches'
+    arrived = int(SOME.search(page.locator('.g-stitch-preview-patches').inner_text())[1])
     sent = []
     page.on('request', lambda request: sent.append(request) if request.url.endswith('/patches') else None)
     drop_files(page, page.locator('.g-zarr-resume .g-zarr-drop'), [tiles])
     page.locator('.g-stitch-preview-patches', has_text='64 of 64 patches').wait_for()
     # What had arrived is not sent twice.
-    assert sum(int(request.all_headers()['content-length']) for request in sent) < 24 * SIDE * SIDE * 3
+    again = sum(int(request.all_headers()['content-length']) for request in sent)
+    assert again < (COUNT**2 - arrived + 2) * SIDE * SIDE * 3
     viewer = page.locator('.g-stitch-preview-image')
     wait_for_picture(viewer, picture)
     page.get_by_label('Patches', exact=True).check()
