@@ -19,7 +19,9 @@ if __name__ == '__main__':
         axis = properties.get('channel_axis')
         level = np.asarray(level)
         pixels += list(np.moveaxis(level, axis, 0)) if axis is not None else [level]
-        said.append(
-            {'kind': kind, 'name': properties.get('name'), 'limits': properties.get('contrast_limits')}
-        )
+        # Of a layer for all channels, as older versions make it, names and windows are lists.
+        names, limits = properties.get('name'), properties.get('contrast_limits')
+        is_apart = axis is None or not names or not limits
+        each = [(names, limits)] if is_apart else zip(names, limits, strict=True)
+        said += [{'kind': kind, 'name': name, 'limits': window} for name, window in each]
     np.savez(out, pixels=np.stack(pixels), said=json.dumps(said))

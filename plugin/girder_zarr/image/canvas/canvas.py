@@ -212,7 +212,8 @@ class Canvas:
                     # bands of another number are made from all of a pixel, which then counts as a whole
                     alike = mask.shape[-1] in {1, part.shape[-1]}
                     np.copyto(data, part, where=mask if alike else mask.any(axis=-1, keepdims=True))
-                chunk.covered.add(rows, columns, None if mask is None else mask.any(axis=-1))
+                covered = None if mask is None else np.logical_or.reduce(mask, axis=-1)
+                chunk.covered.add(rows, columns, covered)
             chunk.changed = True
             self._touched.add(key)
             self._note(key, chunk)

@@ -135,7 +135,7 @@ def _ask(process: subprocess.Popen[bytes], request: dict[str, Any], data: Any, o
     status, length = struct.unpack('<BQ', _exactly(process.stdout, 9))
     if status:
         raise ValueError(_exactly(process.stdout, length).decode(errors='replace'))
-    view = memoryview(out.reshape(-1).view(np.uint8))
+    view = out.reshape(-1).view(np.uint8).data
     if length != len(view):
         raise EOFError
     while view:

@@ -20,7 +20,7 @@ def filled(stream: IO[bytes], shape: Sequence[int], dtype: np.dtype[Any]) -> np.
     if isinstance(stream, io.BytesIO):
         return _in_place(stream, shape, dtype)
     out = np.empty(math.prod(shape), dtype)
-    view = memoryview(out.view(np.uint8))
+    view = out.view(np.uint8).data
     while view:
         found = stream.readinto(view)  # type: ignore[attr-defined]
         if not found:

@@ -125,11 +125,12 @@ def _logarithms(pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     factor = max(height, width, CELLS) / CELLS
     size = max(round(width / factor), 1), max(round(height / factor), 1)
     wide = np.asarray(pixels, np.float32)
-    bad = ~np.isfinite(wide).all(axis=2)
+    bad = ~np.logical_and.reduce(np.isfinite(wide), axis=2)
     seen: Any = None
     if mask is not None or bad.any():
         counted = (~bad if mask is None else ~bad & (mask > 0)).astype(np.float32)
-        wide = np.where(counted[:, :, np.newaxis] > 0, wide, 0)
+        wide = wide.copy()
+        wide[counted <= 0] = 0
         seen = cv2.resize(counted, size, interpolation=cv2.INTER_AREA)
     means = np.dstack(
         [cv2.resize(wide[:, :, band], size, interpolation=cv2.INTER_AREA) for band in range(wide.shape[2])]
